@@ -1,0 +1,70 @@
+"""AlexNet's forward and forward-backward passes, timed: TensorFlow's benchmark of 2015 on a network from scratch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+INTERRUPTED, PIPE_CLOSED, WRONG_USE = 130, 141, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USE, f"{self.prog}: {message}\n")
+
+
+def _parser(backends: tuple[str, ...]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="bench.py",
+        description=__doc__,
+        epilog="Every flag may be written with hyphens too. The lines on standard output are those of the original.",
+        allow_abbrev=False,
+    )
+
+    def flag(name: str, help: str, **how: object) -> None:
+        names = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+        parser.add_argument(*names, help=help, **how)  # type: ignore[arg-type]
+
+    flag("batch_size", "images in a batch (%(default)s)", type=int, default=128, metavar="N")
+    flag("num_batches", "timed steps in each run (%(default)s)", type=int, default=100, metavar="N")
+    flag("backend", "whose kernels (%(default)s)", choices=backends, default="cpu")
+    flag("threads", "threads to use (all processors)", type=int, metavar="N")
+    flag("seed", "of the weights and the noise (%(default)s)", type=int, default=0, metavar="N")
+    flag("forward_only", "skip the forward-backward run", action="store_true")
+    flag("forward_backward_only", "skip the forward run", action="store_true")
+    flag("legacy_stats", "mean and spread as the script of 2015 computed them", action="store_true")
+    flag("images", "photographs (JPEG, PNG) in place of noise", metavar="FOLDER")
+    flag("json", "write configuration, versions, every duration and the statistics", metavar="FILE")
+    flag("quiet", "nothing on standard error but errors", action="store_true")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses ``arguments``, runs the benchmark and returns the exit code."""
+    # Imported here, where Ctrl-C is already caught: it takes most of a second.
+    from tinyalexnet.benchmark import PASSES, Options, run
+    from tinyalexnet.kernels import BACKENDS
+
+    parser = _parser(BACKENDS)
+    flags = vars(parser.parse_args(arguments))
+    forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")
+    if forward_only and forward_backward_only:
+        parser.error("--forward_only and --forward_backward_only exclude each other")
+    passes = PASSES[:1] if forward_only else PASSES[1:] if forward_backward_only else PASSES
+    try:
+        return run(Options(**flags, passes=passes), sys.stdout, sys.stderr)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would flush the closed pipe once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except (ValueError, ImportError, MemoryError, OSError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

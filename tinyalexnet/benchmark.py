@@ -1,0 +1,340 @@
+"""TensorFlow's AlexNet benchmark of 2015: the same network, the same loop, the same lines.
+
+Standard output carries those lines and nothing else; everything that they do not say goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from . import machine
+from .alexnet import VARIANTS, alexnet
+from .geometry import as_integer
+from .images import load_images
+from .kernels.contract import Shape
+from .layers import Conv2d, MaxPool2d
+from .losses import l2_loss
+from .network import Sequential
+
+BURN_IN_STEPS = 10
+"""Steps that run before each timed run and do not count."""
+
+IMAGE_STD = 0.1
+"""Standard deviation of the noise that stands in for images."""
+
+PASSES = ("Forward", "Forward-backward")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run; the command line's flags under the same names."""
+
+    batch_size: int = 128
+    num_batches: int = 100
+    variant: str = "tf2015"
+    backend: str = "cpu"
+    threads: int | None = None
+    seed: int = 0
+    passes: tuple[str, ...] = PASSES
+    legacy_stats: bool = False
+    images: str | None = None
+    json: str | None = None
+    quiet: bool = False
+
+
+@dataclass
+class Run:
+    """One timed run: the durations in seconds of the steps that were finished, and the CPU time of all threads."""
+
+    name: str
+    durations: list[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+
+    def cpu_utilisation(self, threads: int) -> float:
+        """Process CPU time over wall time times threads: 1 where every thread computed all the time."""
+        return self.cpu_seconds / (sum(self.durations) * threads)
+
+
+def statistics(durations: list[float]) -> tuple[float, float]:
+    """Mean and population standard deviation of all durations, in seconds."""
+    mean = math.fsum(durations) / len(durations)
+    return mean, math.sqrt(math.fsum((duration - mean) ** 2 for duration in durations) / len(durations))
+
+
+def legacy_statistics(durations: list[float]) -> tuple[float, float]:
+    """The 2015 script's mean and standard deviation: the first sample is dropped, the divisor is not reduced.
+
+    Math
+        mean = Σ_{i>0} d_i / N and spread = √(Σ_{i>0} d_i² / N - mean²). So N equal durations d give the mean
+        d (N - 1) / N and the spread d √(N - 1) / N: 10 % of d at N = 100, where nothing varied at all.
+    Source
+        docs/benchmark.md.
+    """
+    n = len(durations)
+    mean = math.fsum(durations[1:]) / n
+    return mean, math.sqrt(max(math.fsum(duration**2 for duration in durations[1:]) / n - mean**2, 0.0))
+
+
+def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: bool) -> int:
+    """Bytes that a run will hold at its peak, within about a fifth.
+
+    What layers keep until the next step: the input, every convolution's output (its ReLU works in place), every pool's
+    output and a byte an output for where its maxima were. On top of that, the largest output of a new step before the
+    old one is released, or the gradients on both sides of the layer where they are largest. The reference adds the
+    copies that NumPy makes: of the padded input, of one product, and of the nine candidates under a pooling window.
+    """
+    itemsize = 4
+    kept = itemsize * math.prod(x_shape)
+    largest = 0
+    before = x_shape
+    for name, shape in net.output_shapes(x_shape).items():
+        layer, size, size_before = net[name], math.prod(shape), math.prod(before)
+        gradients = size + size_before * (before != x_shape) if backward else size
+        if isinstance(layer, Conv2d):
+            kept += itemsize * size
+            copies = 2 * (size + size_before)
+        elif isinstance(layer, MaxPool2d):
+            kept += (itemsize + 1) * size
+            copies = size_before + (math.prod(layer.window.kernel) + 8) * size
+        else:
+            gradients, copies = size, 2 * size
+        largest = max(largest, itemsize * (gradients + copies * (backend == "reference")))
+        before = shape
+    return kept + largest
+
+
+def run(options: Options, out: TextIO, err: TextIO) -> int:
+    """Runs the benchmark and returns the exit code: 0, or 130 where Ctrl-C ended it early.
+
+    Errors
+        ValueError where an option is out of range or does not fit this machine, before anything large is allocated;
+        ImportError where an optional package is missing.
+    """
+    x_shape = _checked_shape(options)
+    net = alexnet(options.variant, options.backend, options.seed)
+    threads = _threads(options)
+    _refuse_too_large(net, x_shape, options)
+    images = _images(options, x_shape)
+    say = _Say(err, quiet=options.quiet)
+    runs: list[Run] = []
+    interrupted = False
+
+    with _limit_threads(options.backend, threads):
+        say.line(_header(options, threads))
+        for name, shape in net.output_shapes(x_shape).items():
+            if isinstance(net[name], (Conv2d, MaxPool2d)):
+                print(f"{name}   {list(shape)}", file=out, flush=True)
+        try:
+            _compile(net, images, options, say)
+            for name in options.passes:
+                runs.append(Run(name))
+                _time(runs[-1], _step(name, net, images), options, out, say)
+                _report(runs[-1], options, threads, out, say)
+        except KeyboardInterrupt:
+            interrupted = True
+            if runs and 0 < len(runs[-1].durations) < options.num_batches:
+                _report(runs[-1], options, threads, out, say)
+            say.line("interrupted")
+    if options.json is not None:
+        write_json(options.json, _results(options, net, x_shape, threads, runs, interrupted))
+    return 130 if interrupted else 0
+
+
+def write_json(path: str | Path, value: dict[str, Any]) -> None:
+    """Writes ``value`` to a temporary name beside ``path`` and renames it: no reader ever sees half a file."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Say:
+    """Standard error: plain lines, a progress bar where it is a terminal, nothing where the user asked for quiet."""
+
+    def __init__(self, err: TextIO, quiet: bool) -> None:
+        self.err = err
+        self.quiet = quiet
+
+    def line(self, text: str, end: str = "\n") -> None:
+        if not self.quiet:
+            print(text, end=end, file=self.err, flush=True)
+
+    @contextmanager
+    def bar(self, name: str, total: int) -> Iterator[tuple[Callable[[], object], Callable[[str, TextIO], object]]]:
+        """Two functions: one moves the bar on by a step, one prints a line without tearing the bar."""
+        if self.quiet or not self.err.isatty():
+            yield (lambda: None), (lambda line, file: print(line, file=file, flush=True))
+            return
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self.line("for a progress bar: pip install 'tinyalexnet[progress]'")
+            yield (lambda: None), (lambda line, file: print(line, file=file, flush=True))
+            return
+        with tqdm(desc=name, total=total, unit="step", leave=False, file=self.err) as bar:
+            yield bar.update, lambda line, file: (bar.write(line, file=file), file.flush())
+
+
+def _checked_shape(options: Options) -> Shape:
+    for name in ("batch_size", "num_batches"):
+        as_integer(name, getattr(options, name), 1)
+    as_integer("seed", options.seed, 0)
+    if options.json is not None:
+        folder = Path(options.json).absolute().parent
+        if Path(options.json).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise ValueError(f"json is {options.json!r}, but must be a file in a folder that can be written to")
+    if options.variant not in VARIANTS:
+        raise ValueError(f"variant is {options.variant!r}, but must be one of {', '.join(map(repr, VARIANTS))}")
+    return options.batch_size, *VARIANTS[options.variant].image_shape
+
+
+def _threads(options: Options) -> int:
+    most = machine.cores()
+    if options.backend == "cpu":
+        from .kernels.cpu import runtime
+
+        most = runtime.most_threads()
+    if options.threads is None:
+        return most
+    if as_integer("threads", options.threads, 1) > most:
+        raise ValueError(f"threads is {options.threads}, but must be at most {most} here")
+    return options.threads
+
+
+def _refuse_too_large(net: Sequential, x_shape: Shape, options: Options) -> None:
+    needed = memory_estimate(net, x_shape, options.backend, backward=PASSES[1] in options.passes)
+    available = machine.available_memory()
+    if available is not None and needed > available:
+        raise ValueError(
+            f"batch_size is {options.batch_size}, but needs about {needed / 1e9:.1f} GB of memory, and "
+            f"{available / 1e9:.1f} GB is available"
+        )
+
+
+def _images(options: Options, x_shape: Shape) -> np.ndarray:
+    if options.images is not None:
+        return load_images(options.images, x_shape)
+    images = np.random.default_rng(options.seed).standard_normal(x_shape, dtype=np.float32)
+    images *= IMAGE_STD
+    return images
+
+
+@contextmanager
+def _limit_threads(backend: str, threads: int) -> Iterator[None]:
+    if backend == "cpu":
+        from .kernels.cpu import runtime
+
+        with runtime.limit_threads(threads):
+            yield
+    else:
+        with threadpool_limits(threads, user_api="blas"):
+            yield
+
+
+def _compile(net: Sequential, images: np.ndarray, options: Options, say: _Say) -> None:
+    """Runs every kernel once on one image, so that no step of a run has to wait for a compiler."""
+    if options.backend != "cpu":
+        return
+    from .kernels.cpu import runtime
+
+    start = time.perf_counter()
+    with runtime.report_compilation(
+        on_start=lambda name: say.line(f"compiling {name} ...", end=""),
+        on_end=lambda seconds: say.line(f" {seconds:.1f} s"),
+    ) as compiled:
+        for name in options.passes:
+            _step(name, net, images[:1])()
+    cached = "" if compiled else ", all from the cache"
+    say.line(f"{len(compiled)} functions compiled{cached}; ready after {time.perf_counter() - start:.1f} s")
+
+
+def _step(name: str, net: Sequential, images: np.ndarray) -> Callable[[], object]:
+    """What is timed: the forward alone, or the forward, the loss and the gradients of the parameters."""
+
+    def forward() -> object:
+        return net.forward(images)
+
+    def forward_backward() -> object:
+        _, dout = l2_loss(net.forward(images))
+        return net.backward(dout)
+
+    return {"Forward": forward, "Forward-backward": forward_backward}[name]
+
+
+def _time(run: Run, step: Callable[[], object], options: Options, out: TextIO, say: _Say) -> None:
+    with say.bar(run.name, BURN_IN_STEPS + options.num_batches) as (advance, write):
+        for i in range(-BURN_IN_STEPS, options.num_batches):
+            cpu_start, start = time.process_time(), time.perf_counter()
+            step()
+            duration = time.perf_counter() - start
+            if i >= 0:
+                run.cpu_seconds += time.process_time() - cpu_start
+                run.durations.append(duration)
+                if i > 0 and i % 10 == 0:
+                    write(f"{datetime.now()}: step {i}, duration = {duration:.3f}", out)
+            advance()
+
+
+def _report(run: Run, options: Options, threads: int, out: TextIO, say: _Say) -> None:
+    mean, spread = (legacy_statistics if options.legacy_stats else statistics)(run.durations)
+    steps = len(run.durations)
+    print(
+        f"{datetime.now()}: {run.name} across {steps} steps, {mean:.3f} +/- {spread:.3f} sec / batch",
+        file=out,
+        flush=True,
+    )
+    percent = 100 * run.cpu_utilisation(threads)
+    say.line(f"{run.name}: CPU utilisation {percent:.0f} % (process CPU time / wall time x {threads} threads)")
+
+
+def _header(options: Options, threads: int) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in machine.versions().items())
+    return (
+        f"{versions} | {machine.cpu_name()}, {machine.cores()} cores | backend {options.backend}, {threads} threads | "
+        f"BLAS {', '.join(machine.blas_names())} | float32 NHWC"
+    )
+
+
+def _results(
+    options: Options, net: Sequential, x_shape: Shape, threads: int, runs: list[Run], interrupted: bool
+) -> dict[str, Any]:
+    """What ``--json`` writes: times in seconds, memory in bytes."""
+    return {
+        "options": asdict(options) | {"threads": threads},
+        "versions": machine.versions(),
+        "cpu": {"name": machine.cpu_name(), "cores": machine.cores(), "blas": machine.blas_names()},
+        "dtype": "float32",
+        "burn_in_steps": BURN_IN_STEPS,
+        "shapes": {"images": x_shape} | net.output_shapes(x_shape),
+        "memory": {
+            "estimate": memory_estimate(net, x_shape, options.backend, backward=PASSES[1] in options.passes),
+            "peak": machine.peak_memory(),
+        },
+        "interrupted": interrupted,
+        "runs": [
+            {
+                "name": run.name,
+                "durations": run.durations,
+                "statistics": dict(zip(("mean", "std"), statistics(run.durations), strict=True)),
+                "legacy_statistics": dict(zip(("mean", "std"), legacy_statistics(run.durations), strict=True)),
+                "cpu_utilisation": run.cpu_utilisation(threads),
+            }
+            for run in runs
+            if run.durations
+        ],
+    }

@@ -1,0 +1,180 @@
+"""What every backend holds to: the functions it offers, what they refuse, and the two conventions they share.
+
+The formulas, shapes and errors of ``Kernels`` stand in ``kernels/reference``. There is one check per function, with the
+function's arguments; where the output's shape is needed next, the check returns it. Each message names the argument,
+its value and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from ..geometry import Window
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+Shape = tuple[int, ...]
+ImagesShape = tuple[int, int, int, int]
+"""(N, H, W, C)"""
+
+
+class Kernels(Protocol):
+    """The functions of a backend, which is a module."""
+
+    def conv2d_forward(
+        self, x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int = 1
+    ) -> np.ndarray: ...
+
+    def conv2d_backward_input(
+        self, dout: np.ndarray, w: np.ndarray, x_shape: Shape, window: Window, groups: int = 1
+    ) -> np.ndarray: ...
+
+    def conv2d_backward_params(
+        self, dout: np.ndarray, x: np.ndarray, window: Window, groups: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def maxpool_forward(self, x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def maxpool_backward(self, dout: np.ndarray, argmax: np.ndarray, x_shape: Shape, window: Window) -> np.ndarray: ...
+
+    def relu_forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray: ...
+
+    def relu_backward(self, dout: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray: ...
+
+
+def check_conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int) -> ImagesShape:
+    """Returns the output's shape (N, OH, OW, F)."""
+    check_floats("x", x)
+    out_shape = conv2d_shape(x.shape, w, window, groups)
+    check_same_dtype("w", w, "x", x)
+    check_floats("b", b)
+    check_same_dtype("b", b, "x", x)
+    check_shape("b", b, out_shape[3:], "one number per filter")
+    return out_shape
+
+
+def check_conv2d_backward_input(dout: np.ndarray, w: np.ndarray, x_shape: Shape, window: Window, groups: int) -> None:
+    check_floats("dout", dout)
+    check_shape("dout", dout, conv2d_shape(x_shape, w, window, groups), "the output's shape")
+    check_same_dtype("dout", dout, "w", w)
+
+
+def check_conv2d_backward_params(dout: np.ndarray, x: np.ndarray, window: Window, groups: int) -> None:
+    check_floats("x", x)
+    n, height, width, channels = _images_shape("x", x.shape)
+    _check_groups(channels, groups)
+    check_floats("dout", dout)
+    filters = dout.shape[-1] if dout.ndim == 4 and dout.shape[-1] and dout.shape[-1] % groups == 0 else groups
+    check_shape("dout", dout, (n, *window.output_size((height, width)), filters), "the output's shape")
+    check_same_dtype("dout", dout, "x", x)
+
+
+def check_maxpool_forward(x: np.ndarray, window: Window) -> ImagesShape:
+    """Returns the output's shape (N, OH, OW, C)."""
+    check_floats("x", x)
+    return maxpool_shape(x.shape, window)
+
+
+def check_maxpool_backward(dout: np.ndarray, argmax: np.ndarray, x_shape: Shape, window: Window) -> None:
+    out_shape = maxpool_shape(x_shape, window)
+    check_floats("dout", dout)
+    check_shape("dout", dout, out_shape, "the output's shape")
+    if not isinstance(argmax, np.ndarray) or argmax.dtype != argmax_dtype(window):
+        found = argmax.dtype if isinstance(argmax, np.ndarray) else type(argmax).__name__
+        raise TypeError(f"argmax is {found}, but must be the forward's array of {argmax_dtype(window)}")
+    check_shape("argmax", argmax, out_shape, "the output's shape")
+
+
+def check_relu_forward(x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """Returns the array to write to: ``out``, or a new one."""
+    check_floats("x", x)
+    return _out_like("x", x, out)
+
+
+def check_relu_backward(dout: np.ndarray, y: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """Returns the array to write to: ``out``, or a new one."""
+    check_floats("y", y)
+    check_floats("dout", dout)
+    check_same_dtype("dout", dout, "y", y)
+    check_shape("dout", dout, y.shape, "the output's shape")
+    return _out_like("dout", dout, out)
+
+
+def check_floats(name: str, array: np.ndarray) -> None:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} is a {type(array).__name__}, but must be a NumPy array of float32 or float64")
+    if array.dtype not in FLOATS:
+        raise TypeError(f"{name} has dtype {array.dtype}, but must have dtype float32 or float64")
+
+
+def check_same_dtype(name: str, array: np.ndarray, other_name: str, other: np.ndarray) -> None:
+    # A silent conversion would let one float64 array slow a float32 network down by half, unseen.
+    if array.dtype != other.dtype:
+        raise TypeError(f"{name} has dtype {array.dtype}, but must have the dtype of {other_name}, {other.dtype}")
+
+
+def check_shape(name: str, array: np.ndarray, expected: Shape, meaning: str) -> None:
+    if array.shape != expected:
+        raise ValueError(f"{name} has shape {array.shape}, but must have {meaning}, {expected}")
+
+
+def argmax_dtype(window: Window) -> np.dtype:
+    """The dtype of a max-pool's argmax: one byte holds any position of a kernel of up to 16x16."""
+    return np.dtype(np.uint8 if window.kernel[0] * window.kernel[1] <= 256 else np.int32)
+
+
+def group_slices(channels: int, filters: int, groups: int) -> Iterator[tuple[slice, slice]]:
+    """Which channels and which filters belong together: runs of equal length, in order, as in Caffe and PyTorch."""
+    for g in range(groups):
+        yield (
+            slice(g * channels // groups, (g + 1) * channels // groups),
+            slice(g * filters // groups, (g + 1) * filters // groups),
+        )
+
+
+def _images_shape(name: str, shape: Shape) -> ImagesShape:
+    if len(shape) != 4:
+        raise ValueError(f"{name} has shape {shape}, but must have the four dimensions (N, H, W, C)")
+    if min(shape) < 1:
+        raise ValueError(f"{name} has shape {shape}, but must have no dimension of size 0")
+    n, height, width, channels = shape
+    return n, height, width, channels
+
+
+def _check_groups(channels: int, groups: int) -> None:
+    if groups < 1 or channels % groups:
+        raise ValueError(f"groups is {groups}, but must divide the {channels} channels of x")
+
+
+def conv2d_shape(x_shape: Shape, w: np.ndarray, window: Window, groups: int) -> ImagesShape:
+    n, height, width, channels = _images_shape("x", x_shape)
+    _check_groups(channels, groups)
+    check_floats("w", w)
+    filters = w.shape[-1] if w.ndim == 4 and w.shape[-1] and w.shape[-1] % groups == 0 else groups
+    check_shape("w", w, (*window.kernel, channels // groups, filters), "shape (KH, KW, C / groups, F)")
+    return n, *window.output_size((height, width)), filters
+
+
+def maxpool_shape(x_shape: Shape, window: Window) -> ImagesShape:
+    n, height, width, channels = _images_shape("x", x_shape)
+    for pads, kernel in zip(window.pads((height, width)), window.kernel, strict=True):
+        if max(pads) >= kernel:
+            raise ValueError(
+                f"padding is {window.padding}, but a max-pool's must be smaller than its kernel_size {window.kernel}: "
+                "a window of padding alone has no maximum"
+            )
+    return n, *window.output_size((height, width)), channels
+
+
+def _out_like(name: str, array: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    if out is None:
+        return np.empty(array.shape, array.dtype)
+    check_floats("out", out)
+    check_same_dtype("out", out, name, array)
+    check_shape("out", out, array.shape, f"the shape of {name}")
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out is strided or read-only, but must be C-contiguous and writeable")
+    return out

@@ -1,0 +1,48 @@
+"""The rectified linear unit, compiled."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from ..contract import check_relu_backward, check_relu_forward
+from .runtime import parallel
+
+
+def relu_forward(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Keeps what is positive; see reference.
+
+    Schedule
+        Parallel over the elements; each is read once and written once.
+    """
+    y = check_relu_forward(x, out)
+    _forward(_flat(x), y.reshape(-1))
+    return y
+
+
+def relu_backward(dout: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Gradient with respect to x, told from the output y alone; see reference.
+
+    Schedule
+        Parallel over the elements; each is read once and written once.
+    """
+    dx = check_relu_backward(dout, y, out)
+    _backward(_flat(dout), _flat(y), dx.reshape(-1))
+    return dx
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1)
+
+
+@parallel
+def _forward(x, y):  # type: ignore[no-untyped-def]
+    for i in numba.prange(x.size):
+        # Asked this way round, a NaN is kept.
+        y[i] = 0 if x[i] <= 0 else x[i]
+
+
+@parallel
+def _backward(dout, y, dx):  # type: ignore[no-untyped-def]
+    for i in numba.prange(dout.size):
+        dx[i] = 0 if y[i] <= 0 else dout[i]

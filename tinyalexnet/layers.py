@@ -1,0 +1,214 @@
+"""The layers: parameters, and what a backward must remember of its forward. The arithmetic is in ``kernels``.
+
+Every layer has ``forward(x)``, ``backward(dout)``, ``output_shape(x_shape)`` and the dicts ``params`` and ``grads``.
+``backward`` is for the last ``forward``; it overwrites ``grads`` and returns dx.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from .geometry import Padding, Pair, Window, as_integer
+from .kernels import load
+from .kernels.contract import FLOATS, Shape, conv2d_shape, maxpool_shape
+
+T = TypeVar("T")
+
+WEIGHT_STD = 0.1
+"""Standard deviation of a new layer's weights, before the tails are redrawn; as in TensorFlow's benchmark."""
+
+
+class Layer(Protocol):
+    """What a network, the gradient check and the benchmark need of a layer."""
+
+    @property
+    def params(self) -> dict[str, np.ndarray]: ...
+
+    @property
+    def grads(self) -> dict[str, np.ndarray]: ...
+
+    def forward(self, x: np.ndarray) -> np.ndarray: ...
+
+    def backward(self, dout: np.ndarray) -> np.ndarray | None: ...
+
+    def output_shape(self, x_shape: Shape) -> Shape: ...
+
+
+def truncated_normal(rng: np.random.Generator, shape: Shape, std: float, dtype: np.dtype) -> np.ndarray:
+    """Normal numbers of standard deviation ``std`` with everything beyond 2 ``std`` drawn again.
+
+    Shapes
+        An array of ``shape`` and ``dtype``; its standard deviation comes to 0.88 ``std``.
+    Source
+        TensorFlow's ``truncated_normal``.
+    """
+    values = rng.standard_normal(shape)
+    while (tails := np.abs(values) > 2).any():
+        values[tails] = rng.standard_normal(np.count_nonzero(tails))
+    return (std * values).astype(dtype)
+
+
+class Conv2d:
+    """A 2-D convolution with bias: ``kernels.conv2d_forward`` and its two backwards.
+
+    Shapes
+        x (N, H, W, in_channels) -> out (N, OH, OW, out_channels). ``params`` and ``grads`` hold
+        "w" (KH, KW, in_channels / groups, out_channels) and "b" (out_channels,). ``kernel_size`` and ``stride`` are
+        ints or pairs; ``padding`` is "SAME" (TensorFlow's: the odd row at the bottom, the odd column on the right),
+        "VALID", an int, or ((top, bottom), (left, right)).
+    State
+        The last x, by reference: do not write to it between forward and backward. With ``needs_dx=False``, backward
+        leaves dx out and returns None, as a network's first layer can.
+    Errors
+        ValueError where a number is out of range or ``groups`` does not divide the channels; TypeError for another
+        dtype than float32 and float64.
+    Source
+        ``kernels/reference/conv2d.py``; ``rng`` (a generator, a seed or None) draws w by ``truncated_normal``, b is 0.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: Padding = "VALID",
+        groups: int = 1,
+        backend: str = "cpu",
+        dtype: np.typing.DTypeLike = np.float32,
+        rng: np.random.Generator | int | None = None,
+        needs_dx: bool = True,
+    ) -> None:
+        self.window = Window(kernel_size, stride, padding)
+        self.groups = as_integer("groups", groups, 1)
+        self.needs_dx = needs_dx
+        channels = {
+            "in_channels": as_integer("in_channels", in_channels, 1),
+            "out_channels": as_integer("out_channels", out_channels, 1),
+        }
+        for name, value in channels.items():
+            if value % self.groups:
+                raise ValueError(f"{name} is {value}, but must be a multiple of groups = {self.groups}")
+        float_type = np.dtype(dtype)
+        if float_type not in FLOATS:
+            raise TypeError(f"dtype is {float_type}, but must be float32 or float64")
+        self.kernels = load(backend)
+        shape = (*self.window.kernel, in_channels // self.groups, out_channels)
+        self.params: dict[str, np.ndarray] = {
+            "w": truncated_normal(np.random.default_rng(rng), shape, WEIGHT_STD, float_type),
+            "b": np.zeros(out_channels, float_type),
+        }
+        self.grads: dict[str, np.ndarray] = {}
+        self._x: np.ndarray | None = None
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """(N, OH, OW, F) of images of ``x_shape``; ValueError as in forward."""
+        return conv2d_shape(x_shape, self.params["w"], self.window, self.groups)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """out (N, OH, OW, F) of images x (N, H, W, C); errors as ``kernels.conv2d_forward``."""
+        out = self.kernels.conv2d_forward(x, self.params["w"], self.params["b"], self.window, self.groups)
+        self._x = x
+        return out
+
+    def backward(self, dout: np.ndarray) -> np.ndarray | None:
+        """Writes ``grads["w"]`` and ``grads["b"]``; returns dx, or None where ``needs_dx`` is False.
+
+        Errors
+            ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
+        """
+        x = _remembered(self._x)
+        dw, db = self.kernels.conv2d_backward_params(dout, x, self.window, self.groups)
+        self.grads = {"w": dw, "b": db}
+        if not self.needs_dx:
+            return None
+        return self.kernels.conv2d_backward_input(dout, self.params["w"], x.shape, self.window, self.groups)
+
+
+class MaxPool2d:
+    """Max-pooling: ``kernels.maxpool_forward`` and its backward. Windows may overlap.
+
+    Shapes
+        x (N, H, W, C) -> out (N, OH, OW, C); ``kernel_size``, ``stride`` and ``padding`` as in ``Conv2d``.
+    State
+        Which position won in each window, a byte an output.
+    Errors
+        ValueError where a number is out of range; in forward where padding is as large as the kernel.
+    Source
+        ``kernels/reference/maxpool.py``.
+    """
+
+    def __init__(
+        self, kernel_size: int | Pair, stride: int | Pair, padding: Padding = "VALID", backend: str = "cpu"
+    ) -> None:
+        self.window = Window(kernel_size, stride, padding)
+        self.kernels = load(backend)
+        self.params: dict[str, np.ndarray] = {}
+        self.grads: dict[str, np.ndarray] = {}
+        self._argmax_and_shape: tuple[np.ndarray, Shape] | None = None
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """(N, OH, OW, C) of images of ``x_shape``; ValueError as in forward."""
+        return maxpool_shape(x_shape, self.window)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """out (N, OH, OW, C) of images x (N, H, W, C); errors as ``kernels.maxpool_forward``."""
+        out, argmax = self.kernels.maxpool_forward(x, self.window)
+        self._argmax_and_shape = argmax, x.shape
+        return out
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dx of dout.
+
+        Errors
+            ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
+        """
+        argmax, x_shape = _remembered(self._argmax_and_shape)
+        return self.kernels.maxpool_backward(dout, argmax, x_shape, self.window)
+
+
+class ReLU:
+    """max(x, 0), with the derivative 0 at 0.
+
+    Shapes
+        Any shape, kept.
+    State
+        The last output, by reference. With ``inplace=True`` the output overwrites x and dx overwrites dout, which saves
+        two arrays of the layer's size: right between a convolution and a pool, neither of which looks at them again.
+    Errors
+        TypeError where x is not float32 or float64.
+    Source
+        ``kernels/reference/relu.py``.
+    """
+
+    def __init__(self, inplace: bool = False, backend: str = "cpu") -> None:
+        self.inplace = inplace
+        self.kernels = load(backend)
+        self.params: dict[str, np.ndarray] = {}
+        self.grads: dict[str, np.ndarray] = {}
+        self._y: np.ndarray | None = None
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """``x_shape``."""
+        return x_shape
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y of x; errors as ``kernels.relu_forward``."""
+        self._y = self.kernels.relu_forward(x, x if self.inplace else None)
+        return self._y
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dx of dout.
+
+        Errors
+            ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
+        """
+        return self.kernels.relu_backward(dout, _remembered(self._y), dout if self.inplace else None)
+
+
+def _remembered(state: T | None) -> T:
+    if state is None:
+        raise ValueError("dout was given to backward before any forward; call forward(x) first")
+    return state

@@ -1,0 +1,82 @@
+"""What the benchmark ran on: versions, processor, BLAS, memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+from threadpoolctl import threadpool_info
+
+from . import __version__
+
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+_MEMINFO = Path("/proc/meminfo")
+_CPUINFO = Path("/proc/cpuinfo")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """The processor's name as the operating system gives it."""
+    for line in _lines(_CPUINFO):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def available_memory() -> int | None:
+    """Bytes that can still be allocated without swapping, or None where the system does not tell.
+
+    On Linux the kernel's own estimate, or what a control group's limit leaves, where that is less.
+    """
+    limits = [int(line.split()[1]) * 1024 for line in _lines(_MEMINFO) if line.startswith("MemAvailable:")]
+    limit, used = _lines(_CGROUP / "memory.max"), _lines(_CGROUP / "memory.current")
+    if limit and used and limit[0] != "max":
+        limits.append(int(limit[0]) - int(used[0]))
+    return min(limits) if limits else None
+
+
+def peak_memory() -> int | None:
+    """The most bytes this process has held at once, or None where the system does not tell."""
+    if resource is None:
+        return None
+    peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def versions() -> dict[str, str]:
+    """Version numbers of the interpreter and of the packages that the speed depends on."""
+    return {
+        "tinyalexnet": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("numpy", "numba", "scipy")},
+    }
+
+
+def blas_names() -> list[str]:
+    """Each BLAS in this process: name, version and the processor family that its code is for."""
+    return [
+        " ".join(filter(None, (library["internal_api"], library["version"], library.get("architecture"))))
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
