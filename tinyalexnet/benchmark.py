@@ -87,8 +87,12 @@ def legacy_statistics(durations: list[float]) -> tuple[float, float]:
     return mean, math.sqrt(max(math.fsum(duration**2 for duration in durations[1:]) / n - mean**2, 0.0))
 
 
+FIXED_MEMORY = {"reference": 50_000_000, "cpu": 200_000_000}
+"""Bytes that a run takes whatever its batch: compiled code, blocks of im2col, partial sums."""
+
+
 def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: bool) -> int:
-    """Bytes that a run will hold at its peak, within about a fifth.
+    """Bytes that a run will allocate at its peak, within about a fifth.
 
     What layers keep until the next step: the input, every convolution's output (its ReLU works in place), every pool's
     output and a byte an output for where its maxima were. On top of that, the largest output of a new step before the
@@ -112,7 +116,7 @@ def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: boo
             gradients, copies = size, 2 * size
         largest = max(largest, itemsize * (gradients + copies * (backend == "reference")))
         before = shape
-    return kept + largest
+    return FIXED_MEMORY[backend] + kept + largest
 
 
 def run(options: Options, out: TextIO, err: TextIO) -> int:

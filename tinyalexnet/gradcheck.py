@@ -79,6 +79,7 @@ def directional_derivatives(
     step: float = 6e-6,
     tolerance: float = 1e-7,
     directions: int = 3,
+    needs_dx: bool = True,
 ) -> list[Check]:
     """Each gradient against central differences of the forward.
 
@@ -87,13 +88,15 @@ def directional_derivatives(
 
             ⟨dout, F(a + h v) - F(a - h v)⟩ / 2h  =  ⟨da, v⟩
 
-        The left side has an error of about h² from the curvature of F and of about u / h from rounding (u = 1.1e-16),
-        which h = u^(1/3) = 6e-6 balances. Where F is linear in each argument there is no curvature: use ``step=1`` and
+        The left side has an error of about h² from the curvature of F and of about ε / h from rounding (ε = 2.2e-16),
+        which h = ε^(1/3) = 6e-6 balances. Where F is linear in each argument there is no curvature: use ``step=1`` and
         ``tolerance=1e-11``. Where it has kinks (max, ReLU), x must keep clear of them: see ``separated_values``.
     Shapes
-        x of the layer's input shape, float64 -> one Check per argument and direction.
+        x of the layer's input shape, float64 -> one Check per argument and direction; none of x with
+        ``needs_dx=False``, for a first layer that leaves dx out.
     Errors
-        TypeError where x or a parameter is not float64: float32 leaves no digits for a difference.
+        TypeError where x or a parameter is not float64: float32 leaves no digits for a difference. ValueError where a
+        gradient is missing or does not have the shape of its argument.
     Source
         Random projection: Baydin et al., "Automatic differentiation in machine learning: a survey", 2018, section 2.1.
     """
@@ -101,23 +104,27 @@ def directional_derivatives(
         if value.dtype != np.float64:
             raise TypeError(f"{name} has dtype {value.dtype}, but must have dtype float64 for differences to mean much")
     rng = np.random.default_rng(rng)
-    dout, gradients = _run_backward(layer, x, rng.standard_normal)
+    dout, gradients = _run_backward(layer, x, rng.standard_normal, needs_dx)
     checks = []
     for name, gradient in gradients.items():
         for _ in range(directions):
             v = rng.standard_normal(gradient.shape)
             plus = _forward_with(layer, x, name, lambda a, v=v: a + step * v)  # type: ignore[misc]
             minus = _forward_with(layer, x, name, lambda a, v=v: a - step * v)  # type: ignore[misc]
-            numeric = float(np.sum(dout * (plus - minus)) / (2 * step))
-            analytic = float(np.sum(gradient * v))
+            numeric = _dot(dout, plus - minus) / (2 * step)
+            analytic = _dot(gradient, v)
             # ⟨da, v⟩ is a normal number of standard deviation ‖da‖: that, not its own size, is what it is measured by.
-            scale = max(float(np.linalg.norm(gradient)), abs(numeric))
+            scale = float(np.maximum(np.linalg.norm(gradient), abs(numeric)))
             checks.append(Check(name, analytic, numeric, scale, tolerance))
     return checks
 
 
 def adjoint_identities(
-    layer: Differentiable, x: np.ndarray, rng: np.random.Generator | int = 0, tolerance: float = 0.0
+    layer: Differentiable,
+    x: np.ndarray,
+    rng: np.random.Generator | int = 0,
+    tolerance: float = 0.0,
+    needs_dx: bool = True,
 ) -> list[Check]:
     """Each gradient of a layer that is linear in each argument, such as a convolution, as the adjoint of the forward.
 
@@ -130,23 +137,24 @@ def adjoint_identities(
         sides is exact in float32, whatever its order, and the two sides are equal to the last bit: hence the tolerance
         of 0. Max-pooling and ReLU satisfy it as well, since F(a) = F'(a) a for both.
     Shapes
-        x of the layer's input shape -> one Check per argument.
+        x of the layer's input shape -> one Check per argument; none of x with ``needs_dx=False``.
+    Errors
+        ValueError where a gradient is missing or does not have the shape of its argument.
     Source
         Claerbout, "Earth soundings analysis: processing versus inversion", 1992, section 5.3, the dot-product test.
     """
     rng = np.random.default_rng(rng)
     out_dtype = x.dtype
-    dout, gradients = _run_backward(layer, x, lambda shape: rng.integers(-4, 5, shape).astype(out_dtype))
+    dout, gradients = _run_backward(layer, x, lambda shape: rng.integers(-4, 5, shape).astype(out_dtype), needs_dx)
     checks = []
     for name, gradient in gradients.items():
         value = x if name == "x" else layer.params[name]
         at_a = _forward_with(layer, x, name, lambda a: a)
         at_0 = _forward_with(layer, x, name, np.zeros_like)
-        # In float64, sums of products of small integers stay exact up to 2**53.
-        numeric = float(np.sum(dout * (at_a - at_0), dtype=np.float64))
-        analytic = float(np.sum(gradient * value, dtype=np.float64))
-        size = float(np.linalg.norm(gradient.ravel()) * np.linalg.norm(value.ravel()))
-        checks.append(Check(name, analytic, numeric, max(size, abs(numeric)), tolerance))
+        numeric = _dot(dout, at_a - at_0)
+        analytic = _dot(gradient, value)
+        size = np.sqrt(_dot(gradient, gradient) * _dot(value, value))
+        checks.append(Check(name, analytic, numeric, float(np.maximum(size, abs(numeric))), tolerance))
     return checks
 
 
@@ -157,9 +165,11 @@ def assert_gradients(
     step: float = 6e-6,
     tolerance: float = 1e-7,
     directions: int = 3,
+    needs_dx: bool = True,
 ) -> None:
     """Raises an AssertionError that names every wrong gradient; the arguments are ``directional_derivatives``'."""
-    wrong = [check for check in directional_derivatives(layer, x, rng, step, tolerance, directions) if not check.passed]
+    checks = directional_derivatives(layer, x, rng, step, tolerance, directions, needs_dx)
+    wrong = [check for check in checks if not check.passed]
     if wrong:
         raise AssertionError("\n".join(map(str, wrong)))
 
@@ -175,16 +185,29 @@ def separated_values(shape: tuple[int, ...], rng: np.random.Generator | int = 0,
 
 
 def _run_backward(
-    layer: Differentiable, x: np.ndarray, draw: Callable[[tuple[int, ...]], np.ndarray]
+    layer: Differentiable, x: np.ndarray, draw: Callable[[tuple[int, ...]], np.ndarray], needs_dx: bool
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """A random dout, and the gradients that the layer's backward makes of it, copied."""
     # Copies, because a layer may work in place.
     dout = draw(layer.forward(x.copy()).shape)
     dx = layer.backward(dout.copy())
-    gradients = {name: layer.grads[name].copy() for name in layer.params}
-    if dx is not None:
-        gradients["x"] = dx.copy()
+    found = {name: (layer.grads.get(name), value) for name, value in layer.params.items()}
+    if needs_dx:
+        found["x"] = dx, x
+    gradients = {}
+    for name, (gradient, value) in found.items():
+        if gradient is None:
+            raise ValueError(f"gradient of {name} is missing, but backward must give it (or needs_dx=False, for dx)")
+        # Checked, because broadcasting would let a sum over the batch pass for a gradient.
+        if np.shape(gradient) != value.shape:
+            raise ValueError(f"gradient of {name} has shape {np.shape(gradient)}, but must have shape {value.shape}")
+        gradients[name] = gradient.copy()
     return dout, gradients
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    """⟨a, b⟩ in float64, where products and sums of small integers are exact."""
+    return float(np.sum(a.astype(np.float64) * b.astype(np.float64)))
 
 
 def _forward_with(

@@ -20,6 +20,7 @@ except ImportError:  # Windows
     resource = None
 
 _MEMINFO = Path("/proc/meminfo")
+_STATUS = Path("/proc/self/status")
 _CPUINFO = Path("/proc/cpuinfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -51,6 +52,10 @@ def available_memory() -> int | None:
 
 def peak_memory() -> int | None:
     """The most bytes this process has held at once, or None where the system does not tell."""
+    for line in _lines(_STATUS):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    # Second best: on Linux this figure is inherited from the process that started this one, if that was larger.
     if resource is None:
         return None
     peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,38 @@
+"""What the tests share: reproducible examples, the backends, and whether kernels are compiled here."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+JIT = not numba.config.DISABLE_JIT
+
+# Derandomised: the same examples in every run. No deadline: the first example of a kernel compiles it.
+settings.register_profile(
+    "default",
+    derandomize=True,
+    deadline=None,
+    max_examples=200 if JIT else 60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not JIT:
+        skip = pytest.mark.skip(reason="NUMBA_DISABLE_JIT=1: plain Python would take minutes")
+        for item in items:
+            if "compiled" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20151126)
+
+
+@pytest.fixture(params=["reference", "cpu"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param

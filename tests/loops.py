@@ -1,0 +1,55 @@
+"""The oracle: every layer as plain loops over single numbers, straight from the definition, nothing shared with it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def conv2d_forward(x, w, b, stride, pads, groups, out_size):
+    """Each output as the sum over its window; pixels outside the image count as 0."""
+    batch, height, width, _ = x.shape
+    kernel_h, kernel_w, group_channels, filters = w.shape
+    out = np.zeros((batch, *out_size, filters), x.dtype)
+    for n, oh, ow, f in np.ndindex(*out.shape):
+        first_channel = f // (filters // groups) * group_channels
+        total = b[f]
+        for kh, kw, c in np.ndindex(kernel_h, kernel_w, group_channels):
+            h, i = oh * stride[0] + kh - pads[0][0], ow * stride[1] + kw - pads[1][0]
+            if 0 <= h < height and 0 <= i < width:
+                total += x[n, h, i, first_channel + c] * w[kh, kw, c, f]
+        out[n, oh, ow, f] = total
+    return out
+
+
+def conv2d_backward(x, w, dout, stride, pads, groups):
+    """dx, dw and db: each multiplication of the forward hands dout to both of its factors."""
+    _, height, width, _ = x.shape
+    kernel_h, kernel_w, group_channels, filters = w.shape
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros(filters, x.dtype)
+    for n, oh, ow, f in np.ndindex(*dout.shape):
+        first_channel = f // (filters // groups) * group_channels
+        gradient = dout[n, oh, ow, f]
+        db[f] += gradient
+        for kh, kw, c in np.ndindex(kernel_h, kernel_w, group_channels):
+            h, i = oh * stride[0] + kh - pads[0][0], ow * stride[1] + kw - pads[1][0]
+            if 0 <= h < height and 0 <= i < width:
+                dx[n, h, i, first_channel + c] += gradient * w[kh, kw, c, f]
+                dw[kh, kw, c, f] += gradient * x[n, h, i, first_channel + c]
+    return dx, dw, db
+
+
+def maxpool(x, dout, kernel, stride, pads):
+    """out, argmax and dx of a max-pool."""
+    _, height, width, _ = x.shape
+    out, argmax, dx = np.zeros_like(dout), np.zeros(dout.shape, int), np.zeros_like(x)
+    for n, oh, ow, c in np.ndindex(*dout.shape):
+        best = None
+        for kh, kw in np.ndindex(*kernel):
+            h, i = oh * stride[0] + kh - pads[0][0], ow * stride[1] + kw - pads[1][0]
+            if not (0 <= h < height and 0 <= i < width):
+                continue
+            value = x[n, h, i, c]
+            if best is None or value > out[n, oh, ow, c] or (np.isnan(value) and not np.isnan(out[n, oh, ow, c])):
+                best, out[n, oh, ow, c], argmax[n, oh, ow, c] = (h, i), value, kh * kernel[1] + kw
+        dx[n, best[0], best[1], c] += dout[n, oh, ow, c]
+    return out, argmax, dx

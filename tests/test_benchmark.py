@@ -1,0 +1,549 @@
+"""The benchmark: its exact lines, its statistics, its flags, and every way to end it early."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numba.core import event
+
+import bench
+from tinyalexnet import alexnet, benchmark, images, machine
+from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Variant
+from tinyalexnet.benchmark import Options, legacy_statistics, memory_estimate, run, statistics
+from tinyalexnet.kernels.cpu.runtime import report_compilation
+
+BENCH = Path(__file__).parent.parent / "bench.py"
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?"
+
+TINY = Variant((7, 7, 3), (Conv("conv1", 4, 3, 2, "VALID"), Pool("pool1", 2, 1), Conv("conv2", 2, 3)))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A network that takes no time, for what does not depend on the network."""
+    monkeypatch.setitem(VARIANTS, "tiny", TINY)
+    return Options(batch_size=2, num_batches=12, variant="tiny", backend="reference")
+
+
+def with_options(options, **changes):
+    return Options(**{**vars(options), **changes})
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def run_text(options, err=None):
+    out, err = io.StringIO(), err or io.StringIO()
+    code = run(options, out, err)
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.mark.compiled
+def test_standard_output_is_the_page_to_the_letter():
+    command = [sys.executable, BENCH, "--batch_size=1", "--num-batches=21", "--seed", "7"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    shapes = """conv1   [1, 55, 55, 64]
+pool1   [1, 27, 27, 64]
+conv2   [1, 27, 27, 192]
+pool2   [1, 13, 13, 192]
+conv3   [1, 13, 13, 384]
+conv4   [1, 13, 13, 256]
+conv5   [1, 13, 13, 256]
+pool5   [1, 6, 6, 256]
+"""
+    assert result.stdout.startswith(shapes)
+    seconds = r"\d+\.\d{3}"
+    pattern = "".join(
+        rf"{TIME}: step 10, duration = {seconds}\n{TIME}: step 20, duration = {seconds}\n"
+        rf"{TIME}: {name} across 21 steps, {seconds} \+/- {seconds} sec / batch\n"
+        for name in ("Forward", "Forward-backward")
+    )
+    assert re.fullmatch(pattern, result.stdout.removeprefix(shapes)), result.stdout
+    assert result.stderr.startswith("tinyalexnet ")
+    assert (
+        len(re.findall(r": CPU utilisation \d+ % \(process CPU time / wall time x \d+ threads\)", result.stderr)) == 2
+    )
+
+
+def test_lines_of_a_small_run(tiny):
+    code, out, err = run_text(tiny)
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[:3] == ["conv1   [2, 3, 3, 4]", "pool1   [2, 2, 2, 4]", "conv2   [2, 2, 2, 2]"]
+    patterns = [r"step 10, duration = \d+\.\d{3}", r"Forward across 12 steps, \d+\.\d{3} \+/- \d+\.\d{3} sec / batch"]
+    patterns += [patterns[0], patterns[1].replace("Forward", "Forward-backward")]
+    for line, pattern in zip(lines[3:], patterns, strict=True):
+        assert re.fullmatch(f"{TIME}: {pattern}", line), line
+    header, *rest = err.splitlines()
+    assert header.startswith("tinyalexnet 0.")
+    for word in ("python", "numpy", "numba", "scipy", "backend reference", "threads", "BLAS", "float32"):
+        assert word in header
+    assert [line.split(":")[0] for line in rest] == ["Forward", "Forward-backward"]
+
+
+def test_a_number_of_threads_is_taken(tiny):
+    assert "backend reference, 1 threads" in run_text(with_options(tiny, threads=1))[2]
+
+
+def test_ten_batches_print_no_step(tiny):
+    _, out, _ = run_text(with_options(tiny, num_batches=10, passes=("Forward",)))
+    assert "step" not in out.replace("steps", "")
+
+
+def test_quiet_and_passes(tiny):
+    _, out, err = run_text(with_options(tiny, quiet=True, passes=("Forward-backward",)))
+    assert err == ""
+    assert "Forward across" not in out
+    assert "Forward-backward across" in out
+
+
+def test_burn_in_steps_run_and_do_not_count(tiny, monkeypatch):
+    calls = []
+    monkeypatch.setattr(benchmark, "_step", lambda *_: lambda: calls.append(1))
+    _, out, _ = run_text(with_options(tiny, num_batches=3, passes=("Forward",)))
+    assert len(calls) == 13
+    assert "across 3 steps" in out
+
+
+def test_the_backward_of_a_step_belongs_to_half_the_sum_of_squares(tiny):
+    """The parameters' gradients after a step are those of ½ Σ y²."""
+    net = alexnet("tiny", "reference")
+    x = np.random.default_rng(0).standard_normal((2, 7, 7, 3)).astype(np.float32)
+    benchmark._step("Forward-backward", net, x)()
+    grad = net.grads["conv2.b"]
+    np.testing.assert_allclose(grad, net.forward(x).sum(axis=(0, 1, 2)), rtol=1e-5)
+    assert set(net.grads) == set(net.params)
+
+
+def clock(durations):
+    """Readings of a clock under which the steps take just these durations."""
+    readings, now = [], 100.0
+    for duration in [0.5] * benchmark.BURN_IN_STEPS + durations:
+        readings += [now, now + duration]
+        now += duration + 1
+    return iter(readings)
+
+
+@pytest.mark.parametrize(
+    ("legacy", "durations", "expected"),
+    [
+        (False, [2.0] * 100, "2.000 +/- 0.000"),
+        # (N - 1) / N and √(N - 1) / N of 2 seconds: the page's spread of 10 % where nothing varies.
+        (True, [2.0] * 100, "1.980 +/- 0.199"),
+        (False, [1.0, 2.0, 3.0, 6.0], "3.000 +/- 1.871"),
+        (True, [1.0, 2.0, 3.0, 6.0], "2.750 +/- 2.165"),
+        (True, [5.0], "0.000 +/- 0.000"),
+    ],
+)
+def test_statistics_that_are_printed(tiny, monkeypatch, legacy, durations, expected):
+    readings = clock(durations)
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(readings))
+    options = with_options(tiny, num_batches=len(durations), passes=("Forward",), legacy_stats=legacy)
+    _, out, _ = run_text(options)
+    assert out.splitlines()[-1].endswith(f"Forward across {len(durations)} steps, {expected} sec / batch")
+    steps = [line.split(": ")[1] for line in out.splitlines() if ": step" in line]
+    assert steps == [f"step {i}, duration = 2.000" for i in range(10, len(durations), 10)]
+
+
+def test_statistics_by_hand():
+    assert statistics([1.0, 2.0, 3.0, 6.0]) == (3.0, pytest.approx(np.std([1, 2, 3, 6])))
+    assert legacy_statistics([1.0, 2.0, 3.0, 6.0]) == (11 / 4, pytest.approx((49 / 4 - (11 / 4) ** 2) ** 0.5))
+    # Rounding may take the variance below 0; the root of it must not fail.
+    assert legacy_statistics([0.0, 0.1])[1] == pytest.approx(0.05)
+    assert legacy_statistics([0.0])[1] == 0
+
+
+def test_json(tiny, tmp_path):
+    file = tmp_path / "run.json"
+    run_text(with_options(tiny, json=str(file)))
+    result = json.loads(file.read_text())
+    assert result["options"]["batch_size"] == 2
+    assert result["options"]["threads"] == machine.cores()
+    assert set(result["versions"]) == {"tinyalexnet", "python", "numpy", "numba", "scipy"}
+    assert result["cpu"]["name"]
+    assert result["shapes"]["conv1"] == [2, 3, 3, 4]
+    assert result["interrupted"] is False
+    for item, name in zip(result["runs"], ("Forward", "Forward-backward"), strict=True):
+        assert item["name"] == name
+        assert len(item["durations"]) == 12
+        assert item["statistics"]["mean"] == pytest.approx(np.mean(item["durations"]))
+        assert item["statistics"]["std"] == pytest.approx(np.std(item["durations"]))
+        assert item["legacy_statistics"]["mean"] < item["statistics"]["mean"]
+        assert item["cpu_utilisation"] > 0
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_json_leaves_the_old_file_where_writing_fails(tmp_path):
+    file = tmp_path / "run.json"
+    file.write_text("old")
+    with pytest.raises(TypeError):
+        benchmark.write_json(file, {"not json": object()})
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_the_first_step_after_an_interrupt_counts_what_was_finished(tiny, monkeypatch, tmp_path):
+    steps = iter(range(benchmark.BURN_IN_STEPS + 5))
+
+    def step():
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, "_step", lambda *_: step)
+    file = tmp_path / "run.json"
+    code, out, err = run_text(with_options(tiny, json=str(file)))
+    assert code == 130
+    assert "Forward across 5 steps" in out.splitlines()[-1]
+    assert err.splitlines()[-1] == "interrupted"
+    result = json.loads(file.read_text())
+    assert result["interrupted"] is True
+    assert [len(item["durations"]) for item in result["runs"]] == [5]
+
+
+def test_an_interrupt_before_any_step_prints_no_statistics(tiny, monkeypatch):
+    def step():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, "_step", lambda *_: step)
+    code, out, _ = run_text(tiny)
+    assert code == 130
+    assert "across" not in out
+
+
+def test_progress_bar_on_a_terminal_only(tiny, monkeypatch):
+    _, out, err = run_text(tiny, Terminal())
+    assert "Forward: " in err
+    assert "/22 [" in err
+    assert "\r" not in out
+    _, _, err = run_text(tiny)
+    assert "\r" not in err
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    _, _, err = run_text(tiny, Terminal())
+    assert "pip install 'tinyalexnet[progress]'" in err
+    assert "/22 [" not in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0, but must be an int >= 1"),
+        ({"num_batches": -1}, "num_batches is -1, but must be an int >= 1"),
+        ({"seed": -1}, "seed is -1, but must be an int >= 0"),
+        ({"threads": 0}, "threads is 0, but must be an int >= 1"),
+        ({"threads": 10**6}, "threads is 1000000, but must be at most"),
+        ({"variant": "vgg"}, "variant is 'vgg', but must be one of"),
+        ({"backend": "gpu"}, "backend is 'gpu', but must be one of"),
+        ({"batch_size": 10**9}, r"batch_size is 1000000000, but needs about .* GB of memory, and .* GB is available"),
+        ({"json": "/no/such/folder/file.json"}, "json is '/no/such/folder/file.json', but must be a file in a folder"),
+        ({"images": "/no/such/folder"}, "images is '/no/such/folder', but must be a folder that exists"),
+    ],
+)
+def test_options_that_are_refused(tiny, changes, message):
+    out = io.StringIO()
+    with pytest.raises(ValueError, match=message):
+        run(with_options(tiny, **changes), out, io.StringIO())
+    assert out.getvalue() == ""
+
+
+def test_json_refuses_a_folder(tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"json is .*, but must be a file in a folder"):
+        run_text(with_options(tiny, json=str(tmp_path)))
+
+
+def test_an_unknown_amount_of_memory_refuses_nothing(tiny, monkeypatch):
+    monkeypatch.setattr(machine, "available_memory", lambda: None)
+    assert run_text(tiny)[0] == 0
+    monkeypatch.setattr(machine, "available_memory", lambda: 10)
+    with pytest.raises(ValueError, match="batch_size is 2, but needs about"):
+        run_text(tiny)
+
+
+def test_the_page_s_large_batch_is_estimated_below_what_tensorflow_took():
+    net = alexnet(backend="reference")
+    assert memory_estimate(net, (512, 227, 227, 3), "cpu", backward=True) < 2.3e9
+    assert memory_estimate(net, (128, 227, 227, 3), "cpu", backward=True) < 1.2e9
+
+
+@pytest.mark.compiled
+def test_every_step_of_the_compiled_backend(tiny, monkeypatch):
+    code, _, err = run_text(with_options(tiny, backend="cpu", threads=1, num_batches=1))
+    assert code == 0
+    assert "backend cpu, 1 threads" in err
+    assert re.search(r"\d+ functions compiled.*; ready after \d", err)
+
+
+def test_the_cpu_backend_without_the_jit(tiny):
+    code, _, err = run_text(with_options(tiny, backend="cpu", num_batches=1))
+    assert code == 0
+    assert "functions compiled" in err
+
+
+def test_only_the_outermost_compilation_is_told():
+    told = []
+    inner, outer = ({"dispatcher": SimpleNamespace(py_func=function)} for function in (machine.cores, statistics))
+    with report_compilation(told.append, told.append) as names:
+        for how, data in ((event.start_event, outer), (event.start_event, inner), (event.end_event, inner)):
+            how("numba:compile", data)
+        assert told == ["benchmark.statistics"]
+        event.end_event("numba:compile", outer)
+    assert names == ["benchmark.statistics"]
+    assert told[1] >= 0
+
+
+@pytest.mark.compiled
+def test_compilation_is_told_the_first_time_and_cached_the_second(tmp_path):
+    command = [sys.executable, BENCH, "--batch_size", "1", "--num_batches", "1", "--forward_only"]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    texts = [
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr for _ in range(2)
+    ]
+    told = re.findall(r"^compiling (\w+\.\w+) \.\.\. \d+\.\d s$", texts[0], flags=re.MULTILINE)
+    assert told == ["gemm._forward", "relu._forward", "maxpool._forward"]
+    assert "3 functions compiled; ready after" in texts[0]
+    assert "compiling" not in texts[1]
+    assert "0 functions compiled, all from the cache; ready after" in texts[1]
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def call(*arguments, **how):
+    return subprocess.run(
+        [sys.executable, BENCH, *arguments], capture_output=True, text=True, check=False, timeout=120, **how
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batch_size", "x"], "argument --batch_size/--batch-size: invalid int value: 'x'"),
+        (["--batch_size", "0"], "batch_size is 0, but must be an int >= 1"),
+        (["--backend", "gpu"], "argument --backend: invalid choice: 'gpu'"),
+        (["--batch", "3"], "unrecognized arguments: --batch 3"),
+        (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),
+        (
+            ["--forward_only", "--forward-backward-only"],
+            "--forward_only and --forward_backward_only exclude each other",
+        ),
+        (["--images", "nowhere"], "images is 'nowhere', but must be a folder that exists"),
+        (["--batch_size", "100000000"], "batch_size is 100000000, but needs about"),
+    ],
+)
+def test_wrong_flags_are_one_line_and_exit_code_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        bench.main(arguments)
+    assert caught.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"bench.py: {message}")
+    assert captured.err.count("\n") == 1
+
+
+def test_every_flag_reaches_its_option(monkeypatch):
+    seen = []
+    monkeypatch.setattr(benchmark, "run", lambda options, out, err: seen.append(options) or 0)
+    assert bench.main([]) == 0
+    assert seen[-1] == Options()
+    flags = "--batch-size 3 --num-batches 4 --backend reference --threads 1 --seed 5 --legacy-stats --images i --json j"
+    assert bench.main([*flags.split(), "--quiet", "--forward_only"]) == 0
+    assert seen[-1] == Options(
+        3, 4, "tf2015", "reference", 1, 5, ("Forward",), legacy_stats=True, images="i", json="j", quiet=True
+    )
+    bench.main(["--forward_backward_only"])
+    assert seen[-1].passes == ("Forward-backward",)
+
+
+def test_a_closed_pipe_is_not_an_error(monkeypatch, tmp_path):
+    def closed(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(benchmark, "run", closed)
+    with (tmp_path / "out").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        assert bench.main([]) == 141
+        file.write("what was still in the buffer")
+    assert (tmp_path / "out").read_text() == ""
+
+
+def test_wrong_use_in_a_process_of_its_own():
+    result = call("--batch_size", "none")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == "bench.py: argument --batch_size/--batch-size: invalid int value: 'none'\n"
+
+
+@pytest.mark.compiled
+def test_ctrl_c_prints_the_finished_steps_and_exits_130():
+    process = subprocess.Popen(
+        [sys.executable, BENCH, "--batch_size", "1", "--num_batches", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if ": step 10," in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(rf"({TIME}: step \d+.*\n)*{TIME}: Forward across \d+ steps, \S+ \+/- \S+ sec / batch\n", out), (
+        out
+    )
+    assert err.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_while_it_loads_is_quiet():
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", BENCH], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    # -X importtime tells on standard error when NumPy is being loaded, which is after main has begun.
+    for line in process.stderr:
+        if "numpy" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert out == ""
+
+
+@pytest.mark.compiled
+def test_a_closed_pipe_ends_quietly():
+    process = subprocess.Popen(
+        [sys.executable, BENCH, "--batch_size", "1", "--num_batches", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 141
+    assert lines[2].startswith("conv2")
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err
+
+
+# --- photographs -----------------------------------------------------------------------------------------------------
+
+
+def save(path, height, width, colour=None, seed=0):
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    if colour is not None:
+        pixels[...] = colour
+    image.fromarray(pixels).save(path)
+
+
+def test_photographs_are_scaled_cropped_centred_and_repeated(tmp_path):
+    save(tmp_path / "a.png", 40, 60, (255, 0, 51))
+    save(tmp_path / "b.JPG", 30, 20, seed=1)
+    (tmp_path / "notes.txt").write_text("not an image")
+    batch = images.load_images(tmp_path, (5, 10, 12, 3))
+    assert batch.shape == (5, 10, 12, 3)
+    assert batch.dtype == np.float32
+    np.testing.assert_array_equal(batch[0], batch[2])
+    np.testing.assert_array_equal(batch[1], batch[3])
+    assert not np.array_equal(batch[0], batch[1])
+    # The mean colour of the two is 0, and the first is one colour.
+    np.testing.assert_allclose(batch[:2].mean(axis=(0, 1, 2)), 0, atol=1e-6)
+    assert np.ptp(batch[0], axis=(0, 1)).max() == 0
+    assert np.abs(batch).max() <= 1
+
+
+def test_the_crop_is_about_the_middle(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.zeros((10, 30, 3), np.uint8)
+    pixels[:, 10:20] = 255
+    image.fromarray(pixels).save(tmp_path / "a.png")
+    batch = images.load_images(tmp_path, (1, 10, 10, 3))
+    assert np.ptp(batch) == 0
+
+
+def test_fewer_images_than_photographs_uses_the_first(tmp_path):
+    for index, grey in enumerate((10, 20, 30)):
+        save(tmp_path / f"{index}.png", 8, 8, (grey, grey, grey))
+    batch = images.load_images(tmp_path, (2, 8, 8, 3))
+    np.testing.assert_allclose(batch[1] - batch[0], 10 / 255, rtol=1e-5)
+
+
+def test_photographs_that_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="holds at least one"):
+        images.load_images(tmp_path, (1, 8, 8, 3))
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    with pytest.raises(ValueError, match=r"images has '.*broken.png', but it cannot be read as an image"):
+        images.load_images(tmp_path, (1, 8, 8, 3))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match="pip install 'tinyalexnet\\[images\\]'"):
+        images.load_images(tmp_path, (1, 8, 8, 3))
+
+
+def test_a_run_on_photographs(tiny, tmp_path):
+    save(tmp_path / "a.png", 9, 9)
+    code, out, _ = run_text(with_options(tiny, images=str(tmp_path), num_batches=1))
+    assert code == 0
+    assert "Forward across 1 steps" in out
+
+
+# --- the machine -----------------------------------------------------------------------------------------------------
+
+
+def test_what_the_machine_is(monkeypatch, tmp_path):
+    assert machine.cores() >= 1
+    assert machine.cpu_name()
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "none")
+    assert machine.cpu_name()
+    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
+    assert machine.cores() >= 1
+
+
+def test_memory_that_is_available(monkeypatch, tmp_path):
+    meminfo, group = tmp_path / "meminfo", tmp_path / "group"
+    meminfo.write_text("MemTotal: 2000 kB\nMemAvailable:    1000 kB\n")
+    group.mkdir()
+    monkeypatch.setattr(machine, "_MEMINFO", meminfo)
+    monkeypatch.setattr(machine, "_CGROUP", group)
+    assert machine.available_memory() == 1000 * 1024
+    (group / "memory.max").write_text("max\n")
+    (group / "memory.current").write_text("100\n")
+    assert machine.available_memory() == 1000 * 1024
+    (group / "memory.max").write_text("5100\n")
+    assert machine.available_memory() == 5000
+    monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "none")
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path / "none")
+    assert machine.available_memory() is None
+
+
+def test_peak_memory(monkeypatch):
+    peak = machine.peak_memory()
+    monkeypatch.setattr(machine, "_STATUS", Path("none"))
+    for found in (peak, machine.peak_memory()):
+        assert found is None or 10_000_000 < found < 10**12
+    if machine.resource is not None:
+        monkeypatch.setattr(machine.sys, "platform", "darwin")
+        assert machine.peak_memory() == machine.resource.getrusage(machine.resource.RUSAGE_SELF).ru_maxrss
+    monkeypatch.setattr(machine, "resource", None)
+    assert machine.peak_memory() is None
+
+
+def test_a_system_without_the_resource_module(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    importlib.reload(machine)
+    assert machine.resource is None
+    monkeypatch.undo()
+    importlib.reload(machine)

@@ -1,0 +1,90 @@
+"""Window: sizes, paddings, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyalexnet.geometry import Window
+
+
+@pytest.mark.parametrize(
+    ("window", "size", "expected"),
+    [
+        (Window(11, 4), (227, 227), (55, 55)),
+        (Window(3, 2), (55, 55), (27, 27)),
+        (Window(5, 1, "SAME"), (27, 27), (27, 27)),
+        (Window(11, 4, "SAME"), (224, 224), (56, 56)),
+        (Window(11, 4, 2), (224, 224), (55, 55)),
+        (Window((3, 2), (1, 3), ((0, 1), (2, 0))), (5, 7), (4, 3)),
+        (Window(1, 5), (3, 3), (1, 1)),
+    ],
+)
+def test_output_size(window, size, expected):
+    assert window.output_size(size) == expected
+
+
+def test_same_puts_the_odd_row_at_the_bottom_and_right():
+    """TensorFlow's rule; 224 with an 11x11 kernel at stride 4 needs 7 rows, 3 above and 4 below."""
+    assert Window(11, 4, "SAME").pads((224, 224)) == ((3, 4), (3, 4))
+    assert Window((2, 3), 1, "SAME").pads((5, 5)) == ((0, 1), (1, 1))
+    assert Window(1, 3, "SAME").pads((5, 5)) == ((0, 0), (0, 0))
+
+
+@given(
+    length=st.integers(1, 40),
+    kernel=st.integers(1, 9),
+    stride=st.integers(1, 9),
+    before=st.integers(0, 5),
+    after=st.integers(0, 5),
+)
+def test_output_size_counts_the_places_where_the_kernel_fits(length, kernel, stride, before, after):
+    places = len(range(0, length + before + after - kernel + 1, stride))
+    window = Window((kernel, 1), (stride, 1), ((before, after), (0, 0)))
+    if places:
+        assert window.output_size((length, 1)) == (places, 1)
+    else:
+        with pytest.raises(ValueError, match="fits nowhere"):
+            window.output_size((length, 1))
+    assert Window(kernel, stride, "SAME").output_size((length, length))[0] == -(-length // stride)
+
+
+@given(size=st.tuples(st.integers(3, 9), st.integers(3, 9)), stride=st.integers(1, 3))
+def test_positions_visit_each_pixel_of_each_window_once(size, stride):
+    window = Window((2, 3), stride)
+    out_size = window.output_size(size)
+    image = np.arange(size[0] * size[1]).reshape(size)
+    seen = {(kh, kw): image[rows, columns] for kh, kw, rows, columns in window.positions(out_size)}
+    assert list(seen) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    for oh, ow in np.ndindex(*out_size):
+        found = [seen[position][oh, ow] for position in seen]
+        expected = image[oh * stride : oh * stride + 2, ow * stride : ow * stride + 3]
+        assert found == expected.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0,), "kernel_size is 0, but must be an int >= 1 or a pair of them"),
+        ((3.0,), r"kernel_size is 3\.0, but must"),
+        ((True,), "kernel_size is True, but must"),
+        (((3, 3, 3),), r"kernel_size is \(3, 3, 3\), but must"),
+        ((3, -1), "stride is -1, but must be an int >= 1"),
+        ((3, (1, 0)), r"stride is \(1, 0\), but must"),
+        ((3, 1, "same"), "padding is 'same', but must be 'SAME', 'VALID'"),
+        ((3, 1, -1), "padding is -1, but must"),
+        ((3, 1, (1, 1)), r"padding is \(1, 1\), but must"),
+        ((3, 1, ((1, 1), (1, -1))), r"padding is \(\(1, 1\), \(1, -1\)\), but must"),
+        ((3, 1, (1, 1, 1)), r"padding is \(1, 1, 1\), but must"),
+        ((3, 1, None), "padding is None, but must"),
+    ],
+)
+def test_what_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Window(*arguments)
+
+
+def test_numpy_integers_are_integers():
+    assert Window(np.int64(3), np.uint8(2)) == Window(3, 2)

@@ -1,0 +1,212 @@
+"""The checker's own tests: it must pass what is right and reject every bug that people really write."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinyalexnet import Conv2d, MaxPool2d
+from tinyalexnet.gradcheck import (
+    Check,
+    adjoint_identities,
+    assert_gradients,
+    directional_derivatives,
+    separated_values,
+)
+
+
+class Sabotaged:
+    """A layer whose gradients are changed before anyone sees them."""
+
+    def __init__(self, layer, change_dx=lambda dx: dx, change_dw=lambda dw: dw, change_db=lambda db: db):
+        self.layer = layer
+        self.change_dx, self.change_dw, self.change_db = change_dx, change_dw, change_db
+        self.params = layer.params
+
+    def forward(self, x):
+        return self.layer.forward(x)
+
+    def backward(self, dout):
+        dx = self.layer.backward(dout)
+        changes = {"w": self.change_dw, "b": self.change_db}
+        self.grads = {name: changes[name](grad) for name, grad in self.layer.grads.items()}
+        return self.change_dx(dx)
+
+
+def conv(dtype=np.float64):
+    layer = Conv2d(2, 3, 3, 1, "SAME", backend="reference", dtype=dtype, rng=1)
+    layer.params["b"][...] = 1, -2, 3
+    return layer
+
+
+def image(rng):
+    return rng.standard_normal((2, 5, 5, 2))
+
+
+WRONG = {
+    "scaled": lambda gradient: 1.001 * gradient,
+    "flipped": lambda gradient: -gradient,
+    "zero": np.zeros_like,
+    "shifted": lambda gradient: np.roll(gradient, 1, axis=-1),
+    "one entry": lambda gradient: gradient + 0.01 * (np.arange(gradient.size) == 1).reshape(gradient.shape),
+    "not a number": lambda gradient: gradient * np.nan,
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize("argument", ["dx", "dw", "db"])
+def test_a_wrong_gradient_is_rejected_and_named(wrong, argument, rng):
+    layer = Sabotaged(conv(), **{f"change_{argument}": wrong})
+    with pytest.raises(AssertionError, match=f"^gradient of {argument[1:]}: WRONG") as caught:
+        assert_gradients(layer, image(rng), step=1, tolerance=1e-11)
+    assert {line.split(":")[0] for line in str(caught.value).splitlines()} == {f"gradient of {argument[1:]}"}
+    identities = {check.argument: check.passed for check in adjoint_identities(layer, image(rng), tolerance=1e-11)}
+    assert identities == {name: name != argument[1:] for name in ("x", "w", "b")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"change_dx": lambda dx: dx.swapaxes(1, 2)}, {"change_dw": lambda dw: dw.swapaxes(0, 1)}],
+    ids=["dx", "dw"],
+)
+def test_swapped_spatial_axes_are_rejected(change, rng):
+    assert_gradients(Sabotaged(conv()), image(rng), step=1, tolerance=1e-11)
+    with pytest.raises(AssertionError, match="WRONG"):
+        assert_gradients(Sabotaged(conv(), **change), image(rng), step=1, tolerance=1e-11)
+
+
+class OverwritingPool(MaxPool2d):
+    """The bug of published course solutions: where windows overlap, the last one overwrites instead of adding."""
+
+    def backward(self, dout):
+        argmax, x_shape = self._argmax_and_shape
+        dx = np.zeros(x_shape)
+        for n, oh, ow, c in np.ndindex(*dout.shape):
+            kh, kw = divmod(int(argmax[n, oh, ow, c]), self.window.kernel[1])
+            dx[n, oh * self.window.stride[0] + kh, ow * self.window.stride[1] + kw, c] = dout[n, oh, ow, c]
+        return dx
+
+
+def test_an_overwritten_overlap_is_rejected_and_only_there():
+    x = separated_values((1, 9, 9, 2))
+    with pytest.raises(AssertionError, match="gradient of x: WRONG"):
+        assert_gradients(OverwritingPool(3, 2, backend="reference"), x)
+    assert not all(check.passed for check in adjoint_identities(OverwritingPool(3, 2, backend="reference"), x))
+    assert_gradients(MaxPool2d(3, 2, backend="reference"), x)
+    # Window = stride hides it, which is why such a test proves nothing.
+    assert_gradients(OverwritingPool(3, 3, backend="reference"), x)
+
+
+class Normalise:
+    """y = x / √(1 + Σ x²) over the channels: smooth, and every output depends on every channel."""
+
+    def __init__(self, cross_term=True):
+        self.cross_term = cross_term
+        self.params = self.grads = {}
+
+    def forward(self, x):
+        self.x, self.scale = x, 1 / np.sqrt(1 + np.sum(x**2, axis=-1, keepdims=True))
+        return x * self.scale
+
+    def backward(self, dout):
+        cross = self.scale**3 * self.x * np.sum(dout * self.x, axis=-1, keepdims=True)
+        return dout * self.scale - cross * self.cross_term
+
+
+def test_a_dropped_cross_term_is_rejected(rng):
+    x = rng.standard_normal((2, 3, 3, 5))
+    assert_gradients(Normalise(), x)
+    with pytest.raises(AssertionError, match="gradient of x: WRONG"):
+        assert_gradients(Normalise(cross_term=False), x)
+
+
+def test_a_check_that_says_nothing_does_not_pass():
+    """A pool of a constant image at 0 has no gradient if dout is 0; nothing was checked, so nothing passes."""
+
+    class Constant(Normalise):
+        def forward(self, x):
+            return np.ones_like(x)
+
+        def backward(self, dout):
+            return np.zeros_like(dout)
+
+    with pytest.raises(AssertionError, match="gradient of x: says nothing, both are 0"):
+        assert_gradients(Constant(), np.ones((1, 2, 2, 1)))
+
+
+def test_parameters_and_input_are_left_as_they_were(rng):
+    layer, x = conv(), image(rng)
+    before = {name: value.copy() for name, value in layer.params.items()} | {"x": x.copy()}
+    directional_derivatives(layer, x)
+    adjoint_identities(layer, x)
+    for name, value in {**layer.params, "x": x}.items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_single_precision_is_refused(rng):
+    with pytest.raises(TypeError, match="x has dtype float32, but must have dtype float64"):
+        directional_derivatives(conv(np.float32), image(rng).astype(np.float32))
+    with pytest.raises(TypeError, match="w has dtype float32, but must have dtype float64"):
+        directional_derivatives(conv(np.float32), image(rng))
+
+
+def test_the_result_can_be_read():
+    check = Check("w", 1.0, 1.5, 2.0, 0.1)
+    assert check.error == 0.25
+    assert str(check) == (
+        "gradient of w: WRONG (backward says 1, forward says 1.5, relative error 2.5e-01, allowed 1.0e-01)"
+    )
+    assert str(Check("b", 1.5, 1.5, 2.0, 0.1)).startswith("gradient of b: ok ")
+    assert Check("b", 0.0, 0.0, 0.0, 0.1).error == 0
+
+
+def test_the_same_seed_gives_the_same_checks(rng):
+    x = image(rng)
+    assert directional_derivatives(conv(), x, 5) == directional_derivatives(conv(), x, np.random.default_rng(5))
+
+
+def test_a_layer_without_dx_is_checked_without_it(rng):
+    layer = conv()
+    layer.needs_dx = False
+    arguments = [check.argument for check in directional_derivatives(layer, image(rng), directions=1, needs_dx=False)]
+    assert arguments == ["w", "b"]
+    assert_gradients(layer, image(rng), needs_dx=False)
+    for check in (directional_derivatives, adjoint_identities, assert_gradients):
+        with pytest.raises(ValueError, match=r"gradient of x is missing, but backward must give it"):
+            check(layer, image(rng))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"change_db": lambda db: db.sum()}, r"gradient of b has shape \(\), but must have shape \(3,\)"),
+        (
+            {"change_dx": lambda dx: dx.sum(0)},
+            r"gradient of x has shape \(5, 5, 2\), but must have shape \(2, 5, 5, 2\)",
+        ),
+        ({"change_dw": lambda dw: None}, "gradient of w is missing"),
+    ],
+)
+def test_a_gradient_of_another_shape_does_not_pass_by_broadcasting(change, message, rng):
+    with pytest.raises(ValueError, match=message):
+        assert_gradients(Sabotaged(conv(), **change), image(rng))
+
+
+def test_a_forward_that_is_not_a_number_is_wrong_and_not_vacuous():
+    class Undefined(Normalise):
+        def forward(self, x):
+            return x * np.nan
+
+        def backward(self, dout):
+            return np.zeros_like(dout)
+
+    with pytest.raises(AssertionError, match="gradient of x: WRONG"):
+        assert_gradients(Undefined(), np.ones((1, 2, 2, 1)))
+
+
+def test_separated_values():
+    values = separated_values((3, 4, 5), rng=2, gap=0.1)
+    ordered = np.sort(values.ravel())
+    assert np.diff(ordered).min() > 0.0999
+    assert np.abs(values).min() > 0.0499
+    assert values.shape == (3, 4, 5)
