@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -385,19 +386,34 @@ def test_wrong_use_in_a_process_of_its_own():
     assert result.stderr == "bench.py: argument --batch_size/--batch-size: invalid int value: 'none'\n"
 
 
-@pytest.mark.compiled
-def test_ctrl_c_prints_the_finished_steps_and_exits_130():
+@contextmanager
+def started(*arguments):
+    """A process that heeds Ctrl-C, though a shell may have started the tests in the background; killed in the end."""
     process = subprocess.Popen(
-        [sys.executable, BENCH, "--batch_size", "1", "--num_batches", "100000"],
+        [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    for line in process.stdout:
-        if ": step 10," in line:
-            break
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+LONG = (BENCH, "--batch_size", "1", "--num_batches", "100000")
+
+
+@pytest.mark.compiled
+def test_ctrl_c_prints_the_finished_steps_and_exits_130():
+    with started(*LONG) as process:
+        for line in process.stdout:
+            if ": step 10," in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert re.fullmatch(rf"({TIME}: step \d+.*\n)*{TIME}: Forward across \d+ steps, \S+ \+/- \S+ sec / batch\n", out), (
         out
@@ -407,15 +423,13 @@ def test_ctrl_c_prints_the_finished_steps_and_exits_130():
 
 
 def test_ctrl_c_while_it_loads_is_quiet():
-    process = subprocess.Popen(
-        [sys.executable, "-X", "importtime", BENCH], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    # -X importtime tells on standard error when NumPy is being loaded, which is after main has begun.
-    for line in process.stderr:
-        if "numpy" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with started("-X", "importtime", BENCH) as process:
+        # -X importtime tells on standard error when NumPy is being loaded, which is after main has begun.
+        for line in process.stderr:
+            if "numpy" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert out == ""
@@ -423,16 +437,11 @@ def test_ctrl_c_while_it_loads_is_quiet():
 
 @pytest.mark.compiled
 def test_a_closed_pipe_ends_quietly():
-    process = subprocess.Popen(
-        [sys.executable, BENCH, "--batch_size", "1", "--num_batches", "100000"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
+    with started(*LONG) as process:
         lines = [process.stdout.readline() for _ in range(3)]
         process.stdout.close()
         err = process.stderr.read()
+        process.wait(timeout=60)
     assert process.returncode == 141
     assert lines[2].startswith("conv2")
     assert "Traceback" not in err
