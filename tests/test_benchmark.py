@@ -389,13 +389,9 @@ def test_wrong_use_in_a_process_of_its_own():
 @contextmanager
 def started(*arguments):
     """A process that heeds Ctrl-C, though a shell may have started the tests in the background; killed in the end."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     with process:
         try:
             yield process
