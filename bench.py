@@ -15,7 +15,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(WRONG_USE, f"{self.prog}: {message}\n")
 
 
-def _parser(backends: tuple[str, ...]) -> argparse.ArgumentParser:
+def _parser(backends: tuple[str, ...], algorithms: tuple[str, ...]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="bench.py",
         description=__doc__,
@@ -30,6 +30,7 @@ def _parser(backends: tuple[str, ...]) -> argparse.ArgumentParser:
     flag("batch_size", "images in a batch (%(default)s)", type=int, default=128, metavar="N")
     flag("num_batches", "timed steps in each run (%(default)s)", type=int, default=100, metavar="N")
     flag("backend", "whose kernels (%(default)s)", choices=backends, default="cpu")
+    flag("algorithm", "of the convolutions (%(default)s)", choices=algorithms, default="auto")
     flag("threads", "threads to use (all processors)", type=int, metavar="N")
     flag("seed", "of the weights and the noise (%(default)s)", type=int, default=0, metavar="N")
     flag("forward_only", "skip the forward-backward run", action="store_true")
@@ -46,8 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     # Imported here, where Ctrl-C is already caught: it takes most of a second.
     from tinyalexnet.benchmark import PASSES, Options, run
     from tinyalexnet.kernels import BACKENDS
+    from tinyalexnet.kernels.algorithm import ALGORITHMS
 
-    parser = _parser(BACKENDS)
+    parser = _parser(BACKENDS, ALGORITHMS)
     flags = vars(parser.parse_args(arguments))
     forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")
     if forward_only and forward_backward_only:

@@ -312,8 +312,8 @@ def test_compilation_is_told_the_first_time_and_cached_the_second(tmp_path):
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr for _ in range(2)
     ]
     told = re.findall(r"^compiling (\w+\.\w+) \.\.\. \d+\.\d s$", texts[0], flags=re.MULTILINE)
-    assert told == ["gemm._forward", "relu._forward", "maxpool._forward"]
-    assert "3 functions compiled; ready after" in texts[0]
+    assert told == ["winograd._transform_both_sides", "winograd._convolve", "relu._forward", "maxpool._forward"]
+    assert "4 functions compiled; ready after" in texts[0]
     assert "compiling" not in texts[1]
     assert "0 functions compiled, all from the cache; ready after" in texts[1]
 
@@ -358,10 +358,11 @@ def test_every_flag_reaches_its_option(monkeypatch):
     monkeypatch.setattr(benchmark, "run", lambda options, out, err: seen.append(options) or 0)
     assert bench.main([]) == 0
     assert seen[-1] == Options()
-    flags = "--batch-size 3 --num-batches 4 --backend reference --threads 1 --seed 5 --legacy-stats --images i --json j"
+    flags = "--batch-size 3 --num-batches 4 --backend reference --algorithm gemm --threads 1 --seed 5"
+    flags += " --legacy-stats --images i --json j"
     assert bench.main([*flags.split(), "--quiet", "--forward_only"]) == 0
     assert seen[-1] == Options(
-        3, 4, "tf2015", "reference", 1, 5, ("Forward",), legacy_stats=True, images="i", json="j", quiet=True
+        3, 4, "tf2015", "reference", "gemm", 1, 5, ("Forward",), legacy_stats=True, images="i", json="j", quiet=True
     )
     bench.main(["--forward_backward_only"])
     assert seen[-1].passes == ("Forward-backward",)

@@ -15,6 +15,7 @@ import pytest
 from tinyalexnet import alexnet, l2_loss
 from tinyalexnet.geometry import Window
 from tinyalexnet.kernels import load
+from tinyalexnet.kernels.algorithm import winograd_tile
 from tinyalexnet.kernels.cpu.runtime import limit_threads, most_threads
 
 pytestmark = pytest.mark.compiled
@@ -73,20 +74,50 @@ def test_integers_are_exact_at_the_size_of_a_real_layer():
     w = rng.integers(-2, 3, (3, 3, 384, 256)).astype(np.float32)
     b = rng.integers(-2, 3, 256).astype(np.float32)
     window, cpu, reference = Window(3, 1, "SAME"), load("cpu"), load("reference")
-    out = cpu.conv2d_forward(x, w, b, window)
+    out = cpu.conv2d_forward(x, w, b, window, algorithm="gemm")
     np.testing.assert_array_equal(out, reference.conv2d_forward(x, w, b, window))
     dout = rng.integers(-2, 3, out.shape).astype(np.float32)
     np.testing.assert_array_equal(
-        cpu.conv2d_backward_input(dout, w, x.shape, window), reference.conv2d_backward_input(dout, w, x.shape, window)
+        cpu.conv2d_backward_input(dout, w, x.shape, window, algorithm="gemm"),
+        reference.conv2d_backward_input(dout, w, x.shape, window),
     )
     for found, expected in zip(
-        cpu.conv2d_backward_params(dout, x, window), reference.conv2d_backward_params(dout, x, window), strict=True
+        cpu.conv2d_backward_params(dout, x, window, algorithm="gemm"),
+        reference.conv2d_backward_params(dout, x, window),
+        strict=True,
     ):
         np.testing.assert_array_equal(found, expected)
 
 
 def relative_error(found, expected):
     return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("name", ["conv1", "conv2", "conv3", "conv4", "conv5"])
+def test_winograd_of_each_layer_is_within_2e_5_of_a_direct_convolution_in_float64(name):
+    """With the tiles that a batch of 10 and more takes, on what the layer really sees: the output of a ReLU, and zeros."""
+    net, shape = alexnet(), (10, 227, 227, 3)
+    for other, layer in net:
+        if other == name:
+            break
+        shape = layer.output_shape(shape)
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal(shape, dtype=np.float32)
+    x = x if name == "conv1" else np.maximum(x, 0)
+    conv = net[name]
+    conv.needs_dx = True
+    w, b = conv.params["w"], conv.params["b"]
+    b[...] = rng.standard_normal(b.shape)
+    assert winograd_tile("auto", shape, w.shape, conv.window, x.dtype).points in (49, 64)
+    out = conv.forward(x)
+    dout = rng.standard_normal(out.shape, dtype=np.float32)
+    dx = conv.backward(dout)
+    direct, exact = load("reference"), [a.astype(np.float64) for a in (x, w, b, dout)]
+    assert relative_error(out, direct.conv2d_forward(*exact[:3], conv.window)) < 2e-5
+    assert relative_error(dx, direct.conv2d_backward_input(exact[3], exact[1], x.shape, conv.window)) < 2e-5
+    dw, db = direct.conv2d_backward_params(exact[3], exact[0], conv.window)
+    assert relative_error(conv.grads["w"], dw) < 2e-5
+    assert relative_error(conv.grads["b"], db) < 2e-5
 
 
 def decisions(net):

@@ -28,9 +28,9 @@ NARROWER_THAN_ITS_PADDING = Case(Window((3, 2), 1, ((4, 3), (3, 3))), (1, 1, 1, 
 def test_equals_the_loops_to_the_last_bit_on_integers(kernels, dtype, case):
     x, w, b, dout = case.integers(dtype)
     window, groups = case.window, case.groups
-    out = kernels.conv2d_forward(x, w, b, window, groups)
-    dx = kernels.conv2d_backward_input(dout, w, x.shape, window, groups)
-    dw, db = kernels.conv2d_backward_params(dout, x, window, groups)
+    out = kernels.conv2d_forward(x, w, b, window, groups, "gemm")
+    dx = kernels.conv2d_backward_input(dout, w, x.shape, window, groups, "gemm")
+    dw, db = kernels.conv2d_backward_params(dout, x, window, groups, "gemm")
 
     expected = loops.conv2d_forward(x, w, b, window.stride, case.pads, groups, case.out_size)
     expected_dx, expected_dw, expected_db = loops.conv2d_backward(x, w, dout, window.stride, case.pads, groups)
@@ -88,13 +88,13 @@ def test_float32_rounds_no_more_than_any_order_of_summation_may(kernels, case):
 
     taps = w[..., 0].size
     compare(
-        kernels.conv2d_forward(x, w, b, window, groups),
+        kernels.conv2d_forward(x, w, b, window, groups, "gemm"),
         lambda x, w, b: reference.conv2d_forward(x, w, b, window, groups),
         (0, 1, 2),
         taps + 1,
     )
     compare(
-        kernels.conv2d_backward_input(dout, w, x.shape, window, groups),
+        kernels.conv2d_backward_input(dout, w, x.shape, window, groups, "gemm"),
         lambda dout, w: reference.conv2d_backward_input(dout, w, case.x_shape, window, groups),
         (3, 1),
         w.shape[0] * w.shape[1] * w.shape[3] // groups,
@@ -102,7 +102,7 @@ def test_float32_rounds_no_more_than_any_order_of_summation_may(kernels, case):
     pixels = dout[..., 0].size
     for part in (0, 1):
         compare(
-            kernels.conv2d_backward_params(dout, x, window, groups)[part],
+            kernels.conv2d_backward_params(dout, x, window, groups, "gemm")[part],
             lambda dout, x, part=part: reference.conv2d_backward_params(dout, x, window, groups)[part],
             (3, 0),
             pixels,

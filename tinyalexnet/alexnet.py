@@ -59,7 +59,11 @@ VARIANTS = {
 
 
 def alexnet(
-    variant: str = "tf2015", backend: str = "cpu", seed: int | None = 0, dtype: np.typing.DTypeLike = np.float32
+    variant: str = "tf2015",
+    backend: str = "cpu",
+    seed: int | None = 0,
+    dtype: np.typing.DTypeLike = np.float32,
+    algorithm: str = "auto",
 ) -> Sequential:
     """A new AlexNet with random weights and zero biases.
 
@@ -92,6 +96,7 @@ def alexnet(
                 dtype=dtype,
                 rng=rng,
                 needs_dx=bool(layers),
+                algorithm=algorithm,
             )
             layers.append((row.name, conv))
             layers.append((row.name.replace("conv", "relu"), ReLU(inplace=True, backend=backend)))

@@ -45,6 +45,7 @@ class Options:
     num_batches: int = 100
     variant: str = "tf2015"
     backend: str = "cpu"
+    algorithm: str = "auto"
     threads: int | None = None
     seed: int = 0
     passes: tuple[str, ...] = PASSES
@@ -127,7 +128,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
         ImportError where an optional package is missing.
     """
     x_shape = _checked_shape(options)
-    net = alexnet(options.variant, options.backend, options.seed)
+    net = alexnet(options.variant, options.backend, options.seed, algorithm=options.algorithm)
     threads = _threads(options)
     _refuse_too_large(net, x_shape, options)
     images = _images(options, x_shape)
@@ -251,7 +252,10 @@ def _limit_threads(backend: str, threads: int) -> Iterator[None]:
 
 
 def _compile(net: Sequential, images: np.ndarray, options: Options, say: _Say) -> None:
-    """Runs every kernel once on one image, so that no step of a run has to wait for a compiler."""
+    """Runs every pass once, so that no step of a run has to wait for a compiler.
+
+    On the whole batch, because a smaller one may take other algorithms.
+    """
     if options.backend != "cpu":
         return
     from .kernels.cpu import runtime
@@ -262,7 +266,7 @@ def _compile(net: Sequential, images: np.ndarray, options: Options, say: _Say) -
         on_end=lambda seconds: say.line(f" {seconds:.1f} s"),
     ) as compiled:
         for name in options.passes:
-            _step(name, net, images[:1])()
+            _step(name, net, images)()
     cached = "" if compiled else ", all from the cache"
     say.line(f"{len(compiled)} functions compiled{cached}; ready after {time.perf_counter() - start:.1f} s")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .geometry import Padding, Pair, Window, as_integer
 from .kernels import load
+from .kernels.algorithm import ALGORITHMS
 from .kernels.contract import FLOATS, Shape, conv2d_shape, maxpool_shape
 
 T = TypeVar("T")
@@ -57,7 +58,8 @@ class Conv2d:
         x (N, H, W, in_channels) -> out (N, OH, OW, out_channels). ``params`` and ``grads`` hold
         "w" (KH, KW, in_channels / groups, out_channels) and "b" (out_channels,). ``kernel_size`` and ``stride`` are
         ints or pairs; ``padding`` is "SAME" (TensorFlow's: the odd row at the bottom, the odd column on the right),
-        "VALID", an int, or ((top, bottom), (left, right)).
+        "VALID", an int, or ((top, bottom), (left, right)). ``algorithm`` is "gemm", "winograd" or "auto", which chooses
+        by the geometry (``kernels/algorithm.py``).
     State
         The last x, by reference: do not write to it between forward and backward. With ``needs_dx=False``, backward
         leaves dx out and returns None, as a network's first layer can.
@@ -80,10 +82,14 @@ class Conv2d:
         dtype: np.typing.DTypeLike = np.float32,
         rng: np.random.Generator | int | None = None,
         needs_dx: bool = True,
+        algorithm: str = "auto",
     ) -> None:
         self.window = Window(kernel_size, stride, padding)
         self.groups = as_integer("groups", groups, 1)
         self.needs_dx = needs_dx
+        if algorithm not in ALGORITHMS:
+            raise ValueError(f"algorithm is {algorithm!r}, but must be one of {', '.join(map(repr, ALGORITHMS))}")
+        self.algorithm = algorithm
         channels = {
             "in_channels": as_integer("in_channels", in_channels, 1),
             "out_channels": as_integer("out_channels", out_channels, 1),
@@ -109,7 +115,9 @@ class Conv2d:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, OH, OW, F) of images x (N, H, W, C); errors as ``kernels.conv2d_forward``."""
-        out = self.kernels.conv2d_forward(x, self.params["w"], self.params["b"], self.window, self.groups)
+        out = self.kernels.conv2d_forward(
+            x, self.params["w"], self.params["b"], self.window, self.groups, self.algorithm
+        )
         self._x = x
         return out
 
@@ -120,11 +128,12 @@ class Conv2d:
             ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
         """
         x = _remembered(self._x)
-        dw, db = self.kernels.conv2d_backward_params(dout, x, self.window, self.groups)
+        dw, db = self.kernels.conv2d_backward_params(dout, x, self.window, self.groups, self.algorithm)
         self.grads = {"w": dw, "b": db}
         if not self.needs_dx:
             return None
-        return self.kernels.conv2d_backward_input(dout, self.params["w"], x.shape, self.window, self.groups)
+        w = self.params["w"]
+        return self.kernels.conv2d_backward_input(dout, w, x.shape, self.window, self.groups, self.algorithm)
 
 
 class MaxPool2d:

@@ -7,7 +7,7 @@ its value and what is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -25,15 +25,21 @@ class Kernels(Protocol):
     """The functions of a backend, which is a module."""
 
     def conv2d_forward(
-        self, x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int = 1
+        self, x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int = 1, algorithm: str = "auto"
     ) -> np.ndarray: ...
 
     def conv2d_backward_input(
-        self, dout: np.ndarray, w: np.ndarray, x_shape: Shape, window: Window, groups: int = 1
+        self,
+        dout: np.ndarray,
+        w: np.ndarray,
+        x_shape: Shape,
+        window: Window,
+        groups: int = 1,
+        algorithm: str = "auto",
     ) -> np.ndarray: ...
 
     def conv2d_backward_params(
-        self, dout: np.ndarray, x: np.ndarray, window: Window, groups: int = 1
+        self, dout: np.ndarray, x: np.ndarray, window: Window, groups: int = 1, algorithm: str = "auto"
     ) -> tuple[np.ndarray, np.ndarray]: ...
 
     def maxpool_forward(self, x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]: ...
@@ -133,6 +139,18 @@ def group_slices(channels: int, filters: int, groups: int) -> Iterator[tuple[sli
             slice(g * channels // groups, (g + 1) * channels // groups),
             slice(g * filters // groups, (g + 1) * filters // groups),
         )
+
+
+def group_shapes(x_shape: Shape, filters: int, window: Window, groups: int) -> tuple[ImagesShape, ImagesShape]:
+    """The shapes of one group's images (N, H, W, C / groups) and filters (KH, KW, C / groups, F / groups)."""
+    n, height, width, channels = x_shape
+    return (n, height, width, channels // groups), (*window.kernel, channels // groups, filters // groups)
+
+
+def by_groups(compute: Callable[[slice, slice], np.ndarray], channels: int, filters: int, groups: int) -> np.ndarray:
+    """What ``compute`` makes of each group's channels and filters, side by side along the last axis."""
+    parts = [compute(*slices) for slices in group_slices(channels, filters, groups)]
+    return parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
 
 
 def _images_shape(name: str, shape: Shape) -> ImagesShape:
