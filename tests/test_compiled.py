@@ -95,7 +95,7 @@ def relative_error(found, expected):
 
 @pytest.mark.parametrize("name", ["conv1", "conv2", "conv3", "conv4", "conv5"])
 def test_winograd_of_each_layer_is_within_2e_5_of_a_direct_convolution_in_float64(name):
-    """With the tiles that a batch of 10 and more takes, on what the layer really sees: the output of a ReLU, and zeros."""
+    """With the tiles that a batch of 10 or more takes, on what the layer really sees: a ReLU's output."""
     net, shape = alexnet(), (10, 227, 227, 3)
     for other, layer in net:
         if other == name:

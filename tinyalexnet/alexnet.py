@@ -13,7 +13,7 @@ from .network import Sequential
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution of a table, with the ReLU behind it: filters, kernel, stride, padding."""
+    """A convolution of a table, with a ReLU behind it or behind the pool that follows."""
 
     name: str
     filters: int
@@ -68,10 +68,10 @@ def alexnet(
     """A new AlexNet with random weights and zero biases.
 
     Shapes
-        images (N, 227, 227, 3) -> (N, 6, 6, 256) for "tf2015". Its layers are conv1, relu1, pool1, ... pool5.
+        images (N, 227, 227, 3) -> (N, 6, 6, 256) for "tf2015". Its layers are conv1, pool1, relu1, conv2, ... relu5:
+        ReLU and max-pooling commute (docs/pooling.md), and behind the pool a ReLU has a quarter of the numbers to do.
     State
-        The gradient of the images is not computed (``net["conv1"].needs_dx`` is False), and each ReLU overwrites its
-        convolution's output.
+        The gradient of the images is not computed (``net["conv1"].needs_dx`` is False), and each ReLU works in place.
     Errors
         ValueError where the variant or the backend is unknown; TypeError for another dtype than float32 and float64.
     Source
@@ -82,11 +82,13 @@ def alexnet(
     rng = np.random.default_rng(seed)
     channels = VARIANTS[variant].image_shape[2]
     layers: list[tuple[str, Layer]] = []
-    for row in VARIANTS[variant].layers:
+    rows = VARIANTS[variant].layers
+    for row, following in zip(rows, (*rows[1:], None), strict=True):
+        layer: Layer
         if isinstance(row, Pool):
-            layers.append((row.name, MaxPool2d(row.kernel, row.stride, backend=backend)))
+            layer = MaxPool2d(row.kernel, row.stride, backend=backend)
         else:
-            conv = Conv2d(
+            layer = Conv2d(
                 channels,
                 row.filters,
                 row.kernel,
@@ -98,7 +100,9 @@ def alexnet(
                 needs_dx=bool(layers),
                 algorithm=algorithm,
             )
-            layers.append((row.name, conv))
-            layers.append((row.name.replace("conv", "relu"), ReLU(inplace=True, backend=backend)))
             channels = row.filters
+        layers.append((row.name, layer))
+        if not isinstance(following, Pool):
+            # conv1, pool1, relu1: the name is the convolution's or the pool's, with another word in front.
+            layers.append((f"relu{row.name[4:]}", ReLU(inplace=True, backend=backend)))
     return Sequential(layers)

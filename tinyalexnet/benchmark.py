@@ -24,7 +24,7 @@ from .alexnet import VARIANTS, alexnet
 from .geometry import as_integer
 from .images import load_images
 from .kernels.contract import Shape
-from .layers import Conv2d, MaxPool2d
+from .layers import Conv2d, MaxPool2d, ReLU
 from .losses import l2_loss
 from .network import Sequential
 
@@ -95,29 +95,29 @@ FIXED_MEMORY = {"reference": 50_000_000, "cpu": 200_000_000}
 def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: bool) -> int:
     """Bytes that a run will allocate at its peak, within about a fifth.
 
-    What layers keep until the next step: the input, every convolution's output (its ReLU works in place), every pool's
-    output and a byte an output for where its maxima were. On top of that, the largest output of a new step before the
-    old one is released, or the gradients on both sides of the layer where they are largest. The reference adds the
-    copies that NumPy makes: of the padded input, of one product, and of the nine candidates under a pooling window.
+    What layers keep until the next step: the images, every ReLU's output, which is the next convolution's input, and a
+    byte an output for where a pool's maxima were. On top of that come the input and the output, or their gradients, of
+    the layer where they are largest. The reference adds the copies that NumPy makes: of the padded input, of one
+    product, and of the candidates under a pooling window.
     """
-    itemsize = 4
-    kept = itemsize * math.prod(x_shape)
-    largest = 0
+    kept = math.prod(x_shape)
+    passing = 0
     before = x_shape
     for name, shape in net.output_shapes(x_shape).items():
         layer, size, size_before = net[name], math.prod(shape), math.prod(before)
-        gradients = size + size_before * (before != x_shape) if backward else size
-        if isinstance(layer, Conv2d):
-            kept += itemsize * size
-            copies = 2 * (size + size_before)
+        if isinstance(layer, ReLU):
+            kept += size
+            copies = size
         elif isinstance(layer, MaxPool2d):
-            kept += (itemsize + 1) * size
+            kept += size // 4
             copies = size_before + (math.prod(layer.window.kernel) + 8) * size
         else:
-            gradients, copies = size, 2 * size
-        largest = max(largest, itemsize * (gradients + copies * (backend == "reference")))
+            copies = size + size_before
+        both = size + size_before * (backward and before != x_shape)
+        passing = max(passing, both + copies * (backend == "reference"))
         before = shape
-    return FIXED_MEMORY[backend] + kept + largest
+    itemsize = 4
+    return FIXED_MEMORY[backend] + itemsize * (kept + passing)
 
 
 def run(options: Options, out: TextIO, err: TextIO) -> int:

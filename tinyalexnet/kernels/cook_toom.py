@@ -25,7 +25,8 @@ POINTS = tuple(map(Fraction, ("0", "1", "-1", "2", "-2", "1/2", "-1/2")))
 """Where polynomials are evaluated, in the order in which they are taken: the smallest numbers and their reciprocals."""
 
 MOST_POINTS = len(POINTS) + 1
-"""With infinity, eight. A ninth would take the relative error of float32 from 6e-6 to 4e-5, above the bound of 2e-5."""
+"""With infinity, eight. A ninth, be it 4 or 1/4, takes the relative error of float32 from 6e-6 to 4e-5 or more (C = 256,
+normal data, docs/winograd.md): above the bound of 2e-5."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def cook_toom(m: int, r: int) -> Transform:
     Math
         With points p_0 ... p_{n-2} and infinity: at[k][i] = p_i^k; g[i][k] = p_i^k / Π_{j≠i} (p_i - p_j); row i of bt
         holds the coefficients of Π_{j≠i} (t - p_j). At infinity: at[m-1] = g[r-1] = 1, and bt has Π_j (t - p_j). Row i
-        of bt is divided, and row i of g multiplied, by the power of two that makes them alike in size: that is exact,
-        and y is unchanged.
+        of bt is divided, and row i of g multiplied, by the power of two that makes them alike in size. That is exact:
+        it changes neither y nor its rounding, only how large the numbers between are.
     Shapes
         at (m, n), g (n, r), bt (n, n), of fractions.
     Errors
@@ -106,7 +107,10 @@ class Tile:
 
     @property
     def sum_point(self) -> int:
-        """The point that evaluates at 1 both ways. Aᵀ adds it to every output, and A adds up all outputs there."""
+        """A point that Aᵀ adds to every output as it is, and at which A therefore adds up all outputs.
+
+        It is the point 1 or, where a tile has one output, any point. F(2, 1) has none, and no tile is made of it.
+        """
         rows, columns = (
             next(i for i in range(axis.n) if all(row[i] == 1 for row in axis.at)) for axis in (self.height, self.width)
         )

@@ -46,7 +46,8 @@ def maxpool_backward(dout: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, .
     return dx
 
 
-# np.intp(task): prange counts in unsigned integers, and Numba makes unsigned minus signed a float.
+# np.intp(task): prange counts in unsigned integers, and Numba makes unsigned minus signed a float. Constants have the
+# arrays' types, because a choice between float32 and a plain 0 would be computed in float64.
 
 
 @parallel
@@ -69,17 +70,19 @@ def _forward(x, kernel, stride, pad, out, argmax):  # type: ignore[no-untyped-de
             for kh in range(first_kh, min(kernel[0], height - top)):
                 for kw in range(first_kw, min(kernel[1], width - left)):
                     pixel = x[image, top + kh, left + kw]
+                    position = argmax.dtype.type(kh * kernel[1] + kw)
                     for c in range(channels):
                         # Strictly greater: the first of equals stays. A NaN compares with nothing, and the first stays.
                         wins = pixel[c] > best[c] or (pixel[c] != pixel[c] and best[c] == best[c])
                         best[c] = pixel[c] if wins else best[c]
-                        where[c] = kh * kernel[1] + kw if wins else where[c]
+                        where[c] = position if wins else where[c]
 
 
 @parallel
 def _backward(dout, argmax, kernel, stride, pad, dx):  # type: ignore[no-untyped-def]
     n, height, width, channels = dx.shape
     _, out_h, out_w, _ = dout.shape
+    nothing = dout.dtype.type(0)
     for task in numba.prange(n * height):
         image, h = divmod(np.intp(task), height)
         dx[image, h] = 0
@@ -95,7 +98,7 @@ def _backward(dout, argmax, kernel, stride, pad, dx):  # type: ignore[no-untyped
                 where = argmax[image, oh, ow]
                 for kw in range(max(-left, 0), min(kernel[1], width - left)):
                     target = dx[image, h, left + kw]
-                    position = kh * kernel[1] + kw
+                    position = argmax.dtype.type(kh * kernel[1] + kw)
                     for c in range(channels):
                         # The forward copied one pixel to each output; several outputs may have copied this one.
-                        target[c] += gradient[c] if where[c] == position else 0
+                        target[c] += gradient[c] if where[c] == position else nothing

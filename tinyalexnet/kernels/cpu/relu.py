@@ -37,12 +37,14 @@ def _flat(array: np.ndarray) -> np.ndarray:
 
 @parallel
 def _forward(x, y):  # type: ignore[no-untyped-def]
+    zero = x.dtype.type(0)
     for i in numba.prange(x.size):
         # Asked this way round, a NaN is kept.
-        y[i] = 0 if x[i] <= 0 else x[i]
+        y[i] = zero if x[i] <= zero else x[i]
 
 
 @parallel
 def _backward(dout, y, dx):  # type: ignore[no-untyped-def]
+    zero = y.dtype.type(0)
     for i in numba.prange(dout.size):
-        dx[i] = 0 if y[i] <= 0 else dout[i]
+        dx[i] = zero if y[i] <= zero else dout[i]

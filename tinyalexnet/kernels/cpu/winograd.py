@@ -88,16 +88,20 @@ def backward_input(dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], wi
     """``conv2d_backward_input`` for one group; see reference.
 
     Schedule
-        The forward's. The adjoint of a convolution with stride 1 is a convolution of dout, padded by r - 1, with the
-        filters turned by 180° and channels and filters exchanged; so tasks need not add to each other's output.
+        The forward's. The adjoint of a convolution with stride 1 is a convolution of dout, padded by r - 1 less the
+        forward's padding, with the filters turned by 180° and channels and filters exchanged; so tasks need not add to
+        each other's output.
     """
     dx = np.empty(x_shape, dout.dtype)
     exchanged = filters_to_blocks(w, window.stride).transpose(0, 1, 3, 2)
     # Turning the filters is reading the columns of G backwards.
     u = _transform_filters(exchanged, (tile.g(w.dtype)[0][:, ::-1], tile.g(w.dtype)[1][:, ::-1]))
     no_bias = np.zeros(exchanged.shape[3], dout.dtype)
-    src = _images(dout, (tile.r[0] - 1, tile.r[1] - 1), (1, 1))
-    _run(src, u, no_bias, tile, dx, _before(window, x_shape[1:3]), window.stride)
+    # Whole blocks of padding need no gradient: the tiles begin behind them, and dout is padded by so much less.
+    shift_h, rest_h = divmod(_before(window, x_shape[1:3])[0], window.stride[0])
+    shift_w, rest_w = divmod(_before(window, x_shape[1:3])[1], window.stride[1])
+    src = _images(dout, (tile.r[0] - 1 - shift_h, tile.r[1] - 1 - shift_w), (1, 1))
+    _run(src, u, no_bias, tile, dx, (rest_h, rest_w), window.stride)
     return dx
 
 

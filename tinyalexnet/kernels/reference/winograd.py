@@ -148,6 +148,6 @@ def _from_blocks(blocks: np.ndarray, x_shape: tuple[int, ...], window: Window) -
     padded = split.reshape(n, blocks.shape[1] * stride_h, blocks.shape[2] * stride_w, channels)
     dx = np.zeros(x_shape, blocks.dtype)
     inside = padded[:, top : top + height, left : left + width]
-    # What no window reaches lies past the last block and has no gradient.
+    # Pixels past the last block are read by no window and have no gradient.
     dx[:, : inside.shape[1], : inside.shape[2]] = inside
     return dx
