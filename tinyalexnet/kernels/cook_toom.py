@@ -25,8 +25,8 @@ POINTS = tuple(map(Fraction, ("0", "1", "-1", "2", "-2", "1/2", "-1/2")))
 """Where polynomials are evaluated, in the order in which they are taken: the smallest numbers and their reciprocals."""
 
 MOST_POINTS = len(POINTS) + 1
-"""With infinity, eight. A ninth, be it 4 or 1/4, takes the relative error of float32 from 6e-6 to 4e-5 or more (C = 256,
-normal data, docs/winograd.md): above the bound of 2e-5."""
+"""With infinity, eight. A ninth, be it 4 or 1/4, takes the relative error of float32 from 6e-6 to 4e-5 or more (with
+C = 256 and normal data, docs/winograd.md): above the bound of 2e-5."""
 
 
 @dataclass(frozen=True)
