@@ -1,4 +1,7 @@
-"""Which algorithm computes a convolution: by its geometry alone, so the same layer always gives the same bits."""
+"""Which algorithm computes a convolution: a pure function of shapes and dtype, the size of the batch among them.
+
+So one layer on one shape always gives the same bits, but an image may round differently in another batch size.
+"""
 
 from __future__ import annotations
 
