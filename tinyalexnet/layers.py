@@ -12,7 +12,7 @@ import numpy as np
 
 from .geometry import Padding, Pair, Window, as_integer
 from .kernels import load
-from .kernels.algorithm import ALGORITHMS
+from .kernels.algorithm import check_algorithm
 from .kernels.contract import FLOATS, Shape, conv2d_shape, maxpool_shape
 
 T = TypeVar("T")
@@ -87,8 +87,7 @@ class Conv2d:
         self.window = Window(kernel_size, stride, padding)
         self.groups = as_integer("groups", groups, 1)
         self.needs_dx = needs_dx
-        if algorithm not in ALGORITHMS:
-            raise ValueError(f"algorithm is {algorithm!r}, but must be one of {', '.join(map(repr, ALGORITHMS))}")
+        check_algorithm(algorithm)
         self.algorithm = algorithm
         channels = {
             "in_channels": as_integer("in_channels", in_channels, 1),

@@ -27,6 +27,12 @@ FILTER_BLOCK = 64
 """Winograd's products take filters by so many at a time."""
 
 
+def check_algorithm(algorithm: str) -> None:
+    """ValueError where ``algorithm`` is not one of ALGORITHMS."""
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm is {algorithm!r}, but must be one of {', '.join(map(repr, ALGORITHMS))}")
+
+
 def winograd_tile(algorithm: str, x_shape: Shape, w_shape: Shape, window: Window, dtype: np.dtype) -> Tile | None:
     """The tile to compute one group with by Winograd, or None for gemm.
 
@@ -39,8 +45,7 @@ def winograd_tile(algorithm: str, x_shape: Shape, w_shape: Shape, window: Window
         ValueError where ``algorithm`` is not one of ALGORITHMS, or is "winograd" and the filter has more taps, counted
         in strides, than there are points.
     """
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm is {algorithm!r}, but must be one of {', '.join(map(repr, ALGORITHMS))}")
+    check_algorithm(algorithm)
     if algorithm == "gemm" or (algorithm == "auto" and dtype != np.float32):
         return None
     tile, cost = _best_tile(x_shape, w_shape, window)
