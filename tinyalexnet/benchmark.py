@@ -89,7 +89,7 @@ def legacy_statistics(durations: list[float]) -> tuple[float, float]:
 
 
 FIXED_MEMORY = {"reference": 50_000_000, "cpu": 200_000_000}
-"""Bytes that a run takes whatever its batch: compiled code, blocks of im2col, partial sums."""
+"""Bytes that a run takes whatever its batch: compiled code, and what the convolutions work with."""
 
 
 def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: bool) -> int:
