@@ -36,13 +36,19 @@ def test_the_matrices_are_exact(m, r):
                 assert product == (i == output + tap)
 
 
-def test_the_rows_of_bt_and_g_are_alike_in_size():
-    """Scaling by powers of two is exact in floating point, and keeps rows within a factor of two of each other."""
+@pytest.mark.parametrize(("m", "r"), [(m, r) for m, r in ALL if m > 1])
+def test_a_smaller_tile_has_the_first_points_and_their_rows_of_g(m, r):
+    """So the same transformed filters serve tiles of both sizes; A agrees too, but for the last output."""
+    large, smaller = cook_toom(m, r), cook_toom(m - 1, r)
+    assert large.g[:-1] == smaller.g
+    assert [row[1:-1] for row in large.at[:-1]] == [row[1:] for row in smaller.at]
+
+
+def test_the_rows_of_g_are_of_size_one():
+    """Powers of two keep U as large as w, within √2: multiplying by them is exact in floating point."""
     for m, r in ALL:
-        t = cook_toom(m, r)
-        for bt_row, g_row in zip(t.bt, t.g, strict=True):
-            assert Fraction(1, 2) <= sum(map(abs, bt_row)) / sum(map(abs, g_row)) <= 2
-            assert all(value.denominator & (value.denominator - 1) == 0 for value in bt_row)
+        for row in cook_toom(m, r).g:
+            assert 1 / 2 <= sum(map(abs, row)) ** 2 <= 2
 
 
 @pytest.mark.parametrize(("m", "r"), [(0, 3), (3, 0), (7, 3), (1, 9)])
@@ -181,11 +187,13 @@ def test_a_tile_counts():
     tile = Tile(cook_toom(5, 3), cook_toom(4, 5))
     assert (tile.m, tile.r, tile.n, tile.points) == ((5, 4), (3, 5), (7, 8), 56)
     assert tile.counts((13, 13)) == (3, 4)
+    assert tile.large_counts((13, 13)) == (1, 1)  # 5 + 4 + 4 and 4 + 3 + 3 + 3
+    assert tile.points_of((13, 13)) == (7 + 6 + 6) * (8 + 7 + 7 + 7)
+    assert tile.smaller == Tile(cook_toom(4, 3), cook_toom(3, 5))
+    assert (tile.counts((10, 2)), tile.large_counts((10, 2))) == ((2, 1), (2, 0))
 
 
-@pytest.mark.parametrize(("m", "r"), [(m, r) for m, r in ALL if (m, r) != (2, 1)])
+@pytest.mark.parametrize(("m", "r"), ALL)
 def test_the_sum_point_adds_up_and_is_added(m, r):
-    """F(2, 1) alone has no such point: its two are 0 and infinity."""
     tile = Tile(cook_toom(m, r), cook_toom(1, 1))
-    row = tile.sum_point
-    assert all(outputs[row] == 1 for outputs in tile.height.at)
+    assert all(outputs[tile.sum_point] == 1 for outputs in tile.height.at)

@@ -75,11 +75,11 @@ def _best_tile(x_shape: Shape, w_shape: Shape, window: Window) -> tuple[Tile | N
             if (r_h == 1 and m_h > 1) or (r_w == 1 and m_w > 1):
                 continue
             tile = Tile(cook_toom(m_h, r_h), cook_toom(m_w, r_w))
-            tiles_h, tiles_w = tile.counts(window.output_size((height, width)))
-            tiles = n * tiles_h * tiles_w
-            products = tiles * depth * filters
-            transformed = tiles * (depth + filters) + depth * filters
-            cost = tile.points * (products + TRANSFORMED_NUMBER * transformed)
+            size = window.output_size((height, width))
+            # A transform gains nothing from smaller tiles: each size is a run of its own, and short runs are slow.
+            tiles_h, tiles_w = tile.counts(size)
+            transformed = tile.points * (n * tiles_h * tiles_w * (depth + filters) + depth * filters)
+            cost = n * tile.points_of(size) * depth * filters + TRANSFORMED_NUMBER * transformed
             if cost < best[1]:
                 best = tile, float(cost)
     return best

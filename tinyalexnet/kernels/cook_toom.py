@@ -21,8 +21,9 @@ Matrix = tuple[tuple[Fraction, ...], ...]
 Matrices = tuple[np.ndarray, np.ndarray]
 """One matrix for the rows of a tile, one for its columns."""
 
-POINTS = tuple(map(Fraction, ("0", "1", "-1", "2", "-2", "1/2", "-1/2")))
-"""Where polynomials are evaluated, in the order in which they are taken: the smallest numbers and their reciprocals."""
+POINTS = tuple(map(Fraction, ("1", "0", "-1", "2", "-2", "1/2", "-1/2")))
+"""Where polynomials are evaluated, in the order in which they are taken: the smallest numbers and their reciprocals.
+Infinity comes before them all."""
 
 MOST_POINTS = len(POINTS) + 1
 """With infinity, eight. A ninth, be it 4 or 1/4, takes the relative error of float32 from 6e-6 to 4e-5 or more (with
@@ -50,10 +51,11 @@ def cook_toom(m: int, r: int) -> Transform:
     """The exact matrices of F(m, r).
 
     Math
-        With points p_0 ... p_{n-2} and infinity: at[k][i] = p_i^k; g[i][k] = p_i^k / Π_{j≠i} (p_i - p_j); row i of bt
-        holds the coefficients of Π_{j≠i} (t - p_j). At infinity: at[m-1] = g[r-1] = 1, and bt has Π_j (t - p_j). Row i
-        of bt is divided, and row i of g multiplied, by the power of two that makes them alike in size. That is exact:
-        it changes neither y nor its rounding, only how large the numbers between are.
+        With infinity, row 0, and points p_1 ... p_{n-1}: at[k][i] = p_i^k; g[i][k] = p_i^k; row i of bt holds the
+        coefficients of Π_{j≠i} (t - p_j) / (p_i - p_j). At infinity: at[m-1] = g[r-1] = 1, and bt has Π_j (t - p_j).
+        Row i of g is divided, and row i of bt multiplied, by the power of two nearest to the sum of |p_i^k|. That is
+        exact: it changes neither y nor its rounding, only how large the numbers between are. So g at a point does not
+        depend on m, and the g of F(m - 1, r) is that of F(m, r) without its last row.
     Shapes
         at (m, n), g (n, r), bt (n, n), of fractions.
     Errors
@@ -66,15 +68,15 @@ def cook_toom(m: int, r: int) -> Transform:
     if m < 1 or r < 1 or n > MOST_POINTS:
         raise ValueError(f"m and r are {m} and {r}, but must be at least 1 with m + r - 1 <= {MOST_POINTS}")
     points = POINTS[: n - 1]
-    at = [[point**k for point in points] + [Fraction(k == m - 1)] for k in range(m)]
-    bt = [[*_coefficients(others), Fraction(0)] for _, others in _each(points)] + [_coefficients(points)]
-    g = [[point**k / _product(point - other for other in others) for k in range(r)] for point, others in _each(points)]
-    g.append([Fraction(k == r - 1) for k in range(r)])
-    for row in range(n):
-        ratio = sum(map(abs, bt[row])) / sum(map(abs, g[row]))
-        power = Fraction(2) ** round(math.log2(ratio) / 2)
-        bt[row] = [value / power for value in bt[row]]
-        g[row] = [value * power for value in g[row]]
+    at = [[Fraction(k == m - 1)] + [point**k for point in points] for k in range(m)]
+    bt = [_coefficients(points)]
+    g = [[Fraction(k == r - 1) for k in range(r)]]
+    for i, point in enumerate(points):
+        others = points[:i] + points[i + 1 :]
+        power = Fraction(2) ** round(math.log2(sum(abs(point) ** k for k in range(r))))
+        scale = power / math.prod((point - other for other in others), start=Fraction(1))
+        bt.append([*(scale * value for value in _coefficients(others)), Fraction(0)])
+        g.append([point**k / power for k in range(r)])
     return Transform(m, r, _frozen(at), _frozen(g), _frozen(bt))
 
 
@@ -107,18 +109,31 @@ class Tile:
 
     @property
     def sum_point(self) -> int:
-        """A point that Aᵀ adds to every output as it is, and at which A therefore adds up all outputs.
+        """A point that Aᵀ adds to every output as it is, and at which A therefore adds up all outputs: (1, 1).
 
-        It is the point 1 or, where a tile has one output, any point. F(2, 1) has none, and no tile is made of it.
+        A tile of one pixel and one tap has the point at infinity only, which does the same.
         """
-        rows, columns = (
-            next(i for i in range(axis.n) if all(row[i] == 1 for row in axis.at)) for axis in (self.height, self.width)
-        )
-        return rows * self.width.n + columns
+        return min(1, self.height.n - 1) * self.width.n + min(1, self.width.n - 1)
+
+    @property
+    def smaller(self) -> Tile:
+        """The tile with one output and one point less each way, where there is more than one output."""
+        return Tile(*(cook_toom(max(axis.m - 1, 1), axis.r) for axis in (self.height, self.width)))
 
     def counts(self, size: Pair) -> Pair:
-        """How many tiles cover an output of ``size`` pixels."""
+        """How many tiles cover an output of ``size`` pixels, (down, across)."""
         return -(-size[0] // self.height.m), -(-size[1] // self.width.m)
+
+    def large_counts(self, size: Pair) -> Pair:
+        """How many of them, (down, across), need all m outputs, if the others have m - 1: 13 = 5 + 4 + 4 outputs."""
+        tiles_h, tiles_w = self.counts(size)
+        return max(size[0] - tiles_h * (self.height.m - 1), 0), max(size[1] - tiles_w * (self.width.m - 1), 0)
+
+    def points_of(self, size: Pair) -> int:
+        """The points of all tiles, large and smaller, that cover an output of ``size`` pixels."""
+        tiles, large = self.counts(size), self.large_counts(size)
+        down, across = (count * (n - 1) + more for count, n, more in zip(tiles, self.n, large, strict=True))
+        return down * across
 
     def at(self, dtype: np.dtype) -> Matrices:
         """Aᵀ, (m, n), for rows and columns."""
@@ -131,14 +146,6 @@ class Tile:
     def bt(self, dtype: np.dtype) -> Matrices:
         """Bᵀ, (n, n), for rows and columns."""
         return np.array(self.height.bt, dtype), np.array(self.width.bt, dtype)
-
-
-def _each(points: tuple[Fraction, ...]) -> Iterable[tuple[Fraction, tuple[Fraction, ...]]]:
-    return ((point, points[:i] + points[i + 1 :]) for i, point in enumerate(points))
-
-
-def _product(factors: Iterable[Fraction]) -> Fraction:
-    return math.prod(factors, start=Fraction(1))
 
 
 def _coefficients(roots: Iterable[Fraction]) -> list[Fraction]:

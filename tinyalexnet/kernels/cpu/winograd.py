@@ -7,7 +7,8 @@ docs/winograd.md has the mathematics and ``reference/winograd.py`` the same in N
     out = Aᵀ M A           the tiles, transformed back                    ``_restore_strip``
 
 with U = G w Gᵀ, the filters transformed once. A strip is one row of tiles of one image; tasks are blocks of strips,
-which overlap in what they read but not in what they write. All transforms are made of ``_combine``.
+which overlap in what they read but not in what they write. Where tiles of m outputs would hang over the edge, the last
+ones have m - 1, down and across: 13 = 5 + 4 + 4. All transforms are made of ``_combine``.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ SMALL_PRODUCT = 1_000_000
 TASK_BYTES = 3 << 20
 """V and M of one task of a forward, so that they stay in the cache that the cores share."""
 
-PARAMS_BYTES = 32 << 20
-"""V and dM that ``backward_params`` holds at a time."""
+PARAMS_BYTES = 12 << 20
+"""V and dM that ``backward_params`` holds at a time, so that they too stay in the shared cache."""
 
 LEAST_TASKS = 16
 """Small inputs are cut finer, so that this many threads have work."""
 
-RUN = 512
+CHUNK = 512
 """Numbers of a row that are combined at a time: eight such rows fit the fastest cache."""
 
 
@@ -51,24 +52,34 @@ class Images(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """The two matrices of a transform left @ tile @ right.T, filled up to eight columns, and their real columns."""
+    """The two matrices of a transform left[0] @ tile @ right[0].T of a large tile, each filled up to 8 x 8.
+
+    ``left[1]`` and ``right[1]`` are a smaller tile's, which has one row and one term less.
+    """
 
     left: np.ndarray
     right: np.ndarray
+    rows_h: int
+    rows_w: int
     terms_h: int
     terms_w: int
 
 
 class Grid(NamedTuple):
-    """How tiles cover a batch: how far apart they are, how many of them, and how strips are shared out."""
+    """How tiles cover a batch, down (h) and across (w): the outputs m and the points n of a large tile, how many tiles
+    an image has and how many of them, the first, are large; and how strips are shared out."""
 
-    step_h: int
-    step_w: int
+    m_h: int
+    m_w: int
+    n_h: int
+    n_w: int
     tiles_h: int
     tiles_w: int
+    large_h: int
+    large_w: int
+    sum_point: int
     strips: int
     strips_a_task: int
-    sum_point: int
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, tile: Tile) -> np.ndarray:
@@ -109,29 +120,30 @@ def backward_params(dout: np.ndarray, x: np.ndarray, window: Window, tile: Tile)
     """``conv2d_backward_params`` for one group; see reference.
 
     Schedule
-        As much of V and of dM = A dout Aᵀ as PARAMS_BYTES holds, parallel over blocks of strips; then, parallel over
-        the points, dU[p] += V[p]ᵀ dM[p] block by block. No two tasks write the same number, and the order of the
-        additions does not depend on the threads. db is dM at the point where A sums up.
+        As much of V and of dM = A dout Aᵀ as PARAMS_BYTES holds, parallel over strips; then, parallel over blocks of
+        filters and points, dU[p] += V[p]ᵀ dM[p], one block of strips after the other. No two tasks write the same
+        number, and the order of the additions does not depend on the threads. db is dM at the point where A sums up.
     """
     filters, itemsize = dout.shape[3], x.itemsize
     depth = window.stride[0] * window.stride[1] * x.shape[3]
     blocks = -(-filters // FILTER_BLOCK)
     grid = _grid(tile, dout.shape[0], dout.shape[1:3], depth, 0)
     strips_held = PARAMS_BYTES // (tile.points * grid.tiles_w * (depth + blocks * FILTER_BLOCK) * itemsize)
-    tasks = max(1, min(strips_held, grid.strips) // grid.strips_a_task)
+    chunks = max(1, min(strips_held, grid.strips) // grid.strips_a_task)
     tiles = grid.strips_a_task * grid.tiles_w
-    v = np.empty((tasks, tile.points, tiles, depth), x.dtype)
-    dm = np.empty((tasks, tile.points, blocks, tiles, FILTER_BLOCK), x.dtype)
+    v = np.empty((chunks, tile.points, tiles, depth), x.dtype)
+    dm = np.empty((chunks, tile.points, blocks, tiles, FILTER_BLOCK), x.dtype)
     du = np.zeros((tile.points, blocks, depth, FILTER_BLOCK), x.dtype)
     db = np.zeros((blocks, FILTER_BLOCK), x.dtype)
     images = _images(x, _before(window, x.shape[1:3]), window.stride)
-    a_h, a_w = (at.T for at in tile.at(x.dtype))
+    to_points = _sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype))
+    from_pixels = _sides(_transposed(tile.at(x.dtype)), _transposed(tile.smaller.at(x.dtype)))
     gradients = _images(dout, (0, 0), (1, 1))
     with one_blas_thread():
-        _accumulate(images, _sides(tile.bt(x.dtype)), gradients, _sides((a_h, a_w)), grid, v, dm, du, db)
-    g_h, g_w = (g.T for g in tile.g(x.dtype))
+        _accumulate(images, to_points, gradients, from_pixels, grid, v, dm, du, db)
+    gt = _transposed(tile.g(x.dtype))
     dw = np.empty((*tile.r, blocks, depth, FILTER_BLOCK), x.dtype)
-    _transform_both_sides(du.reshape(*tile.n, -1), _sides((g_h, g_w)), dw.reshape(*tile.r, -1))
+    _transform_both_sides(du.reshape(*tile.n, -1), _sides(gt, gt), dw.reshape(*tile.r, -1))
     dw = dw.transpose(0, 1, 3, 2, 4).reshape(*tile.r, depth, -1)[..., :filters]
     return filters_from_blocks(dw, window), db.reshape(-1)[:filters].copy()
 
@@ -145,11 +157,17 @@ def _images(images: np.ndarray, before: Pair, stride: Pair) -> Images:
     return Images(images.reshape(*images.shape[:2], -1), images.shape[3], *before, *stride)
 
 
-def _sides(matrices: Matrices) -> Sides:
-    filled = [np.zeros((matrix.shape[0], MOST_POINTS), matrix.dtype) for matrix in matrices]
-    for target, matrix in zip(filled, matrices, strict=True):
-        target[:, : matrix.shape[1]] = matrix
-    return Sides(filled[0], filled[1], matrices[0].shape[1], matrices[1].shape[1])
+def _transposed(matrices: Matrices) -> Matrices:
+    return matrices[0].T, matrices[1].T
+
+
+def _sides(large: Matrices, smaller: Matrices) -> Sides:
+    filled = np.zeros((2, 2, MOST_POINTS, MOST_POINTS), large[0].dtype)
+    for side, matrices in enumerate(zip(large, smaller, strict=True)):
+        for size, matrix in enumerate(matrices):
+            filled[side, size, : matrix.shape[0], : matrix.shape[1]] = matrix
+    (rows_h, terms_h), (rows_w, terms_w) = (matrix.shape for matrix in large)
+    return Sides(filled[0], filled[1], rows_h, rows_w, terms_h, terms_w)
 
 
 def _grid(tile: Tile, n: int, size: Pair, depth: int, task_bytes_a_tile: int) -> Grid:
@@ -159,7 +177,8 @@ def _grid(tile: Tile, n: int, size: Pair, depth: int, task_bytes_a_tile: int) ->
     if task_bytes_a_tile:
         most = min(most, TASK_BYTES // (task_bytes_a_tile * tiles_w))
     strips = n * tiles_h
-    return Grid(*tile.m, tiles_h, tiles_w, strips, max(1, min(most, strips // LEAST_TASKS)), tile.sum_point)
+    strips_a_task = max(1, min(most, strips // LEAST_TASKS))
+    return Grid(*tile.m, *tile.n, tiles_h, tiles_w, *tile.large_counts(size), tile.sum_point, strips, strips_a_task)
 
 
 def _transform_filters(w: np.ndarray, g: Matrices) -> np.ndarray:
@@ -171,7 +190,7 @@ def _transform_filters(w: np.ndarray, g: Matrices) -> np.ndarray:
     in_blocks = full.reshape(r_h, r_w, channels, blocks, FILTER_BLOCK).transpose(0, 1, 3, 2, 4)
     n_h, n_w = g[0].shape[0], g[1].shape[0]
     u = np.empty((n_h * n_w, blocks, channels, FILTER_BLOCK), w.dtype)
-    _transform_both_sides(in_blocks.reshape(r_h, r_w, -1), _sides(g), u.reshape(n_h, n_w, -1))
+    _transform_both_sides(in_blocks.reshape(r_h, r_w, -1), _sides(g, g), u.reshape(n_h, n_w, -1))
     return u
 
 
@@ -183,7 +202,8 @@ def _run(src: Images, u: np.ndarray, b: np.ndarray, tile: Tile, out: np.ndarray,
     grid = _grid(tile, out.shape[0], size, depth, numbers_a_tile * out.itemsize)
     scratch = np.empty((most_threads(), grid.strips_a_task * grid.tiles_w * numbers_a_tile), out.dtype)
     bias = np.pad(b, (0, blocks * FILTER_BLOCK - b.size)).reshape(blocks, FILTER_BLOCK)
-    to_points, to_pixels = _sides(tile.bt(out.dtype)), _sides(tile.at(out.dtype))
+    to_points = _sides(tile.bt(out.dtype), tile.smaller.bt(out.dtype))
+    to_pixels = _sides(tile.at(out.dtype), tile.smaller.at(out.dtype))
     with one_blas_thread():
         _convolve(src, to_points, u, bias, to_pixels, grid, scratch, _images(out, before, stride))
 
@@ -221,6 +241,22 @@ def _offsets(terms, stride):  # type: ignore[no-untyped-def]
 
 
 @inner
+def _large_strips(grid, strips):  # type: ignore[no-untyped-def]
+    """How many of the first ``strips`` strips are of large tiles: in each image they come first."""
+    images, rest = divmod(strips, grid.tiles_h)
+    return images * grid.large_h + min(rest, grid.large_h)
+
+
+@inner
+def _tiles_at(grid, a, b, strips, large):  # type: ignore[no-untyped-def]
+    """How many tiles of so many strips, and so many large ones among them, have the point (a, b).
+
+    A smaller tile has all points but the last one down, or the last one across: it is one output shorter.
+    """
+    return (large if a == grid.n_h - 1 else strips) * (grid.large_w if b == grid.n_w - 1 else grid.tiles_w)
+
+
+@inner
 def _add(total, numbers):  # type: ignore[no-untyped-def]
     for k in range(total.size):
         total[k] += numbers[k]
@@ -231,17 +267,17 @@ def _transform_both_sides(source, sides, target):  # type: ignore[no-untyped-def
     """target[a, b] = Σ_ij left[a, i] source[i, j] right[b, j], for every number of the last axis."""
     rows, columns, size = source.shape
     flat_source = source.reshape(-1)
-    for task in numba.prange((size + RUN - 1) // RUN):
-        first = np.intp(task) * RUN
-        run = min(size - first, RUN)
+    for task in numba.prange((size + CHUNK - 1) // CHUNK):
+        first = np.intp(task) * CHUNK
+        run = min(size - first, CHUNK)
         half = np.empty((columns, run), source.dtype)
         flat_half = half.reshape(-1)
         down, across = _offsets(rows, columns * size), _offsets(columns, run)
         for a in range(target.shape[0]):
             for j in range(columns):
-                _combine(sides.left[a], flat_source, j * size + first, down, half[j])
+                _combine(sides.left[0, a], flat_source, j * size + first, down, half[j])
             for b in range(target.shape[1]):
-                _combine(sides.right[b], flat_half, 0, across, target[a, b, first : first + run])
+                _combine(sides.right[0, b], flat_half, 0, across, target[a, b, first : first + run])
 
 
 @inner
@@ -257,10 +293,10 @@ def _copy_run(row, start, target):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _load_strip(images, image, strip, first_channel, grid, pixels):  # type: ignore[no-untyped-def]
-    """The pixels that a strip of tiles reads, from ``first_channel`` on; 0 outside the image.
+def _load_pixels(images, image, top, left, first_channel, pixels):  # type: ignore[no-untyped-def]
+    """The pixels that some tiles side by side read, from ``first_channel`` on; 0 outside the image.
 
-    Pixel q * step_w + j of row i comes to [i, j, q], so that column j of all tiles lies side by side.
+    Pixel q * step + j of row i comes to [i, j, q], so that column j of all tiles lies side by side.
     """
     rows, step = images.rows, pixels.shape[1]
     run = pixels.shape[3] // images.stride_h
@@ -268,84 +304,111 @@ def _load_strip(images, image, strip, first_channel, grid, pixels):  # type: ign
     for i in range(pixels.shape[0]):
         for dy in range(images.stride_h):
             part = slice(dy * run, (dy + 1) * run)
-            h = (strip * grid.step_h + i) * images.stride_h + dy - images.pad_top
+            h = (top + i) * images.stride_h + dy - images.pad_top
             if inside < run or not 0 <= h < rows.shape[1]:
                 pixels[i, :, :, part] = 0
             if 0 <= h < rows.shape[1]:
                 row = rows[image, h]
                 for j in range(step):
                     for q in range(pixels.shape[2]):
-                        column = (q * step + j) * images.stride_w - images.pad_left
+                        column = (left + q * step + j) * images.stride_w - images.pad_left
                         start = column * images.channels + first_channel
                         _copy_run(row, start, pixels[i, j, q, dy * run : dy * run + inside])
 
 
 @inner
-def _transform_strip(images, image, strip, first_channel, depth, sides, grid, target, first, stride):  # type: ignore[no-untyped-def]
-    """Stage 1: the tiles of a strip, transformed. Point p is written to ``target`` from ``first + p * stride`` on."""
-    columns = grid.tiles_w + (sides.terms_w - 1) // grid.step_w
-    pixels = np.empty((sides.terms_h, grid.step_w, columns, depth), target.dtype)
-    _load_strip(images, image, strip, first_channel, grid, pixels)
-    flat = pixels.reshape(-1)
-    width = grid.step_w * columns * depth
-    n_h, n_w = sides.left.shape[0], sides.right.shape[0]
-    half = np.empty((n_h, width), target.dtype)
-    down, across = _offsets(sides.terms_h, width), np.zeros(MOST_POINTS, np.intp)
-    for j in range(sides.terms_w):
-        across[j] = ((j % grid.step_w) * columns + j // grid.step_w) * depth
-    for begin in range(0, width, RUN):
-        end = min(begin + RUN, width)
-        for a in range(n_h):
-            _combine(sides.left[a], flat, begin, down, half[a, begin:end])
-    for a in range(n_h):
-        for b in range(n_w):
-            point = first + (a * n_w + b) * stride
-            _combine(sides.right[b], half[a], 0, across, target[point : point + grid.tiles_w * depth])
+def _transform_strip(images, begin, index, first_channel, depth, sides, grid, target, first, stride):  # type: ignore[no-untyped-def]
+    """Stage 1: strip ``index`` of a task that began at strip ``begin``, transformed.
+
+    Point p of the task's tiles is written to ``target`` from ``first + p * stride`` on.
+    """
+    image, strip = divmod(index, grid.tiles_h)
+    strips, large = index - begin, _large_strips(grid, index) - _large_strips(grid, begin)
+    smaller_h = np.intp(strip >= grid.large_h)
+    top = strip * grid.m_h - max(strip - grid.large_h, 0)
+    for smaller_w in range(2):
+        before = grid.large_w if smaller_w else 0
+        tiles = grid.tiles_w - before if smaller_w else grid.large_w
+        if tiles == 0:
+            continue
+        step, rows_h, rows_w = grid.m_w - smaller_w, sides.rows_h - smaller_h, sides.rows_w - smaller_w
+        terms_h, terms_w = sides.terms_h - smaller_h, sides.terms_w - smaller_w
+        columns = tiles + (terms_w - 1) // step
+        width = step * columns * depth
+        pixels = np.empty((terms_h, step, columns, depth), target.dtype)
+        _load_pixels(images, image, top, before * grid.m_w, first_channel, pixels)
+        flat = pixels.reshape(-1)
+        half = np.empty((rows_h, width), target.dtype)
+        down, across = _offsets(terms_h, width), np.zeros(MOST_POINTS, np.intp)
+        for j in range(terms_w):
+            across[j] = ((j % step) * columns + j // step) * depth
+        for start in range(0, width, CHUNK):
+            end = min(start + CHUNK, width)
+            for a in range(rows_h):
+                _combine(sides.left[smaller_h, a], flat, start, down, half[a, start:end])
+        for a in range(rows_h):
+            for b in range(rows_w):
+                tile = _tiles_at(grid, a, b, strips, large) + before
+                start = first + (a * grid.n_w + b) * stride + tile * depth
+                _combine(sides.right[smaller_w, b], half[a], 0, across, target[start : start + tiles * depth])
 
 
 @inner
-def _multiply(v, u, b, sum_point, m):  # type: ignore[no-untyped-def]
+def _multiply(v, u, b, grid, strips, large, m):  # type: ignore[no-untyped-def]
     """Stage 2: M[p] = V[p] U[p], a block of filters at a time; and the bias, at the point that every output adds."""
     for p in range(u.shape[0]):
+        tiles = _tiles_at(grid, p // grid.n_w, p % grid.n_w, strips, large)
         for block in range(u.shape[1]):
-            np.dot(v[p], u[p, block], m[p, block])
+            np.dot(v[p, :tiles], u[p, block], m[p, block, :tiles])
     for block in range(u.shape[1]):
         for t in range(v.shape[1]):
-            _add(m[sum_point, block, t], b[block])
+            _add(m[grid.sum_point, block, t], b[block])
 
 
 @inner
-def _restore_strip(m, first, sides, grid, images, image, strip):  # type: ignore[no-untyped-def]
-    """Stage 3: the tiles of M from ``first`` on, transformed back and written to a strip."""
+def _restore_strip(m, begin, index, sides, grid, images):  # type: ignore[no-untyped-def]
+    """Stage 3: the tiles of strip ``index`` of a task that began at strip ``begin``, transformed back and written."""
     _, blocks, tiles, _ = m.shape
+    image, strip = divmod(index, grid.tiles_h)
+    strips, large = index - begin, _large_strips(grid, index) - _large_strips(grid, begin)
+    smaller_h = np.intp(strip >= grid.large_h)
+    rows_h, terms_h = sides.rows_h - smaller_h, sides.terms_h - smaller_h
+    top = strip * grid.m_h - max(strip - grid.large_h, 0)
     flat = m.reshape(-1)
-    half = np.empty((grid.step_h, sides.terms_w, grid.tiles_w * FILTER_BLOCK), m.dtype)
-    point = blocks * tiles * FILTER_BLOCK
-    down, across = _offsets(sides.terms_h, sides.terms_w * point), _offsets(sides.terms_w, half.shape[2])
+    half = np.empty((rows_h, grid.n_w, grid.tiles_w * FILTER_BLOCK), m.dtype)
+    down = np.empty(MOST_POINTS, np.intp)
     for block in range(blocks):
-        for column in range(sides.terms_w):
-            for i in range(grid.step_h):
-                start = (block * tiles + first) * FILTER_BLOCK + column * point
-                _combine(sides.left[i], flat, start, down, half[i, column])
-        for i in range(grid.step_h):
-            h = (strip * grid.step_h + i) * images.stride_h - images.pad_top
-            for j in range(grid.step_w):
-                _store_pixels(half[i].reshape(-1), sides.right[j], across, block, j, grid, images, image, h)
+        for b in range(grid.n_w):
+            for a in range(MOST_POINTS):
+                row = a if a < terms_h else 0
+                tile = _tiles_at(grid, row, b, strips, large)
+                down[a] = (((row * grid.n_w + b) * blocks + block) * tiles + tile) * FILTER_BLOCK
+            width = _tiles_at(grid, 0, b, 1, 1) * FILTER_BLOCK
+            for i in range(rows_h):
+                _combine(sides.left[smaller_h, i], flat, 0, down, half[i, b, :width])
+        for i in range(rows_h):
+            h = (top + i) * images.stride_h - images.pad_top
+            _store_row(half[i].reshape(-1), sides, block, grid, images, image, h)
 
 
 @inner
-def _store_pixels(half, coefficients, across, block, j, grid, images, image, h):  # type: ignore[no-untyped-def]
-    """Column j of each tile of a strip, combined straight into the image: one block of the channels of each pixel."""
+def _store_row(half, sides, block, grid, images, image, h):  # type: ignore[no-untyped-def]
+    """A row of each tile of a strip, combined straight into the image: one block of the channels of each pixel."""
     rows, run = images.rows, images.stride_w * images.channels
-    for t in range(grid.tiles_w):
-        column = ((t * grid.step_w + j) * images.stride_w - images.pad_left) * images.channels
-        for dy in range(images.stride_h):
-            # Of the run that is row dy of the pixel: what this block has, and what of that is inside the image.
-            skipped = dy * run - block * FILTER_BLOCK
-            low, high = max(-skipped, 0, -column), min(FILTER_BLOCK - skipped, run, rows.shape[2] - column)
-            if low < high and 0 <= h + dy < rows.shape[1]:
-                target = rows[image, h + dy, column + low : column + high]
-                _combine(coefficients, half, t * FILTER_BLOCK + skipped + low, across, target)
+    for smaller_w in range(2):
+        across = _offsets(sides.terms_w - smaller_w, grid.tiles_w * FILTER_BLOCK)
+        for j in range(sides.rows_w - smaller_w):
+            for t in range(grid.large_w if smaller_w else 0, grid.tiles_w if smaller_w else grid.large_w):
+                pixel = t * grid.m_w - max(t - grid.large_w, 0) + j
+                column = (pixel * images.stride_w - images.pad_left) * images.channels
+                for dy in range(images.stride_h):
+                    # Of the run that is row dy of the pixel: what this block has, and what of that is in the image.
+                    skipped = dy * run - block * FILTER_BLOCK
+                    low, high = max(-skipped, 0, -column), min(FILTER_BLOCK - skipped, run, rows.shape[2] - column)
+                    if low < high and 0 <= h + dy < rows.shape[1]:
+                        target = rows[image, h + dy, column + low : column + high]
+                        shift = t * FILTER_BLOCK + skipped + low
+                        _combine(sides.right[smaller_w, j], half, shift, across, target)
 
 
 @parallel
@@ -354,48 +417,45 @@ def _convolve(src, to_points, u, b, to_pixels, grid, scratch, dst):  # type: ign
     for task in numba.prange((grid.strips + grid.strips_a_task - 1) // grid.strips_a_task):
         begin = np.intp(task) * grid.strips_a_task
         end = min(begin + grid.strips_a_task, grid.strips)
-        tiles = (end - begin) * grid.tiles_w
+        strips, large = end - begin, _large_strips(grid, end) - _large_strips(grid, begin)
+        tiles = strips * grid.tiles_w
         # A thread's scratch stays its own from task to task, and so stays in its cache.
         own = scratch[numba.get_thread_id()]
         v = own[: points * tiles * depth].reshape(points, tiles, depth)
         m = own[v.size : v.size + points * tiles * b.size].reshape(points, blocks, tiles, FILTER_BLOCK)
         for index in range(begin, end):
-            image, strip = divmod(index, grid.tiles_h)
-            first = (index - begin) * grid.tiles_w * depth
-            _transform_strip(src, image, strip, 0, depth, to_points, grid, v.reshape(-1), first, tiles * depth)
-        _multiply(v, u, b, grid.sum_point, m)
+            _transform_strip(src, begin, index, 0, depth, to_points, grid, v.reshape(-1), 0, tiles * depth)
+        _multiply(v, u, b, grid, strips, large, m)
         for index in range(begin, end):
-            image, strip = divmod(index, grid.tiles_h)
-            _restore_strip(m, (index - begin) * grid.tiles_w, to_pixels, grid, dst, image, strip)
+            _restore_strip(m, begin, index, to_pixels, grid, dst)
 
 
 @parallel
 def _accumulate(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db):  # type: ignore[no-untyped-def]
-    tasks, points, tiles, depth = v.shape
+    chunks, points, tiles, depth = v.shape
     blocks = dm.shape[2]
-    for held in range(0, grid.strips, tasks * grid.strips_a_task):
-        strips = min(tasks * grid.strips_a_task, grid.strips - held)
-        used = (strips + grid.strips_a_task - 1) // grid.strips_a_task
-        for task in numba.prange(used):
-            begin = np.intp(task) * grid.strips_a_task
-            for index in range(begin, min(begin + grid.strips_a_task, strips)):
-                image, strip = divmod(held + index, grid.tiles_h)
-                tile = (index - begin) * grid.tiles_w
-                target, first = v[task].reshape(-1), tile * depth
-                _transform_strip(x, image, strip, 0, depth, x_to_points, grid, target, first, tiles * depth)
-                for block in range(blocks):
-                    target, first = dm[task].reshape(-1), (block * tiles + tile) * FILTER_BLOCK
-                    channel, point = block * FILTER_BLOCK, blocks * tiles * FILTER_BLOCK
-                    _transform_strip(
-                        dout, image, strip, channel, FILTER_BLOCK, dout_to_points, grid, target, first, point
-                    )
-        for p in numba.prange(points):
-            product = np.empty((depth, FILTER_BLOCK), v.dtype)
+    for held in range(0, grid.strips, chunks * grid.strips_a_task):
+        strips = min(chunks * grid.strips_a_task, grid.strips - held)
+        for strip in numba.prange(strips):
+            chunk = np.intp(strip) // grid.strips_a_task
+            begin, index = held + chunk * grid.strips_a_task, held + np.intp(strip)
+            target = v[chunk].reshape(-1)
+            _transform_strip(x, begin, index, 0, depth, x_to_points, grid, target, 0, tiles * depth)
             for block in range(blocks):
-                for task in range(used):
-                    filled = min(grid.strips_a_task, strips - task * grid.strips_a_task) * grid.tiles_w
-                    np.dot(v[task, p, :filled].T, dm[task, p, block, :filled], product)
-                    _add(du[p, block].reshape(-1), product.reshape(-1))
-                    if p == grid.sum_point:
-                        for t in range(filled):
-                            _add(db[block], dm[task, p, block, t])
+                target, channel = dm[chunk].reshape(-1), block * FILTER_BLOCK
+                first, stride = channel * tiles, blocks * tiles * FILTER_BLOCK
+                _transform_strip(dout, begin, index, channel, FILTER_BLOCK, dout_to_points, grid, target, first, stride)
+        # Points are the inner index, because threads take equal runs of tasks and the last points have fewer tiles.
+        for task in numba.prange(blocks * points):
+            block, p = divmod(np.intp(task), points)
+            product = np.empty((depth, FILTER_BLOCK), v.dtype)
+            for chunk in range((strips + grid.strips_a_task - 1) // grid.strips_a_task):
+                begin = held + chunk * grid.strips_a_task
+                end = min(begin + grid.strips_a_task, grid.strips)
+                large = _large_strips(grid, end) - _large_strips(grid, begin)
+                filled = _tiles_at(grid, p // grid.n_w, p % grid.n_w, end - begin, large)
+                np.dot(v[chunk, p, :filled].T, dm[chunk, p, block, :filled], product)
+                _add(du[p, block].reshape(-1), product.reshape(-1))
+                if p == grid.sum_point:
+                    for t in range(filled):
+                        _add(db[block], dm[chunk, p, block, t])
