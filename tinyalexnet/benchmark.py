@@ -96,12 +96,12 @@ def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: boo
     """Bytes that a run will allocate at its peak, within about a fifth.
 
     What layers keep until the next step: the images, every ReLU's output, which is the next convolution's input, and a
-    byte an output for where a pool's maxima were. On top of that come the input and the output, or their gradients, of
-    the layer where they are largest. The reference adds the copies that NumPy makes: of the padded input, of one
+    byte an output for where a pool's maxima were. All but the images are there twice, because a step's are made before
+    the last step's are let go. On top of that come the input and the output, or their gradients, of the layer where
+    they are largest. The reference adds the copies that NumPy makes: of the padded input, of one
     product, and of the candidates under a pooling window.
     """
-    kept = math.prod(x_shape)
-    passing = 0
+    kept = passing = 0
     before = x_shape
     for name, shape in net.output_shapes(x_shape).items():
         layer, size, size_before = net[name], math.prod(shape), math.prod(before)
@@ -117,7 +117,7 @@ def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: boo
         passing = max(passing, both + copies * (backend == "reference"))
         before = shape
     itemsize = 4
-    return FIXED_MEMORY[backend] + itemsize * (kept + passing)
+    return FIXED_MEMORY[backend] + itemsize * (math.prod(x_shape) + 2 * kept + passing)
 
 
 def run(options: Options, out: TextIO, err: TextIO) -> int:

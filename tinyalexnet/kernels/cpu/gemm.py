@@ -16,6 +16,7 @@ import numba
 import numpy as np
 
 from ...geometry import Pair, Window
+from .memory import empty
 from .runtime import inner, one_blas_thread, parallel
 
 BLOCK_PIXELS = 448
@@ -37,7 +38,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window) -> np.n
         same output. The bias is added while the block is in cache.
     """
     n, height, width, _ = x.shape
-    out = np.empty((n, *window.output_size((height, width)), w.shape[3]), x.dtype)
+    out = empty((n, *window.output_size((height, width)), w.shape[3]), x.dtype)
     with one_blas_thread():
         _forward(x, _as_matrix(w), b, *_placement(window, (height, width)), _block_rows(out.shape), out)
     return out
@@ -50,7 +51,7 @@ def backward_input(dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], wi
         Parallel over blocks of whole images, because windows overlap within an image and never across images: each
         task owns the part of dx it adds to. Inside a task, blocks of output rows as in the forward.
     """
-    dx = np.empty(x_shape, dout.dtype)
+    dx = empty(x_shape, dout.dtype)
     images = max(1, BLOCK_PIXELS // (dout.shape[1] * dout.shape[2]))
     with one_blas_thread():
         _backward_input(
@@ -71,9 +72,9 @@ def backward_params(dout: np.ndarray, x: np.ndarray, window: Window) -> tuple[np
     block = _block_rows(dout.shape)
     blocks = -(-dout.shape[0] * dout.shape[1] // block)
     parts = min(PARTIAL_SUMS, blocks)
-    dw_parts = np.empty((parts, kernel_h * kernel_w * channels, filters), x.dtype)
-    db_parts = np.empty((parts, filters), x.dtype)
-    dw = np.empty(dw_parts.shape[1:], x.dtype)
+    dw_parts = empty((parts, kernel_h * kernel_w * channels, filters), x.dtype)
+    db_parts = empty((parts, filters), x.dtype)
+    dw = empty(dw_parts.shape[1:], x.dtype)
     with one_blas_thread():
         _backward_params(dout, x, *_placement(window, x.shape[1:3]), block, blocks, dw_parts, db_parts, dw)
     return dw.reshape(kernel_h, kernel_w, channels, filters), db_parts.sum(axis=0)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...geometry import Window
 from ..contract import argmax_dtype, check_maxpool_backward, check_maxpool_forward
+from .memory import empty
 from .runtime import parallel
 
 
@@ -18,8 +19,8 @@ def maxpool_forward(x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarr
         vector instruction compares many windows.
     """
     out_shape = check_maxpool_forward(x, window)
-    out = np.empty(out_shape, x.dtype)
-    argmax = np.empty(out_shape, argmax_dtype(window))
+    out = empty(out_shape, x.dtype)
+    argmax = empty(out_shape, argmax_dtype(window))
     (pad_top, _), (pad_left, _) = window.pads(x.shape[1:3])
     _forward(np.ascontiguousarray(x), window.kernel, window.stride, (pad_top, pad_left), out, argmax)
     return out, argmax
@@ -33,7 +34,7 @@ def maxpool_backward(dout: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, .
         overlap and yet no two tasks add to the same pixel; the order of the additions is fixed.
     """
     check_maxpool_backward(dout, argmax, x_shape, window)
-    dx = np.empty(x_shape, dout.dtype)
+    dx = empty(x_shape, dout.dtype)
     (pad_top, _), (pad_left, _) = window.pads((x_shape[1], x_shape[2]))
     _backward(
         np.ascontiguousarray(dout),

@@ -22,6 +22,7 @@ from ...geometry import Pair, Window
 from ..algorithm import FILTER_BLOCK
 from ..cook_toom import MOST_POINTS, Matrices, Tile
 from ..reference.winograd import filters_from_blocks, filters_to_blocks
+from .memory import empty
 from .runtime import inner, most_threads, one_blas_thread, parallel
 
 SMALL_PRODUCT = 1_000_000
@@ -89,7 +90,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, tile: T
         Parallel over blocks of strips, each transformed, multiplied and transformed back while it is in cache.
     """
     size = x.shape[1:3]
-    out = np.empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
+    out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
     u = _transform_filters(filters_to_blocks(w, window.stride), tile.g(w.dtype))
     _run(_images(x, _before(window, size), window.stride), u, b, tile, out, (0, 0), (1, 1))
     return out
@@ -103,7 +104,7 @@ def backward_input(dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], wi
         forward's padding, with the filters turned by 180° and channels and filters exchanged; so tasks need not add to
         each other's output.
     """
-    dx = np.empty(x_shape, dout.dtype)
+    dx = empty(x_shape, dout.dtype)
     exchanged = filters_to_blocks(w, window.stride).transpose(0, 1, 3, 2)
     # Turning the filters is reading the columns of G backwards.
     u = _transform_filters(exchanged, (tile.g(w.dtype)[0][:, ::-1], tile.g(w.dtype)[1][:, ::-1]))
@@ -131,9 +132,9 @@ def backward_params(dout: np.ndarray, x: np.ndarray, window: Window, tile: Tile)
     strips_held = PARAMS_BYTES // (tile.points * grid.tiles_w * (depth + blocks * FILTER_BLOCK) * itemsize)
     chunks = max(1, min(strips_held, grid.strips) // grid.strips_a_task)
     tiles = grid.strips_a_task * grid.tiles_w
-    v = np.empty((chunks, tile.points, tiles, depth), x.dtype)
-    dm = np.empty((chunks, tile.points, blocks, tiles, FILTER_BLOCK), x.dtype)
-    du = np.zeros((tile.points, blocks, depth, FILTER_BLOCK), x.dtype)
+    v = empty((chunks, tile.points, tiles, depth), x.dtype)
+    dm = empty((chunks, tile.points, blocks, tiles, FILTER_BLOCK), x.dtype)
+    du = empty((tile.points, blocks, depth, FILTER_BLOCK), x.dtype)
     db = np.zeros((blocks, FILTER_BLOCK), x.dtype)
     images = _images(x, _before(window, x.shape[1:3]), window.stride)
     to_points = _sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype))
@@ -142,7 +143,7 @@ def backward_params(dout: np.ndarray, x: np.ndarray, window: Window, tile: Tile)
     with one_blas_thread():
         _accumulate(images, to_points, gradients, from_pixels, grid, v, dm, du, db)
     gt = _transposed(tile.g(x.dtype))
-    dw = np.empty((*tile.r, blocks, depth, FILTER_BLOCK), x.dtype)
+    dw = empty((*tile.r, blocks, depth, FILTER_BLOCK), x.dtype)
     _transform_both_sides(du.reshape(*tile.n, -1), _sides(gt, gt), dw.reshape(*tile.r, -1))
     dw = dw.transpose(0, 1, 3, 2, 4).reshape(*tile.r, depth, -1)[..., :filters]
     return filters_from_blocks(dw, window), db.reshape(-1)[:filters].copy()
@@ -185,11 +186,13 @@ def _transform_filters(w: np.ndarray, g: Matrices) -> np.ndarray:
     """U = G w Gᵀ, (points, blocks, C, FILTER_BLOCK), of w (r_h, r_w, C, F): the last block is filled up with zeros."""
     r_h, r_w, channels, filters = w.shape
     blocks = -(-filters // FILTER_BLOCK)
-    full = np.zeros((r_h, r_w, channels, blocks * FILTER_BLOCK), w.dtype)
-    full[..., :filters] = w
-    in_blocks = full.reshape(r_h, r_w, channels, blocks, FILTER_BLOCK).transpose(0, 1, 3, 2, 4)
+    in_blocks = empty((r_h, r_w, blocks, channels, FILTER_BLOCK), w.dtype)
+    for block in range(blocks):
+        part = w[..., block * FILTER_BLOCK : (block + 1) * FILTER_BLOCK]
+        in_blocks[:, :, block, :, : part.shape[3]] = part
+        in_blocks[:, :, block, :, part.shape[3] :] = 0
     n_h, n_w = g[0].shape[0], g[1].shape[0]
-    u = np.empty((n_h * n_w, blocks, channels, FILTER_BLOCK), w.dtype)
+    u = empty((n_h * n_w, blocks, channels, FILTER_BLOCK), w.dtype)
     _transform_both_sides(in_blocks.reshape(r_h, r_w, -1), _sides(g, g), u.reshape(n_h, n_w, -1))
     return u
 
@@ -200,7 +203,7 @@ def _run(src: Images, u: np.ndarray, b: np.ndarray, tile: Tile, out: np.ndarray,
     size = -(-(out.shape[1] + before[0]) // stride[0]), -(-(out.shape[2] + before[1]) // stride[1])
     numbers_a_tile = points * (depth + blocks * FILTER_BLOCK)
     grid = _grid(tile, out.shape[0], size, depth, numbers_a_tile * out.itemsize)
-    scratch = np.empty((most_threads(), grid.strips_a_task * grid.tiles_w * numbers_a_tile), out.dtype)
+    scratch = empty((most_threads(), grid.strips_a_task * grid.tiles_w * numbers_a_tile), out.dtype)
     bias = np.pad(b, (0, blocks * FILTER_BLOCK - b.size)).reshape(blocks, FILTER_BLOCK)
     to_points = _sides(tile.bt(out.dtype), tile.smaller.bt(out.dtype))
     to_pixels = _sides(tile.at(out.dtype), tile.smaller.at(out.dtype))
@@ -454,8 +457,11 @@ def _accumulate(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db):  # t
                 end = min(begin + grid.strips_a_task, grid.strips)
                 large = _large_strips(grid, end) - _large_strips(grid, begin)
                 filled = _tiles_at(grid, p // grid.n_w, p % grid.n_w, end - begin, large)
-                np.dot(v[chunk, p, :filled].T, dm[chunk, p, block, :filled], product)
-                _add(du[p, block].reshape(-1), product.reshape(-1))
+                if begin == 0:
+                    np.dot(v[chunk, p, :filled].T, dm[chunk, p, block, :filled], du[p, block])
+                else:
+                    np.dot(v[chunk, p, :filled].T, dm[chunk, p, block, :filled], product)
+                    _add(du[p, block].reshape(-1), product.reshape(-1))
                 if p == grid.sum_point:
                     for t in range(filled):
                         _add(db[block], dm[chunk, p, block, t])
