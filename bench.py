@@ -15,7 +15,25 @@ class _Parser(argparse.ArgumentParser):
         self.exit(WRONG_USE, f"{self.prog}: {message}\n")
 
 
-def _parser(backends: tuple[str, ...], algorithms: tuple[str, ...]) -> argparse.ArgumentParser:
+class _Versus(argparse.Action):
+    """Collects (framework, interpreter) pairs; the interpreter is filled in by a --python that follows."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: object, option: object = None) -> None:
+        namespace.versus = (*namespace.versus, (values, None))
+
+
+class _Python(argparse.Action):
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: object = None
+    ) -> None:
+        if not namespace.versus:
+            parser.error(f"--python is {values!r}, but must follow the --versus that it is for")
+        namespace.versus = (*namespace.versus[:-1], (namespace.versus[-1][0], values))
+
+
+def _parser(
+    backends: tuple[str, ...], algorithms: tuple[str, ...], frameworks: tuple[str, ...]
+) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="bench.py",
         description=__doc__,
@@ -38,6 +56,15 @@ def _parser(backends: tuple[str, ...], algorithms: tuple[str, ...]) -> argparse.
     flag("legacy_stats", "mean and spread as the script of 2015 computed them", action="store_true")
     flag("images", "photographs (JPEG, PNG) in place of noise", metavar="FOLDER")
     flag("json", "write configuration, versions, every duration and the statistics", metavar="FILE")
+    flag(
+        "versus",
+        "then time another framework in turn with this one, on the same network, weights and images; repeatable",
+        choices=frameworks,
+        action=_Versus,
+        default=(),
+    )
+    flag("python", "interpreter of the --versus before it (this one)", metavar="PATH", action=_Python)
+    flag("rounds", "of --versus (%(default)s)", type=int, default=10, metavar="N")
     flag("quiet", "nothing on standard error but errors", action="store_true")
     return parser
 
@@ -48,9 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
     from tinyalexnet.benchmark import PASSES, Options, run
     from tinyalexnet.kernels import BACKENDS
     from tinyalexnet.kernels.algorithm import ALGORITHMS
+    from tinyalexnet.versus import PACKAGES
 
-    parser = _parser(BACKENDS, ALGORITHMS)
+    parser = _parser(BACKENDS, ALGORITHMS, tuple(PACKAGES))
     flags = vars(parser.parse_args(arguments))
+    flags.pop("python")
     forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")
     if forward_only and forward_backward_only:
         parser.error("--forward_only and --forward_backward_only exclude each other")

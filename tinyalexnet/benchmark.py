@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from .kernels.contract import Shape
 from .layers import Conv2d, MaxPool2d, ReLU
 from .losses import l2_loss
 from .network import Sequential
+from .versus import Comparison, Peer, compare
 
 BURN_IN_STEPS = 10
 """Steps that run before each timed run and do not count."""
@@ -53,6 +54,9 @@ class Options:
     images: str | None = None
     json: str | None = None
     quiet: bool = False
+    versus: tuple[tuple[str, str | None], ...] = ()
+    """Frameworks, each with the interpreter to run it under, or None for this one."""
+    rounds: int = 10
 
 
 @dataclass
@@ -134,9 +138,10 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     images = _images(options, x_shape)
     say = _Say(err, quiet=options.quiet)
     runs: list[Run] = []
+    comparisons: list[Comparison] = []
     interrupted = False
 
-    with _limit_threads(options.backend, threads):
+    with _limit_threads(options.backend, threads), _peers(options, net, images, threads, say) as peers:
         say.line(_header(options, threads))
         for name, shape in net.output_shapes(x_shape).items():
             if isinstance(net[name], (Conv2d, MaxPool2d)):
@@ -147,13 +152,15 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
                 runs.append(Run(name))
                 _time(runs[-1], _step(name, net, images), options, out, say)
                 _report(runs[-1], options, threads, out, say)
+            if peers:
+                comparisons = _compare(peers, net, images, options, out, say)
         except KeyboardInterrupt:
             interrupted = True
             if runs and 0 < len(runs[-1].durations) < options.num_batches:
                 _report(runs[-1], options, threads, out, say)
             say.line("interrupted")
     if options.json is not None:
-        write_json(options.json, _results(options, net, x_shape, threads, runs, interrupted))
+        write_json(options.json, _results(options, net, x_shape, threads, runs, comparisons, interrupted))
     return 130 if interrupted else 0
 
 
@@ -196,7 +203,7 @@ class _Say:
 
 
 def _checked_shape(options: Options) -> Shape:
-    for name in ("batch_size", "num_batches"):
+    for name in ("batch_size", "num_batches", "rounds"):
         as_integer(name, getattr(options, name), 1)
     as_integer("seed", options.seed, 0)
     if options.json is not None:
@@ -298,6 +305,29 @@ def _time(run: Run, step: Callable[[], object], options: Options, out: TextIO, s
             advance()
 
 
+@contextmanager
+def _peers(options: Options, net: Sequential, images: np.ndarray, threads: int, say: _Say) -> Iterator[list[Peer]]:
+    """The frameworks to compare with, started: one that is missing is told before anything is timed."""
+    with ExitStack() as stack:
+        peers = []
+        for framework, python in options.versus:
+            say.line(f"starting {framework} ...")
+            peers.append(stack.enter_context(Peer(framework, python, threads, net, images)))
+        yield peers
+
+
+def _compare(
+    peers: list[Peer], net: Sequential, images: np.ndarray, options: Options, out: TextIO, say: _Say
+) -> list[Comparison]:
+    steps = {name: _step(name, net, images) for name in options.passes}
+    with say.bar("versus", len(steps) * options.rounds) as (advance, _):
+        comparisons = compare(peers, net, images, steps, options.rounds, advance)
+    for comparison in comparisons:
+        for line in comparison.lines():
+            print(line, file=out, flush=True)
+    return comparisons
+
+
 def _report(run: Run, options: Options, threads: int, out: TextIO, say: _Say) -> None:
     mean, spread = (legacy_statistics if options.legacy_stats else statistics)(run.durations)
     steps = len(run.durations)
@@ -319,7 +349,13 @@ def _header(options: Options, threads: int) -> str:
 
 
 def _results(
-    options: Options, net: Sequential, x_shape: Shape, threads: int, runs: list[Run], interrupted: bool
+    options: Options,
+    net: Sequential,
+    x_shape: Shape,
+    threads: int,
+    runs: list[Run],
+    comparisons: list[Comparison],
+    interrupted: bool,
 ) -> dict[str, Any]:
     """What ``--json`` writes: times in seconds, memory in bytes."""
     return {
@@ -344,5 +380,9 @@ def _results(
             }
             for run in runs
             if run.durations
+        ],
+        "versus": [
+            asdict(comparison) | {"ratio": {name: comparison.ratio(name) for name in comparison.seconds}}
+            for comparison in comparisons
         ],
     }

@@ -1,0 +1,79 @@
+"""A process that runs a network step by step for another process: ``python worker.py FRAMEWORK FOLDER THREADS``.
+
+FOLDER holds ``network.json``, a list of layers, and ``arrays.npz``, the images and the parameters. Standard input has a
+command a line, standard output has an answer a line, in JSON: first the framework's version or what is missing, then
+for the name of a pass the seconds that one step took, and for "results" nothing, after pool5 and the gradients have
+been written to ``results.npz``. The end of standard input is the end of the process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Layers = list[dict[str, Any]]
+Arrays = dict[str, np.ndarray]
+
+
+class Network(Protocol):
+    """What a framework's module has to offer, as the class ``Network``; its ``VERSION`` is a string."""
+
+    def __init__(self, layers: Layers, images: np.ndarray, params: Arrays, threads: int) -> None: ...
+
+    def forward(self) -> None:
+        """Computes the output, and waits until it is there."""
+
+    def forward_backward(self) -> None:
+        """Computes the output, half the sum of its squares, and the gradients of the parameters."""
+
+    def results(self) -> tuple[np.ndarray, Arrays]:
+        """The output (N, H, W, C), and the gradients under the parameters' names, filters as (KH, KW, C, F)."""
+
+
+def main(framework: str, folder: Path, threads: int) -> None:
+    # Frameworks print to standard output what they like; the answers go to where it was.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def answer(**values: object) -> None:
+        print(json.dumps(values), file=answers, flush=True)
+
+    limit_processors(threads)
+    try:
+        module = importlib.import_module(f"{framework}_network")
+    except ModuleNotFoundError as error:
+        answer(missing=error.name)
+        return
+    with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+        arrays = dict(stored)
+    images = arrays.pop("images")
+    network: Network = module.Network(json.loads((folder / "network.json").read_text()), images, arrays, threads)
+    answer(version=module.VERSION)
+    for line in sys.stdin:
+        command = line.strip()
+        if command == "results":
+            output, gradients = network.results()
+            np.savez(folder / "results.npz", **{"output": output, **gradients})  # type: ignore[arg-type]
+            answer()
+        else:
+            step = {"Forward": network.forward, "Forward-backward": network.forward_backward}[command]
+            start = time.perf_counter()
+            step()
+            answer(seconds=time.perf_counter() - start)
+
+
+def limit_processors(count: int) -> None:
+    """Holds this process to ``count`` processors, where the system can: not every framework can be told."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,222 @@
+"""The same network, weights and images in other frameworks, timed in turn with this package's.
+
+Each framework runs in a process of its own (``peers/worker.py``), so that neither disturbs the other's threads and
+memory, and possibly under an interpreter of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from .kernels.contract import Shape
+from .layers import Conv2d, MaxPool2d, ReLU
+from .losses import l2_loss
+from .network import Sequential
+
+PACKAGES = {"torch": "torch", "tensorflow": "tensorflow-cpu", "jax": "jax"}
+"""The frameworks, and the package that installs each of them for a CPU."""
+
+TURN_SECONDS = 0.5
+"""A side's turn has about so many seconds of steps, or one step where that takes longer."""
+
+WORKER = Path(__file__).parent / "peers" / "worker.py"
+
+Step = Callable[[], object]
+
+
+@dataclass
+class Comparison:
+    """One framework against this package: seconds of a step by pass, a pair (ours, theirs) for each round."""
+
+    framework: str
+    version: str
+    seconds: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    output_difference: float = math.nan
+    gradient_differences: dict[str, float] = field(default_factory=dict)
+
+    def ratio(self, name: str) -> tuple[float, float, float]:
+        """How many times as fast ours is: the lower quartile over the rounds, the median, the upper quartile."""
+        low, median, high = np.percentile([theirs / ours for ours, theirs in self.seconds[name]], [25, 50, 75])
+        return float(low), float(median), float(high)
+
+    def lines(self) -> list[str]:
+        """The comparison as text."""
+        rounds = max(map(len, self.seconds.values()))
+        lines = [f"versus {self.version}, medians of {rounds} rounds"]
+        for name in self.seconds:
+            ours, theirs = np.median(self.seconds[name], axis=0)
+            low, median, high = self.ratio(name)
+            lines.append(
+                f"{name:<18} {ours:.4g} s against {theirs:.4g} s: "
+                f"{median:.2f} times as fast (quartiles {low:.2f} and {high:.2f})"
+            )
+        worst = max(self.gradient_differences, key=self.gradient_differences.__getitem__)
+        return [
+            *lines,
+            f"relative difference of the output {self.output_difference:.1e}, "
+            f"of the gradients at most {self.gradient_differences[worst]:.1e} ({worst})",
+        ]
+
+
+def describe(net: Sequential, x_shape: Shape) -> list[dict[str, Any]]:
+    """The network as plain data, each ReLU right behind its convolution, where other frameworks have it.
+
+    Here it stands behind the pool, which computes the same (docs/pooling.md); they can merge it with the convolution.
+    """
+    layers: list[dict[str, Any]] = []
+    for name, layer in net:
+        if isinstance(layer, ReLU):
+            behind = len(layers) - (layers[-1]["kind"] == "pool")
+            layers.insert(behind, {"kind": "relu", "name": name})
+        elif isinstance(layer, (Conv2d, MaxPool2d)):
+            window = layer.window
+            pads = window.pads((x_shape[1], x_shape[2]))
+            named = window.padding if isinstance(window.padding, str) else None
+            shared = {"name": name, "kernel": window.kernel, "stride": window.stride, "pads": pads, "padding": named}
+            kind = {"kind": "conv", "groups": layer.groups} if isinstance(layer, Conv2d) else {"kind": "pool"}
+            layers.append(kind | shared)
+        else:
+            raise ValueError(f"versus is asked for, but has no counterpart of {type(layer).__name__}, layer {name!r}")
+        x_shape = layer.output_shape(x_shape)
+    return layers
+
+
+class Peer:
+    """A framework's process, as a context: it starts on entering, with the network, and ends on leaving.
+
+    Errors
+        ValueError where the framework is not one of PACKAGES; ImportError where the interpreter does not have it, or
+        cannot be run; ChildProcessError where the process ends early, with its last words.
+    """
+
+    def __init__(self, framework: str, python: str | None, threads: int, net: Sequential, images: np.ndarray) -> None:
+        if framework not in PACKAGES:
+            raise ValueError(f"versus is {framework!r}, but must be one of {', '.join(map(repr, PACKAGES))}")
+        self.framework = framework
+        self.version = framework
+        self._python = python or sys.executable
+        self._threads = threads
+        self._layers = describe(net, images.shape)
+        self._arrays = {"images": images, **net.params}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Peer:
+        with ExitStack() as stack:
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinyalexnet-")))
+            (self._folder / "network.json").write_text(json.dumps(self._layers))
+            np.savez(self._folder / "arrays.npz", **self._arrays)  # type: ignore[arg-type]
+            self._errors = stack.enter_context((self._folder / "errors").open("w+"))
+            self._process = self._started()
+            stack.callback(self._end)
+            first = self._answer()
+            if "missing" in first:
+                raise ImportError(
+                    f"versus is {self.framework!r}, but {self._python} has no {first['missing']}: "
+                    f"{self._python} -m pip install {PACKAGES[self.framework]}"
+                )
+            self.version = first["version"]
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def step(self, name: str) -> float:
+        """Runs one step of the pass ``name`` and returns its seconds, measured over there."""
+        return float(self._ask(name)["seconds"])
+
+    def results(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The network's output, and the gradients by the parameters' names."""
+        self._ask("results")
+        with np.load(self._folder / "results.npz", allow_pickle=False) as stored:
+            arrays = dict(stored)
+        return arrays.pop("output"), arrays
+
+    def _started(self) -> subprocess.Popen[str]:
+        try:
+            return subprocess.Popen(
+                [self._python, WORKER, self.framework, self._folder, str(self._threads)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                # Ctrl-C is for this process, which then ends the other one.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ImportError(f"python is {self._python!r}, but must be an interpreter: {error.strerror}") from None
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _ask(self, command: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # no answer will follow
+            self._process.stdin.write(f"{command}\n")
+            self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            words = [words for line in self._errors if (words := line.strip())] or ["without a word"]
+            raise ChildProcessError(f"versus is {self.framework!r}, but its process ended: {words[-1]}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def compare(
+    peers: Sequence[Peer], net: Sequential, images: np.ndarray, steps: dict[str, Step], rounds: int, done: Step
+) -> list[Comparison]:
+    """Times each pass in ``rounds`` rounds, in each of which every side has its turn, and then compares the results.
+
+    Shapes
+        ``steps`` has this package's step of each pass, and ``done`` is called after each round.
+    """
+    comparisons = [Comparison(peer.framework, peer.version) for peer in peers]
+    for name, step in steps.items():
+        for _ in range(rounds):
+            ours = _turn(lambda step=step: _seconds(step))  # type: ignore[misc]
+            for peer, comparison in zip(peers, comparisons, strict=True):
+                theirs = _turn(lambda peer=peer, name=name: peer.step(name))  # type: ignore[misc]
+                comparison.seconds.setdefault(name, []).append((ours, theirs))
+            done()
+    output = net.forward(images)
+    net.backward(l2_loss(output)[1])
+    for peer, comparison in zip(peers, comparisons, strict=True):
+        their_output, their_grads = peer.results()
+        comparison.output_difference = _relative(output, their_output)
+        comparison.gradient_differences = {name: _relative(net.grads[name], their_grads[name]) for name in their_grads}
+    return comparisons
+
+
+def _turn(step: Callable[[], float]) -> float:
+    """The median seconds of a side's steps in its turn, after one that only makes caches and threads its own again."""
+    steps = max(1, round(TURN_SECONDS / max(step(), 1e-6)))
+    return float(np.median([step() for _ in range(steps)]))
+
+
+def _seconds(step: Step) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def _relative(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.linalg.norm((ours - theirs).ravel()) / np.linalg.norm(theirs.ravel()))
