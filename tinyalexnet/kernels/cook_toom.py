@@ -30,9 +30,12 @@ MOST_POINTS = len(POINTS) + 1
 C = 256 and normal data, docs/winograd.md): above the bound of 2e-5."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Transform:
-    """F(m, r) in one dimension: y = at [(g w) ⊙ (bt x)] for n = m + r - 1 inputs x, r taps w and m outputs y."""
+    """F(m, r) in one dimension: y = at [(g w) ⊙ (bt x)] for n = m + r - 1 inputs x, r taps w and m outputs y.
+
+    There is one of each m and r, so that it is compared and hashed by identity and not fraction by fraction.
+    """
 
     m: int
     r: int
@@ -136,16 +139,23 @@ class Tile:
         return down * across
 
     def at(self, dtype: np.dtype) -> Matrices:
-        """Aᵀ, (m, n), for rows and columns."""
-        return np.array(self.height.at, dtype), np.array(self.width.at, dtype)
+        """Aᵀ, (m, n), for rows and columns; read-only, as are the others."""
+        return _rounded(self.height, "at", dtype), _rounded(self.width, "at", dtype)
 
     def g(self, dtype: np.dtype) -> Matrices:
         """G, (n, r), for rows and columns."""
-        return np.array(self.height.g, dtype), np.array(self.width.g, dtype)
+        return _rounded(self.height, "g", dtype), _rounded(self.width, "g", dtype)
 
     def bt(self, dtype: np.dtype) -> Matrices:
         """Bᵀ, (n, n), for rows and columns."""
-        return np.array(self.height.bt, dtype), np.array(self.width.bt, dtype)
+        return _rounded(self.height, "bt", dtype), _rounded(self.width, "bt", dtype)
+
+
+@functools.cache
+def _rounded(transform: Transform, name: str, dtype: np.dtype) -> np.ndarray:
+    matrix = np.array(getattr(transform, name), dtype)
+    matrix.flags.writeable = False
+    return matrix
 
 
 def _coefficients(roots: Iterable[Fraction]) -> list[Fraction]:

@@ -29,16 +29,22 @@ SMALL_PRODUCT = 1_000_000
 """Multiply-adds up to which OpenBLAS multiplies without copying both matrices first; above, it is half as fast here."""
 
 TASK_BYTES = 3 << 20
-"""V and M of one task of a forward, so that they stay in the cache that the cores share."""
+"""V and M of one task of a fused convolution, so that they stay in the cache that the cores share."""
 
-PARAMS_BYTES = 12 << 20
-"""V and dM that ``backward_params`` holds at a time, so that they too stay in the shared cache."""
+HELD_BYTES = 12 << 20
+"""V and M, or V and dM, that are held at a time where stages follow each other, so that they too stay in that cache."""
 
 LEAST_TASKS = 16
 """Small inputs are cut finer, so that this many threads have work."""
 
+LEAST_ROWS = 16
+"""A product of fewer rows of V waits for U to be read. A fused convolution reads U once for each task."""
+
 CHUNK = 512
 """Numbers of a row that are combined at a time: eight such rows fit the fastest cache."""
+
+CHANNELS = 8
+"""Channels of a block of filters that are transformed at a time, for the same reason."""
 
 
 class Images(NamedTuple):
@@ -68,7 +74,8 @@ class Sides(NamedTuple):
 
 class Grid(NamedTuple):
     """How tiles cover a batch, down (h) and across (w): the outputs m and the points n of a large tile, how many tiles
-    an image has and how many of them, the first, are large; and how strips are shared out."""
+    an image has and how many of them, the first, are large; and how many strips make a chunk, which is multiplied at
+    once."""
 
     m_h: int
     m_w: int
@@ -80,18 +87,20 @@ class Grid(NamedTuple):
     large_w: int
     sum_point: int
     strips: int
-    strips_a_task: int
+    strips_a_chunk: int
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, tile: Tile) -> np.ndarray:
     """``conv2d_forward`` for one group; see reference.
 
     Schedule
-        Parallel over blocks of strips, each transformed, multiplied and transformed back while it is in cache.
+        Parallel over chunks of strips, each transformed, multiplied and transformed back while it is in cache. A small
+        batch takes the stages one after the other, in parallel over strips, over blocks of filters and points, and over
+        strips: its chunks would have too few rows.
     """
     size = x.shape[1:3]
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
-    u = _transform_filters(filters_to_blocks(w, window.stride), tile.g(w.dtype))
+    u = _transform_filters(filters_to_blocks(w, window.stride), tile.g(w.dtype), exchanged=False)
     _run(_images(x, _before(window, size), window.stride), u, b, tile, out, (0, 0), (1, 1))
     return out
 
@@ -105,10 +114,10 @@ def backward_input(dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], wi
         each other's output.
     """
     dx = empty(x_shape, dout.dtype)
-    exchanged = filters_to_blocks(w, window.stride).transpose(0, 1, 3, 2)
     # Turning the filters is reading the columns of G backwards.
-    u = _transform_filters(exchanged, (tile.g(w.dtype)[0][:, ::-1], tile.g(w.dtype)[1][:, ::-1]))
-    no_bias = np.zeros(exchanged.shape[3], dout.dtype)
+    turned = tile.g(w.dtype)[0][:, ::-1], tile.g(w.dtype)[1][:, ::-1]
+    u = _transform_filters(filters_to_blocks(w, window.stride), turned, exchanged=True)
+    no_bias = np.zeros(window.stride[0] * window.stride[1] * x_shape[3], dout.dtype)
     # Whole blocks of padding need no gradient: the tiles begin behind them, and dout is padded by so much less.
     shift_h, rest_h = divmod(_before(window, x_shape[1:3])[0], window.stride[0])
     shift_w, rest_w = divmod(_before(window, x_shape[1:3])[1], window.stride[1])
@@ -121,19 +130,15 @@ def backward_params(dout: np.ndarray, x: np.ndarray, window: Window, tile: Tile)
     """``conv2d_backward_params`` for one group; see reference.
 
     Schedule
-        As much of V and of dM = A dout Aᵀ as PARAMS_BYTES holds, parallel over strips; then, parallel over blocks of
-        filters and points, dU[p] += V[p]ᵀ dM[p], one block of strips after the other. No two tasks write the same
+        As much of V and of dM = A dout Aᵀ as HELD_BYTES allows, parallel over strips; then, parallel over blocks of
+        filters and points, dU[p] += V[p]ᵀ dM[p], one chunk of strips after the other. No two tasks write the same
         number, and the order of the additions does not depend on the threads. db is dM at the point where A sums up.
     """
-    filters, itemsize = dout.shape[3], x.itemsize
+    filters = dout.shape[3]
     depth = window.stride[0] * window.stride[1] * x.shape[3]
     blocks = -(-filters // FILTER_BLOCK)
-    grid = _grid(tile, dout.shape[0], dout.shape[1:3], depth, 0)
-    strips_held = PARAMS_BYTES // (tile.points * grid.tiles_w * (depth + blocks * FILTER_BLOCK) * itemsize)
-    chunks = max(1, min(strips_held, grid.strips) // grid.strips_a_task)
-    tiles = grid.strips_a_task * grid.tiles_w
-    v = empty((chunks, tile.points, tiles, depth), x.dtype)
-    dm = empty((chunks, tile.points, blocks, tiles, FILTER_BLOCK), x.dtype)
+    grid = _grid(tile, dout.shape[0], dout.shape[1:3], depth, blocks)
+    v, dm = _held(tile, grid, depth, blocks, x.dtype)
     du = empty((tile.points, blocks, depth, FILTER_BLOCK), x.dtype)
     db = np.zeros((blocks, FILTER_BLOCK), x.dtype)
     images = _images(x, _before(window, x.shape[1:3]), window.stride)
@@ -143,9 +148,8 @@ def backward_params(dout: np.ndarray, x: np.ndarray, window: Window, tile: Tile)
     with one_blas_thread():
         _accumulate(images, to_points, gradients, from_pixels, grid, v, dm, du, db)
     gt = _transposed(tile.g(x.dtype))
-    dw = empty((*tile.r, blocks, depth, FILTER_BLOCK), x.dtype)
-    _transform_both_sides(du.reshape(*tile.n, -1), _sides(gt, gt), dw.reshape(*tile.r, -1))
-    dw = dw.transpose(0, 1, 3, 2, 4).reshape(*tile.r, depth, -1)[..., :filters]
+    dw = empty((*tile.r, depth, filters), x.dtype)
+    _filters_from_points(du, _sides(gt, gt), dw)
     return filters_from_blocks(dw, window), db.reshape(-1)[:filters].copy()
 
 
@@ -171,29 +175,37 @@ def _sides(large: Matrices, smaller: Matrices) -> Sides:
     return Sides(filled[0], filled[1], rows_h, rows_w, terms_h, terms_w)
 
 
-def _grid(tile: Tile, n: int, size: Pair, depth: int, task_bytes_a_tile: int) -> Grid:
-    """Shares out strips: to a task as many as keep its products small and its numbers in cache; but enough tasks."""
+def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: int) -> Grid:
+    """The grid with chunks as large as products may be, and as may be held at a time."""
     tiles_h, tiles_w = tile.counts(size)
-    most = SMALL_PRODUCT // (depth * FILTER_BLOCK * tiles_w)
-    if task_bytes_a_tile:
-        most = min(most, TASK_BYTES // (task_bytes_a_tile * tiles_w))
+    most = SMALL_PRODUCT // (depth * FILTER_BLOCK * tiles_w), _strips_in(HELD_BYTES, tile, tiles_w, depth, blocks)
     strips = n * tiles_h
-    strips_a_task = max(1, min(most, strips // LEAST_TASKS))
-    return Grid(*tile.m, *tile.n, tiles_h, tiles_w, *tile.large_counts(size), tile.sum_point, strips, strips_a_task)
+    return Grid(
+        *tile.m, *tile.n, tiles_h, tiles_w, *tile.large_counts(size), tile.sum_point, strips, max(1, min(*most, strips))
+    )
 
 
-def _transform_filters(w: np.ndarray, g: Matrices) -> np.ndarray:
-    """U = G w Gᵀ, (points, blocks, C, FILTER_BLOCK), of w (r_h, r_w, C, F): the last block is filled up with zeros."""
-    r_h, r_w, channels, filters = w.shape
-    blocks = -(-filters // FILTER_BLOCK)
-    in_blocks = empty((r_h, r_w, blocks, channels, FILTER_BLOCK), w.dtype)
-    for block in range(blocks):
-        part = w[..., block * FILTER_BLOCK : (block + 1) * FILTER_BLOCK]
-        in_blocks[:, :, block, :, : part.shape[3]] = part
-        in_blocks[:, :, block, :, part.shape[3] :] = 0
-    n_h, n_w = g[0].shape[0], g[1].shape[0]
-    u = empty((n_h * n_w, blocks, channels, FILTER_BLOCK), w.dtype)
-    _transform_both_sides(in_blocks.reshape(r_h, r_w, -1), _sides(g, g), u.reshape(n_h, n_w, -1))
+def _strips_in(size: int, tile: Tile, tiles_w: int, depth: int, blocks: int) -> int:
+    """How many strips of V and M, in float32, fit ``size`` bytes."""
+    return size // (4 * tile.points * tiles_w * (depth + blocks * FILTER_BLOCK))
+
+
+def _held(tile: Tile, grid: Grid, depth: int, blocks: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Memory for V (chunks, points, tiles, C) and M (chunks, points, blocks, tiles, FILTER_BLOCK) of several chunks."""
+    strips = min(_strips_in(HELD_BYTES, tile, grid.tiles_w, depth, blocks), grid.strips)
+    chunks, tiles = max(1, strips // grid.strips_a_chunk), grid.strips_a_chunk * grid.tiles_w
+    v = empty((chunks, tile.points, tiles, depth), dtype)
+    return v, empty((chunks, tile.points, blocks, tiles, FILTER_BLOCK), dtype)
+
+
+def _transform_filters(w: np.ndarray, g: Matrices, exchanged: bool) -> np.ndarray:
+    """U = G w Gᵀ, (points, blocks, C, FILTER_BLOCK), of w (r_h, r_w, C, F), or (r_h, r_w, F, C) where ``exchanged``.
+
+    The last block is filled up with zeros.
+    """
+    channels, filters = w.shape[3 if exchanged else 2], w.shape[2 if exchanged else 3]
+    u = empty((g[0].shape[0] * g[1].shape[0], -(-filters // FILTER_BLOCK), channels, FILTER_BLOCK), w.dtype)
+    _filters_to_points(w, exchanged, _sides(g, g), u)
     return u
 
 
@@ -201,14 +213,22 @@ def _run(src: Images, u: np.ndarray, b: np.ndarray, tile: Tile, out: np.ndarray,
     """Convolves ``src`` with the filters U and writes ``out``, whose blocks begin ``before`` its first pixel."""
     points, blocks, depth, _ = u.shape
     size = -(-(out.shape[1] + before[0]) // stride[0]), -(-(out.shape[2] + before[1]) // stride[1])
-    numbers_a_tile = points * (depth + blocks * FILTER_BLOCK)
-    grid = _grid(tile, out.shape[0], size, depth, numbers_a_tile * out.itemsize)
-    scratch = empty((most_threads(), grid.strips_a_task * grid.tiles_w * numbers_a_tile), out.dtype)
     bias = np.pad(b, (0, blocks * FILTER_BLOCK - b.size)).reshape(blocks, FILTER_BLOCK)
     to_points = _sides(tile.bt(out.dtype), tile.smaller.bt(out.dtype))
     to_pixels = _sides(tile.at(out.dtype), tile.smaller.at(out.dtype))
+    dst = _images(out, before, stride)
+    grid = _grid(tile, out.shape[0], size, depth, blocks)
+    strips_a_task = _strips_in(TASK_BYTES, tile, grid.tiles_w, depth, blocks)
+    strips_a_task = max(1, min(strips_a_task, grid.strips_a_chunk, grid.strips // LEAST_TASKS))
     with one_blas_thread():
-        _convolve(src, to_points, u, bias, to_pixels, grid, scratch, _images(out, before, stride))
+        if strips_a_task * grid.tiles_w < LEAST_ROWS:
+            v, m = _held(tile, grid, depth, blocks, out.dtype)
+            _convolve_in_stages(src, to_points, u, bias, to_pixels, grid, v, m, dst)
+        else:
+            numbers_a_tile = points * (depth + blocks * FILTER_BLOCK)
+            scratch = empty((most_threads(), strips_a_task * grid.tiles_w * numbers_a_tile), out.dtype)
+            grid = grid._replace(strips_a_chunk=strips_a_task)
+            _convolve_fused(src, to_points, u, bias, to_pixels, grid, scratch, dst)
 
 
 @inner
@@ -224,6 +244,10 @@ def _combine(coefficients, source, shift, offsets, target):  # type: ignore[no-u
     s1 = source[shift + offsets[1] : shift + offsets[1] + size]
     s2 = source[shift + offsets[2] : shift + offsets[2] + size]
     s3 = source[shift + offsets[3] : shift + offsets[3] + size]
+    if c4 == 0 and c5 == 0 and c6 == 0 and c7 == 0:
+        for k in range(size):
+            target[k] = (c0 * s0[k] + c1 * s1[k]) + (c2 * s2[k] + c3 * s3[k])
+        return
     s4 = source[shift + offsets[4] : shift + offsets[4] + size]
     s5 = source[shift + offsets[5] : shift + offsets[5] + size]
     s6 = source[shift + offsets[6] : shift + offsets[6] + size]
@@ -260,36 +284,86 @@ def _tiles_at(grid, a, b, strips, large):  # type: ignore[no-untyped-def]
 
 
 @inner
+def _copy(source, target):  # type: ignore[no-untyped-def]
+    for k in range(source.size):
+        target[k] = source[k]
+
+
+@inner
 def _add(total, numbers):  # type: ignore[no-untyped-def]
     for k in range(total.size):
         total[k] += numbers[k]
 
 
+@inner
+def _transform_run(sides, source, first, apart, target, target_first, target_apart, run):  # type: ignore[no-untyped-def]
+    """target[a, b] = Σ_ij left[a, i] source[i, j] right[b, j] for runs of numbers.
+
+    Run [i, j] begins at ``first + (i * terms_w + j) * apart`` of the source; likewise in the target.
+    """
+    half = np.empty((sides.terms_w, run), source.dtype)
+    down, across = _offsets(sides.terms_h, sides.terms_w * apart), _offsets(sides.terms_w, run)
+    for a in range(sides.rows_h):
+        for j in range(sides.terms_w):
+            _combine(sides.left[0, a], source, first + j * apart, down, half[j])
+        for b in range(sides.rows_w):
+            start = target_first + (a * sides.rows_w + b) * target_apart
+            _combine(sides.right[0, b], half.reshape(-1), 0, across, target[start : start + run])
+
+
 @parallel
-def _transform_both_sides(source, sides, target):  # type: ignore[no-untyped-def]
-    """target[a, b] = Σ_ij left[a, i] source[i, j] right[b, j], for every number of the last axis."""
-    rows, columns, size = source.shape
-    flat_source = source.reshape(-1)
-    for task in numba.prange((size + CHUNK - 1) // CHUNK):
-        first = np.intp(task) * CHUNK
-        run = min(size - first, CHUNK)
-        half = np.empty((columns, run), source.dtype)
-        flat_half = half.reshape(-1)
-        down, across = _offsets(rows, columns * size), _offsets(columns, run)
-        for a in range(target.shape[0]):
-            for j in range(columns):
-                _combine(sides.left[0, a], flat_source, j * size + first, down, half[j])
-            for b in range(target.shape[1]):
-                _combine(sides.right[0, b], flat_half, 0, across, target[a, b, first : first + run])
+def _filters_to_points(w, exchanged, sides, u):  # type: ignore[no-untyped-def]
+    r_h, r_w, rows, columns = w.shape
+    _, blocks, channels, _ = u.shape
+    runs = (channels + CHANNELS - 1) // CHANNELS
+    for task in numba.prange(blocks * runs):
+        block, part = divmod(np.intp(task), runs)
+        first = part * CHANNELS
+        count = min(CHANNELS, channels - first)
+        some = np.zeros((r_h, r_w, count, FILTER_BLOCK), w.dtype)
+        begin = block * FILTER_BLOCK
+        end = min(begin + FILTER_BLOCK, rows if exchanged else columns)
+        for i in range(r_h):
+            for j in range(r_w):
+                if exchanged:
+                    for f in range(end - begin):
+                        column = w[i, j, begin + f, first : first + count]
+                        for c in range(count):
+                            some[i, j, c, f] = column[c]
+                else:
+                    for c in range(count):
+                        _copy(w[i, j, first + c, begin:end], some[i, j, c])
+        run = count * FILTER_BLOCK
+        start, apart = (block * channels + first) * FILTER_BLOCK, blocks * channels * FILTER_BLOCK
+        _transform_run(sides, some.reshape(-1), 0, run, u.reshape(-1), start, apart, run)
+
+
+@parallel
+def _filters_from_points(du, sides, dw):  # type: ignore[no-untyped-def]
+    r_h, r_w, channels, filters = dw.shape
+    blocks = du.shape[1]
+    runs = (channels + CHANNELS - 1) // CHANNELS
+    for task in numba.prange(blocks * runs):
+        block, part = divmod(np.intp(task), runs)
+        first = part * CHANNELS
+        count = min(CHANNELS, channels - first)
+        some = np.empty((r_h, r_w, count, FILTER_BLOCK), dw.dtype)
+        run = count * FILTER_BLOCK
+        start, apart = (block * channels + first) * FILTER_BLOCK, blocks * channels * FILTER_BLOCK
+        _transform_run(sides, du.reshape(-1), start, apart, some.reshape(-1), 0, run, run)
+        begin = block * FILTER_BLOCK
+        end = min(begin + FILTER_BLOCK, filters)
+        for i in range(r_h):
+            for j in range(r_w):
+                for c in range(count):
+                    _copy(some[i, j, c, : end - begin], dw[i, j, first + c, begin:end])
 
 
 @inner
 def _copy_run(row, start, target):  # type: ignore[no-untyped-def]
     """Numbers of a row from ``start`` on; 0 before its beginning and past its end."""
     if start >= 0 and start + target.size <= row.size:
-        source = row[start : start + target.size]
-        for k in range(target.size):
-            target[k] = source[k]
+        _copy(row[start : start + target.size], target)
     else:
         for k in range(target.size):
             target[k] = row[start + k] if 0 <= start + k < row.size else 0
@@ -321,9 +395,9 @@ def _load_pixels(images, image, top, left, first_channel, pixels):  # type: igno
 
 @inner
 def _transform_strip(images, begin, index, first_channel, depth, sides, grid, target, first, stride):  # type: ignore[no-untyped-def]
-    """Stage 1: strip ``index`` of a task that began at strip ``begin``, transformed.
+    """Stage 1: strip ``index`` of the chunk that begins at strip ``begin``, transformed.
 
-    Point p of the task's tiles is written to ``target`` from ``first + p * stride`` on.
+    Point p of the chunk's tiles is written to ``target`` from ``first + p * stride`` on.
     """
     image, strip = divmod(index, grid.tiles_h)
     strips, large = index - begin, _large_strips(grid, index) - _large_strips(grid, begin)
@@ -357,20 +431,26 @@ def _transform_strip(images, begin, index, first_channel, depth, sides, grid, ta
 
 
 @inner
-def _multiply(v, u, b, grid, strips, large, m):  # type: ignore[no-untyped-def]
-    """Stage 2: M[p] = V[p] U[p], a block of filters at a time; and the bias, at the point that every output adds."""
-    for p in range(u.shape[0]):
-        tiles = _tiles_at(grid, p // grid.n_w, p % grid.n_w, strips, large)
-        for block in range(u.shape[1]):
-            np.dot(v[p, :tiles], u[p, block], m[p, block, :tiles])
-    for block in range(u.shape[1]):
-        for t in range(v.shape[1]):
-            _add(m[grid.sum_point, block, t], b[block])
+def _tiles_of_chunk(grid, p, begin):  # type: ignore[no-untyped-def]
+    """How many tiles of the chunk that begins at strip ``begin`` have point p."""
+    end = min(begin + grid.strips_a_chunk, grid.strips)
+    large = _large_strips(grid, end) - _large_strips(grid, begin)
+    return _tiles_at(grid, p // grid.n_w, p % grid.n_w, end - begin, large)
+
+
+@inner
+def _multiply(v, u, b, grid, begin, p, block, m):  # type: ignore[no-untyped-def]
+    """Stage 2: M[p] = V[p] U[p] of a chunk and a block of filters; plus the bias, at the point that all outputs add."""
+    tiles = _tiles_of_chunk(grid, p, begin)
+    np.dot(v[p, :tiles], u[p, block], m[p, block, :tiles])
+    if p == grid.sum_point:
+        for t in range(tiles):
+            _add(m[p, block, t], b[block])
 
 
 @inner
 def _restore_strip(m, begin, index, sides, grid, images):  # type: ignore[no-untyped-def]
-    """Stage 3: the tiles of strip ``index`` of a task that began at strip ``begin``, transformed back and written."""
+    """Stage 3: strip ``index`` of the chunk that begins at strip ``begin``, transformed back and written."""
     _, blocks, tiles, _ = m.shape
     image, strip = divmod(index, grid.tiles_h)
     strips, large = index - begin, _large_strips(grid, index) - _large_strips(grid, begin)
@@ -415,48 +495,68 @@ def _store_row(half, sides, block, grid, images, image, h):  # type: ignore[no-u
 
 
 @parallel
-def _convolve(src, to_points, u, b, to_pixels, grid, scratch, dst):  # type: ignore[no-untyped-def]
+def _convolve_fused(src, to_points, u, b, to_pixels, grid, scratch, dst):  # type: ignore[no-untyped-def]
     points, blocks, depth, _ = u.shape
-    for task in numba.prange((grid.strips + grid.strips_a_task - 1) // grid.strips_a_task):
-        begin = np.intp(task) * grid.strips_a_task
-        end = min(begin + grid.strips_a_task, grid.strips)
-        strips, large = end - begin, _large_strips(grid, end) - _large_strips(grid, begin)
-        tiles = strips * grid.tiles_w
+    for task in numba.prange((grid.strips + grid.strips_a_chunk - 1) // grid.strips_a_chunk):
+        begin = np.intp(task) * grid.strips_a_chunk
+        end = min(begin + grid.strips_a_chunk, grid.strips)
+        tiles = (end - begin) * grid.tiles_w
         # A thread's scratch stays its own from task to task, and so stays in its cache.
         own = scratch[numba.get_thread_id()]
         v = own[: points * tiles * depth].reshape(points, tiles, depth)
         m = own[v.size : v.size + points * tiles * b.size].reshape(points, blocks, tiles, FILTER_BLOCK)
         for index in range(begin, end):
             _transform_strip(src, begin, index, 0, depth, to_points, grid, v.reshape(-1), 0, tiles * depth)
-        _multiply(v, u, b, grid, strips, large, m)
+        for p in range(points):
+            for block in range(blocks):
+                _multiply(v, u, b, grid, begin, p, block, m)
         for index in range(begin, end):
             _restore_strip(m, begin, index, to_pixels, grid, dst)
+
+
+# Where stages follow each other, chunks are held[0], held[1], ... from strip ``first`` on. Points are the inner index
+# of products, because threads take equal runs of tasks and the last points have fewer tiles.
+
+
+@parallel
+def _convolve_in_stages(src, to_points, u, b, to_pixels, grid, v, m, dst):  # type: ignore[no-untyped-def]
+    chunks, points, tiles, depth = v.shape
+    for first in range(0, grid.strips, chunks * grid.strips_a_chunk):
+        strips = min(chunks * grid.strips_a_chunk, grid.strips - first)
+        for strip in numba.prange(strips):
+            chunk = np.intp(strip) // grid.strips_a_chunk
+            begin, index = first + chunk * grid.strips_a_chunk, first + np.intp(strip)
+            _transform_strip(src, begin, index, 0, depth, to_points, grid, v[chunk].reshape(-1), 0, tiles * depth)
+        for task in numba.prange(u.shape[1] * points):
+            block, p = divmod(np.intp(task), points)
+            for begin in range(first, first + strips, grid.strips_a_chunk):
+                chunk = (begin - first) // grid.strips_a_chunk
+                _multiply(v[chunk], u, b, grid, begin, p, block, m[chunk])
+        for strip in numba.prange(strips):
+            chunk = np.intp(strip) // grid.strips_a_chunk
+            begin, index = first + chunk * grid.strips_a_chunk, first + np.intp(strip)
+            _restore_strip(m[chunk], begin, index, to_pixels, grid, dst)
 
 
 @parallel
 def _accumulate(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db):  # type: ignore[no-untyped-def]
     chunks, points, tiles, depth = v.shape
     blocks = dm.shape[2]
-    for held in range(0, grid.strips, chunks * grid.strips_a_task):
-        strips = min(chunks * grid.strips_a_task, grid.strips - held)
+    for first in range(0, grid.strips, chunks * grid.strips_a_chunk):
+        strips = min(chunks * grid.strips_a_chunk, grid.strips - first)
         for strip in numba.prange(strips):
-            chunk = np.intp(strip) // grid.strips_a_task
-            begin, index = held + chunk * grid.strips_a_task, held + np.intp(strip)
-            target = v[chunk].reshape(-1)
-            _transform_strip(x, begin, index, 0, depth, x_to_points, grid, target, 0, tiles * depth)
+            chunk = np.intp(strip) // grid.strips_a_chunk
+            begin, index = first + chunk * grid.strips_a_chunk, first + np.intp(strip)
+            _transform_strip(x, begin, index, 0, depth, x_to_points, grid, v[chunk].reshape(-1), 0, tiles * depth)
             for block in range(blocks):
                 target, channel = dm[chunk].reshape(-1), block * FILTER_BLOCK
-                first, stride = channel * tiles, blocks * tiles * FILTER_BLOCK
-                _transform_strip(dout, begin, index, channel, FILTER_BLOCK, dout_to_points, grid, target, first, stride)
-        # Points are the inner index, because threads take equal runs of tasks and the last points have fewer tiles.
+                start, stride = channel * tiles, blocks * tiles * FILTER_BLOCK
+                _transform_strip(dout, begin, index, channel, FILTER_BLOCK, dout_to_points, grid, target, start, stride)
         for task in numba.prange(blocks * points):
             block, p = divmod(np.intp(task), points)
             product = np.empty((depth, FILTER_BLOCK), v.dtype)
-            for chunk in range((strips + grid.strips_a_task - 1) // grid.strips_a_task):
-                begin = held + chunk * grid.strips_a_task
-                end = min(begin + grid.strips_a_task, grid.strips)
-                large = _large_strips(grid, end) - _large_strips(grid, begin)
-                filled = _tiles_at(grid, p // grid.n_w, p % grid.n_w, end - begin, large)
+            for begin in range(first, first + strips, grid.strips_a_chunk):
+                chunk, filled = (begin - first) // grid.strips_a_chunk, _tiles_of_chunk(grid, p, begin)
                 if begin == 0:
                     np.dot(v[chunk, p, :filled].T, dm[chunk, p, block, :filled], du[p, block])
                 else:
