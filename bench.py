@@ -56,6 +56,8 @@ def _parser(
     flag("legacy_stats", "mean and spread as the script of 2015 computed them", action="store_true")
     flag("images", "photographs (JPEG, PNG) in place of noise", metavar="FOLDER")
     flag("json", "write configuration, versions, every duration and the statistics", metavar="FILE")
+    flag("layers", "then a table of every layer's time, and of the memory", action="store_true")
+    flag("plot", "the same as a picture, PNG or SVG", metavar="FILE")
     flag(
         "versus",
         "then time another framework in turn with this one, on the same network, weights and images; repeatable",
@@ -64,7 +66,7 @@ def _parser(
         default=(),
     )
     flag("python", "interpreter of the --versus before it (this one)", metavar="PATH", action=_Python)
-    flag("rounds", "of --versus (%(default)s)", type=int, default=10, metavar="N")
+    flag("rounds", "of --layers and --versus (%(default)s)", type=int, default=10, metavar="N")
     flag("quiet", "nothing on standard error but errors", action="store_true")
     return parser
 

@@ -16,6 +16,7 @@ from tinyalexnet.gradcheck import assert_gradients
 from tinyalexnet.kernels import load
 from tinyalexnet.kernels.algorithm import winograd_tile
 from tinyalexnet.kernels.cook_toom import MOST_POINTS, POINTS, Tile, cook_toom
+from tinyalexnet.kernels.cpu import winograd as cpu_winograd
 
 BACKENDS = pytest.mark.parametrize("kernels", [load("reference"), load("cpu")], ids=["reference", "cpu"])
 ALL = [(m, r) for r in range(1, MOST_POINTS + 1) for m in range(1, MOST_POINTS + 2 - r)]
@@ -98,6 +99,26 @@ def test_in_float64_it_is_the_convolution(kernels, case):
         assert got.shape == exact.shape
         assert got.flags.c_contiguous
         close(got, exact, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("least_rows", "held_bytes"),
+    [(0, 10**7), (10**9, 10**7), (10**9, 1)],
+    ids=["fused", "in stages", "in stages, strip by strip"],
+)
+@examples
+@given(case=cases())
+@example(case=SEVERAL_TASKS)
+@example(case=TWO_BLOCKS_EACH_WAY)
+def test_every_schedule_of_cpu_is_the_convolution(least_rows, held_bytes, case):
+    """Which one a case takes by itself depends on its size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_winograd, "LEAST_ROWS", least_rows)
+        patch.setattr(cpu_winograd, "HELD_BYTES", held_bytes)
+        arrays = case.normals(np.float64)
+        expected = passes(load("reference"), case, arrays, "gemm")
+        for got, exact in zip(passes(load("cpu"), case, arrays, "winograd"), expected, strict=True):
+            close(got, exact, 1e-12)
 
 
 @BACKENDS

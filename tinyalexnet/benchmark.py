@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import machine
+from . import breakdown, machine, plots
 from .alexnet import VARIANTS, alexnet
 from .geometry import as_integer
 from .images import load_images
@@ -57,6 +57,8 @@ class Options:
     versus: tuple[tuple[str, str | None], ...] = ()
     """Frameworks, each with the interpreter to run it under, or None for this one."""
     rounds: int = 10
+    layers: bool = False
+    plot: str | None = None
 
 
 @dataclass
@@ -139,6 +141,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     say = _Say(err, quiet=options.quiet)
     runs: list[Run] = []
     comparisons: list[Comparison] = []
+    layers: dict[str, Any] = {}
     interrupted = False
 
     with _limit_threads(options.backend, threads), _peers(options, net, images, threads, say) as peers:
@@ -152,6 +155,8 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
                 runs.append(Run(name))
                 _time(runs[-1], _step(name, net, images), options, out, say)
                 _report(runs[-1], options, threads, out, say)
+            if options.layers or options.plot is not None:
+                layers = _layers(net, images, options, threads, out, say)
             if peers:
                 comparisons = _compare(peers, net, images, options, out, say)
         except KeyboardInterrupt:
@@ -160,7 +165,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
                 _report(runs[-1], options, threads, out, say)
             say.line("interrupted")
     if options.json is not None:
-        write_json(options.json, _results(options, net, x_shape, threads, runs, comparisons, interrupted))
+        write_json(options.json, _results(options, net, x_shape, threads, runs, layers, comparisons, interrupted))
     return 130 if interrupted else 0
 
 
@@ -206,10 +211,13 @@ def _checked_shape(options: Options) -> Shape:
     for name in ("batch_size", "num_batches", "rounds"):
         as_integer(name, getattr(options, name), 1)
     as_integer("seed", options.seed, 0)
-    if options.json is not None:
-        folder = Path(options.json).absolute().parent
-        if Path(options.json).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise ValueError(f"json is {options.json!r}, but must be a file in a folder that can be written to")
+    for name, path in (("json", options.json), ("plot", options.plot)):
+        if path is not None:
+            folder = Path(path).absolute().parent
+            if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+                raise ValueError(f"{name} is {path!r}, but must be a file in a folder that can be written to")
+    if options.plot is not None:
+        plots.check(options.plot)
     if options.variant not in VARIANTS:
         raise ValueError(f"variant is {options.variant!r}, but must be one of {', '.join(map(repr, VARIANTS))}")
     return options.batch_size, *VARIANTS[options.variant].image_shape
@@ -316,6 +324,37 @@ def _peers(options: Options, net: Sequential, images: np.ndarray, threads: int, 
         yield peers
 
 
+def _layers(
+    net: Sequential, images: np.ndarray, options: Options, threads: int, out: TextIO, say: _Say
+) -> dict[str, Any]:
+    """Measures, prints and draws the breakdown; returns what ``--json`` has of it."""
+    backward = PASSES[1] in options.passes
+    passes = breakdown.PASSES if backward else breakdown.PASSES[:1]
+    peak = breakdown.measure_machine(threads)
+    with say.bar("layers", options.rounds) as (advance, _):
+        rows = breakdown.measure(net, images, backward, options.rounds, advance)
+    held = breakdown.ledger(net, images, rows, _kernels_hold(options.backend))
+    lines = [*breakdown.table(rows, peak, passes), breakdown.ledger_line(held, machine.peak_memory())]
+    print("\n".join(lines), file=out, flush=True)
+    if options.plot is not None:
+        title = f"{options.variant}, batch {options.batch_size}, {threads} threads, {machine.cpu_name()}"
+        plots.breakdown(rows, peak, title, options.plot)
+    return {
+        "rounds": options.rounds,
+        "machine": asdict(peak),
+        "rows": [asdict(row) for row in rows],
+        "memory": held,
+    }
+
+
+def _kernels_hold(backend: str) -> int:
+    if backend != "cpu":
+        return 0
+    from .kernels.cpu import memory
+
+    return memory.held()
+
+
 def _compare(
     peers: list[Peer], net: Sequential, images: np.ndarray, options: Options, out: TextIO, say: _Say
 ) -> list[Comparison]:
@@ -354,6 +393,7 @@ def _results(
     x_shape: Shape,
     threads: int,
     runs: list[Run],
+    layers: dict[str, Any],
     comparisons: list[Comparison],
     interrupted: bool,
 ) -> dict[str, Any]:
@@ -381,6 +421,7 @@ def _results(
             for run in runs
             if run.durations
         ],
+        "layers": layers,
         "versus": [
             asdict(comparison) | {"ratio": {name: comparison.ratio(name) for name in comparison.seconds}}
             for comparison in comparisons

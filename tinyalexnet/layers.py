@@ -1,7 +1,8 @@
 """The layers: parameters, and what a backward must remember of its forward. The arithmetic is in ``kernels``.
 
-Every layer has ``forward(x)``, ``backward(dout)``, ``output_shape(x_shape)`` and the dicts ``params`` and ``grads``.
-``backward`` is for the last ``forward``; it overwrites ``grads`` and returns dx.
+Every layer has ``forward(x)``, ``backward(dout)``, ``output_shape(x_shape)``, the dicts ``params`` and ``grads``, and
+``cache``, the arrays that it keeps for its backward. ``backward`` is for the last ``forward``; it overwrites ``grads``
+and returns dx.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ class Layer(Protocol):
 
     @property
     def grads(self) -> dict[str, np.ndarray]: ...
+
+    @property
+    def cache(self) -> tuple[np.ndarray, ...]: ...
 
     def forward(self, x: np.ndarray) -> np.ndarray: ...
 
@@ -99,6 +103,7 @@ class Conv2d:
         float_type = np.dtype(dtype)
         if float_type not in FLOATS:
             raise TypeError(f"dtype is {float_type}, but must be float32 or float64")
+        self.backend = backend
         self.kernels = load(backend)
         shape = (*self.window.kernel, in_channels // self.groups, out_channels)
         self.params: dict[str, np.ndarray] = {
@@ -126,13 +131,24 @@ class Conv2d:
         Errors
             ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
         """
+        self.backward_params(dout)
+        return self.backward_input(dout) if self.needs_dx else None
+
+    def backward_params(self, dout: np.ndarray) -> None:
+        """The half of backward that writes ``grads``; errors as there."""
         x = _remembered(self._x)
         dw, db = self.kernels.conv2d_backward_params(dout, x, self.window, self.groups, self.algorithm)
         self.grads = {"w": dw, "b": db}
-        if not self.needs_dx:
-            return None
-        w = self.params["w"]
+
+    def backward_input(self, dout: np.ndarray) -> np.ndarray:
+        """The half of backward that computes dx; errors as there."""
+        x, w = _remembered(self._x), self.params["w"]
         return self.kernels.conv2d_backward_input(dout, w, x.shape, self.window, self.groups, self.algorithm)
+
+    @property
+    def cache(self) -> tuple[np.ndarray, ...]:
+        """The last x."""
+        return () if self._x is None else (self._x,)
 
 
 class MaxPool2d:
@@ -176,6 +192,11 @@ class MaxPool2d:
         argmax, x_shape = _remembered(self._argmax_and_shape)
         return self.kernels.maxpool_backward(dout, argmax, x_shape, self.window)
 
+    @property
+    def cache(self) -> tuple[np.ndarray, ...]:
+        """Which position won in each window."""
+        return () if self._argmax_and_shape is None else (self._argmax_and_shape[0],)
+
 
 class ReLU:
     """max(x, 0), with the derivative 0 at 0.
@@ -214,6 +235,11 @@ class ReLU:
             ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
         """
         return self.kernels.relu_backward(dout, _remembered(self._y), dout if self.inplace else None)
+
+    @property
+    def cache(self) -> tuple[np.ndarray, ...]:
+        """The last output."""
+        return () if self._y is None else (self._y,)
 
 
 def _remembered(state: T | None) -> T:

@@ -50,6 +50,11 @@ class Sequential:
         """Every layer's gradients; without those of layers whose backward has not run."""
         return {f"{name}.{key}": value for name, layer in self for key, value in layer.grads.items()}
 
+    @property
+    def cache(self) -> tuple[np.ndarray, ...]:
+        """What the layers keep for their backward. A convolution and the ReLU before it keep the same array."""
+        return tuple(array for _, layer in self for array in layer.cache)
+
     def output_shapes(self, x_shape: Shape) -> dict[str, Shape]:
         """Each layer's output shape for an input of ``x_shape``, computed without computing the layers."""
         shapes: dict[str, Shape] = {}

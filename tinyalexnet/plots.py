@@ -1,0 +1,86 @@
+"""Pictures, drawn by matplotlib, which is an optional extra and imported when a picture is asked for."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+from .breakdown import PASSES, Machine, Row
+
+FORMATS = (".png", ".svg")
+
+COLOURS = {"forward": "#4477aa", "dx": "#ee6677", "dw": "#ccbb44"}
+"""Paul Tol's bright scheme, which colour-blind readers can tell apart."""
+
+
+def check(path: str) -> None:
+    """ValueError where ``path`` does not end in one of FORMATS, ImportError where there is no matplotlib."""
+    if Path(path).suffix.lower() not in FORMATS:
+        raise ValueError(f"plot is {path!r}, but must end in {' or '.join(FORMATS)}")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise ImportError("plot needs matplotlib: pip install 'tinyalexnet[plot]'") from None
+
+
+def breakdown(rows: list[Row], machine: Machine, title: str, path: str) -> None:
+    """Time by layer and pass, and a roofline, as one picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    times, roofline = figure.subplots(1, 2)
+    _times(times, rows)
+    _roofline(roofline, [row for row in rows if row.multiply_adds], machine)
+    target = Path(path)
+    temporary = target.with_name(f".{os.getpid()}.{target.name}")
+    try:
+        figure.savefig(temporary, dpi=120)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _times(axes: Any, rows: list[Row]) -> None:
+    names = [row.name for row in rows]
+    begins = [0.0] * len(rows)
+    for name in PASSES:
+        widths = [1e3 * row.seconds.get(name, 0.0) for row in rows]
+        if any(widths):
+            axes.barh(names, widths, left=begins, color=COLOURS[name], label=name)
+            begins = [begin + width for begin, width in zip(begins, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlabel("milliseconds a batch")
+    axes.legend()
+
+
+def _roofline(axes: Any, rows: list[Row], machine: Machine) -> None:
+    """What products do (filled) and what the formula needs (hollow), against the bytes that must move at least."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    ridge = machine.peak / machine.bandwidth
+    low = ridge / 10
+    high = 2 * max(ridge, *(2 * row.multiply_adds / row.bytes_moved for row in rows))
+    roof = [rate / 1e9 for rate in (low * machine.bandwidth, machine.peak, machine.peak)]
+    axes.plot([low, ridge, high], roof, "k-")
+    axes.annotate(f"{roof[1]:.0f} GFLOP/s", (ridge, roof[1]), xytext=(0, 4), textcoords="offset points")
+    axes.annotate(f"{machine.bandwidth / 1e9:.0f} GB/s", (low, roof[0]), xytext=(14, 4), textcoords="offset points")
+    for row, marker in zip(rows, itertools.cycle("os^Dv"), strict=False):
+        axes.plot([], [], marker, color="grey", label=row.name)
+        for name, seconds in row.seconds.items():
+            for multiply_adds, style in ((row.performed, "full"), (row.multiply_adds, "none")):
+                at = 2 * multiply_adds / row.bytes_moved, 2 * multiply_adds / seconds / 1e9
+                axes.plot(*at, marker, color=COLOURS[name], fillstyle=style)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_locator(NullLocator())
+    axes.set_xlabel("float operations a byte: input, output and weights, each moved once")
+    axes.set_ylabel("GFLOP/s: filled, of the products; hollow, of the formula")
+    axes.legend()
