@@ -70,7 +70,11 @@ def cook_toom(m: int, r: int) -> Transform:
     n = m + r - 1
     if m < 1 or r < 1 or n > MOST_POINTS:
         raise ValueError(f"m and r are {m} and {r}, but must be at least 1 with m + r - 1 <= {MOST_POINTS}")
-    points = POINTS[: n - 1]
+    return at_points(m, r, POINTS[: n - 1])
+
+
+def at_points(m: int, r: int, points: tuple[Fraction, ...]) -> Transform:
+    """The matrices of F(m, r) as ``cook_toom`` has them, but at infinity and any other m + r - 2 different points."""
     at = [[Fraction(k == m - 1)] + [point**k for point in points] for k in range(m)]
     bt = [_coefficients(points)]
     g = [[Fraction(k == r - 1) for k in range(r)]]
