@@ -1,0 +1,174 @@
+"""What ``run.py`` times, and how: rungs in turn, so that what slows the machine down for a while slows them all."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyalexnet import Conv2d, alexnet, machine
+from tinyalexnet.geometry import Window
+from tinyalexnet.kernels.cpu.runtime import most_threads
+
+ALL = most_threads()
+RUNGS = {"plain": 1, "im2col": 1, "blocked": 1, "threads": ALL, "stages": ALL, "fused": ALL}
+"""Each rung's module and how many threads it uses, from the ground up."""
+
+PASSES = ("forward", "dx", "dw")
+
+LONGEST_CALL = 1.0
+"""Seconds: a rung whose call would take longer gets fewer images."""
+
+SETTLE = 0.1
+"""Seconds of rest before a rung: threads of BLAS and of Numba look out for more work for a while after their last, and
+would take a core from the next rung's."""
+
+PEAK_SIZE, PEAK_CALLS = 2048, 10
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution: the shape of an image (H, W, C), its filters, and whether dx is wanted."""
+
+    name: str
+    image_shape: tuple[int, int, int]
+    filters: int
+    window: Window
+    needs_dx: bool = True
+
+    @property
+    def out_size(self):
+        return self.window.output_size(self.image_shape[:2])
+
+    @property
+    def multiply_adds(self):
+        """Of one image, computed directly."""
+        return math.prod((*self.out_size, self.filters, *self.window.kernel, self.image_shape[2]))
+
+    def __str__(self):
+        shapes = [" x ".join(map(str, shape)) for shape in (self.image_shape, (*self.out_size, self.filters))]
+        kernel, stride = (" x ".join(map(str, pair)) for pair in (self.window.kernel, self.window.stride))
+        work = f"{self.multiply_adds / 1e6:.1f} million multiply-adds"
+        return f"{self.name}: {' -> '.join(shapes)}, kernel {kernel}, stride {stride}, {work}"
+
+    def arrays(self, n):
+        """x, w, b and dout of normal numbers for ``n`` images."""
+        w_shape = (*self.window.kernel, self.image_shape[2], self.filters)
+        shapes = (n, *self.image_shape), w_shape, (self.filters,), (n, *self.out_size, self.filters)
+        rng = np.random.default_rng(0)
+        return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
+
+    def calls(self, rung, arrays, images):
+        """The rung's functions on the first ``images`` images, by pass."""
+        (x, w, b, dout), window = arrays, self.window
+        x, dout = x[:images], dout[:images]
+        calls = {"forward": lambda: rung.forward(x, w, b, window)}
+        if self.needs_dx:
+            calls["dx"] = lambda: rung.backward_input(dout, w, x.shape, window)
+        return {**calls, "dw": lambda: rung.backward_params(dout, x, window)}
+
+
+def _layers():
+    """The convolutions of "tf2015", and one whose sizes are multiples of nothing."""
+    net, shape = alexnet("tf2015", backend="reference"), (1, 227, 227, 3)
+    for name, layer in net:
+        if isinstance(layer, Conv2d):
+            yield Layer(name, shape[1:], layer.params["w"].shape[3], layer.window, layer.needs_dx)
+        shape = layer.output_shape(shape)
+    yield Layer("ragged", (19, 23, 37), 53, Window((5, 3), padding="SAME"))
+
+
+LAYERS = {layer.name: layer for layer in _layers()}
+
+
+def report(batch_size, rounds, layers, rungs):
+    """Times and prints, from the first layer and the lowest rung on, in whatever order they were asked for."""
+    versions = ", ".join(f"{package} {number}" for package, number in machine.versions().items())
+    print(f"{machine.cpu_name()}, {machine.cores()} cores, {versions}")
+    peak = _peak()
+    shape = f"{PEAK_SIZE} x {PEAK_SIZE}"
+    print(f"peak: {peak / 1e9:.0f} GFLOP/s, np.matmul of {shape} float32 matrices on all threads", flush=True)
+    for layer in LAYERS.values():
+        if layer.name in layers:
+            rows = _measure(layer, batch_size, rounds, [rung for rung in RUNGS if rung in rungs])
+            _print(layer, rows, peak)
+
+
+def _print(layer, rows, peak):
+    print(f"\n{layer}")
+    print(" " * 26 + "".join(f"{name:>12}{'':14}" for name in PASSES).rstrip())
+    print(f"{'rung':10}{'threads':>8}{'images':>8}" + f"{'ms/image':>12}{'GFLOP/s':>8}{'peak':>6}" * len(PASSES))
+    for rung, (images, seconds) in rows.items():
+        line = f"{[*RUNGS].index(rung) + 1} {rung:8}{RUNGS[rung]:8}{images:8}"
+        for name in PASSES:
+            if name in seconds:
+                rate = 2 * layer.multiply_adds * images / seconds[name]
+                line += f"{1e3 * seconds[name] / images:12.3f}{rate / 1e9:8.1f}{rate / peak:6.0%}"
+            else:
+                line += f"{'-':>12}{'-':>8}{'-':>6}"
+        print(line, flush=True)
+
+
+def _measure(layer, batch_size, rounds, rungs):
+    """For each rung its number of images, and for each pass the median of its seconds."""
+    arrays = layer.arrays(batch_size)
+    with _Progress() as progress:
+        images, calls = {}, {}
+        for rung in rungs:
+            progress(f"{layer.name}: first calls of {rung}")
+            images[rung], calls[rung] = _affordable(layer, importlib.import_module(rung), arrays)
+        durations = {(rung, name): [] for rung in rungs for name in calls[rung]}
+        for number in range(rounds):
+            for rung in rungs:
+                progress(f"{layer.name}: round {number + 1} of {rounds}, {rung}")
+                time.sleep(SETTLE)
+                for name, call in calls[rung].items():
+                    durations[rung, name].append(_seconds(call))
+    return {
+        rung: (images[rung], {name: statistics.median(durations[rung, name]) for name in calls[rung]}) for rung in rungs
+    }
+
+
+def _affordable(layer, rung, arrays):
+    """As many images as no call takes longer than LONGEST_CALL for, and the calls on them, each called before."""
+    images, batch_size = 1, len(arrays[0])
+    for call in layer.calls(rung, arrays, images).values():
+        call()  # compiles
+    while True:
+        calls = layer.calls(rung, arrays, images)
+        seconds = max(map(_seconds, calls.values()))
+        more = min(2 * images, batch_size)
+        if more == images or seconds * more / images > LONGEST_CALL:
+            return images, calls
+        images = more
+
+
+def _seconds(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _peak():
+    """Operations a second of the machine's own matrix product: the best of several."""
+    a, b = np.random.default_rng(0).standard_normal((2, PEAK_SIZE, PEAK_SIZE), dtype=np.float32)
+    return 2 * PEAK_SIZE**3 / min(_seconds(lambda: a @ b) for _ in range(PEAK_CALLS))
+
+
+class _Progress:
+    """One line on standard error that is written over, where that is a terminal."""
+
+    def __enter__(self):
+        return self
+
+    def __call__(self, text):
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_):
+        self("")

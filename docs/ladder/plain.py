@@ -1,0 +1,81 @@
+"""Rung 1: the formula of docs/convolution.md as seven loops over single numbers, compiled, on one thread.
+
+The innermost loop is over filters, which lie side by side in ``w``, ``out`` and ``dout``, so that the compiler can take
+several at once. The padding is written down as zeros beforehand, and no index needs a check. What limits this rung:
+each multiply-add reads its numbers, and in two of the three functions writes its sum, from and to the cache. The unit
+that multiplies waits for them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyalexnet.kernels.cpu.runtime import inner
+from tinyalexnet.kernels.reference.padding import padded_zeros
+
+
+def forward(x, w, b, window):
+    out = np.empty((x.shape[0], *window.output_size(x.shape[1:3]), w.shape[3]), x.dtype)
+    out[...] = b
+    _forward(pad(x, window), w, window.stride, out)
+    return out
+
+
+def backward_input(dout, w, x_shape, window):
+    dx, dpadded = padded_zeros(x_shape, window, dout.dtype)
+    _backward_input(dout, w, window.stride, dpadded)
+    return np.ascontiguousarray(dx)
+
+
+def backward_params(dout, x, window):
+    dw = np.zeros((*window.kernel, x.shape[3], dout.shape[3]), x.dtype)
+    _backward_params(dout, pad(x, window), window.stride, dw)
+    return dw, dout.sum(axis=(0, 1, 2))
+
+
+def pad(x, window):
+    """The images with their padding around them."""
+    inside, padded = padded_zeros(x.shape, window, x.dtype)
+    inside[...] = x
+    return padded
+
+
+@inner
+def _forward(padded, w, stride, out):
+    for n in range(out.shape[0]):
+        for oh in range(out.shape[1]):
+            for ow in range(out.shape[2]):
+                for kh in range(w.shape[0]):
+                    for kw in range(w.shape[1]):
+                        for c in range(w.shape[2]):
+                            pixel = padded[n, oh * stride[0] + kh, ow * stride[1] + kw, c]
+                            for f in range(w.shape[3]):
+                                out[n, oh, ow, f] += pixel * w[kh, kw, c, f]
+
+
+@inner
+def _backward_input(dout, w, stride, dpadded):
+    for n in range(dout.shape[0]):
+        for oh in range(dout.shape[1]):
+            for ow in range(dout.shape[2]):
+                for kh in range(w.shape[0]):
+                    for kw in range(w.shape[1]):
+                        for c in range(w.shape[2]):
+                            # A pixel is one number for all filters: the sum stays in a register.
+                            total = dpadded[n, oh * stride[0] + kh, ow * stride[1] + kw, c]
+                            for f in range(w.shape[3]):
+                                total += dout[n, oh, ow, f] * w[kh, kw, c, f]
+                            dpadded[n, oh * stride[0] + kh, ow * stride[1] + kw, c] = total
+
+
+@inner
+def _backward_params(dout, padded, stride, dw):
+    for n in range(dout.shape[0]):
+        for oh in range(dout.shape[1]):
+            for ow in range(dout.shape[2]):
+                for kh in range(dw.shape[0]):
+                    for kw in range(dw.shape[1]):
+                        for c in range(dw.shape[2]):
+                            pixel = padded[n, oh * stride[0] + kh, ow * stride[1] + kw, c]
+                            for f in range(dw.shape[3]):
+                                dw[kh, kw, c, f] += pixel * dout[n, oh, ow, f]

@@ -1,0 +1,52 @@
+"""The ladder, timed: each rung's forward, dx and dw on the convolutions of AlexNet and on one odd geometry."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+INTERRUPTED, PIPE_CLOSED, WRONG_USE = 130, 141, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(WRONG_USE, f"{self.prog}: {message}\n")
+
+
+def _count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return int(text)
+
+
+def main(arguments=None):
+    # Imported here, where Ctrl-C is already caught: it takes most of a second.
+    from measure import LAYERS, RUNGS, report
+
+    parser = _Parser(prog="run.py", description=__doc__, allow_abbrev=False)
+
+    def flag(name, help, **how):
+        parser.add_argument(*dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")), help=help, **how)
+
+    flag("batch_size", "images in a batch, fewer for a slow rung (%(default)s)", type=_count, default=128, metavar="N")
+    flag("rounds", "timed calls of each function (%(default)s)", type=_count, default=5, metavar="N")
+    for name, choices in (("layers", LAYERS), ("rungs", RUNGS)):
+        flag(name, f"which (all): {', '.join(choices)}", nargs="+", choices=choices, default=[*choices], metavar="NAME")
+    flags = parser.parse_args(arguments)
+    try:
+        report(flags.batch_size, flags.rounds, flags.layers, flags.rungs)
+        return 0
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would flush the closed pipe once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except MemoryError as error:
+        parser.error(f"{error or 'out of memory'}; a smaller --batch_size needs less")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
