@@ -1,4 +1,4 @@
-"""Large arrays, made of memory that earlier ones have left: from the second step on, training allocates nothing large.
+"""Large arrays, made of memory that earlier ones have left: after a few steps, training allocates nothing large.
 
 The system hands out large memory page by page, fills each with zeros when it is first touched, and takes it back as
 soon as the array is gone. For the gradient of pool1's input at batch 128 that costs more time than to compute it. So
