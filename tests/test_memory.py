@@ -41,13 +41,26 @@ def test_memory_is_used_again_once_nothing_refers_to_it():
     assert pool.held() == second.nbytes
 
 
-def test_the_smallest_memory_that_is_large_enough_is_taken_up_to_twice_the_size():
+@pytest.mark.parametrize(("cached_bytes", "for_20"), [(10**9, 40), (0, 24)], ids=["last used", "smallest"])
+def test_memory_of_up_to_twice_the_size_is_taken(monkeypatch, cached_bytes, for_20):
+    """Of what fits a cache what was used last, otherwise the smallest."""
+    monkeypatch.setattr(memory, "CACHED_BYTES", cached_bytes)
     pool = Pool()
     arrays = [pool.empty((ROWS, columns), np.float32) for columns in (40, 24, 11)]
     places = {array.shape[1]: address(array) for array in arrays}
     del arrays
     assert pool.held() == 4 * ROWS * (40 + 24 + 11)
-    for columns, found in [(11, 11), (12, 24), (23, 24), (24, 24), (25, 40), (20, 24), (40, 40)]:
+    for columns, found in [
+        (11, 11),
+        (12, 24),
+        (23, 24),
+        (24, 24),
+        (25, 40),
+        (20, for_20),
+        (40, 40),
+        (12, 24),
+        (20, 24),
+    ]:
         assert address(pool.empty((ROWS, columns), np.float32)) == places[found]
     assert pool.held() == 4 * ROWS * (40 + 24 + 11)
     larger = pool.empty((ROWS, 41), np.float32)

@@ -24,6 +24,9 @@ ALIGNMENT = 64
 MOST_SLACK = 2
 """A request is served from memory of up to so many times its size."""
 
+CACHED_BYTES = 16 << 20
+"""What was used last is still in cache up to about this size. The U of one layer then serves the next."""
+
 LIFETIME = 2000
 """After so many requests for others, memory is given back: what the last dozens of steps did not use is not needed."""
 
@@ -69,8 +72,10 @@ class Pool:
         return array.view(dtype).reshape(shape)
 
     def _free_block(self, size: int) -> _Block:
-        """The smallest that is free and large enough, or a new one."""
+        """A free one that is large enough, the last used, or the smallest if none would be in cache; or a new one."""
         fit = [b for b in self._blocks if size <= b.size <= MOST_SLACK * size and b.references() == _FREE]
+        if fit and size <= CACHED_BYTES:
+            return max(fit, key=lambda block: block.last_request)
         if fit:
             return min(fit, key=lambda block: block.size)
         self._blocks.append(_Block(size))
