@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from . import breakdown, machine, plots
 from .alexnet import VARIANTS, alexnet
+from .files import replacing
 from .geometry import as_integer
 from .images import load_images
 from .kernels.contract import Shape
@@ -171,14 +172,9 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
 
 
 def write_json(path: str | Path, value: dict[str, Any]) -> None:
-    """Writes ``value`` to a temporary name beside ``path`` and renames it: no reader ever sees half a file."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    """Writes ``value``, all of it or nothing."""
+    with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Say:

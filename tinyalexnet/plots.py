@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
 from .breakdown import PASSES, Machine, Row
+from .files import replacing
 
 FORMATS = (".png", ".svg")
 
@@ -27,22 +27,15 @@ def check(path: str) -> None:
 
 def breakdown(rows: list[Row], machine: Machine, title: str, path: str) -> None:
     """Time by layer and pass, and a roofline, as one picture."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 5), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle(title)
     times, roofline = figure.subplots(1, 2)
     _times(times, rows)
     _roofline(roofline, [row for row in rows if row.multiply_adds], machine)
-    target = Path(path)
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")
-    try:
+    with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _times(axes: Any, rows: list[Row]) -> None:
