@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 
 import numba
 import numpy as np
 
 from tinyalexnet import Conv2d, alexnet, machine
+from tinyalexnet.breakdown import seconds_of
 from tinyalexnet.kernels.algorithm import FILTER_BLOCK, winograd_tile
 from tinyalexnet.kernels.cpu import winograd
 from tinyalexnet.kernels.cpu.runtime import FASTMATH, most_threads, one_blas_thread
@@ -59,13 +59,8 @@ STAGES = {
 
 
 def milliseconds(call):
-    def seconds():
-        start = time.perf_counter()
-        call()
-        return time.perf_counter() - start
-
     call()
-    return 1e3 * statistics.median(seconds() for _ in range(ROUNDS))
+    return 1e3 * statistics.median(seconds_of(call) for _ in range(ROUNDS))
 
 
 def main(batch_size):

@@ -128,7 +128,7 @@ def test_the_table_has_a_row_for_every_rung():
 @pytest.mark.parametrize(("seconds_an_image", "batch_size", "images"), [(0.1, 128, 8), (0.1, 6, 6), (9, 128, 1)])
 def test_a_slow_rung_gets_fewer_images(monkeypatch, seconds_an_image, batch_size, images):
     measure = importlib.import_module("measure")
-    monkeypatch.setattr(measure, "_seconds", lambda call: call())
+    monkeypatch.setattr(measure, "seconds_of", lambda call: call())
     layer = SimpleNamespace(calls=lambda rung, arrays, images: {"forward": lambda: seconds_an_image * images})
     found, calls = measure._affordable(layer, None, [np.empty(batch_size)])
     assert found == images

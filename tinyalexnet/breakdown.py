@@ -137,15 +137,16 @@ def measure_machine(threads: int) -> Machine:
     a, b = (rng.standard_normal((PEAK_SIZE, PEAK_SIZE), dtype=np.float32) for _ in range(2))
     product = np.empty_like(a)
     with threadpool_limits(threads, user_api="blas"):
-        seconds = min(_seconds(lambda: np.matmul(a, b, out=product)) for _ in range(8))
+        seconds = min(seconds_of(lambda: np.matmul(a, b, out=product)) for _ in range(8))
     sources = np.array_split(np.zeros(COPY_BYTES, np.uint8), threads)
     targets = np.array_split(np.ones(COPY_BYTES, np.uint8), threads)
     with ThreadPoolExecutor(threads) as pool:
-        copy_seconds = min(_seconds(lambda: list(pool.map(np.copyto, targets, sources))) for _ in range(8))
+        copy_seconds = min(seconds_of(lambda: list(pool.map(np.copyto, targets, sources))) for _ in range(8))
     return Machine(2 * PEAK_SIZE**3 / seconds, 2 * COPY_BYTES / copy_seconds)
 
 
-def _seconds(step: Callable[[], object]) -> float:
+def seconds_of(step: Callable[[], object]) -> float:
+    """How long ``step()`` takes."""
     start = time.perf_counter()
     step()
     return time.perf_counter() - start

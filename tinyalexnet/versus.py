@@ -11,7 +11,6 @@ import math
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .breakdown import seconds_of
 from .kernels.contract import Shape
 from .layers import Conv2d, MaxPool2d, ReLU
 from .losses import l2_loss
@@ -192,7 +192,7 @@ def compare(
     comparisons = [Comparison(peer.framework, peer.version) for peer in peers]
     for name, step in steps.items():
         for _ in range(rounds):
-            ours = _turn(lambda step=step: _seconds(step))  # type: ignore[misc]
+            ours = _turn(lambda step=step: seconds_of(step))  # type: ignore[misc]
             for peer, comparison in zip(peers, comparisons, strict=True):
                 theirs = _turn(lambda peer=peer, name=name: peer.step(name))  # type: ignore[misc]
                 comparison.seconds.setdefault(name, []).append((ours, theirs))
@@ -210,12 +210,6 @@ def _turn(step: Callable[[], float]) -> float:
     """The median seconds of a side's steps in its turn, after one that only makes caches and threads its own again."""
     steps = max(1, round(TURN_SECONDS / max(step(), 1e-6)))
     return float(np.median([step() for _ in range(steps)]))
-
-
-def _seconds(step: Step) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
 
 
 def _relative(ours: np.ndarray, theirs: np.ndarray) -> float:

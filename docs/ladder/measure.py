@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyalexnet import Conv2d, alexnet, machine
+from tinyalexnet.breakdown import PASSES, PEAK_SIZE, measure_machine, seconds_of
 from tinyalexnet.geometry import Window
 from tinyalexnet.kernels.cpu.runtime import most_threads
 
@@ -19,16 +20,12 @@ ALL = most_threads()
 RUNGS = {"plain": 1, "im2col": 1, "blocked": 1, "threads": ALL, "stages": ALL, "fused": ALL}
 """Each rung's module and how many threads it uses, from the ground up."""
 
-PASSES = ("forward", "dx", "dw")
-
 LONGEST_CALL = 1.0
 """Seconds: a rung whose call would take longer gets fewer images."""
 
 SETTLE = 0.1
 """Seconds of rest before a rung: threads of BLAS and of Numba look out for more work for a while after their last, and
 would take a core from the next rung's."""
-
-PEAK_SIZE, PEAK_CALLS = 2048, 10
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def report(batch_size, rounds, layers, rungs):
     """Times and prints, from the first layer and the lowest rung on, in whatever order they were asked for."""
     versions = ", ".join(f"{package} {number}" for package, number in machine.versions().items())
     print(f"{machine.cpu_name()}, {machine.cores()} cores, {versions}")
-    peak = _peak()
+    peak = measure_machine(ALL).peak
     shape = f"{PEAK_SIZE} x {PEAK_SIZE}"
     print(f"peak: {peak / 1e9:.0f} GFLOP/s, np.matmul of {shape} float32 matrices on all threads", flush=True)
     for layer in LAYERS.values():
@@ -128,7 +125,7 @@ def _measure(layer, batch_size, rounds, rungs):
                 progress(f"{layer.name}: round {number + 1} of {rounds}, {rung}")
                 time.sleep(SETTLE)
                 for name, call in calls[rung].items():
-                    durations[rung, name].append(_seconds(call))
+                    durations[rung, name].append(seconds_of(call))
     return {
         rung: (images[rung], {name: statistics.median(durations[rung, name]) for name in calls[rung]}) for rung in rungs
     }
@@ -141,23 +138,11 @@ def _affordable(layer, rung, arrays):
         call()  # compiles
     while True:
         calls = layer.calls(rung, arrays, images)
-        seconds = max(map(_seconds, calls.values()))
+        seconds = max(map(seconds_of, calls.values()))
         more = min(2 * images, batch_size)
         if more == images or seconds * more / images > LONGEST_CALL:
             return images, calls
         images = more
-
-
-def _seconds(call):
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def _peak():
-    """Operations a second of the machine's own matrix product: the best of several."""
-    a, b = np.random.default_rng(0).standard_normal((2, PEAK_SIZE, PEAK_SIZE), dtype=np.float32)
-    return 2 * PEAK_SIZE**3 / min(_seconds(lambda: a @ b) for _ in range(PEAK_CALLS))
 
 
 class _Progress:
