@@ -55,6 +55,11 @@ def test_a_description_has_the_relu_behind_its_convolution(rng):
     assert json.loads(json.dumps(layers))
 
 
+def test_a_relu_may_come_first():
+    layers = describe(Sequential([("relu1", ReLU()), ("pool1", MaxPool2d(2, 2))]), (1, 4, 4, 1))
+    assert [layer["name"] for layer in layers] == ["relu1", "pool1"]
+
+
 def test_a_layer_without_counterpart_is_refused(rng):
     with pytest.raises(ValueError, match="versus is asked for, but has no counterpart of Sequential, layer 'whole'"):
         describe(Sequential([("whole", network(rng))]), (2, 11, 10, 4))

@@ -79,7 +79,7 @@ def describe(net: Sequential, x_shape: Shape) -> list[dict[str, Any]]:
     layers: list[dict[str, Any]] = []
     for name, layer in net:
         if isinstance(layer, ReLU):
-            behind = len(layers) - (layers[-1]["kind"] == "pool")
+            behind = len(layers) - (bool(layers) and layers[-1]["kind"] == "pool")
             layers.insert(behind, {"kind": "relu", "name": name})
         elif isinstance(layer, (Conv2d, MaxPool2d)):
             window = layer.window

@@ -1,0 +1,42 @@
+"""The documents' own scripts: what they print and draw still comes out of today's kernels."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def run(script, *arguments):
+    return subprocess.run([sys.executable, DOCS / script, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.compiled
+def test_the_stages_are_timed():
+    done = run("winograd_stages.py", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    assert all(len(row) == 7 and float(row[5]) > 0 for row in rows)
+
+
+@pytest.mark.compiled
+def test_the_errors_are_drawn(tmp_path):
+    done = run("winograd_error.py", str(tmp_path / "error.svg"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "error.svg").read_text().startswith("<?xml")
+    errors = re.findall(r"the points of cook_toom.py: (\S+)", done.stdout)
+    assert len(errors) == 8
+    assert all(0 < float(error) < 2e-5 for error in errors)
+
+
+@pytest.mark.parametrize(("script", "arguments"), [("winograd_stages.py", ["0"]), ("winograd_error.py", [])])
+def test_wrong_use_prints_how_to_use_them(script, arguments):
+    done = run(script, *arguments)
+    assert done.returncode == 1
+    assert f"python docs/{script}" in done.stderr
