@@ -105,8 +105,8 @@ def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: boo
     What layers keep until the next step: the images, every ReLU's output, which is the next convolution's input, and a
     byte an output for where a pool's maxima were. All but the images are there twice, because a step's are made before
     the last step's are let go. On top of that come the input and the output, or their gradients, of the layer where
-    they are largest. The reference adds the copies that NumPy makes: of the padded input, of one
-    product, and of the candidates under a pooling window.
+    they are largest. The reference adds the copies that NumPy makes: of the padded input, of one product, and of the
+    candidates under a pooling window.
     """
     kept = passing = 0
     before = x_shape
@@ -158,7 +158,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
                 _report(runs[-1], options, threads, out, say)
             if peers:
                 comparisons = _compare(peers, net, images, options, out, say)
-            # Last, because it measures the machine: after large matrix products dw takes up to 40 % longer.
+            # Last, because it measures the machine: after large matrix products dw was seen to take 40 % longer.
             if options.layers or options.plot is not None:
                 layers = _layers(net, images, options, threads, out, say)
         except KeyboardInterrupt:
