@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+import types
 
 import numba
 import numpy as np
@@ -21,40 +22,23 @@ from tinyalexnet.kernels.reference.winograd import filters_to_blocks
 ROUNDS = 9
 
 
-def convolve(transform, multiply, restore):
-    """``winograd._convolve_fused`` with some of its stages only."""
+@numba.njit
+def nothing(*arguments):
+    """Stands in for a stage that is left out."""
 
-    @numba.njit(parallel=True, fastmath=set(FASTMATH), error_model="numpy")
-    def run(src, to_points, u, b, to_pixels, grid, scratch, dst):
-        points, blocks, depth, _ = u.shape
-        for task in numba.prange((grid.strips + grid.strips_a_chunk - 1) // grid.strips_a_chunk):
-            begin = np.intp(task) * grid.strips_a_chunk
-            end = min(begin + grid.strips_a_chunk, grid.strips)
-            tiles = (end - begin) * grid.tiles_w
-            own = scratch[numba.get_thread_id()]
-            v = own[: points * tiles * depth].reshape(points, tiles, depth)
-            m = own[v.size : v.size + points * tiles * b.size].reshape(points, blocks, tiles, FILTER_BLOCK)
-            if transform:
-                for index in range(begin, end):
-                    winograd._transform_strip(
-                        src, begin, index, 0, depth, to_points, grid, v.reshape(-1), 0, tiles * depth
-                    )
-            if multiply:
-                for p in range(points):
-                    for block in range(blocks):
-                        winograd._multiply(v, u, b, grid, begin, p, block, m)
-            if restore:
-                for index in range(begin, end):
-                    winograd._restore_strip(m, begin, index, to_pixels, grid, dst)
 
-    return run
+def without(*stages):
+    """``winograd._convolve_fused``, compiled again without these functions."""
+    names = {**vars(winograd), **dict.fromkeys(stages, nothing)}
+    function = types.FunctionType(winograd._convolve_fused.py_func.__code__, names)
+    return numba.njit(parallel=True, fastmath=set(FASTMATH), error_model="numpy")(function)
 
 
 STAGES = {
-    "transform": convolve(True, False, False),
-    "products": convolve(False, True, False),
-    "back": convolve(False, False, True),
-    "all three": convolve(True, True, True),
+    "transform": without("_multiply", "_restore_strip"),
+    "products": without("_transform_strip", "_restore_strip"),
+    "back": without("_transform_strip", "_multiply"),
+    "all three": without(),
 }
 
 
@@ -76,10 +60,8 @@ def main(batch_size):
         blocks_of_w = filters_to_blocks(w, window.stride)
         u = winograd._transform_filters(blocks_of_w, tile.g(w.dtype), exchanged=False)
         points, blocks, depth, _ = u.shape
-        grid = winograd._grid(tile, batch_size, shape[1:3], depth, blocks)
-        fit = winograd._strips_in(winograd.TASK_BYTES, tile, grid.tiles_w, depth, blocks)
-        grid = grid._replace(strips_a_chunk=max(1, min(fit, grid.strips_a_chunk, grid.strips // winograd.LEAST_TASKS)))
-        numbers = grid.strips_a_chunk * grid.tiles_w * points * (depth + blocks * FILTER_BLOCK)
+        grid, chunks = winograd._tasks(tile, winograd._grid(tile, batch_size, shape[1:3], depth, blocks), u)
+        numbers = chunks * grid.strips_a_chunk * grid.tiles_w * points * (depth + blocks * FILTER_BLOCK)
         x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
         arguments = (
             winograd._images(x, winograd._before(window, x.shape[1:3]), window.stride),
@@ -88,6 +70,7 @@ def main(batch_size):
             np.zeros((blocks, FILTER_BLOCK), x.dtype),
             winograd._sides(tile.at(x.dtype), tile.smaller.at(x.dtype)),
             grid,
+            chunks,
             np.zeros((most_threads(), numbers), x.dtype),
             winograd._images(out, (0, 0), (1, 1)),
         )

@@ -101,20 +101,24 @@ def test_in_float64_it_is_the_convolution(kernels, case):
         close(got, exact, 1e-12)
 
 
-@pytest.mark.parametrize(
-    ("least_rows", "held_bytes"),
-    [(0, 10**7), (10**9, 10**7), (10**9, 1)],
-    ids=["fused", "in stages", "in stages, strip by strip"],
-)
+SCHEDULES = {
+    "fused": {"LEAST_ROWS": 1},
+    "fused, several chunks a task": {"LEAST_ROWS": 1, "LEAST_TASKS": 1, "TASK_BYTES": 2000},
+    "in stages": {"LEAST_ROWS": 10**9},
+    "in stages, strip by strip": {"LEAST_ROWS": 10**9, "HELD_BYTES": 1},
+}
+
+
+@pytest.mark.parametrize("sizes", SCHEDULES.values(), ids=SCHEDULES)
 @examples
 @given(case=cases())
 @example(case=SEVERAL_TASKS)
 @example(case=TWO_BLOCKS_EACH_WAY)
-def test_every_schedule_of_cpu_is_the_convolution(least_rows, held_bytes, case):
+def test_every_schedule_of_cpu_is_the_convolution(sizes, case):
     """Which one a case takes by itself depends on its size."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu_winograd, "LEAST_ROWS", least_rows)
-        patch.setattr(cpu_winograd, "HELD_BYTES", held_bytes)
+        for name, size in sizes.items():
+            patch.setattr(cpu_winograd, name, size)
         arrays = case.normals(np.float64)
         expected = passes(load("reference"), case, arrays, "gemm")
         for got, exact in zip(passes(load("cpu"), case, arrays, "winograd"), expected, strict=True):

@@ -29,7 +29,10 @@ SMALL_PRODUCT = 1_000_000
 """Multiply-adds up to which OpenBLAS multiplies without copying both matrices first; above, it is half as fast here."""
 
 TASK_BYTES = 3 << 20
-"""V and M of one task of a fused convolution, so that they stay in the cache that the cores share."""
+"""V and M of one chunk of a fused convolution, so that they stay in the cache that the cores share."""
+
+MOST_CHUNKS = 3
+"""Chunks of a task of a fused convolution, where U is larger than a chunk: reading U then costs more than they do."""
 
 HELD_BYTES = 12 << 20
 """V and M, or V and dM, that are held at a time where stages follow each other, so that they too stay in that cache."""
@@ -94,9 +97,9 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, tile: T
     """``conv2d_forward`` for one group; see reference.
 
     Schedule
-        Parallel over chunks of strips, each transformed, multiplied and transformed back while it is in cache. A small
-        batch takes the stages one after the other, in parallel over strips, over blocks of filters and points, and over
-        strips: its chunks would have too few rows.
+        Parallel over tasks of one or a few chunks of strips, each transformed, multiplied and transformed back while it
+        is in cache; the chunks of a task share one reading of U. A small batch takes the stages one after the other, in
+        parallel over strips, over blocks of filters and points, and over strips: its chunks would have too few rows.
     """
     size = x.shape[1:3]
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
@@ -218,17 +221,26 @@ def _run(src: Images, u: np.ndarray, b: np.ndarray, tile: Tile, out: np.ndarray,
     to_pixels = _sides(tile.at(out.dtype), tile.smaller.at(out.dtype))
     dst = _images(out, before, stride)
     grid = _grid(tile, out.shape[0], size, depth, blocks)
-    strips_a_task = _strips_in(TASK_BYTES, tile, grid.tiles_w, depth, blocks)
-    strips_a_task = max(1, min(strips_a_task, grid.strips_a_chunk, grid.strips // LEAST_TASKS))
+    fused, chunks = _tasks(tile, grid, u)
     with one_blas_thread():
-        if strips_a_task * grid.tiles_w < LEAST_ROWS:
+        if fused.strips_a_chunk * grid.tiles_w < LEAST_ROWS:
             v, m = _held(tile, grid, depth, blocks, out.dtype)
             _convolve_in_stages(src, to_points, u, bias, to_pixels, grid, v, m, dst)
         else:
-            numbers_a_tile = points * (depth + blocks * FILTER_BLOCK)
-            scratch = empty((most_threads(), strips_a_task * grid.tiles_w * numbers_a_tile), out.dtype)
-            grid = grid._replace(strips_a_chunk=strips_a_task)
-            _convolve_fused(src, to_points, u, bias, to_pixels, grid, scratch, dst)
+            tiles = chunks * fused.strips_a_chunk * grid.tiles_w
+            scratch = empty((most_threads(), tiles * points * (depth + blocks * FILTER_BLOCK)), out.dtype)
+            _convolve_fused(src, to_points, u, bias, to_pixels, fused, chunks, scratch, dst)
+
+
+def _tasks(tile: Tile, grid: Grid, u: np.ndarray) -> tuple[Grid, int]:
+    """The grid with the chunks of a fused convolution, and how many of them are a task."""
+    _, blocks, depth, _ = u.shape
+    strips_a_chunk = min(_strips_in(TASK_BYTES, tile, grid.tiles_w, depth, blocks), grid.strips_a_chunk)
+    # A large U comes from the cache that the cores share, or from memory: it is read for so many chunks at once.
+    chunks = min(max(u.nbytes // TASK_BYTES, 1), MOST_CHUNKS)
+    strips_a_task = max(1, min(chunks * strips_a_chunk, grid.strips // LEAST_TASKS))
+    chunks = max(1, min(chunks, strips_a_task, strips_a_task * grid.tiles_w // LEAST_ROWS))
+    return grid._replace(strips_a_chunk=strips_a_task // chunks), chunks
 
 
 @inner
@@ -512,28 +524,39 @@ def _store_row(half, sides, block, grid, images, image, h):  # type: ignore[no-u
                         _combine(sides.right[smaller_w, j], half, shift, across, target)
 
 
+@inner
+def _chunk_of(grid, first, index):  # type: ignore[no-untyped-def]
+    """Which chunk strip ``index`` is in, where the chunks begin at strip ``first``, and the strip where that begins."""
+    chunk = (index - first) // grid.strips_a_chunk
+    return chunk, first + chunk * grid.strips_a_chunk
+
+
 @parallel
-def _convolve_fused(src, to_points, u, b, to_pixels, grid, scratch, dst):  # type: ignore[no-untyped-def]
+def _convolve_fused(src, to_points, u, b, to_pixels, grid, chunks, scratch, dst):  # type: ignore[no-untyped-def]
     points, blocks, depth, _ = u.shape
-    for task in numba.prange((grid.strips + grid.strips_a_chunk - 1) // grid.strips_a_chunk):
-        begin = np.intp(task) * grid.strips_a_chunk
-        end = min(begin + grid.strips_a_chunk, grid.strips)
-        tiles = (end - begin) * grid.tiles_w
+    tiles, strips_a_task = grid.strips_a_chunk * grid.tiles_w, chunks * grid.strips_a_chunk
+    for task in numba.prange((grid.strips + strips_a_task - 1) // strips_a_task):
+        first = np.intp(task) * strips_a_task
+        end = min(first + strips_a_task, grid.strips)
         # A thread's scratch stays its own from task to task, and so stays in its cache.
         own = scratch[numba.get_thread_id()]
-        v = own[: points * tiles * depth].reshape(points, tiles, depth)
-        m = own[v.size : v.size + points * tiles * b.size].reshape(points, blocks, tiles, FILTER_BLOCK)
-        for index in range(begin, end):
-            _transform_strip(src, begin, index, 0, depth, to_points, grid, v.reshape(-1), 0, tiles * depth)
+        v = own[: chunks * points * tiles * depth].reshape(chunks, points, tiles, depth)
+        m = own[v.size : v.size + chunks * points * tiles * b.size].reshape(chunks, points, blocks, tiles, FILTER_BLOCK)
+        for index in range(first, end):
+            chunk, begin = _chunk_of(grid, first, index)
+            _transform_strip(src, begin, index, 0, depth, to_points, grid, v[chunk].reshape(-1), 0, tiles * depth)
         for p in range(points):
             for block in range(blocks):
-                _multiply(v, u, b, grid, begin, p, block, m)
-        for index in range(begin, end):
-            _restore_strip(m, begin, index, to_pixels, grid, dst)
+                for begin in range(first, end, grid.strips_a_chunk):
+                    chunk, _ = _chunk_of(grid, first, begin)
+                    _multiply(v[chunk], u, b, grid, begin, p, block, m[chunk])
+        for index in range(first, end):
+            chunk, begin = _chunk_of(grid, first, index)
+            _restore_strip(m[chunk], begin, index, to_pixels, grid, dst)
 
 
-# Where stages follow each other, chunks are held[0], held[1], ... from strip ``first`` on. Points are the inner index
-# of products, because threads take equal runs of tasks and the last points have fewer tiles.
+# Where stages follow each other, points are the inner index of products: threads take equal runs of tasks, and the last
+# points have fewer tiles.
 
 
 @parallel
@@ -542,17 +565,17 @@ def _convolve_in_stages(src, to_points, u, b, to_pixels, grid, v, m, dst):  # ty
     for first in range(0, grid.strips, chunks * grid.strips_a_chunk):
         strips = min(chunks * grid.strips_a_chunk, grid.strips - first)
         for strip in numba.prange(strips):
-            chunk = np.intp(strip) // grid.strips_a_chunk
-            begin, index = first + chunk * grid.strips_a_chunk, first + np.intp(strip)
+            index = first + np.intp(strip)
+            chunk, begin = _chunk_of(grid, first, index)
             _transform_strip(src, begin, index, 0, depth, to_points, grid, v[chunk].reshape(-1), 0, tiles * depth)
         for task in numba.prange(u.shape[1] * points):
             block, p = divmod(np.intp(task), points)
             for begin in range(first, first + strips, grid.strips_a_chunk):
-                chunk = (begin - first) // grid.strips_a_chunk
+                chunk, _ = _chunk_of(grid, first, begin)
                 _multiply(v[chunk], u, b, grid, begin, p, block, m[chunk])
         for strip in numba.prange(strips):
-            chunk = np.intp(strip) // grid.strips_a_chunk
-            begin, index = first + chunk * grid.strips_a_chunk, first + np.intp(strip)
+            index = first + np.intp(strip)
+            chunk, begin = _chunk_of(grid, first, index)
             _restore_strip(m[chunk], begin, index, to_pixels, grid, dst)
 
 
@@ -563,8 +586,8 @@ def _accumulate(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db):  # t
     for first in range(0, grid.strips, chunks * grid.strips_a_chunk):
         strips = min(chunks * grid.strips_a_chunk, grid.strips - first)
         for strip in numba.prange(strips):
-            chunk = np.intp(strip) // grid.strips_a_chunk
-            begin, index = first + chunk * grid.strips_a_chunk, first + np.intp(strip)
+            index = first + np.intp(strip)
+            chunk, begin = _chunk_of(grid, first, index)
             _transform_strip(x, begin, index, 0, depth, x_to_points, grid, v[chunk].reshape(-1), 0, tiles * depth)
             for block in range(blocks):
                 target, channel = dm[chunk].reshape(-1), block * FILTER_BLOCK
