@@ -53,3 +53,48 @@ def maxpool(x, dout, kernel, stride, pads):
                 best, out[n, oh, ow, c], argmax[n, oh, ow, c] = (h, i), value, kh * kernel[1] + kw
         dx[n, best[0], best[1], c] += dout[n, oh, ow, c]
     return out, argmax, dx
+
+
+def avgpool(x, dout, kernel, stride, pads):
+    """out and dx of an average-pool; padding is not counted."""
+    _, height, width, _ = x.shape
+    out, dx = np.zeros_like(dout), np.zeros_like(x)
+    for n, oh, ow, c in np.ndindex(*dout.shape):
+        inside = []
+        for kh, kw in np.ndindex(*kernel):
+            h, i = oh * stride[0] + kh - pads[0][0], ow * stride[1] + kw - pads[1][0]
+            if 0 <= h < height and 0 <= i < width:
+                inside.append((h, i))
+        for h, i in inside:
+            out[n, oh, ow, c] += x[n, h, i, c]
+            dx[n, h, i, c] += dout[n, oh, ow, c] / len(inside)
+        out[n, oh, ow, c] /= len(inside)
+    return out, dx
+
+
+def lrn(x, dout, radius, bias, alpha, beta):
+    """out, scale and dx: each divisor hands a gradient to every number in it."""
+    channels = x.shape[3]
+    out, scale, dx = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
+    for n, h, i, c in np.ndindex(*x.shape):
+        window = range(max(c - radius, 0), min(c + radius + 1, channels))
+        scale[n, h, i, c] = bias + alpha * sum(x[n, h, i, k] ** 2 for k in window)
+        out[n, h, i, c] = x[n, h, i, c] / scale[n, h, i, c] ** beta
+        dx[n, h, i, c] += dout[n, h, i, c] / scale[n, h, i, c] ** beta
+        dscale = -beta * dout[n, h, i, c] * x[n, h, i, c] / scale[n, h, i, c] ** (beta + 1)
+        for k in window:
+            dx[n, h, i, k] += dscale * alpha * 2 * x[n, h, i, k]
+    return out, scale, dx
+
+
+def dense(x, w, b, dout):
+    """out, dx, dw and db: each multiplication hands dout to both of its factors."""
+    out, dx, dw, db = np.zeros_like(dout), np.zeros_like(x), np.zeros_like(w), np.zeros_like(b)
+    for n, f in np.ndindex(*dout.shape):
+        out[n, f] = b[f]
+        db[f] += dout[n, f]
+        for c in range(x.shape[1]):
+            out[n, f] += x[n, c] * w[c, f]
+            dx[n, c] += dout[n, f] * w[c, f]
+            dw[c, f] += dout[n, f] * x[n, c]
+    return out, dx, dw, db

@@ -28,7 +28,7 @@ def f32(*shape):
 
 def test_the_contract_names_the_functions_of_the_reference():
     assert set(FUNCTIONS) == set(load("reference").__all__)
-    assert len(FUNCTIONS) == 7
+    assert len(FUNCTIONS) == 16
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -62,6 +62,7 @@ def test_an_unknown_backend_is_refused():
 X, W, B, DOUT = f32(2, 5, 5, 4), f32(3, 3, 4, 6), f32(6), f32(2, 3, 3, 6)
 WINDOW, POOL = Window(3), Window(3, 2)
 ARGMAX = np.zeros((2, 2, 2, 4), np.uint8)
+KEPT = np.ones(4, bool)
 READ_ONLY = f32(4)
 READ_ONLY.setflags(write=False)
 
@@ -92,7 +93,7 @@ REFUSED = [
     ("conv2d_backward_params", (DOUT, X, WINDOW, 4), ValueError, r"dout has shape \(2, 3, 3, 6\), but must"),
     ("maxpool_forward", (X[0], POOL), ValueError, r"x has shape \(5, 5, 4\), but must have the four"),
     ("maxpool_forward", (X > 0, POOL), TypeError, "x has dtype bool, but must have dtype"),
-    ("maxpool_forward", (X, Window(2, 1, 2)), ValueError, "padding is .*, but a max-pool's must be smaller"),
+    ("maxpool_forward", (X, Window(2, 1, 2)), ValueError, "padding is .*, but a pool's must be smaller"),
     ("maxpool_forward", (X, Window(6, 1)), ValueError, "fits nowhere"),
     ("maxpool_backward", (f32(2, 2, 2, 3), ARGMAX, X.shape, POOL), ValueError, r"dout has shape \(2, 2, 2, 3\), but"),
     ("maxpool_backward", (f32(2, 2, 2, 4), ARGMAX.astype(int), X.shape, POOL), TypeError, "argmax is int64, but must"),
@@ -105,6 +106,103 @@ REFUSED = [
     ("relu_forward", (f32(4), READ_ONLY), ValueError, "out is strided or read-only, but must be C-contiguous"),
     ("relu_backward", (f32(4), f32(3)), ValueError, r"dout has shape \(4,\), but must have the output's shape, \(3,\)"),
     ("relu_backward", (np.ones(4), f32(4)), TypeError, "dout has dtype float64, but must have the dtype of y"),
+    ("avgpool_forward", (X[0], POOL), ValueError, r"x has shape \(5, 5, 4\), but must have the four"),
+    ("avgpool_forward", (X, Window(2, 1, 2)), ValueError, "padding is .*, but a pool's must be smaller"),
+    ("avgpool_forward", (X > 0, POOL), TypeError, "x has dtype bool, but must have dtype"),
+    (
+        "avgpool_backward",
+        (f32(2, 2, 2, 3), X.shape, POOL),
+        ValueError,
+        r"dout has shape \(2, 2, 2, 3\), but must have the o",
+    ),
+    ("avgpool_backward", ([1], X.shape, POOL), TypeError, "dout is a list, but must be"),
+    ("lrn_forward", (X[0], 2, 1.0, 1.0, 0.5), ValueError, r"x has shape \(5, 5, 4\), but must have the four"),
+    ("lrn_forward", (X, -1, 1.0, 1.0, 0.5), ValueError, "radius is -1, but must be an int >= 0"),
+    ("lrn_forward", (X, 2, 0.0, 1.0, 0.5), ValueError, "bias is 0.0, but must be a number above 0"),
+    ("lrn_forward", (X, 2, 1.0, -1.0, 0.5), ValueError, "alpha is -1.0, but must be a number from 0 up"),
+    ("lrn_forward", (X, 2, 1.0, 1.0, float("nan")), ValueError, "beta is nan, but must be a number from 0 up"),
+    (
+        "lrn_backward",
+        (X[:1], X, X, 2, 1.0, 0.5),
+        ValueError,
+        r"dout has shape \(1, 5, 5, 4\), but must have the shape of x",
+    ),
+    (
+        "lrn_backward",
+        (X, X, X.astype(float), 2, 1.0, 0.5),
+        TypeError,
+        "scale has dtype float64, but must have the dtype",
+    ),
+    ("dense_forward", (X, f32(4, 3), f32(3)), ValueError, r"x has shape \(2, 5, 5, 4\), but must have the two"),
+    ("dense_forward", (f32(2, 0), f32(0, 3), f32(3)), ValueError, r"x has shape \(2, 0\), but must have no dimension"),
+    (
+        "dense_forward",
+        (f32(2, 4), f32(5, 3), f32(3)),
+        ValueError,
+        r"w has shape \(5, 3\), but must have shape \(C, F\)",
+    ),
+    ("dense_forward", (f32(2, 4), f32(4), f32(3)), ValueError, r"w has shape \(4,\), but must have shape \(C, F\)"),
+    (
+        "dense_forward",
+        (f32(2, 4), f32(4, 3), f32(2)),
+        ValueError,
+        r"b has shape \(2,\), but must have one number per out",
+    ),
+    (
+        "dense_forward",
+        (f32(2, 4), np.ones((4, 3)), f32(3)),
+        TypeError,
+        "w has dtype float64, but must have the dtype of",
+    ),
+    (
+        "dense_backward_input",
+        (f32(2, 4), f32(4, 3)),
+        ValueError,
+        r"dout has shape \(2, 4\), but must have the output's",
+    ),
+    ("dense_backward_input", (f32(2), f32(4, 3)), ValueError, r"dout has shape \(2,\), but must have the two"),
+    (
+        "dense_backward_params",
+        (f32(2, 3), f32(3, 4)),
+        ValueError,
+        r"dout has shape \(2, 3\), but must have the output's",
+    ),
+    (
+        "dense_backward_params",
+        (np.ones((2, 3)), f32(2, 4)),
+        TypeError,
+        "dout has dtype float64, but must have the dtype",
+    ),
+    ("dropout", (f32(4), f32(4), 0.5), TypeError, "kept is float32, but must be a NumPy array of bool"),
+    ("dropout", (f32(4), [True] * 4, 0.5), TypeError, "kept is list, but must be a NumPy array of bool"),
+    ("dropout", (f32(3), KEPT, 0.5), ValueError, r"kept has shape \(4,\), but must have the shape of x, \(3,\)"),
+    ("dropout", (f32(4), KEPT, 1.0), ValueError, "rate is 1.0, but must be at least 0 and below 1"),
+    ("softmax_cross_entropy", (f32(4), np.array([0])), ValueError, r"logits has shape \(4,\), but must have the two"),
+    (
+        "softmax_cross_entropy",
+        (f32(2, 3), np.array([0, 3])),
+        ValueError,
+        "labels has 3, but must have numbers from 0 to 2",
+    ),
+    (
+        "softmax_cross_entropy",
+        (f32(2, 3), np.array([-1, 0])),
+        ValueError,
+        "labels has -1, but must have numbers from 0",
+    ),
+    (
+        "softmax_cross_entropy",
+        (f32(2, 3), np.array([0])),
+        ValueError,
+        r"labels has shape \(1,\), but must have one number",
+    ),
+    (
+        "softmax_cross_entropy",
+        (f32(2, 3), np.array([0.0, 1])),
+        TypeError,
+        "labels is float64, but must be a NumPy array",
+    ),
+    ("softmax_cross_entropy", (f32(2, 3), [0, 1]), TypeError, "labels is list, but must be a NumPy array of integers"),
 ]
 
 

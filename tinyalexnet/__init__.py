@@ -5,10 +5,23 @@
 """
 
 from .alexnet import alexnet
-from .layers import Conv2d, MaxPool2d, ReLU
-from .losses import l2_loss
+from .layers import AvgPool2d, Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
+from .losses import l2_loss, softmax_cross_entropy
 from .network import Sequential
 
 __version__ = "0.1.0"
 
-__all__ = ["Conv2d", "MaxPool2d", "ReLU", "Sequential", "alexnet", "l2_loss"]
+__all__ = [
+    "AvgPool2d",
+    "Conv2d",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "LocalResponseNorm",
+    "MaxPool2d",
+    "ReLU",
+    "Sequential",
+    "alexnet",
+    "l2_loss",
+    "softmax_cross_entropy",
+]

@@ -7,6 +7,7 @@ and returns dx.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from .geometry import Padding, Pair, Window, as_integer
 from .kernels import load
 from .kernels.algorithm import check_algorithm
-from .kernels.contract import FLOATS, Shape, conv2d_shape, maxpool_shape
+from .kernels.contract import FLOATS, Shape, check_lrn, check_rate, check_shape, conv2d_shape, dense_shape, pool_shape
 
 T = TypeVar("T")
 
@@ -100,16 +101,10 @@ class Conv2d:
         for name, value in channels.items():
             if value % self.groups:
                 raise ValueError(f"{name} is {value}, but must be a multiple of groups = {self.groups}")
-        float_type = np.dtype(dtype)
-        if float_type not in FLOATS:
-            raise TypeError(f"dtype is {float_type}, but must be float32 or float64")
         self.backend = backend
         self.kernels = load(backend)
         shape = (*self.window.kernel, in_channels // self.groups, out_channels)
-        self.params: dict[str, np.ndarray] = {
-            "w": truncated_normal(np.random.default_rng(rng), shape, WEIGHT_STD, float_type),
-            "b": np.zeros(out_channels, float_type),
-        }
+        self.params = _new_params(shape, dtype, rng)
         self.grads: dict[str, np.ndarray] = {}
         self._x: np.ndarray | None = None
 
@@ -175,7 +170,7 @@ class MaxPool2d:
 
     def output_shape(self, x_shape: Shape) -> Shape:
         """(N, OH, OW, C) of images of ``x_shape``; ValueError as in forward."""
-        return maxpool_shape(x_shape, self.window)
+        return pool_shape(x_shape, self.window)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, OH, OW, C) of images x (N, H, W, C); errors as ``kernels.maxpool_forward``."""
@@ -240,6 +235,296 @@ class ReLU:
     def cache(self) -> tuple[np.ndarray, ...]:
         """The last output."""
         return () if self._y is None else (self._y,)
+
+
+class AvgPool2d:
+    """Average-pooling: ``kernels.avgpool_forward`` and its backward. Padding is not counted.
+
+    Shapes
+        x (N, H, W, C) -> out (N, OH, OW, C); ``kernel_size``, ``stride`` and ``padding`` as in ``Conv2d``.
+    State
+        The shape of the last x.
+    Errors
+        ValueError where a number is out of range; in forward where padding is as large as the kernel.
+    Source
+        ``kernels/reference/avgpool.py``.
+    """
+
+    def __init__(
+        self, kernel_size: int | Pair, stride: int | Pair, padding: Padding = "VALID", backend: str = "cpu"
+    ) -> None:
+        self.window = Window(kernel_size, stride, padding)
+        self.kernels = load(backend)
+        self.params: dict[str, np.ndarray] = {}
+        self.grads: dict[str, np.ndarray] = {}
+        self.cache: tuple[np.ndarray, ...] = ()
+        self._x_shape: Shape | None = None
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """(N, OH, OW, C) of images of ``x_shape``; ValueError as in forward."""
+        return pool_shape(x_shape, self.window)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """out (N, OH, OW, C) of images x (N, H, W, C); errors as ``kernels.avgpool_forward``."""
+        out = self.kernels.avgpool_forward(x, self.window)
+        self._x_shape = x.shape
+        return out
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dx of dout.
+
+        Errors
+            ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
+        """
+        return self.kernels.avgpool_backward(dout, _remembered(self._x_shape), self.window)
+
+
+class LocalResponseNorm:
+    """Local response normalisation across the channels, in TensorFlow's convention.
+
+    Math
+        out = x / (bias + alpha Σ x²)^beta, summed over the channels within ``radius``. alpha is not divided by the size
+        of the window. ``from_paper``, ``from_caffe``, ``from_pytorch`` and ``from_cuda_convnet`` translate.
+    Shapes
+        x (N, H, W, C) -> out of the same.
+    State
+        The last x, by reference, and the divisors' bases, which are as large.
+    Errors
+        ValueError where radius or alpha or beta is below 0 or bias not above 0.
+    Source
+        ``kernels/reference/lrn.py``; docs/normalisation.md. The defaults are TensorFlow's.
+    """
+
+    def __init__(
+        self, radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5, backend: str = "cpu"
+    ) -> None:
+        check_lrn(radius, bias, alpha, beta)
+        self.radius, self.bias, self.alpha, self.beta = radius, bias, alpha, beta
+        self.kernels = load(backend)
+        self.params: dict[str, np.ndarray] = {}
+        self.grads: dict[str, np.ndarray] = {}
+        self._x_and_scale: tuple[np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def from_paper(
+        cls, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, backend: str = "cpu"
+    ) -> LocalResponseNorm:
+        """x / (k + alpha Σ x²)^beta over ``n`` channels, an odd number: Krizhevsky et al., 2012, section 3.3."""
+        return cls(_radius("n", n), k, alpha, beta, backend)
+
+    @classmethod
+    def from_caffe(
+        cls, local_size: int = 5, alpha: float = 1.0, beta: float = 0.75, k: float = 1.0, backend: str = "cpu"
+    ) -> LocalResponseNorm:
+        """x / (k + alpha / local_size Σ x²)^beta: Caffe's LRN layer, ACROSS_CHANNELS, and its defaults."""
+        return cls(_radius("local_size", local_size), k, alpha / local_size, beta, backend)
+
+    @classmethod
+    def from_pytorch(
+        cls, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, backend: str = "cpu"
+    ) -> LocalResponseNorm:
+        """x / (k + alpha / size Σ x²)^beta: ``torch.nn.LocalResponseNorm`` and its defaults, and ONNX's LRN."""
+        return cls(_radius("size", size), k, alpha / size, beta, backend)
+
+    @classmethod
+    def from_cuda_convnet(
+        cls, size: int, scale: float, power: float, min_divisor: float = 1.0, backend: str = "cpu"
+    ) -> LocalResponseNorm:
+        """x / (minDiv + scale / size Σ x²)^pow: a cmrnorm layer of cuda-convnet2, its size, scale, pow and minDiv."""
+        return cls(_radius("size", size), min_divisor, scale / size, power, backend)
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """``x_shape``."""
+        return x_shape
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """out (N, H, W, C) of x; errors as ``kernels.lrn_forward``."""
+        out, scale = self.kernels.lrn_forward(x, self.radius, self.bias, self.alpha, self.beta)
+        self._x_and_scale = x, scale
+        return out
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dx of dout.
+
+        Errors
+            ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
+        """
+        x, scale = _remembered(self._x_and_scale)
+        return self.kernels.lrn_backward(dout, x, scale, self.radius, self.alpha, self.beta)
+
+    @property
+    def cache(self) -> tuple[np.ndarray, ...]:
+        """The last x, and bias + alpha Σ x²."""
+        return self._x_and_scale or ()
+
+
+class Flatten:
+    """Each image as one vector, its numbers in the order (H, W, C).
+
+    Shapes
+        x (N, ...) -> out (N, product of the others), a view where x is contiguous.
+    State
+        The shape of the last x.
+    """
+
+    def __init__(self) -> None:
+        self.params: dict[str, np.ndarray] = {}
+        self.grads: dict[str, np.ndarray] = {}
+        self.cache: tuple[np.ndarray, ...] = ()
+        self._x_shape: Shape | None = None
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """(N, product of the others)."""
+        return x_shape[0], math.prod(x_shape[1:])
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """x, as N vectors."""
+        self._x_shape = x.shape
+        return x.reshape(self.output_shape(x.shape))
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dout in the shape of x; ValueError before the first forward or where it does not have the output's shape."""
+        x_shape = _remembered(self._x_shape)
+        check_shape("dout", dout, self.output_shape(x_shape), "the output's shape")
+        return dout.reshape(x_shape)
+
+
+class Dense:
+    """A dense layer, each output a weighted sum of all inputs: ``kernels.dense_forward`` and its two backwards.
+
+    Shapes
+        x (N, in_features) -> out (N, out_features). ``params`` and ``grads`` hold "w" (in_features, out_features) and
+        "b" (out_features,).
+    State
+        The last x, by reference. With ``needs_dx=False``, backward leaves dx out and returns None.
+    Errors
+        ValueError where a number is below 1; TypeError for another dtype than float32 and float64.
+    Source
+        ``kernels/reference/dense.py``. ``rng`` draws w by ``truncated_normal`` of standard deviation ``std``, b is 0.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        backend: str = "cpu",
+        dtype: np.typing.DTypeLike = np.float32,
+        rng: np.random.Generator | int | None = None,
+        needs_dx: bool = True,
+        std: float = WEIGHT_STD,
+    ) -> None:
+        shape = as_integer("in_features", in_features, 1), as_integer("out_features", out_features, 1)
+        self.needs_dx = needs_dx
+        self.kernels = load(backend)
+        self.params = _new_params(shape, dtype, rng, std)
+        self.grads: dict[str, np.ndarray] = {}
+        self._x: np.ndarray | None = None
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """(N, out_features) of vectors of ``x_shape``; ValueError as in forward."""
+        return dense_shape(x_shape, self.params["w"])
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """out (N, F) of vectors x (N, C); errors as ``kernels.dense_forward``."""
+        out = self.kernels.dense_forward(x, self.params["w"], self.params["b"])
+        self._x = x
+        return out
+
+    def backward(self, dout: np.ndarray) -> np.ndarray | None:
+        """Writes ``grads["w"]`` and ``grads["b"]``; returns dx, or None where ``needs_dx`` is False.
+
+        Errors
+            ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
+        """
+        self.backward_params(dout)
+        return self.backward_input(dout) if self.needs_dx else None
+
+    def backward_params(self, dout: np.ndarray) -> None:
+        """The half of backward that writes ``grads``; errors as there."""
+        check_shape("dout", dout, self.output_shape(_remembered(self._x).shape), "the output's shape")
+        dw, db = self.kernels.dense_backward_params(dout, _remembered(self._x))
+        self.grads = {"w": dw, "b": db}
+
+    def backward_input(self, dout: np.ndarray) -> np.ndarray:
+        """The half of backward that computes dx; errors as there."""
+        return self.kernels.dense_backward_input(dout, self.params["w"])
+
+    @property
+    def cache(self) -> tuple[np.ndarray, ...]:
+        """The last x."""
+        return () if self._x is None else (self._x,)
+
+
+class Dropout:
+    """Drops each number with probability ``rate`` and scales up the others, so that the mean stays; in training only.
+
+    Shapes
+        Any shape, kept.
+    State
+        What the last forward kept, a byte a number. ``train`` may be set at any time: where it is False, forward
+        returns x itself. ``rng`` is the layer's own generator, so that a run repeats with the same seed.
+    Errors
+        ValueError where rate is not at least 0 and below 1.
+    Source
+        ``kernels/reference/dropout.py``.
+    """
+
+    def __init__(
+        self,
+        rate: float = 0.5,
+        train: bool = True,
+        rng: np.random.Generator | int | None = None,
+        backend: str = "cpu",
+    ) -> None:
+        check_rate(rate)
+        self.rate, self.train = rate, train
+        self.rng = np.random.default_rng(rng)
+        self.kernels = load(backend)
+        self.params: dict[str, np.ndarray] = {}
+        self.grads: dict[str, np.ndarray] = {}
+        self._kept: np.ndarray | None = None
+        self._x_shape: Shape | None = None
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """``x_shape``."""
+        return x_shape
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """What is kept of x, scaled up; x itself where ``train`` is False. Errors as ``kernels.dropout``."""
+        self._x_shape = x.shape
+        self._kept = self.rng.random(x.shape, np.float32) >= self.rate if self.train else None
+        return x if self._kept is None else self.kernels.dropout(x, self._kept, self.rate)
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dx of dout: the same numbers are dropped.
+
+        Errors
+            ValueError before the first forward or where dout does not have the output's shape; TypeError for its dtype.
+        """
+        check_shape("dout", dout, _remembered(self._x_shape), "the output's shape")
+        return dout if self._kept is None else self.kernels.dropout(dout, self._kept, self.rate)
+
+    @property
+    def cache(self) -> tuple[np.ndarray, ...]:
+        """What the last forward kept."""
+        return () if self._kept is None else (self._kept,)
+
+
+def _radius(name: str, size: int) -> int:
+    if as_integer(name, size, 1) % 2 == 0:
+        raise ValueError(f"{name} is {size}, but must be odd: an even window has no middle")
+    return size // 2
+
+
+def _new_params(
+    shape: Shape, dtype: np.typing.DTypeLike, rng: np.random.Generator | int | None, std: float = WEIGHT_STD
+) -> dict[str, np.ndarray]:
+    """Weights of ``shape``, and a bias of 0 for each of its last axis."""
+    float_type = np.dtype(dtype)
+    if float_type not in FLOATS:
+        raise TypeError(f"dtype is {float_type}, but must be float32 or float64")
+    w = truncated_normal(np.random.default_rng(rng), shape, std, float_type)
+    return {"w": w, "b": np.zeros(shape[-1], float_type)}
 
 
 def _remembered(state: T | None) -> T:

@@ -55,6 +55,17 @@ class Sequential:
         """What the layers keep for their backward. A convolution and the ReLU before it keep the same array."""
         return tuple(array for _, layer in self for array in layer.cache)
 
+    @property
+    def train(self) -> bool:
+        """Whether layers that behave differently in training do so: all of them. Setting it sets them all."""
+        return all(getattr(layer, "train", True) for _, layer in self)
+
+    @train.setter
+    def train(self, value: bool) -> None:
+        for _, layer in self:
+            if hasattr(layer, "train"):
+                layer.train = value
+
     def output_shapes(self, x_shape: Shape) -> dict[str, Shape]:
         """Each layer's output shape for an input of ``x_shape``, computed without computing the layers."""
         shapes: dict[str, Shape] = {}

@@ -7,12 +7,13 @@ its value and what is allowed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
 
-from ..geometry import Window
+from ..geometry import Window, as_integer
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -50,6 +51,28 @@ class Kernels(Protocol):
 
     def relu_backward(self, dout: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray: ...
 
+    def avgpool_forward(self, x: np.ndarray, window: Window) -> np.ndarray: ...
+
+    def avgpool_backward(self, dout: np.ndarray, x_shape: Shape, window: Window) -> np.ndarray: ...
+
+    def lrn_forward(
+        self, x: np.ndarray, radius: int, bias: float, alpha: float, beta: float
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def lrn_backward(
+        self, dout: np.ndarray, x: np.ndarray, scale: np.ndarray, radius: int, alpha: float, beta: float
+    ) -> np.ndarray: ...
+
+    def dense_forward(self, x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray: ...
+
+    def dense_backward_input(self, dout: np.ndarray, w: np.ndarray) -> np.ndarray: ...
+
+    def dense_backward_params(self, dout: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def dropout(self, x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray: ...
+
+    def softmax_cross_entropy(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]: ...
+
 
 def check_conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int) -> ImagesShape:
     """Returns the output's shape (N, OH, OW, F)."""
@@ -81,11 +104,11 @@ def check_conv2d_backward_params(dout: np.ndarray, x: np.ndarray, window: Window
 def check_maxpool_forward(x: np.ndarray, window: Window) -> ImagesShape:
     """Returns the output's shape (N, OH, OW, C)."""
     check_floats("x", x)
-    return maxpool_shape(x.shape, window)
+    return pool_shape(x.shape, window)
 
 
 def check_maxpool_backward(dout: np.ndarray, argmax: np.ndarray, x_shape: Shape, window: Window) -> None:
-    out_shape = maxpool_shape(x_shape, window)
+    out_shape = pool_shape(x_shape, window)
     check_floats("dout", dout)
     check_shape("dout", dout, out_shape, "the output's shape")
     if not isinstance(argmax, np.ndarray) or argmax.dtype != argmax_dtype(window):
@@ -107,6 +130,95 @@ def check_relu_backward(dout: np.ndarray, y: np.ndarray, out: np.ndarray | None)
     check_same_dtype("dout", dout, "y", y)
     check_shape("dout", dout, y.shape, "the output's shape")
     return _out_like("dout", dout, out)
+
+
+def check_avgpool_forward(x: np.ndarray, window: Window) -> ImagesShape:
+    """Returns the output's shape (N, OH, OW, C)."""
+    check_floats("x", x)
+    return pool_shape(x.shape, window)
+
+
+def check_avgpool_backward(dout: np.ndarray, x_shape: Shape, window: Window) -> None:
+    check_floats("dout", dout)
+    check_shape("dout", dout, pool_shape(x_shape, window), "the output's shape")
+
+
+def check_lrn(radius: int, bias: float, alpha: float, beta: float) -> None:
+    as_integer("radius", radius, 0)
+    for name, value, least in (("alpha", alpha, 0.0), ("beta", beta, 0.0)):
+        if not least <= value < math.inf:
+            raise ValueError(f"{name} is {value}, but must be a number from {least:g} up")
+    if not 0 < bias < math.inf:
+        raise ValueError(f"bias is {bias}, but must be a number above 0: it keeps the divisor from 0")
+
+
+def check_lrn_forward(x: np.ndarray, radius: int, bias: float, alpha: float, beta: float) -> None:
+    check_floats("x", x)
+    _images_shape("x", x.shape)
+    check_lrn(radius, bias, alpha, beta)
+
+
+def check_lrn_backward(
+    dout: np.ndarray, x: np.ndarray, scale: np.ndarray, radius: int, alpha: float, beta: float
+) -> None:
+    check_lrn_forward(x, radius, 1.0, alpha, beta)
+    for name, array in (("dout", dout), ("scale", scale)):
+        check_floats(name, array)
+        check_same_dtype(name, array, "x", x)
+        check_shape(name, array, x.shape, "the shape of x")
+
+
+def check_dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> None:
+    check_floats("x", x)
+    dense_shape(x.shape, w)
+    check_same_dtype("w", w, "x", x)
+    check_floats("b", b)
+    check_same_dtype("b", b, "x", x)
+    check_shape("b", b, w.shape[1:], "one number per output")
+
+
+def check_dense_backward_input(dout: np.ndarray, w: np.ndarray) -> None:
+    check_floats("dout", dout)
+    check_floats("w", w)
+    _matrix_shape("w", w.shape, "(C, F)")
+    check_same_dtype("dout", dout, "w", w)
+    n, _ = _matrix_shape("dout", dout.shape, "(N, F)")
+    check_shape("dout", dout, (n, w.shape[1]), "the output's shape")
+
+
+def check_dense_backward_params(dout: np.ndarray, x: np.ndarray) -> None:
+    check_floats("dout", dout)
+    check_floats("x", x)
+    check_same_dtype("dout", dout, "x", x)
+    n, _ = _matrix_shape("x", x.shape, "(N, C)")
+    _, filters = _matrix_shape("dout", dout.shape, "(N, F)")
+    check_shape("dout", dout, (n, filters), "the output's shape")
+
+
+def check_rate(rate: float) -> None:
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate is {rate}, but must be at least 0 and below 1")
+
+
+def check_dropout(x: np.ndarray, kept: np.ndarray, rate: float) -> None:
+    check_floats("x", x)
+    if not isinstance(kept, np.ndarray) or kept.dtype != np.bool_:
+        found = kept.dtype if isinstance(kept, np.ndarray) else type(kept).__name__
+        raise TypeError(f"kept is {found}, but must be a NumPy array of bool")
+    check_shape("kept", kept, x.shape, "the shape of x")
+    check_rate(rate)
+
+
+def check_softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> None:
+    check_floats("logits", logits)
+    n, classes = _matrix_shape("logits", logits.shape, "(N, K)")
+    if not isinstance(labels, np.ndarray) or not np.issubdtype(labels.dtype, np.integer):
+        found = labels.dtype if isinstance(labels, np.ndarray) else type(labels).__name__
+        raise TypeError(f"labels is {found}, but must be a NumPy array of integers")
+    check_shape("labels", labels, (n,), "one number per row of logits")
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise ValueError(f"labels has {wrong[0]}, but must have numbers from 0 to {classes - 1}, one class each")
 
 
 def check_floats(name: str, array: np.ndarray) -> None:
@@ -162,6 +274,14 @@ def _images_shape(name: str, shape: Shape) -> ImagesShape:
     return n, height, width, channels
 
 
+def _matrix_shape(name: str, shape: Shape, dimensions: str) -> tuple[int, int]:
+    if len(shape) != 2:
+        raise ValueError(f"{name} has shape {shape}, but must have the two dimensions {dimensions}")
+    if min(shape) < 1:
+        raise ValueError(f"{name} has shape {shape}, but must have no dimension of size 0")
+    return shape[0], shape[1]
+
+
 def _check_groups(channels: int, groups: int) -> None:
     if groups < 1 or channels % groups:
         raise ValueError(f"groups is {groups}, but must divide the {channels} channels of x")
@@ -176,13 +296,22 @@ def conv2d_shape(x_shape: Shape, w: np.ndarray, window: Window, groups: int) -> 
     return n, *window.output_size((height, width)), filters
 
 
-def maxpool_shape(x_shape: Shape, window: Window) -> ImagesShape:
+def dense_shape(x_shape: Shape, w: np.ndarray) -> tuple[int, int]:
+    """(N, F)"""
+    n, channels = _matrix_shape("x", x_shape, "(N, C)")
+    check_floats("w", w)
+    filters = w.shape[1] if w.ndim == 2 and w.shape[1] else 1
+    check_shape("w", w, (channels, filters), "shape (C, F)")
+    return n, filters
+
+
+def pool_shape(x_shape: Shape, window: Window) -> ImagesShape:
     n, height, width, channels = _images_shape("x", x_shape)
     for pads, kernel in zip(window.pads((height, width)), window.kernel, strict=True):
         if max(pads) >= kernel:
             raise ValueError(
-                f"padding is {window.padding}, but a max-pool's must be smaller than its kernel_size {window.kernel}: "
-                "a window of padding alone has no maximum"
+                f"padding is {window.padding}, but a pool's must be smaller than its kernel_size {window.kernel}: "
+                "a window of padding alone has no maximum and no mean"
             )
     return n, *window.output_size((height, width)), channels
 

@@ -24,6 +24,11 @@ _OPTIONS: dict[str, Any] = {"cache": True, "fastmath": set(FASTMATH), "error_mod
 inner = numba.njit(**_OPTIONS)
 """Decorator of a function that kernels call from inside one task."""
 
+strict_inner = numba.njit(**{**_OPTIONS, "fastmath": False})
+"""``inner`` without that licence, with which 1 / √x is an estimate and a Newton step, which is NaN at infinity.
+
+Said explicitly: what does not say takes the flags of its caller."""
+
 parallel = numba.njit(parallel=True, **_OPTIONS)
 """Decorator of a kernel: its ``prange`` loops are the only parallel ones."""
 
