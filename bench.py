@@ -32,7 +32,7 @@ class _Python(argparse.Action):
 
 
 def _parser(
-    backends: tuple[str, ...], algorithms: tuple[str, ...], frameworks: tuple[str, ...]
+    backends: tuple[str, ...], algorithms: tuple[str, ...], frameworks: tuple[str, ...], variants: tuple[str, ...]
 ) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="bench.py",
@@ -47,6 +47,8 @@ def _parser(
 
     flag("batch_size", "images in a batch (%(default)s)", type=int, default=128, metavar="N")
     flag("num_batches", "timed steps in each run (%(default)s)", type=int, default=100, metavar="N")
+    flag("variant", "which AlexNet (%(default)s)", choices=variants, default="tf2015")
+    flag("compare_variants", "print what tells the variants from each other, and time nothing", action="store_true")
     flag("backend", "whose kernels (%(default)s)", choices=backends, default="cpu")
     flag("algorithm", "of the convolutions (%(default)s)", choices=algorithms, default="auto")
     flag("threads", "threads to use (all processors)", type=int, metavar="N")
@@ -74,19 +76,24 @@ def _parser(
 def main(arguments: list[str] | None = None) -> int:
     """Parses ``arguments``, runs the benchmark and returns the exit code."""
     # Imported here, where Ctrl-C is already caught: it takes most of a second.
+    from tinyalexnet.alexnet import VARIANTS, comparison
     from tinyalexnet.benchmark import PASSES, Options, run
     from tinyalexnet.kernels import BACKENDS
     from tinyalexnet.kernels.algorithm import ALGORITHMS
     from tinyalexnet.versus import PACKAGES
 
-    parser = _parser(BACKENDS, ALGORITHMS, tuple(PACKAGES))
+    parser = _parser(BACKENDS, ALGORITHMS, tuple(PACKAGES), tuple(VARIANTS))
     flags = vars(parser.parse_args(arguments))
     flags.pop("python")
     forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")
     if forward_only and forward_backward_only:
         parser.error("--forward_only and --forward_backward_only exclude each other")
     passes = PASSES[:1] if forward_only else PASSES[1:] if forward_backward_only else PASSES
+    compare_variants = flags.pop("compare_variants")
     try:
+        if compare_variants:
+            print("\n".join(comparison()), flush=True)
+            return 0
         return run(Options(**flags, passes=passes), sys.stdout, sys.stderr)
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would flush the closed pipe once more when it exits.

@@ -20,14 +20,18 @@ from numba.core import event
 
 import bench
 from tinyalexnet import alexnet, benchmark, images, machine
-from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Variant
+from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant, comparison
 from tinyalexnet.benchmark import Options, legacy_statistics, memory_estimate, run, statistics
 from tinyalexnet.kernels.cpu.runtime import report_compilation
 
 BENCH = Path(__file__).parent.parent / "bench.py"
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?"
 
-TINY = Variant((7, 7, 3), (Conv("conv1", 4, 3, 2, "VALID"), Pool("pool1", 2, 1), Conv("conv2", 2, 3)))
+TINY = Variant(
+    (7, 7, 3),
+    (Conv("conv1", 4, 3, 2, "VALID"), Pool("pool1", 2, 1), Relu("relu1"), Conv("conv2", 2, 3), Relu("relu2")),
+    weight_std=0.1,
+)
 
 
 @pytest.fixture
@@ -123,7 +127,8 @@ def test_the_backward_of_a_step_belongs_to_half_the_sum_of_squares(tiny):
     """The parameters' gradients after a step are those of ½ Σ y²."""
     net = alexnet("tiny", "reference")
     x = np.random.default_rng(0).standard_normal((2, 7, 7, 3)).astype(np.float32)
-    benchmark._step("Forward-backward", net, x)()
+    loss = benchmark._loss(tiny, net.output_shape(x.shape))
+    benchmark._step("Forward-backward", net, x, loss)()
     grad = net.grads["conv2.b"]
     np.testing.assert_allclose(grad, net.forward(x).sum(axis=(0, 1, 2)), rtol=1e-5)
     assert set(net.grads) == set(net.params)
@@ -553,3 +558,40 @@ def test_a_system_without_the_resource_module(monkeypatch):
     assert machine.resource is None
     monkeypatch.undo()
     importlib.reload(machine)
+
+
+def test_variants_are_compared_and_nothing_is_timed(capsys):
+    assert bench.main(["--compare-variants"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "\n".join(comparison()) + "\n"
+    assert err == ""
+
+
+def test_a_network_that_classifies(monkeypatch):
+    """Its dense layers have lines too, and its loss is the cross-entropy."""
+    table = Variant(
+        (7, 7, 3), (Conv("conv1", 4, 3, 2), Relu("relu1"), Flat(), Drop("drop2"), Full("fc2")), num_classes=3
+    )
+    monkeypatch.setitem(VARIANTS, "classes", table)
+    losses = []
+    loss = benchmark.softmax_cross_entropy
+    monkeypatch.setattr(benchmark, "softmax_cross_entropy", lambda *given: losses.append(loss(*given)) or losses[-1])
+    options = Options(batch_size=2, num_batches=1, variant="classes", backend="reference", layers=True, rounds=1)
+    code, out, _ = run_text(options)
+    assert code == 0
+    assert out.startswith("conv1   [2, 4, 4, 4]\nfc2   [2, 3]\n")
+    assert len(losses) == 12
+    assert all(0 < value < 20 and gradient.shape == (2, 3) for value, gradient in losses)
+    assert re.search(r"^fc2 +\[2, 3\] +195 +384 +product +\d", out, flags=re.MULTILINE)
+
+
+def test_the_memory_estimate_counts_what_layers_keep():
+    """By hand, in numbers: conv1 4*4*4*2 = 128, kept once by ReLU and dense; LRN keeps its divisors, dropout bytes."""
+    rows = (Conv("conv1", 4, 3, 2), Relu("relu1"), Norm("norm1", "tensorflow"), Flat(), Drop("drop2"), Full("fc2"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VARIANTS, "kept", Variant((8, 8, 3), rows, num_classes=2))
+        net = alexnet("kept", backend="reference")
+    images, parameters, kept = 2 * 8 * 8 * 3, 28 * 4 + 65 * 2, 128 + 128 + 128 // 4 + 128
+    largest = 128 + 128
+    expected = 200_000_000 + 4 * (3 * parameters + images + 2 * kept + largest)
+    assert memory_estimate(net, (2, 8, 8, 3), "cpu", backward=True) == expected

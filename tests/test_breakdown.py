@@ -9,13 +9,17 @@ import sys
 import numpy as np
 import pytest
 
-from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, breakdown, plots
-from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Variant
+from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, breakdown, l2_loss, plots
+from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Relu, Variant
 from tinyalexnet.benchmark import PASSES, Options, run
 from tinyalexnet.breakdown import Machine, Row, ledger, ledger_line, measure, measure_machine, table
 from tinyalexnet.kernels.cpu import memory
 
-TINY = Variant((9, 9, 3), (Conv("conv1", 4, 3, 2, "VALID"), Pool("pool1", 2, 1), Conv("conv2", 2, 3)))
+TINY = Variant(
+    (9, 9, 3),
+    (Conv("conv1", 4, 3, 2, "VALID"), Pool("pool1", 2, 1), Relu("relu1"), Conv("conv2", 2, 3), Relu("relu2")),
+    weight_std=0.1,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +43,7 @@ def network(**how):
 def measured(net, backward=True, rounds=3):
     images = np.random.default_rng(0).standard_normal((2, 11, 9, 4)).astype(np.float32)
     steps = []
-    rows = measure(net, images, backward, rounds, lambda: steps.append(1))
+    rows = measure(net, images, l2_loss if backward else None, rounds, lambda: steps.append(1))
     assert len(steps) == rounds
     return rows, images
 

@@ -14,11 +14,15 @@ import pytest
 
 import bench
 from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, l2_loss, versus
-from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Variant
+from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Relu, Variant
 from tinyalexnet.benchmark import Options, run
 from tinyalexnet.versus import PACKAGES, Comparison, Peer, compare, describe
 
-TINY = Variant((9, 9, 3), (Conv("conv1", 4, 3, 2, "VALID"), Pool("pool1", 2, 1), Conv("conv2", 2, 3)))
+TINY = Variant(
+    (9, 9, 3),
+    (Conv("conv1", 4, 3, 2, "VALID"), Pool("pool1", 2, 1), Relu("relu1"), Conv("conv2", 2, 3), Relu("relu2")),
+    weight_std=0.1,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +186,7 @@ def test_a_process_that_ends_says_why(rng):
 
 
 def test_each_interpreter_belongs_to_the_framework_before_it():
-    parser = bench._parser(("cpu",), ("auto",), ("torch", "jax"))
+    parser = bench._parser(("cpu",), ("auto",), ("torch", "jax"), ("tf2015",))
     flags = parser.parse_args(["--versus", "torch", "--versus", "jax", "--python", "/a", "--versus", "torch"])
     assert flags.versus == (("torch", None), ("jax", "/a"), ("torch", None))
 

@@ -20,13 +20,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from . import breakdown, machine, plots
-from .alexnet import VARIANTS, alexnet
+from .alexnet import alexnet, check_variant
 from .files import replacing
 from .geometry import as_integer
 from .images import load_images
 from .kernels.contract import Shape
-from .layers import Conv2d, MaxPool2d, ReLU
-from .losses import l2_loss
+from .layers import Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
+from .losses import Loss, l2_loss, softmax_cross_entropy
 from .network import Sequential
 from .versus import Comparison, Peer, compare
 
@@ -102,29 +102,40 @@ FIXED_MEMORY = {"reference": 50_000_000, "cpu": 200_000_000}
 def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: bool) -> int:
     """Bytes that a run will allocate at its peak, within about a fifth.
 
-    What layers keep until the next step: the images, every ReLU's output, which is the next convolution's input, and a
-    byte an output for where a pool's maxima were. All but the images are there twice, because a step's are made before
-    the last step's are let go. On top of that come the input and the output, or their gradients, of the layer where
-    they are largest. The reference adds the copies that NumPy makes: of the padded input, of one product, and of the
-    candidates under a pooling window.
+    The parameters, and their gradients twice. What layers keep until the next step: the images, the input of each
+    convolution, dense layer and normalisation, the output of each ReLU, which is mostly the same array, a
+    normalisation's divisors, and a byte an output for where a pool's maxima were and for what a dropout kept. All but
+    the images are there twice, because a step's are made before the last step's are let go. On top of that come the
+    input and the output, or their gradients, of the layer where they are largest. The reference adds the copies that
+    NumPy makes: of the padded input, of one product, and of the candidates under a pooling window.
     """
     kept = passing = 0
-    before = x_shape
+    before, is_kept = x_shape, True
     for name, shape in net.output_shapes(x_shape).items():
         layer, size, size_before = net[name], math.prod(shape), math.prod(before)
-        if isinstance(layer, ReLU):
-            kept += size
+        copies = size + size_before
+        if isinstance(layer, (Conv2d, Dense, LocalResponseNorm, ReLU)) and not is_kept:
+            kept += size_before
+            is_kept = True
+        if isinstance(layer, (ReLU, Flatten)):
             copies = size
+        else:
+            is_kept = False
+        if isinstance(layer, LocalResponseNorm):
+            kept += size
+        elif isinstance(layer, Dropout):
+            kept += size // 4
         elif isinstance(layer, MaxPool2d):
             kept += size // 4
             copies = size_before + (math.prod(layer.window.kernel) + 8) * size
-        else:
-            copies = size + size_before
         both = size + size_before * (backward and before != x_shape)
         passing = max(passing, both + copies * (backend == "reference"))
         before = shape
+    parameters = sum(value.size for value in net.params.values())
     itemsize = 4
-    return FIXED_MEMORY[backend] + itemsize * (math.prod(x_shape) + 2 * kept + passing)
+    return FIXED_MEMORY[backend] + itemsize * (
+        parameters * (3 if backward else 1) + math.prod(x_shape) + 2 * kept + passing
+    )
 
 
 def run(options: Options, out: TextIO, err: TextIO) -> int:
@@ -139,6 +150,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     threads = _threads(options)
     _refuse_too_large(net, x_shape, options)
     images = _images(options, x_shape)
+    loss = _loss(options, net.output_shape(x_shape))
     say = _Say(err, quiet=options.quiet)
     runs: list[Run] = []
     comparisons: list[Comparison] = []
@@ -148,19 +160,19 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     with _limit_threads(options.backend, threads), _peers(options, net, images, threads, say) as peers:
         say.line(_header(options, threads))
         for name, shape in net.output_shapes(x_shape).items():
-            if isinstance(net[name], (Conv2d, MaxPool2d)):
+            if isinstance(net[name], (Conv2d, MaxPool2d, Dense)):
                 print(f"{name}   {list(shape)}", file=out, flush=True)
         try:
-            _compile(net, images, options, say)
+            _compile(net, images, loss, options, say)
             for name in options.passes:
                 runs.append(Run(name))
-                _time(runs[-1], _step(name, net, images), options, out, say)
+                _time(runs[-1], _step(name, net, images, loss), options, out, say)
                 _report(runs[-1], options, threads, out, say)
             if peers:
                 comparisons = _compare(peers, net, images, options, out, say)
             # Last, because it measures the machine: after large matrix products dw was seen to take 40 % longer.
             if options.layers or options.plot is not None:
-                layers = _layers(net, images, options, threads, out, say)
+                layers = _layers(net, images, loss, options, threads, out, say)
         except KeyboardInterrupt:
             interrupted = True
             if runs and 0 < len(runs[-1].durations) < options.num_batches:
@@ -215,9 +227,7 @@ def _checked_shape(options: Options) -> Shape:
                 raise ValueError(f"{name} is {path!r}, but must be a file in a folder that can be written to")
     if options.plot is not None:
         plots.check(options.plot)
-    if options.variant not in VARIANTS:
-        raise ValueError(f"variant is {options.variant!r}, but must be one of {', '.join(map(repr, VARIANTS))}")
-    return options.batch_size, *VARIANTS[options.variant].image_shape
+    return options.batch_size, *check_variant(options.variant).image_shape
 
 
 def _threads(options: Options) -> int:
@@ -263,7 +273,15 @@ def _limit_threads(backend: str, threads: int) -> Iterator[None]:
             yield
 
 
-def _compile(net: Sequential, images: np.ndarray, options: Options, say: _Say) -> None:
+def _loss(options: Options, shape: Shape) -> Loss:
+    """The loss of 2015's script; of a network that classifies, the cross-entropy with random labels."""
+    if check_variant(options.variant).num_classes is None:
+        return l2_loss
+    labels = np.random.default_rng(options.seed).integers(0, shape[1], shape[0])
+    return lambda logits: softmax_cross_entropy(logits, labels, options.backend)
+
+
+def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, say: _Say) -> None:
     """Runs every pass once, so that no step of a run has to wait for a compiler.
 
     On the whole batch, because a smaller one may take other algorithms.
@@ -278,19 +296,19 @@ def _compile(net: Sequential, images: np.ndarray, options: Options, say: _Say) -
         on_end=lambda seconds: say.line(f" {seconds:.1f} s"),
     ) as compiled:
         for name in options.passes:
-            _step(name, net, images)()
+            _step(name, net, images, loss)()
     cached = "" if compiled else ", all from the cache"
     say.line(f"{len(compiled)} functions compiled{cached}; ready after {time.perf_counter() - start:.1f} s")
 
 
-def _step(name: str, net: Sequential, images: np.ndarray) -> Callable[[], object]:
+def _step(name: str, net: Sequential, images: np.ndarray, loss: Loss) -> Callable[[], object]:
     """What is timed: the forward alone, or the forward, the loss and the gradients of the parameters."""
 
     def forward() -> object:
         return net.forward(images)
 
     def forward_backward() -> object:
-        _, dout = l2_loss(net.forward(images))
+        _, dout = loss(net.forward(images))
         return net.backward(dout)
 
     return {"Forward": forward, "Forward-backward": forward_backward}[name]
@@ -322,13 +340,13 @@ def _peers(options: Options, net: Sequential, images: np.ndarray, threads: int, 
 
 
 def _layers(
-    net: Sequential, images: np.ndarray, options: Options, threads: int, out: TextIO, say: _Say
+    net: Sequential, images: np.ndarray, loss: Loss, options: Options, threads: int, out: TextIO, say: _Say
 ) -> dict[str, Any]:
     """Measures, prints and draws the breakdown; returns what ``--json`` has of it."""
     backward = PASSES[1] in options.passes
     passes = breakdown.PASSES if backward else breakdown.PASSES[:1]
     with say.bar("layers", options.rounds) as (advance, _):
-        rows = breakdown.measure(net, images, backward, options.rounds, advance)
+        rows = breakdown.measure(net, images, loss if backward else None, options.rounds, advance)
     peak = breakdown.measure_machine(threads)
     held = breakdown.ledger(net, images, rows, _kernels_hold(options.backend))
     lines = [*breakdown.table(rows, peak, passes), breakdown.ledger_line(held, machine.peak_memory())]
@@ -355,7 +373,7 @@ def _kernels_hold(backend: str) -> int:
 def _compare(
     peers: list[Peer], net: Sequential, images: np.ndarray, options: Options, out: TextIO, say: _Say
 ) -> list[Comparison]:
-    steps = {name: _step(name, net, images) for name in options.passes}
+    steps = {name: _step(name, net, images, l2_loss) for name in options.passes}
     with say.bar("versus", len(steps) * options.rounds) as (advance, _):
         comparisons = compare(peers, net, images, steps, options.rounds, advance)
     for comparison in comparisons:

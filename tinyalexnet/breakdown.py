@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from .kernels.algorithm import winograd_tile
 from .kernels.contract import Shape, group_shapes
-from .layers import Conv2d, Layer, ReLU
-from .losses import l2_loss
+from .layers import Conv2d, Dense, Flatten, Layer, ReLU
+from .losses import Loss
 from .network import Sequential
 
 PASSES = ("forward", "dx", "dw")
@@ -64,10 +64,12 @@ class Row:
         return 2 * multiply_adds * len(self.seconds) / self.total
 
 
-def measure(net: Sequential, images: np.ndarray, backward: bool, rounds: int, done: Callable[[], object]) -> list[Row]:
+def measure(
+    net: Sequential, images: np.ndarray, loss: Loss | None, rounds: int, done: Callable[[], object]
+) -> list[Row]:
     """A row for each layer, with the median seconds of its passes over ``rounds`` steps.
 
-    ``done`` is called after each step. Without ``backward`` a step is the forward alone.
+    ``done`` is called after each step. Without a ``loss`` a step is the forward alone.
     """
     samples: dict[tuple[str, str], list[float]] = {}
 
@@ -84,11 +86,11 @@ def measure(net: Sequential, images: np.ndarray, backward: bool, rounds: int, do
             x = timed(name, "forward", lambda layer=layer, x=x: layer.forward(x))  # type: ignore[misc]
         assert x is not None
         caches = {name: sum(array.nbytes for array in layer.cache) for name, layer in layers}
-        if backward:
-            dout: np.ndarray | None = l2_loss(x)[1]
+        if loss is not None:
+            dout: np.ndarray | None = loss(x)[1]
             for name, layer in reversed(layers):
                 step: Callable[[np.ndarray], np.ndarray | None] = layer.backward
-                if isinstance(layer, Conv2d):
+                if isinstance(layer, (Conv2d, Dense)):
                     timed(name, "dw", lambda layer=layer, dout=dout: layer.backward_params(dout))  # type: ignore[misc]
                     if not layer.needs_dx:
                         continue
@@ -108,10 +110,13 @@ def measure(net: Sequential, images: np.ndarray, backward: bool, rounds: int, do
 
 def _row(name: str, layer: Layer, x_shape: Shape, itemsize: int) -> Row:
     shape = layer.output_shape(x_shape)
-    inplace = isinstance(layer, ReLU) and layer.inplace
+    inplace = (isinstance(layer, ReLU) and layer.inplace) or isinstance(layer, Flatten)
     row = Row(name, shape, output_bytes=0 if inplace else itemsize * math.prod(shape))
     row.parameters = sum(value.size for value in layer.params.values())
     row.bytes_moved = itemsize * (math.prod(x_shape) + math.prod(shape) + row.parameters)
+    if isinstance(layer, Dense):
+        row.multiply_adds = row.performed = x_shape[0] * layer.params["w"].size
+        row.algorithm = "product"
     if isinstance(layer, Conv2d):
         w = layer.params["w"]
         row.multiply_adds = math.prod(shape) * math.prod(w.shape[:3])

@@ -72,7 +72,8 @@ class Conv2d:
         ValueError where a number is out of range or ``groups`` does not divide the channels; TypeError for another
         dtype than float32 and float64.
     Source
-        ``kernels/reference/conv2d.py``; ``rng`` (a generator, a seed or None) draws w by ``truncated_normal``, b is 0.
+        ``kernels/reference/conv2d.py``. ``rng`` (a generator, a seed or None) draws w by ``truncated_normal`` of
+        standard deviation ``std``, b is 0.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Conv2d:
         rng: np.random.Generator | int | None = None,
         needs_dx: bool = True,
         algorithm: str = "auto",
+        std: float = WEIGHT_STD,
     ) -> None:
         self.window = Window(kernel_size, stride, padding)
         self.groups = as_integer("groups", groups, 1)
@@ -104,7 +106,7 @@ class Conv2d:
         self.backend = backend
         self.kernels = load(backend)
         shape = (*self.window.kernel, in_channels // self.groups, out_channels)
-        self.params = _new_params(shape, dtype, rng)
+        self.params = _new_params(shape, dtype, rng, std)
         self.grads: dict[str, np.ndarray] = {}
         self._x: np.ndarray | None = None
 
@@ -517,7 +519,7 @@ def _radius(name: str, size: int) -> int:
 
 
 def _new_params(
-    shape: Shape, dtype: np.typing.DTypeLike, rng: np.random.Generator | int | None, std: float = WEIGHT_STD
+    shape: Shape, dtype: np.typing.DTypeLike, rng: np.random.Generator | int | None, std: float
 ) -> dict[str, np.ndarray]:
     """Weights of ``shape``, and a bias of 0 for each of its last axis."""
     float_type = np.dtype(dtype)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .kernels import load
 from .kernels.contract import check_floats
+
+Loss = Callable[[np.ndarray], tuple[float, np.ndarray]]
+"""The loss of a network's output, and its gradient."""
 
 
 def l2_loss(y: np.ndarray) -> tuple[float, np.ndarray]:
