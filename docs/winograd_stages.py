@@ -34,22 +34,20 @@ def without(*stages):
     return numba.njit(parallel=True, fastmath=set(FASTMATH), error_model="numpy")(function)
 
 
-STAGES = {
-    "transform": without("_multiply", "_restore_strip"),
-    "products": without("_transform_strip", "_restore_strip"),
-    "back": without("_transform_strip", "_multiply"),
-    "all three": without(),
-}
-
-
 def milliseconds(call):
     call()
     return 1e3 * statistics.median(seconds_of(call) for _ in range(ROUNDS))
 
 
 def main(batch_size):
+    stages = {
+        "transform": without("_multiply", "_restore_strip"),
+        "products": without("_transform_strip", "_restore_strip"),
+        "back": without("_transform_strip", "_multiply"),
+        "all three": without(),
+    }
     print(f"{machine.cpu_name()}, {most_threads()} threads, batch {batch_size}")
-    print(f"{'':6}{'filters':>10}" + "".join(f"{name:>11}" for name in STAGES) + f"{'GFLOP/s of products':>21}")
+    print(f"{'':6}{'filters':>10}" + "".join(f"{name:>11}" for name in stages) + f"{'GFLOP/s of products':>21}")
     net, shape = alexnet(), (batch_size, 227, 227, 3)
     for name, layer in net:
         x_shape, shape = shape, layer.output_shape(shape)
@@ -77,7 +75,7 @@ def main(batch_size):
         line = f"{name:6}"
         line += f"{milliseconds(lambda: winograd._transform_filters(blocks_of_w, tile.g(w.dtype), False)):10.1f}"  # noqa: B023
         with one_blas_thread():
-            times = {stage: milliseconds(lambda: run(*arguments)) for stage, run in STAGES.items()}  # noqa: B023
+            times = {stage: milliseconds(lambda: run(*arguments)) for stage, run in stages.items()}  # noqa: B023
         products = batch_size * tile.points_of(shape[1:3]) * depth * blocks * FILTER_BLOCK
         print(line + "".join(f"{value:11.1f}" for value in times.values()), end="")
         print(f"{2e-6 * products / times['products']:21.0f}", flush=True)
