@@ -497,7 +497,7 @@ def test_photographs_that_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="holds at least one"):
         images.load_images(tmp_path, (1, 8, 8, 3))
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    with pytest.raises(ValueError, match=r"images has '.*broken.png', but it cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"'.*broken\.png' must be an image, but cannot be read as one"):
         images.load_images(tmp_path, (1, 8, 8, 3))
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match="pip install 'tinyalexnet\\[images\\]'"):

@@ -6,9 +6,33 @@ from pathlib import Path
 
 import numpy as np
 
+from .geometry import Pair
 from .kernels.contract import Shape
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def read_image(path: Path, size: Pair | None) -> np.ndarray:
+    """One image, upright, in red, green and blue.
+
+    Shapes
+        (H, W, 3), uint8; with a ``size`` (H, W) scaled until the shorter side fits and cropped about the middle.
+    Errors
+        ValueError where it cannot be read, or has more than 8 bits a channel.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            # Pillow would clip these to 255.
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"its pixels are {image.mode}, but must have 8 bits a channel")
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+            if size is not None:
+                upright = ImageOps.fit(upright, (size[1], size[0]), Image.Resampling.BICUBIC)
+            return np.array(upright)
+    except Exception as error:  # on damaged bytes a decoder may raise anything
+        raise ValueError(f"{str(path)!r} must be an image, but cannot be read as one: {error}") from None
 
 
 def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
@@ -24,7 +48,7 @@ def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
         where Pillow is missing.
     """
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        import PIL  # noqa: F401
     except ImportError:
         raise ImportError("reading images needs Pillow: pip install 'tinyalexnet[images]'") from None
     root = Path(folder)
@@ -36,12 +60,7 @@ def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
     n, height, width, _ = batch_shape
     photographs = np.empty((min(len(paths), n), *batch_shape[1:]), np.float32)
     for photograph, path in zip(photographs, paths, strict=False):
-        try:
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-                photograph[...] = ImageOps.fit(upright, (width, height), Image.Resampling.BICUBIC)
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"images has {str(path)!r}, but it cannot be read as an image: {error}") from None
+        photograph[...] = read_image(path, (height, width))
     photographs /= 255
     photographs -= photographs.mean(axis=(0, 1, 2))
     return photographs[np.arange(n) % len(photographs)]
