@@ -1,0 +1,237 @@
+"""What a training sees of its images: crops, mirror images and other colours; and what a test sees, the ten views.
+
+Pure functions on batches: no input is written to, and no output shares memory with one. What is random comes from the
+generator that is given, so that a generator's state is all that a resumed training needs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .geometry import Pair, as_pair
+from .kernels.contract import check_floats
+
+CHUNK = 1 << 16
+"""Pixels turned into float64 at a time."""
+
+
+def random_crop(images: np.ndarray, size: int | Pair, rng: np.random.Generator) -> np.ndarray:
+    """A window of each image, each at a place of its own; every place is as likely as any other.
+
+    Shapes
+        images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, h, w, C) of that dtype.
+    Errors
+        TypeError where images is no array; ValueError where it does not have these dimensions, or size is no size or
+        larger than the image.
+    Source
+        Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 4.1.
+    """
+    (height, width), (rows, columns) = _fits(images, size)
+    n, channels = images.shape[0], images.shape[3]
+    top = rng.integers(0, rows + 1, n)
+    left = rng.integers(0, columns + 1, n)
+    windows = np.lib.stride_tricks.sliding_window_view(images, (height, width, channels), axis=(1, 2, 3))
+    out: np.ndarray = windows[np.arange(n), top, left, 0]
+    return out
+
+
+def center_crop(images: np.ndarray, size: int | Pair) -> np.ndarray:
+    """The window in the middle of each image; of an odd row or column left over, the bottom and the right get more.
+
+    Shapes
+        images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, h, w, C) of that dtype.
+    Errors
+        As ``random_crop``.
+    """
+    (height, width), (rows, columns) = _fits(images, size)
+    top, left = rows // 2, columns // 2
+    return images[:, top : top + height, left : left + width].copy()
+
+
+def mirror(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Exchanges left and right, in each image with probability ½.
+
+    Shapes
+        images (N, H, W, C) of any dtype -> the same shape and dtype.
+    Errors
+        TypeError where images is no array; ValueError where it does not have these dimensions.
+    Source
+        Krizhevsky et al., 2012, section 4.1: "horizontal reflections".
+    """
+    _check(images)
+    chosen = rng.integers(0, 2, len(images)) == 1
+    out = images.copy()
+    out[chosen] = images[chosen, :, ::-1]
+    return out
+
+
+def pad(images: np.ndarray, margin: int | Pair) -> np.ndarray:
+    """Zeros around each image: the mean colour, where the mean has been subtracted. ``random_crop`` then moves it.
+
+    Shapes
+        images (N, H, W, C) of any dtype, margin (rows, columns) or one int for both ->
+        (N, H + 2 rows, W + 2 columns, C) of that dtype.
+    Errors
+        TypeError where images is no array; ValueError where it does not have these dimensions or margin is negative.
+    Source
+        He et al., "Deep residual learning for image recognition", 2016, section 4.2, for images of 32 x 32 pixels.
+    """
+    _check(images)
+    rows, columns = as_pair("margin", margin, 0)
+    return np.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
+
+
+def mean_image(images: np.ndarray) -> np.ndarray:
+    """The mean of every pixel and channel over all images, which is subtracted from each.
+
+    Shapes
+        images (N, H, W, C) of any dtype -> (H, W, C), float32; the sum is in float64.
+    Errors
+        TypeError where images is no array; ValueError where it does not have these dimensions.
+    Cost
+        One addition an element. NumPy converts a few thousand numbers at a time, so that there is never a float copy of
+        the images.
+    Source
+        Krizhevsky et al., 2012, section 2: "subtracting the mean activity over the training set from each pixel".
+    """
+    _check(images)
+    mean: np.ndarray = images.mean(axis=0, dtype=np.float64)
+    return mean.astype(np.float32)
+
+
+def subtract_mean(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """``images`` less the ``mean_image``, or less a mean colour.
+
+    Shapes
+        images (N, H, W, C) of any dtype; mean (H, W, C) or (C,), float32 -> (N, H, W, C), float32.
+    Errors
+        TypeError where images is no array, or mean is not float32; ValueError for other shapes.
+    Source
+        ``mean_image``.
+    """
+    _check(images)
+    if not isinstance(mean, np.ndarray) or mean.dtype != np.float32:
+        raise TypeError(f"mean is {getattr(mean, 'dtype', type(mean).__name__)}, but must be a float32 array")
+    if mean.shape not in (images.shape[1:], images.shape[3:]):
+        raise ValueError(f"mean has shape {mean.shape}, but must have {images.shape[1:]} or {images.shape[3:]}")
+    out: np.ndarray = np.subtract(images, mean, dtype=np.float32)
+    return out
+
+
+def pca_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The axes along which the colours of the training images differ, and how much.
+
+    Math
+        With the colours x = pixels / 255, from 0 to 1, over all M pixels: the eigenvalues λ and eigenvectors p of the
+        covariance 1/M Σ (x - mean)(x - mean)ᵀ.
+    Shapes
+        pixels (..., C), uint8 -> λ (C,), the largest first, and P (C, C), whose column i is the unit vector p_i, of
+        either sign; float64.
+    Errors
+        TypeError where pixels is no uint8 array; ValueError where it has no dimension or one of size 0.
+    Cost
+        C² multiply-adds a pixel. A chunk of pixels at a time becomes float64, in which the sums are exact integers.
+    Source
+        Krizhevsky et al., 2012, section 4.1.
+    """
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        raise TypeError(f"pixels is {getattr(pixels, 'dtype', type(pixels).__name__)}, but must be a uint8 array")
+    if pixels.ndim == 0 or pixels.size == 0:
+        raise ValueError(f"pixels has shape {pixels.shape}, but must have shape (..., C) with no dimension of size 0")
+    colours = pixels.reshape(-1, pixels.shape[-1])
+    m, channels = colours.shape
+    total, products = np.zeros(channels), np.zeros((channels, channels))
+    for begin in range(0, m, CHUNK):
+        chunk = colours[begin : begin + CHUNK].astype(np.float64)
+        total += chunk.sum(axis=0)
+        products += chunk.T @ chunk
+    mean = total / m
+    eigenvalues, eigenvectors = np.linalg.eigh((products / m - np.outer(mean, mean)) / 255**2)
+    # A colour that never varies has the eigenvalue 0, which rounding may leave below it.
+    return np.maximum(eigenvalues[::-1], 0), eigenvectors[:, ::-1].copy()
+
+
+def colour_noise(
+    images: np.ndarray,
+    eigenvalues: np.ndarray,
+    eigenvectors: np.ndarray,
+    rng: np.random.Generator,
+    std: float = 0.1,
+) -> np.ndarray:
+    """Shifts the colour of each image as a whole, as another light would, along the axes of ``pca_colours``.
+
+    Math
+        Every pixel of image n gets + [p_1 .. p_C] [α_1 λ_1 .. α_C λ_C]ᵀ, with α of mean 0 and standard deviation
+        ``std``, drawn for each image and axis. λ grows with the square of the images' unit, so its unit matters:
+        ``pca_colours`` and this formula hold for colours from 0 to 1. On pixels from 0 to 255 give 255 λ for the same
+        effect.
+    Shapes
+        images (N, H, W, C), float32 or float64; eigenvalues (C,); eigenvectors (C, C) -> images' shape and dtype.
+    Errors
+        TypeError where images is not float32 or float64; ValueError where the dimensions are not these.
+    Source
+        Krizhevsky et al., 2012, section 4.1, which has the eigenvalues where one expects their roots. The published
+        cuda-convnet2 calls these numbers ``color_stdevs`` (convdata.py); for that noise give ``np.sqrt(eigenvalues)``.
+    """
+    check_floats("images", images)
+    _check(images)
+    n, channels = images.shape[0], images.shape[3]
+    if np.shape(eigenvalues) != (channels,) or np.shape(eigenvectors) != (channels, channels):
+        raise ValueError(
+            f"eigenvalues and eigenvectors have shapes {np.shape(eigenvalues)} and {np.shape(eigenvectors)}, but must "
+            f"have {(channels,)} and {(channels, channels)}, for the channels of images"
+        )
+    alphas = rng.normal(0, std, (n, channels))
+    shifts = (alphas * eigenvalues) @ np.transpose(eigenvectors)
+    out: np.ndarray = images + shifts[:, None, None, :].astype(images.dtype)
+    return out
+
+
+def one_view(images: np.ndarray, size: int | Pair) -> np.ndarray:
+    """The centre of each image alone, shaped as ``ten_views``.
+
+    Shapes
+        images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, 1, h, w, C) of that dtype.
+    Errors
+        As ``random_crop``.
+    """
+    return center_crop(images, size)[:, None]
+
+
+def ten_views(images: np.ndarray, size: int | Pair) -> np.ndarray:
+    """What a test averages over: the corners top left, top right, bottom left, bottom right, the centre; all mirrored.
+
+    Shapes
+        images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, 10, h, w, C) of that dtype. View 5 + i
+        is the mirror image of view i.
+    Errors
+        As ``random_crop``.
+    Source
+        Krizhevsky et al., 2012, section 4.1.
+    """
+    (height, width), (bottom, right) = _fits(images, size)
+    places = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
+    out = np.empty((len(images), 10, height, width, images.shape[3]), images.dtype)
+    for view, (top, left) in enumerate(places):
+        out[:, view] = images[:, top : top + height, left : left + width]
+    out[:, 5:] = out[:, :5, :, ::-1]
+    return out
+
+
+def _check(images: np.ndarray) -> None:
+    if not isinstance(images, np.ndarray):
+        raise TypeError(f"images is a {type(images).__name__}, but must be a NumPy array")
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(
+            f"images has shape {images.shape}, but must have the four dimensions (N, H, W, C) and none of size 0"
+        )
+
+
+def _fits(images: np.ndarray, size: int | Pair) -> tuple[Pair, Pair]:
+    """(h, w), and the rows and columns that images have more than that."""
+    _check(images)
+    height, width = as_pair("size", size, 1)
+    rows, columns = images.shape[1] - height, images.shape[2] - width
+    if rows < 0 or columns < 0:
+        raise ValueError(f"size is {(height, width)}, but must be at most the {images.shape[1:3]} pixels of images")
+    return (height, width), (rows, columns)

@@ -1,0 +1,259 @@
+"""Stochastic gradient descent with momentum, as AlexNet was trained, and schedules of its learning rate.
+
+Nothing here knows a layer: parameters and gradients are dicts of arrays, named as in ``Sequential.params``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Protocol
+
+import numpy as np
+
+from .geometry import as_integer
+from .kernels.contract import check_floats
+
+BLOCK = 1 << 16
+"""Numbers updated at a time, so that no temporary is as large as a parameter, and a block stays in the cache."""
+
+_SCHEDULE_RULE = (
+    "'constant', 'step:EVERY:FACTOR' or 'exponential:EVERY:FACTOR' with an int EVERY >= 1 and 0 < FACTOR <= 1"
+)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """How far a step moved a parameter: the mean of |w| before it, and the mean of |v|, which is what it added."""
+
+    weight: float
+    update: float
+
+    @property
+    def ratio(self) -> float:
+        """Mean |v| / mean |w|; NaN where every w is 0."""
+        return self.update / self.weight if self.weight else math.nan
+
+
+class SGD:
+    """Momentum, weight decay, and a learning rate that multiplies the gradient before it enters the momentum.
+
+    Math
+        v <- momentum v - weight_decay rate w - rate grad, then w <- w + v; v begins as 0. For a bias, which is a
+        parameter whose last name is "b", rate is ``bias_rate_factor`` times the learning rate and weight_decay is
+        ``bias_weight_decay``. PyTorch's SGD has v <- momentum v + weight_decay w + grad, then w <- w - rate v: as long
+        as the rate is constant, both take the same steps; when it falls, those of PyTorch shrink at once, and here the
+        old v goes on.
+    Shapes
+        ``params`` is a dict of C-contiguous arrays of any shape. They are the layers' own: ``step`` writes to them.
+        Who puts another array into a layer needs a new SGD.
+    State
+        ``state``, the velocities v.
+    Errors
+        ValueError where a number is out of range, ``params`` is empty, or one of them is empty, strided or read-only;
+        TypeError where one is not float32 or float64.
+    Source
+        Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
+        section 5, which gives no rule for biases. Twice the rate and no decay are from the AlexNet of Caffe
+        (``bvlc_alexnet/train_val.prototxt``: ``lr_mult: 2``, ``decay_mult: 0``); cuda-convnet2, by the paper's first
+        author, has twice the rate too (``epsB`` 0.02, ``epsW`` 0.01).
+    """
+
+    def __init__(
+        self,
+        params: Mapping[str, np.ndarray],
+        learning_rate: float = 0.01,
+        momentum: float = 0.9,
+        weight_decay: float = 5e-4,
+        bias_rate_factor: float = 2.0,
+        bias_weight_decay: float = 0.0,
+    ) -> None:
+        if not params:
+            raise ValueError("params is empty, but must hold at least one parameter")
+        for name, w in params.items():
+            check_floats(name, w)
+            if not (w.size and w.flags.c_contiguous and w.flags.writeable):
+                raise ValueError(f"{name} is empty, strided or read-only, but must be C-contiguous numbers to write to")
+        self.learning_rate = _as_rate("learning_rate", learning_rate)
+        self.momentum = _as_rate("momentum", momentum)
+        if self.momentum >= 1:
+            raise ValueError(f"momentum is {momentum!r}, but must be less than 1")
+        self.weight_decay = _as_rate("weight_decay", weight_decay)
+        self.bias_rate_factor = _as_rate("bias_rate_factor", bias_rate_factor)
+        self.bias_weight_decay = _as_rate("bias_weight_decay", bias_weight_decay)
+        self._params = dict(params)
+        self._velocities = {name: np.zeros_like(w) for name, w in params.items()}
+        self._scratch = {w.dtype: np.empty(BLOCK, w.dtype) for w in params.values()}
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        """The velocities under their parameters' names: SGD's own arrays, which the next step changes."""
+        return dict(self._velocities)
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Copies velocities into ``state``; all of them or, where one does not fit, none.
+
+        Errors
+            ValueError where ``state`` lacks a parameter, has one more, or has another shape; TypeError for its dtype.
+        """
+        self._check("state", state)
+        if surplus := sorted(state.keys() - self._params.keys()):
+            raise ValueError(f"state has {', '.join(surplus)}, but must hold the names of params alone")
+        for name, v in self._velocities.items():
+            v[...] = state[name]
+
+    def step(
+        self, grads: Mapping[str, np.ndarray], learning_rate: float | None = None, statistics: bool = False
+    ) -> dict[str, Statistics]:
+        """Moves every parameter, at ``learning_rate`` where given; all of them or, where a gradient is missing, none.
+
+        NaN and infinity are not refused: they reach the parameters and the statistics. Gradients of other names are
+        left alone.
+
+        Shapes
+            ``grads`` has an array of each parameter's shape and dtype -> the ``Statistics`` of each parameter, or
+            nothing where ``statistics`` is False.
+        Errors
+            ValueError where ``grads`` lacks a parameter or has another shape, or the rate is out of range; TypeError
+            for another dtype.
+        Cost
+            Six operations a number and no memory but one block. The statistics read everything twice more.
+        """
+        base = self.learning_rate if learning_rate is None else _as_rate("learning_rate", learning_rate)
+        self._check("grads", grads)
+        result = {}
+        with np.errstate(over="ignore", invalid="ignore"):
+            for name, w in self._params.items():
+                weight = self._mean_magnitude(w) if statistics else 0.0
+                self._move(name, grads[name], base)
+                if statistics:
+                    result[name] = Statistics(weight, self._mean_magnitude(self._velocities[name]))
+        return result
+
+    def _move(self, name: str, grad: np.ndarray, rate: float) -> None:
+        decay = self.weight_decay
+        if name.rpartition(".")[2] == "b":
+            rate, decay = rate * self.bias_rate_factor, self.bias_weight_decay
+        for w, v, dw in _blocks(self._params[name], self._velocities[name], grad):
+            _update(w, v, dw, self._scratch[w.dtype][: w.size], rate, self.momentum, decay)
+
+    def _mean_magnitude(self, array: np.ndarray) -> float:
+        total = 0.0
+        for (block,) in _blocks(array):
+            magnitudes = np.abs(block, out=self._scratch[array.dtype][: block.size])
+            total += float(magnitudes.sum(dtype=np.float64))
+        return total / array.size
+
+    def _check(self, what: str, arrays: Mapping[str, np.ndarray]) -> None:
+        if missing := [name for name in self._params if name not in arrays]:
+            raise ValueError(f"{what} lacks {', '.join(missing)}, but must have an array for every parameter")
+        for name, w in self._params.items():
+            array = arrays[name]
+            check_floats(f"{what}[{name!r}]", array)
+            if array.dtype != w.dtype:
+                raise TypeError(f"{what}[{name!r}] has dtype {array.dtype}, but must have its parameter's, {w.dtype}")
+            if array.shape != w.shape:
+                raise ValueError(f"{what}[{name!r}] has shape {array.shape}, but must have its parameter's, {w.shape}")
+
+
+class Schedule(Protocol):
+    """A learning rate for every step, which is counted from 0: a pure function, so that nothing needs restoring."""
+
+    def __call__(self, step: int) -> float: ...
+
+
+def constant(rate: float) -> Schedule:
+    """``rate`` at every step; ValueError where it is not a finite number >= 0."""
+    rate = _as_rate("rate", rate)
+
+    def schedule(step: int) -> float:
+        as_integer("step", step, 0)
+        return rate
+
+    return schedule
+
+
+def stepped(rate: float, every: int, factor: float) -> Schedule:
+    """A staircase: ``rate``, multiplied by ``factor`` after every ``every`` steps.
+
+    Math
+        rate factor^⌊step / every⌋
+    Errors
+        ValueError where rate is not a finite number >= 0, every not an int >= 1, or factor not above 0 and at most 1.
+    Source
+        Krizhevsky et al., 2012, section 5, divided by 10 three times, when the validation error stopped falling.
+    """
+    rate, every, factor = _as_rate("rate", rate), as_integer("every", every, 1), _as_factor(factor)
+    return lambda step: rate * factor ** (as_integer("step", step, 0) // every)
+
+
+def exponential(rate: float, factor: float, every: int) -> Schedule:
+    """A smooth slope through the first numbers of ``stepped``'s stairs.
+
+    Math
+        rate factor^(step / every)
+    Errors
+        As ``stepped``.
+    """
+    rate, factor, every = _as_rate("rate", rate), _as_factor(factor), as_integer("every", every, 1)
+    return lambda step: rate * factor ** (as_integer("step", step, 0) / every)
+
+
+def parse_schedule(text: str, rate: float) -> Schedule:
+    """The schedule that ``text`` names, beginning at ``rate``.
+
+    "constant", "step:EVERY:FACTOR" or "exponential:EVERY:FACTOR"; in "step:1000:0.1" the rate falls to a tenth after
+    each 1000 steps.
+
+    Errors
+        ValueError where ``text`` is none of these, or ``rate`` is not a finite number >= 0.
+    """
+    rate = _as_rate("rate", rate)
+    kind, *numbers = text.split(":")
+    try:
+        if kind == "constant" and not numbers:
+            return constant(rate)
+        every, factor = int(numbers[0]), float(numbers[1])
+        if kind == "step" and len(numbers) == 2:
+            return stepped(rate, every, factor)
+        if kind == "exponential" and len(numbers) == 2:
+            return exponential(rate, factor, every)
+    except (IndexError, ValueError):
+        pass
+    raise ValueError(f"schedule is {text!r}, but must be {_SCHEDULE_RULE}")
+
+
+def _update(
+    w: np.ndarray, v: np.ndarray, dw: np.ndarray, scratch: np.ndarray, rate: float, momentum: float, decay: float
+) -> None:
+    """v <- momentum v - rate (decay w + dw), then w <- w + v."""
+    np.multiply(w, decay, out=scratch)
+    scratch += dw
+    scratch *= rate
+    v *= momentum
+    v -= scratch
+    w += v
+
+
+def _blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """BLOCK numbers at a time of every array. Views, but of an array that is not C-contiguous."""
+    flat = [array.reshape(-1) for array in arrays]
+    for begin in range(0, flat[0].size, BLOCK):
+        yield tuple(array[begin : begin + BLOCK] for array in flat)
+
+
+def _as_rate(name: str, value: object) -> float:
+    # A float of Python's own: NumPy's float64 would make float32 arrays compute in float64.
+    number = float(value) if isinstance(value, Real) else math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} is {value!r}, but must be a finite number >= 0")
+    return number
+
+
+def _as_factor(value: object) -> float:
+    number = float(value) if isinstance(value, Real) else math.nan
+    if not 0 < number <= 1:
+        raise ValueError(f"factor is {value!r}, but must be a number above 0 and at most 1")
+    return number
