@@ -10,7 +10,7 @@ from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Re
 from tinyalexnet.gradcheck import assert_gradients
 from tinyalexnet.kernels.cpu.runtime import limit_threads, most_threads
 
-SMALL = ["cifar", "mnist"]
+SMALL = ["cifar", "mnist", "digits"]
 
 
 def test_tf2015_is_the_page():
@@ -51,6 +51,7 @@ PARAMETERS = {
     "krizhevsky2012": 60_965_224,
     "owt": 61_100_840,
     "cifar": 5 * 5 * 3 * 64 + 5 * 5 * 64 * 64 + 2304 * 384 + 384 * 192 + 192 * 10 + 64 + 64 + 384 + 192 + 10,
+    "digits": 9 * 16 + 9 * 16 * 32 + 128 * 64 + 64 * 10 + 16 + 32 + 64 + 10,
     "mnist": 5 * 5 * 32 + 5 * 5 * 32 * 64 + 3136 * 1024 + 1024 * 10 + 32 + 64 + 1024 + 10,
 }
 

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from . import breakdown, machine, plots
 from .alexnet import alexnet, check_variant
+from .console import Console
 from .files import replacing
 from .geometry import as_integer
 from .images import load_images
@@ -151,7 +152,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     _refuse_too_large(net, x_shape, options)
     images = _images(options, x_shape)
     loss = _loss(options, net.output_shape(x_shape))
-    say = _Say(err, quiet=options.quiet)
+    say = Console(err, quiet=options.quiet)
     runs: list[Run] = []
     comparisons: list[Comparison] = []
     layers: dict[str, Any] = {}
@@ -187,33 +188,6 @@ def write_json(path: str | Path, value: dict[str, Any]) -> None:
     """Writes ``value``, all of it or nothing."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
-
-
-class _Say:
-    """Standard error: plain lines, a progress bar where it is a terminal, nothing where the user asked for quiet."""
-
-    def __init__(self, err: TextIO, quiet: bool) -> None:
-        self.err = err
-        self.quiet = quiet
-
-    def line(self, text: str, end: str = "\n") -> None:
-        if not self.quiet:
-            print(text, end=end, file=self.err, flush=True)
-
-    @contextmanager
-    def bar(self, name: str, total: int) -> Iterator[tuple[Callable[[], object], Callable[[str, TextIO], object]]]:
-        """Two functions: one moves the bar on by a step, one prints a line without tearing the bar."""
-        if self.quiet or not self.err.isatty():
-            yield (lambda: None), (lambda line, file: print(line, file=file, flush=True))
-            return
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            self.line("for a progress bar: pip install 'tinyalexnet[progress]'")
-            yield (lambda: None), (lambda line, file: print(line, file=file, flush=True))
-            return
-        with tqdm(desc=name, total=total, unit="step", leave=False, file=self.err) as bar:
-            yield bar.update, lambda line, file: (bar.write(line, file=file), file.flush())
 
 
 def _checked_shape(options: Options) -> Shape:
@@ -281,7 +255,7 @@ def _loss(options: Options, shape: Shape) -> Loss:
     return lambda logits: softmax_cross_entropy(logits, labels, options.backend)
 
 
-def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, say: _Say) -> None:
+def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, say: Console) -> None:
     """Runs every pass once, so that no step of a run has to wait for a compiler.
 
     On the whole batch, because a smaller one may take other algorithms.
@@ -314,7 +288,7 @@ def _step(name: str, net: Sequential, images: np.ndarray, loss: Loss) -> Callabl
     return {"Forward": forward, "Forward-backward": forward_backward}[name]
 
 
-def _time(run: Run, step: Callable[[], object], options: Options, out: TextIO, say: _Say) -> None:
+def _time(run: Run, step: Callable[[], object], options: Options, out: TextIO, say: Console) -> None:
     with say.bar(run.name, BURN_IN_STEPS + options.num_batches) as (advance, write):
         for i in range(-BURN_IN_STEPS, options.num_batches):
             cpu_start, start = time.process_time(), time.perf_counter()
@@ -329,7 +303,7 @@ def _time(run: Run, step: Callable[[], object], options: Options, out: TextIO, s
 
 
 @contextmanager
-def _peers(options: Options, net: Sequential, images: np.ndarray, threads: int, say: _Say) -> Iterator[list[Peer]]:
+def _peers(options: Options, net: Sequential, images: np.ndarray, threads: int, say: Console) -> Iterator[list[Peer]]:
     """The frameworks to compare with, started: one that is missing is told before anything is timed."""
     with ExitStack() as stack:
         peers = []
@@ -340,7 +314,7 @@ def _peers(options: Options, net: Sequential, images: np.ndarray, threads: int, 
 
 
 def _layers(
-    net: Sequential, images: np.ndarray, loss: Loss, options: Options, threads: int, out: TextIO, say: _Say
+    net: Sequential, images: np.ndarray, loss: Loss, options: Options, threads: int, out: TextIO, say: Console
 ) -> dict[str, Any]:
     """Measures, prints and draws the breakdown; returns what ``--json`` has of it."""
     backward = PASSES[1] in options.passes
@@ -371,7 +345,7 @@ def _kernels_hold(backend: str) -> int:
 
 
 def _compare(
-    peers: list[Peer], net: Sequential, images: np.ndarray, options: Options, out: TextIO, say: _Say
+    peers: list[Peer], net: Sequential, images: np.ndarray, options: Options, out: TextIO, say: Console
 ) -> list[Comparison]:
     steps = {name: _step(name, net, images, l2_loss) for name in options.passes}
     with say.bar("versus", len(steps) * options.rounds) as (advance, _):
@@ -382,7 +356,7 @@ def _compare(
     return comparisons
 
 
-def _report(run: Run, options: Options, threads: int, out: TextIO, say: _Say) -> None:
+def _report(run: Run, options: Options, threads: int, out: TextIO, say: Console) -> None:
     mean, spread = (legacy_statistics if options.legacy_stats else statistics)(run.durations)
     steps = len(run.durations)
     print(

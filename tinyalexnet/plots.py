@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .breakdown import PASSES, Machine, Row
 from .files import replacing
@@ -77,3 +80,66 @@ def _roofline(axes: Any, rows: list[Row], machine: Machine) -> None:
     axes.set_xlabel("float operations a byte: input, output and weights, each moved once")
     axes.set_ylabel("GFLOP/s: filled, of the products; hollow, of the formula")
     axes.legend()
+
+
+def training(
+    log: list[dict[str, Any]],
+    filters: np.ndarray,
+    pixels: np.ndarray,
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+    path: str,
+) -> None:
+    """The curves of a log, the filters (KH, KW, C, F) of the first layer, and what the network says of some images."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(14, 10), layout="constrained")
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1, 1.1))
+    above, below = halves
+    left, right = above.subfigures(1, 2, width_ratios=(2, 1))
+    _curves(left, log)
+    right.suptitle("filters of conv1")
+    columns = math.ceil(math.sqrt(filters.shape[3]))
+    grid = right.subplots(math.ceil(filters.shape[3] / columns), columns, squeeze=False).reshape(-1)
+    for axes in grid:
+        axes.axis("off")
+    for axes, one in zip(grid, np.moveaxis(filters, 3, 0), strict=False):
+        spread = max(float(np.abs(one).max()), 1e-12)
+        axes.imshow(one.squeeze() / (2 * spread) + 0.5, vmin=0, vmax=1, cmap="gray")
+    below.suptitle("test images, and the three classes that the network finds likeliest; the right one in bold")
+    for axes, image, row, label in zip(
+        below.subplots(2, math.ceil(len(pixels) / 2), squeeze=False).reshape(-1),
+        pixels,
+        probabilities,
+        labels,
+        strict=False,
+    ):
+        axes.imshow(image.squeeze(), cmap="gray")
+        axes.axis("off")
+        for line, k in enumerate(np.argsort(-row)[:3]):
+            weight = "bold" if k == label else "normal"
+            axes.text(
+                *(0.0, -0.1 - 0.13 * line, f"{row[k]:.0%} {classes[k]}"),
+                transform=axes.transAxes,
+                fontsize=8,
+                fontweight=weight,
+            )
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def _curves(figure: Any, log: list[dict[str, Any]]) -> None:
+    loss, accuracy = figure.subplots(1, 2)
+    running = [record for record in log if "whole_epoch" not in record]
+    epochs = [record for record in log if "whole_epoch" in record]
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+        axes.plot(
+            [r["step"] for r in running], [r[name] for r in running], ".-", color=COLOURS["forward"], label="training"
+        )
+        axes.plot(
+            *([r["step"] for r in epochs], [r[f"test_{name}"] for r in epochs], "o-"), color=COLOURS["dx"], label="test"
+        )
+        axes.set_title(name)
+        axes.set_xlabel("steps")
+        axes.legend()

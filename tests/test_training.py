@@ -1,0 +1,310 @@
+"""Training: what a step sees, what a run prints and keeps, and that one that goes on is one that was not stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tinyalexnet import __main__ as command
+from tinyalexnet import checkpoint, plots, training
+from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
+from tinyalexnet.console import Console
+from tinyalexnet.data import Dataset, Images
+from tinyalexnet.training import Settings, Training, read_log, train
+
+CLASSES = ("dark", "light", "striped")
+TINY = Variant(
+    (6, 6, 3),
+    (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Drop("drop2", 0.25), Full("fc2")),
+    num_classes=3,
+)
+
+
+def images(count, seed):
+    """Dark, light and striped images with noise: easy to tell apart."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, count)
+    pixels = np.empty((count, 7, 8, 3))
+    for one, label in zip(pixels, labels, strict=True):
+        one[...] = (40, 215, 255)[label]
+        if label == 2:
+            one[::2] = 0
+    pixels += rng.normal(0, 20, pixels.shape)
+    return Images(pixels.clip(0, 255).astype(np.uint8), labels.astype(np.intp), CLASSES)
+
+
+DATASET = Dataset("tiny", images(50, 1), images(20, 2))
+SETTINGS = {"variant": "tiny", "epochs": 3, "batch_size": 8, "backend": "reference", "checkpoint_every": 2}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setitem(VARIANTS, "tiny", TINY)
+
+
+def run(tmp_path, name, resume=False, **changes):
+    out, err = io.StringIO(), io.StringIO()
+    files = [str(tmp_path / f"{name}.safetensors"), resume, str(tmp_path / f"{name}.jsonl")]
+    code = train(Settings(**{**SETTINGS, **changes}), DATASET, out, Console(err, quiet=False), *files)
+    return code, out.getvalue(), err.getvalue()
+
+
+def lines(path):
+    """A log, without the speed."""
+    return [{key: value for key, value in record.items() if key != "images_a_second"} for record in read_log(path)]
+
+
+def test_it_learns_and_says_so(tmp_path):
+    code, out, err = run(tmp_path, "run", epochs=20, learning_rate=0.05)
+    assert code == 0
+    assert err == ""
+    log = read_log(tmp_path / "run.jsonl")
+    epochs = [record for record in log if "whole_epoch" in record]
+    assert [record["step"] for record in epochs] == list(range(6, 121, 6))
+    assert out.count("\n") == 20
+    assert out.splitlines()[7].startswith(
+        f"epoch 8: loss {epochs[7]['loss']:.4f}, accuracy {epochs[7]['accuracy']:.2%}; test loss "
+    )
+    assert epochs[-1]["test_accuracy"] >= 0.95 > epochs[0]["accuracy"]
+    assert [record["step"] for record in log if "whole_epoch" not in record] == list(range(20, 121, 20))
+    for name, moved in epochs[-1]["layers"].items():
+        assert moved["update"] > 0, name
+        assert moved["ratio"] == moved["update"] / moved["weight"]
+
+
+class Stop(KeyboardInterrupt):
+    pass
+
+
+@pytest.mark.parametrize("stop", [1, 7, 11])
+def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatch, stop):
+    """To the last bit, dropout, augmentation, schedule and log included, wherever in an epoch it stops."""
+    changes = {"mirror": True, "pad": 1, "colour_noise": 0.1, "schedule": "step:5:0.5"}
+    run(tmp_path, "whole", **changes)
+    advance = Training.advance
+
+    def stopping(self, statistics=False):
+        if self.run.step == stop:
+            raise Stop
+        return advance(self, statistics)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "advance", stopping)
+        code, _, err = run(tmp_path, "parts", **changes)
+        assert code == 130
+        assert err.endswith("interrupted\n")
+    with (tmp_path / "parts.jsonl").open("a") as log:
+        log.write('{"step')
+    code, _, err = run(tmp_path, "parts", resume=True, **changes)
+    assert code == 0
+    # A checkpoint every second step, and one after each epoch of six.
+    saved = stop // 2 * 2
+    assert err == (f"goes on after step {saved} of {tmp_path / 'parts.safetensors'}\n" if saved else "")
+    whole, parts = (checkpoint.load(tmp_path / f"{name}.safetensors") for name in ("whole", "parts"))
+    assert whole[1] == parts[1]
+    for name, value in whole[0].items():
+        np.testing.assert_array_equal(parts[0][name], value)
+    assert lines(tmp_path / "whole.jsonl") == lines(tmp_path / "parts.jsonl")
+
+
+def test_a_batch_is_a_function_of_its_step():
+    one, other = (Training(Settings(**SETTINGS, mirror=True, pad=1), DATASET) for _ in range(2))
+    one.advance()
+    for step in (0, 5, 6, 17):
+        (x, labels), (y, again) = one.batch(step), other.batch(step)
+        np.testing.assert_array_equal(x, y)
+        np.testing.assert_array_equal(labels, again)
+        assert x.shape == (8, 6, 6, 3)
+        assert x.dtype == np.float32
+    assert (one.batch(0)[0] != one.batch(6)[0]).any()
+
+
+def test_an_epoch_sees_every_image_once():
+    """48 of the 50; which two are left out changes with the epoch."""
+    dataset = Dataset(
+        "numbered", Images(np.zeros((50, 6, 6, 3), np.uint8), np.arange(50), tuple(map(str, range(50)))), DATASET.test
+    )
+    run = Training(Settings(**SETTINGS), dataset)
+    epochs = [np.concatenate([run.batch(6 * epoch + i)[1] for i in range(6)]) for epoch in range(2)]
+    assert all(len(set(seen.tolist())) == 48 for seen in epochs)
+    assert (epochs[0] != epochs[1]).any()
+
+
+def test_images_are_centred_and_scaled():
+    run = Training(Settings(**SETTINGS), DATASET)
+    prepared = run._prepared(DATASET.train.pixels)
+    np.testing.assert_allclose(prepared.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(
+        prepared.std(), np.std(DATASET.train.pixels - run.mean) / np.std(DATASET.train.pixels), rtol=1e-5
+    )
+
+
+def test_ten_views_are_averaged():
+    run = Training(Settings(**SETTINGS, views=10), DATASET)
+    found = run.probabilities(DATASET.test.pixels[:4])
+    assert found.shape == (4, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    single = Training(Settings(**SETTINGS), DATASET).probabilities(DATASET.test.pixels[:4])
+    assert (found != single).any()
+    reached = run.evaluate(DATASET.test)
+    assert 0 <= reached["test_accuracy"] <= 1
+    assert reached["test_loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"variant": "vgg"}, "variant is 'vgg', but must be one of"),
+        ({"variant": "tf2015"}, "variant is 'tf2015', but must be one that classifies"),
+        ({"variant": "mnist"}, "data has images of 7 x 8 x 3, but must have at least the 28 x 28 x 1 of 'mnist'"),
+        ({"epochs": 0}, "epochs is 0, but must be an int >= 1"),
+        ({"batch_size": 51}, "batch_size is 51, but must be at most the 50 images there are"),
+        ({"views": 3}, "views is 3, but must be 1 or 10"),
+        ({"colour_noise": -1.0}, r"colour_noise is -1\.0, but must be a number from 0 up"),
+        ({"schedule": "linear"}, "schedule is 'linear', but must be"),
+    ],
+)
+def test_what_training_refuses(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Training(Settings(**{**SETTINGS, **changes}), DATASET)
+
+
+def test_a_run_does_not_go_on_with_other_settings_or_images(tmp_path):
+    run(tmp_path, "run")
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(ValueError, match=r"batch_size is 4, but must be 8 as in .*run\.safetensors"):
+        Training(Settings(**{**SETTINGS, "batch_size": 4}), DATASET).restore(path)
+    with pytest.raises(ValueError, match=r"data is other, .*, but must be tiny, "):
+        Training(Settings(**SETTINGS), Dataset("other", DATASET.train, DATASET.test)).restore(path)
+    more = Training(Settings(**{**SETTINGS, "epochs": 9, "views": 10}), DATASET)
+    more.restore(path)
+    assert more.run.step == 18
+    damaged = bytearray(path.read_bytes())
+    damaged[-3] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match="the checksum differs"):
+        Training(Settings(**SETTINGS), DATASET).restore(path)
+
+
+def test_a_log_that_is_none(tmp_path):
+    path = tmp_path / "log"
+    path.write_text('{"step": 1}\n{"ste')  # killed while it wrote
+    assert read_log(path) == [{"step": 1}]
+    path.write_text("{}\nnonsense\n")
+    with pytest.raises(ValueError, match=r"log is '.*log', but must be lines of JSON"):
+        read_log(path)
+
+
+def test_the_picture(tmp_path):
+    log, plot = str(tmp_path / "log.jsonl"), tmp_path / "run.svg"
+    settings = Settings(**{**SETTINGS, "epochs": 4})
+    assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), log_path=log, plot_path=str(plot)) == 0
+    assert plot.read_text().startswith("<?xml")
+    with pytest.raises(ValueError, match=r"plot is 'run\.txt', but must end in"):
+        train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), log_path=log, plot_path="run.txt")
+    with pytest.raises(FileNotFoundError):
+        plots.training(
+            [], np.zeros((3, 3, 3, 4)), DATASET.test.pixels[:2], np.eye(3)[:2], [0, 1], CLASSES, "no/folder.svg"
+        )
+
+
+def test_a_bar_shows_where_training_is(monkeypatch):
+    advance = Training.advance
+    # The bar is drawn ten times a second at most.
+    monkeypatch.setattr(Training, "advance", lambda *given, **how: time.sleep(0.03) or advance(*given, **how))
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    err, out = Terminal(), io.StringIO()
+    assert train(Settings(**{**SETTINGS, "epochs": 4}), DATASET, out, Console(err, quiet=False)) == 0
+    assert re.search(r"2\d/24 ", err.getvalue())
+    assert "loss " in err.getvalue()
+    assert "images/s" in err.getvalue()
+    assert out.getvalue().count("epoch ") == 4
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """The tiny images in place of Fashion-MNIST."""
+    monkeypatch.setattr("tinyalexnet.data.load", lambda name, folder, size: DATASET)
+
+
+def test_the_command(known, tmp_path, capsys):
+    flags = ["train", "--variant=tiny", "--epochs=1", "--batch-size=8", "--backend=reference", "--quiet"]
+    assert command.main([*flags, "--log", str(tmp_path / "log")]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("epoch 1: loss ")
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["train", "--resume"], "--resume needs --checkpoint FILE"),
+        (["train", "--plot", "x.svg"], "--plot needs --log FILE"),
+        (
+            ["train", "--log", "no/such/log"],
+            "log is 'no/such/log', but must be a file in a folder that can be written to",
+        ),
+        (["train", "--data", "folder"], "data is 'folder', which no network is made for: --variant is needed"),
+        (["train", "--epochs=0", "--variant=tiny"], "epochs is 0, but must be an int >= 1"),
+        (["train", "--variant=vgg"], "argument --variant: invalid choice: 'vgg'"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(known, capsys, flags, message):
+    with pytest.raises(SystemExit) as caught:
+        command.main(flags)
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_reader_who_has_seen_enough(known, monkeypatch):
+    def closed(*_):
+        raise BrokenPipeError
+
+    copies = []
+    monkeypatch.setattr(training, "train", closed)
+    monkeypatch.setattr(os, "dup2", lambda *given: copies.append(given))
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    assert command.main(["train", "--variant=tiny"]) == 141
+    assert len(copies) == 1
+
+
+@pytest.mark.compiled
+def test_digits_in_seconds_and_killed_at_any_moment(tmp_path):
+    """The README's first try: killed, it goes on from its checkpoint; and it learns."""
+    pytest.importorskip("sklearn")
+    files = ["--checkpoint", tmp_path / "run.safetensors", "--log", tmp_path / "log.jsonl"]
+    line = [sys.executable, "-m", "tinyalexnet", "train", "--data=digits", "--checkpoint-every=3", "--resume", *files]
+    killed = subprocess.Popen([*line, "--epochs=1000"], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    reached = checkpoint.load(tmp_path / "run.safetensors")[1]["run"]["step"]
+    assert reached >= 3
+    epochs = reached // 11 + 12
+    done = subprocess.run([*line, f"--epochs={epochs}"], capture_output=True, text=True, check=True)
+    assert done.stderr.startswith("goes on after step ")
+    log = [json.loads(text) for text in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in log if "whole_epoch" in record] == [11 * k for k in range(1, epochs + 1)]
+    assert log[-1]["test_accuracy"] > 0.85

@@ -1,0 +1,118 @@
+"""python -m tinyalexnet train: trains one of the networks on labelled images."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+MADE_FOR = {"fashion-mnist": "mnist", "mnist": "mnist", "cifar10": "cifar", "digits": "digits"}
+"""Which network images are trained on where none is named."""
+
+INTERRUPTED, PIPE_CLOSED, WRONG_USE = 130, 141, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from .alexnet import VARIANTS
+    from .data import NAMES
+    from .kernels import BACKENDS
+    from .training import Settings
+
+    default = Settings()
+    parser = _Parser(prog="python -m tinyalexnet", description="AlexNet from scratch.", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    train = commands.add_parser("train", help="train a network on labelled images", allow_abbrev=False)
+    classifying = [name for name, table in VARIANTS.items() if table.num_classes is not None]
+
+    def flag(name: str, help: str, **how: object) -> None:
+        names = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+        train.add_argument(*names, help=help, **how)  # type: ignore[arg-type]
+
+    flag("data", "which images (%(default)s); docs/data.md", choices=NAMES, default="fashion-mnist")
+    flag("folder", "where their files are, if not in a usual place", metavar="FOLDER")
+    flag("size", "of the images of a --data folder, scaled and cropped", type=int, nargs=2, metavar=("H", "W"))
+    flag("variant", "which network (the one that is made for the images)", choices=classifying)
+    flag("epochs", "times that every image is seen (%(default)s)", type=int, default=default.epochs, metavar="N")
+    flag("batch_size", "images a step (%(default)s)", type=int, default=default.batch_size, metavar="N")
+    flag(
+        "learning_rate", "of w; b has twice that (%(default)s)", type=float, default=default.learning_rate, metavar="X"
+    )
+    flag(
+        "schedule", "constant, step:EVERY:FACTOR or exponential:EVERY:FACTOR", default=default.schedule, metavar="TEXT"
+    )
+    flag("momentum", "(%(default)s)", type=float, default=default.momentum, metavar="X")
+    flag("weight_decay", "of w (%(default)s)", type=float, default=default.weight_decay, metavar="X")
+    flag("pad", "pixels of padding before the random crop (%(default)s)", type=int, default=default.pad, metavar="N")
+    flag("mirror", "mirror half of the images", action="store_true")
+    flag("colour_noise", "standard deviation; the paper's is 0.1 (%(default)s)", type=float, default=0.0, metavar="X")
+    flag("views", "1 or 10 crops of each test image (%(default)s)", type=int, default=default.views, metavar="N")
+    flag("seed", "of weights, order, crops and dropout (%(default)s)", type=int, default=default.seed, metavar="N")
+    flag("backend", "whose kernels (%(default)s)", choices=BACKENDS, default=default.backend)
+    flag("checkpoint", "where to write what a run needs to go on", metavar="FILE")
+    flag(
+        "checkpoint_every",
+        "steps between two checkpoints; there is one after each epoch too (%(default)s)",
+        type=int,
+        default=default.checkpoint_every,
+        metavar="N",
+    )
+    flag("resume", "go on from the checkpoint, if it is there", action="store_true")
+    flag("log", "lines of JSON: loss, accuracy, and how far each parameter moves", metavar="FILE")
+    flag("plot", "the log's curves, conv1's filters and some test images, PNG or SVG; needs --log", metavar="FILE")
+    flag("quiet", "nothing on standard error but errors", action="store_true")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses ``arguments``, runs the command and returns the exit code."""
+    # Imported here, where Ctrl-C is already caught.
+    from .console import Console
+    from .data import load
+    from .training import Settings, train
+
+    parser = _parser()
+    flags = vars(parser.parse_args(arguments))
+    flags.pop("command")
+    name, folder, size, quiet = (flags.pop(key) for key in ("data", "folder", "size", "quiet"))
+    files = {key: flags.pop(key) for key in ("checkpoint", "resume", "log", "plot")}
+    for needed, by in (("checkpoint", "resume"), ("log", "plot")):
+        if files[by] and files[needed] is None:
+            parser.error(f"--{by} needs --{needed} FILE")
+    for key in ("checkpoint", "log", "plot"):
+        if files[key] is not None and not os.access(Path(files[key]).absolute().parent, os.W_OK):
+            parser.error(f"{key} is {files[key]!r}, but must be a file in a folder that can be written to")
+    flags["variant"] = flags["variant"] or MADE_FOR.get(name)
+    if flags["variant"] is None:
+        parser.error(f"data is {name!r}, which no network is made for: --variant is needed")
+    try:
+        dataset = load(name, folder, tuple(size) if size else None)
+        return train(
+            Settings(**flags),
+            dataset,
+            sys.stdout,
+            Console(sys.stderr, quiet),
+            files["checkpoint"],
+            files["resume"],
+            files["log"],
+            files["plot"],
+        )
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would flush the closed pipe once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except (ValueError, TypeError, ImportError, MemoryError, OSError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

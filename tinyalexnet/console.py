@@ -1,0 +1,61 @@
+"""What a long run says while it works: plain lines on standard error, and a progress bar where that is a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TextIO
+
+
+class Advance(Protocol):
+    """Moves a bar on by a step; ``note`` stands behind it."""
+
+    def __call__(self, note: str = "") -> object: ...
+
+
+class Write(Protocol):
+    """Prints a line to ``file`` without tearing a bar."""
+
+    def __call__(self, line: str, file: TextIO) -> object: ...
+
+
+class Console:
+    """Standard error, or nothing where the user asked for quiet."""
+
+    def __init__(self, err: TextIO, quiet: bool) -> None:
+        self.err = err
+        self.quiet = quiet
+
+    def line(self, text: str, end: str = "\n") -> None:
+        if not self.quiet:
+            print(text, end=end, file=self.err, flush=True)
+
+    @contextmanager
+    def bar(self, name: str, total: int, done: int = 0) -> Iterator[tuple[Advance, Write]]:
+        """A bar of ``total`` steps, of which some may be ``done``: what moves it on, and what prints past it."""
+        tqdm = self._tqdm()
+        if tqdm is None:
+            yield (lambda note="": None), (lambda line, file: print(line, file=file, flush=True))
+            return
+        with tqdm(desc=name, total=total, initial=done, unit="step", leave=False, file=self.err) as bar:
+
+            def advance(note: str = "") -> None:
+                if note:
+                    bar.set_postfix_str(note, refresh=False)
+                bar.update()
+
+            def write(line: str, file: TextIO) -> None:
+                bar.write(line, file=file)
+                file.flush()
+
+            yield advance, write
+
+    def _tqdm(self) -> Any:
+        if self.quiet or not self.err.isatty():
+            return None
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self.line("for a progress bar: pip install 'tinyalexnet[progress]'")
+            return None
+        return tqdm
