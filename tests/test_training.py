@@ -43,6 +43,11 @@ def images(count, seed):
 
 
 DATASET = Dataset("tiny", images(50, 1), images(20, 2))
+UNIFORM = Images(
+    np.random.default_rng(3).integers(0, 256, (50, 1, 1, 3), dtype=np.uint8).repeat(7, axis=1).repeat(8, axis=2),
+    DATASET.train.labels,
+    CLASSES,
+)
 SETTINGS = {"variant": "tiny", "epochs": 3, "batch_size": 8, "backend": "reference", "checkpoint_every": 2}
 
 
@@ -146,6 +151,28 @@ def test_images_are_centred_and_scaled():
     np.testing.assert_allclose(
         prepared.std(), np.std(DATASET.train.pixels - run.mean) / np.std(DATASET.train.pixels), rtol=1e-5
     )
+
+
+def test_colour_noise_moves_whole_images_along_the_components():
+    """By 255 times what the components of colours from 0 to 1 give, in the units of the scaled images."""
+    # Each image has one colour, so that the crop, which is drawn after the noise, makes no difference.
+    whole = Training(Settings(**SETTINGS, colour_noise=2.0), Dataset("uniform", UNIFORM, DATASET.test))
+    still = Training(Settings(**SETTINGS), Dataset("uniform", UNIFORM, DATASET.test))
+    moved = (whole.batch(3)[0] - still.batch(3)[0]) / whole.scale / 255
+    assert np.ptp(moved, axis=(1, 2)).max() < 1e-5
+    eigenvalues, eigenvectors = whole.colours
+    alphas = moved[:, 0, 0] @ np.linalg.inv((eigenvectors * eigenvalues).T)
+    rng = np.random.default_rng([0, 1, 3])
+    np.testing.assert_allclose(alphas, 2.0 * rng.standard_normal(alphas.shape), rtol=1e-3, atol=1e-3)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path, monkeypatch):
+    loss = training.softmax_cross_entropy
+    losses = iter([1.0, 1.0, 1.0, np.nan])
+    monkeypatch.setattr(training, "softmax_cross_entropy", lambda *given: (next(losses), loss(*given)[1]))
+    with pytest.raises(ValueError, match=r"learning_rate is 0\.02, but must be smaller: the loss of step 3 is nan"):
+        run(tmp_path, "run")
+    assert checkpoint.load(tmp_path / "run.safetensors")[1]["run"]["step"] == 2
 
 
 def test_ten_views_are_averaged():

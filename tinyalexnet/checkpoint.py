@@ -2,7 +2,7 @@
 
 The file is in the safetensors format, which other tools read too: the arrays are its tensors, and its metadata has one
 text, "tinyalexnet", which is JSON: {"format": 1, "sha256": over everything else, "meta": what belongs to the arrays}.
-Equal content makes equal files. Nothing is pickled, so loading runs no code.
+Equal arrays and the same meta make equal files. Nothing is pickled, so loading runs no code.
 """
 
 from __future__ import annotations

@@ -128,8 +128,9 @@ class Training:
         rng = np.random.default_rng([settings.seed, 1, step])
         images = self._prepared(self.dataset.train.pixels[chosen])
         if self.colours is not None:
+            # The components are of colours from 0 to 1.
             noise = augment.colour_noise(np.zeros_like(images), *self.colours, rng, settings.colour_noise)
-            images += noise * self.scale
+            images += noise * (255 * self.scale)
         if settings.pad:
             images = augment.pad(images, settings.pad)
         images = augment.random_crop(images, self.image_size, rng)
@@ -138,11 +139,20 @@ class Training:
         return np.ascontiguousarray(images), self.dataset.train.labels[chosen]
 
     def advance(self, statistics: bool = False) -> dict[str, Statistics]:
-        """Takes one step; returns the statistics of every parameter where asked for."""
+        """Takes one step; returns the statistics of every parameter where asked for.
+
+        Errors
+            ValueError where the loss is no number any more: the step is then not taken.
+        """
         images, labels = self.batch(self.run.step)
         self.net.train = True
         logits = self.net.forward(images)
         loss, dlogits = softmax_cross_entropy(logits, labels, self.settings.backend)
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"learning_rate is {self.settings.learning_rate}, but must be smaller: "
+                f"the loss of step {self.run.step} is {loss}"
+            )
         self.net.backward(dlogits)
         moved = self.optimizer.step(self.net.grads, self.schedule(self.run.step), statistics)
         right = int(np.count_nonzero(logits.argmax(axis=1) == labels))
