@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from tinyalexnet import __main__ as command
-from tinyalexnet import checkpoint, plots, training
+from tinyalexnet import augment, checkpoint, plots, training
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.console import Console
 from tinyalexnet.data import Dataset, Images
+from tinyalexnet.optimizer import Statistics
 from tinyalexnet.training import Settings, Training, read_log, train
 
 CLASSES = ("dark", "light", "striped")
@@ -160,7 +161,7 @@ def test_colour_noise_moves_whole_images_along_the_components():
     still = Training(Settings(**SETTINGS), Dataset("uniform", UNIFORM, DATASET.test))
     moved = (whole.batch(3)[0] - still.batch(3)[0]) / whole.scale / 255
     assert np.ptp(moved, axis=(1, 2)).max() < 1e-5
-    eigenvalues, eigenvectors = whole.colours
+    eigenvalues, eigenvectors = augment.pca_colours(UNIFORM.pixels)
     alphas = moved[:, 0, 0] @ np.linalg.inv((eigenvectors * eigenvalues).T)
     rng = np.random.default_rng([0, 1, 3])
     np.testing.assert_allclose(alphas, 2.0 * rng.standard_normal(alphas.shape), rtol=1e-3, atol=1e-3)
@@ -212,6 +213,11 @@ def test_a_run_does_not_go_on_with_other_settings_or_images(tmp_path):
         Training(Settings(**{**SETTINGS, "batch_size": 4}), DATASET).restore(path)
     with pytest.raises(ValueError, match=r"data is other, .*, but must be tiny, "):
         Training(Settings(**SETTINGS), Dataset("other", DATASET.train, DATASET.test)).restore(path)
+    with pytest.raises(ValueError, match="backend is 'cpu', but must be 'reference' as in"):
+        Training(Settings(**{**SETTINGS, "backend": "cpu"}), DATASET).restore(path)
+    relabelled = Images(DATASET.train.pixels, DATASET.train.labels[::-1].copy(), CLASSES)
+    with pytest.raises(ValueError, match=r"data is tiny, .*, but must be tiny, "):
+        Training(Settings(**SETTINGS), Dataset("tiny", relabelled, DATASET.test)).restore(path)
     more = Training(Settings(**{**SETTINGS, "epochs": 9, "views": 10}), DATASET)
     more.restore(path)
     assert more.run.step == 18
@@ -231,13 +237,38 @@ def test_a_log_that_is_none(tmp_path):
         read_log(path)
 
 
+@pytest.mark.parametrize(
+    ("files", "error", "message"),
+    [
+        ({"checkpoint_path": "."}, ValueError, r"checkpoint is '\.', but must be a file in a folder"),
+        ({"log_path": "no/such/log"}, ValueError, "log is 'no/such/log', but must be a file in a folder"),
+        ({"plot_path": "run.txt", "log_path": "log"}, ValueError, r"plot is 'run\.txt', but must end in"),
+        ({"checkpoint_path": "run"}, ImportError, r"checkpoints need safetensors: pip install 'tinyalexnet\[train\]'"),
+    ],
+)
+def test_what_is_missing_is_told_before_anything_is_computed(tmp_path, monkeypatch, files, error, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    monkeypatch.setattr(training, "Training", lambda *_: pytest.fail("it began"))
+    with pytest.raises(error, match=message):
+        train(Settings(**SETTINGS), DATASET, io.StringIO(), Console(io.StringIO(), True), **files)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_weight_of_zeros_leaves_the_log_readable(tmp_path, monkeypatch):
+    """JSON has no NaN."""
+    step = training.SGD.step
+    monkeypatch.setattr(training.SGD, "step", lambda *given: {name: Statistics(0.0, 0.0) for name in step(*given)})
+    run(tmp_path, "run", epochs=1)
+    record = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
+    assert {moved["ratio"] for moved in record["layers"].values()} == {None}
+
+
 def test_the_picture(tmp_path):
     log, plot = str(tmp_path / "log.jsonl"), tmp_path / "run.svg"
     settings = Settings(**{**SETTINGS, "epochs": 4})
     assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), log_path=log, plot_path=str(plot)) == 0
     assert plot.read_text().startswith("<?xml")
-    with pytest.raises(ValueError, match=r"plot is 'run\.txt', but must end in"):
-        train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), log_path=log, plot_path="run.txt")
     with pytest.raises(FileNotFoundError):
         plots.training(
             [], np.zeros((3, 3, 3, 4)), DATASET.test.pixels[:2], np.eye(3)[:2], [0, 1], CLASSES, "no/folder.svg"

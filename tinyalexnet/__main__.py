@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 MADE_FOR = {"fashion-mnist": "mnist", "mnist": "mnist", "cifar10": "cifar", "digits": "digits"}
@@ -55,7 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     flag("views", "1 or 10 crops of each test image (%(default)s)", type=int, default=default.views, metavar="N")
     flag("seed", "of weights, order, crops and dropout (%(default)s)", type=int, default=default.seed, metavar="N")
     flag("backend", "whose kernels (%(default)s)", choices=BACKENDS, default=default.backend)
-    flag("checkpoint", "where to write what a run needs to go on", metavar="FILE")
+    flag(
+        "checkpoint",
+        "where to write what a run needs to go on; without --resume it replaces one that is there",
+        metavar="FILE",
+    )
     flag(
         "checkpoint_every",
         "steps between two checkpoints; there is one after each epoch too (%(default)s)",
@@ -85,9 +88,6 @@ def main(arguments: list[str] | None = None) -> int:
     for needed, by in (("checkpoint", "resume"), ("log", "plot")):
         if files[by] and files[needed] is None:
             parser.error(f"--{by} needs --{needed} FILE")
-    for key in ("checkpoint", "log", "plot"):
-        if files[key] is not None and not os.access(Path(files[key]).absolute().parent, os.W_OK):
-            parser.error(f"{key} is {files[key]!r}, but must be a file in a folder that can be written to")
     flags["variant"] = flags["variant"] or MADE_FOR.get(name)
     if flags["variant"] is None:
         parser.error(f"data is {name!r}, which no network is made for: --variant is needed")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from . import breakdown, machine, plots
 from .alexnet import alexnet, check_variant
 from .console import Console
-from .files import replacing
+from .files import check_writable, replacing
 from .geometry import as_integer
 from .images import load_images
 from .kernels.contract import Shape
@@ -196,9 +195,7 @@ def _checked_shape(options: Options) -> Shape:
     as_integer("seed", options.seed, 0)
     for name, path in (("json", options.json), ("plot", options.plot)):
         if path is not None:
-            folder = Path(path).absolute().parent
-            if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-                raise ValueError(f"{name} is {path!r}, but must be a file in a folder that can be written to")
+            check_writable(name, path)
     if options.plot is not None:
         plots.check(options.plot)
     return options.batch_size, *check_variant(options.variant).image_shape

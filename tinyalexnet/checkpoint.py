@@ -25,7 +25,13 @@ _INTEGERS = (f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32,
 DTYPES = ("bool", "float16", "float32", "float64", *_INTEGERS)
 """What an array of a checkpoint may hold."""
 
-_MISSING = "checkpoints need safetensors: pip install 'tinyalexnet[train]'"
+
+def check() -> None:
+    """ImportError where there is no safetensors."""
+    try:
+        import safetensors.numpy  # noqa: F401
+    except ImportError:
+        raise ImportError("checkpoints need safetensors: pip install 'tinyalexnet[train]'") from None
 
 
 def save(path: str | Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -39,11 +45,10 @@ def save(path: str | Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, 
         ImportError without safetensors; TypeError where an array is none, or of a dtype not in ``DTYPES``; ValueError
         where ``meta`` is not JSON, or a name is reserved; OSError where the file cannot be written.
     """
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
-    except ImportError:
-        raise ImportError(_MISSING) from None
+    check()
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
     # The library writes the memory as it lies, also where an array is strided.
     tensors = {name: np.asarray(_checked(name, array), order="C") for name, array in arrays.items()}
     # One text and not three, because the library writes several in a random order.
@@ -154,10 +159,9 @@ def _checksum(tensors: Mapping[str, np.ndarray], meta: str) -> str:
 
 
 def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise ImportError(_MISSING) from None
+    check()
+    from safetensors import SafetensorError, safe_open
+
     with open(path, "rb"):  # The library's OSError does not name the file.
         pass
     try:

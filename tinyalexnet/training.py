@@ -6,6 +6,8 @@ checkpoint holds. So a run that was interrupted and goes on has the same bits as
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import math
 import time
@@ -21,7 +23,7 @@ from . import augment, checkpoint, plots
 from .alexnet import alexnet, check_variant
 from .console import Console
 from .data import Dataset, Images
-from .files import replacing
+from .files import check_writable, replacing
 from .geometry import as_integer
 from .layers import Dropout
 from .losses import softmax_cross_entropy
@@ -57,7 +59,7 @@ class Settings:
     checkpoint_every: int = 500
 
 
-FREE_SETTINGS = ("epochs", "views", "backend", "checkpoint_every")
+FREE_SETTINGS = ("epochs", "views", "checkpoint_every")
 """What may differ where a run goes on: no step of the training depends on it."""
 
 
@@ -112,7 +114,7 @@ class Training:
         pixels = dataset.train.pixels
         self.mean = augment.mean_image(pixels)
         self.scale = np.float32(1 / max(_standard_deviation(pixels), 1.0))
-        self.colours = augment.pca_colours(pixels) if settings.colour_noise else None
+        self.colours = self._colours() if settings.colour_noise else None
 
     @property
     def steps_an_epoch(self) -> int:
@@ -123,14 +125,11 @@ class Training:
         """The images (N, H, W, C) and labels (N,) of a step: a function of the seed and the step alone."""
         settings, size = self.settings, self.settings.batch_size
         epoch, index = divmod(step, self.steps_an_epoch)
-        order = np.random.default_rng([settings.seed, 0, epoch]).permutation(len(self.dataset.train.labels))
-        chosen = order[index * size : (index + 1) * size]
+        chosen = _order(settings.seed, epoch, len(self.dataset.train.labels))[index * size : (index + 1) * size]
         rng = np.random.default_rng([settings.seed, 1, step])
         images = self._prepared(self.dataset.train.pixels[chosen])
         if self.colours is not None:
-            # The components are of colours from 0 to 1.
-            noise = augment.colour_noise(np.zeros_like(images), *self.colours, rng, settings.colour_noise)
-            images += noise * (255 * self.scale)
+            images = augment.colour_noise(images, *self.colours, rng, settings.colour_noise)
         if settings.pad:
             images = augment.pad(images, settings.pad)
         images = augment.random_crop(images, self.image_size, rng)
@@ -193,7 +192,7 @@ class Training:
         arrays |= {f"v:{name}": value for name, value in self.optimizer.state.items()}
         meta = {
             "settings": asdict(self.settings),
-            "data": self._fingerprint(),
+            "data": self._fingerprint,
             "run": asdict(self.run),
             "generators": {name: checkpoint.generator_state(layer.rng) for name, layer in self._dropouts()},
         }
@@ -210,8 +209,8 @@ class Training:
             saved = meta.get("settings", {}).get(name)
             if name not in FREE_SETTINGS and saved != value:
                 raise ValueError(f"{name} is {value!r}, but must be {saved!r} as in {path}, from which the run goes on")
-        if meta["data"] != self._fingerprint():
-            raise ValueError(f"data is {self._fingerprint()}, but must be {meta['data']} as in {path}")
+        if meta["data"] != self._fingerprint:
+            raise ValueError(f"data is {self._fingerprint}, but must be {meta['data']} as in {path}")
         for name, value in self.net.params.items():
             value[...] = arrays[f"w:{name}"]
         self.optimizer.load_state({name: arrays[f"v:{name}"] for name in self.net.params})
@@ -228,9 +227,17 @@ class Training:
             if isinstance(layer, Dropout):
                 yield name, layer
 
+    def _colours(self) -> tuple[np.ndarray, np.ndarray]:
+        """The components of the colours, which are of colours from 0 to 1, in the units of the scaled images."""
+        eigenvalues, eigenvectors = augment.pca_colours(self.dataset.train.pixels)
+        return 255 * float(self.scale) * eigenvalues, eigenvectors
+
+    @functools.cached_property
     def _fingerprint(self) -> str:
         train = self.dataset.train
-        return f"{self.dataset.name}, {train.pixels.shape}, mean {float(self.mean.mean()):.6g}"
+        digest = hashlib.sha256(np.ascontiguousarray(train.pixels).data)
+        digest.update(train.labels.tobytes())
+        return f"{self.dataset.name}, {len(train.labels)} images, sha256 {digest.hexdigest()}"
 
 
 def train(
@@ -243,13 +250,22 @@ def train(
     log_path: str | None = None,
     plot_path: str | None = None,
 ) -> int:
-    """Trains and returns the exit code: 0, or 130 where Ctrl-C ended it, after a last checkpoint.
+    """Trains and returns the exit code: 0, or 130 where Ctrl-C ended it.
 
-    Prints a line for each epoch. Errors as ``Training`` and ``Training.restore``.
+    Prints a line for each epoch. After Ctrl-C the last checkpoint stays as it is, because a step may be half done.
+
+    Errors
+        As ``Training`` and ``Training.restore``; ValueError where a file cannot be written and ImportError where a
+        package is missing, both before anything is computed.
     """
-    training = Training(settings, dataset)
+    for name, path in (("checkpoint", checkpoint_path), ("log", log_path), ("plot", plot_path)):
+        if path is not None:
+            check_writable(name, path)
+    if checkpoint_path is not None:
+        checkpoint.check()
     if plot_path is not None:
         plots.check(plot_path)
+    training = Training(settings, dataset)
     if resume and checkpoint_path is not None and Path(checkpoint_path).exists():
         training.restore(checkpoint_path)
         console.line(f"goes on after step {training.run.step} of {checkpoint_path}")
@@ -261,9 +277,6 @@ def train(
         except KeyboardInterrupt:
             console.line("interrupted")
             code = 130
-    # After Ctrl-C a step may be half done, so only what the last checkpoint has is safe.
-    if checkpoint_path is not None and code == 0:
-        training.save(checkpoint_path)
     if plot_path is not None and log_path is not None:
         shown = dataset.test.pixels[:SHOWN_IMAGES]
         plots.training(
@@ -285,6 +298,12 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
     except ValueError as error:
         raise ValueError(f"log is {str(path)!r}, but must be lines of JSON: {error}") from None
+
+
+@functools.lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order in which an epoch takes the images."""
+    return np.random.default_rng([seed, 0, epoch]).permutation(count)
 
 
 def _standard_deviation(pixels: np.ndarray) -> float:
@@ -335,17 +354,20 @@ def _steps(
             moved = training.advance(statistics=is_last)
             speed = size * (run.step - first) / (time.perf_counter() - start)
             record: dict[str, Any] = {"step": run.step, "epoch": math.ceil(run.step / an_epoch)}
+            note = ""
             if run.logged.steps == LOG_EVERY:
                 means = run.logged.means
                 log(record | {"rate": training.schedule(run.step - 1), **means, "images_a_second": round(speed)})
-                advance_note = f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.1%}, {speed:.0f} images/s"
+                note = f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.1%}, {speed:.0f} images/s"
                 run.logged = Sums()
-            else:
-                advance_note = ""
             if is_last:
                 reached = training.evaluate(training.dataset.test)
                 means = run.epoch.means
-                layers = {name: asdict(value) | {"ratio": value.ratio} for name, value in moved.items()}
+                # JSON has no NaN, which the ratio is where every weight is 0.
+                layers = {
+                    name: asdict(value) | {"ratio": value.ratio if value.weight else None}
+                    for name, value in moved.items()
+                }
                 log(record | {"whole_epoch": True, **means, **reached, "layers": layers})
                 write(
                     f"epoch {record['epoch']}: loss {means['loss']:.4f}, accuracy {means['accuracy']:.2%}; test loss "
@@ -355,7 +377,7 @@ def _steps(
                 run.epoch = Sums()
             if checkpoint_path is not None and (is_last or run.step % training.settings.checkpoint_every == 0):
                 training.save(checkpoint_path)
-            advance(advance_note)
+            advance(note)
 
 
 @contextmanager
