@@ -103,7 +103,7 @@ def test_in_float64_it_is_the_convolution(kernels, case):
 
 SCHEDULES = {
     "fused": {"LEAST_ROWS": 1},
-    "fused, several chunks a task": {"LEAST_ROWS": 1, "LEAST_TASKS": 1, "TASK_BYTES": 2000},
+    "fused, several chunks a task": {"LEAST_ROWS": 1, "LEAST_TASKS": 1, "CHUNK_BYTES": 2000},
     "in stages": {"LEAST_ROWS": 10**9},
     "in stages, strip by strip": {"LEAST_ROWS": 10**9, "HELD_BYTES": 1},
 }

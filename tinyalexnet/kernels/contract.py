@@ -145,9 +145,9 @@ def check_avgpool_backward(dout: np.ndarray, x_shape: Shape, window: Window) -> 
 
 def check_lrn(radius: int, bias: float, alpha: float, beta: float) -> None:
     as_integer("radius", radius, 0)
-    for name, value, least in (("alpha", alpha, 0.0), ("beta", beta, 0.0)):
-        if not least <= value < math.inf:
-            raise ValueError(f"{name} is {value}, but must be a number from {least:g} up")
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} is {value}, but must be a number from 0 up")
     if not 0 < bias < math.inf:
         raise ValueError(f"bias is {bias}, but must be a number above 0: it keeps the divisor from 0")
 

@@ -22,8 +22,8 @@ def lrn_forward(x: np.ndarray, radius: int, bias: float, alpha: float, beta: flo
     """
     check_lrn_forward(x, radius, bias, alpha, beta)
     out, scale = empty(x.shape, x.dtype), empty(x.shape, x.dtype)
-    options = np.array([bias, alpha, beta], x.dtype)
-    _forward(_rows(x), _reach(x, radius), options, _rows(out), _rows(scale))
+    number = x.dtype.type
+    _forward(_rows(x), _reach(x, radius), number(bias), number(alpha), number(beta), _rows(out), _rows(scale))
     return out, scale
 
 
@@ -37,8 +37,8 @@ def lrn_backward(
     """
     check_lrn_backward(dout, x, scale, radius, alpha, beta)
     dx = empty(x.shape, x.dtype)
-    options = np.array([0, alpha, beta], x.dtype)
-    _backward(_rows(dout), _rows(x), _rows(scale), _reach(x, radius), options, _rows(dx))
+    number = x.dtype.type
+    _backward(_rows(dout), _rows(x), _rows(scale), _reach(x, radius), number(alpha), number(beta), _rows(dx))
     return dx
 
 
@@ -76,9 +76,8 @@ def _window_sums(between, reach, total):  # type: ignore[no-untyped-def]
 
 
 @parallel
-def _forward(x, reach, options, out, scale):  # type: ignore[no-untyped-def]
+def _forward(x, reach, bias, alpha, beta, out, scale):  # type: ignore[no-untyped-def]
     rows, width, channels = x.shape
-    bias, alpha, beta = options
     for row in numba.prange(rows):
         between, power = np.zeros(channels + 2 * reach, x.dtype), np.empty(channels, x.dtype)
         squares = between[reach : reach + channels]
@@ -95,9 +94,8 @@ def _forward(x, reach, options, out, scale):  # type: ignore[no-untyped-def]
 
 
 @parallel
-def _backward(dout, x, scale, reach, options, dx):  # type: ignore[no-untyped-def]
+def _backward(dout, x, scale, reach, alpha, beta, dx):  # type: ignore[no-untyped-def]
     rows, width, channels = x.shape
-    _, alpha, beta = options
     factor = (alpha + alpha) * beta
     for row in numba.prange(rows):
         between, power = np.zeros(channels + 2 * reach, x.dtype), np.empty(channels, x.dtype)

@@ -28,7 +28,7 @@ from .runtime import inner, most_threads, one_blas_thread, parallel
 SMALL_PRODUCT = 1_000_000
 """Multiply-adds up to which OpenBLAS multiplies without copying both matrices first; above, it is half as fast here."""
 
-TASK_BYTES = 3 << 20
+CHUNK_BYTES = 3 << 20
 """V and M of one chunk of a fused convolution, so that they stay in the cache that the cores share."""
 
 MOST_CHUNKS = 3
@@ -43,7 +43,7 @@ LEAST_TASKS = 16
 LEAST_ROWS = 16
 """A product of fewer rows of V waits for U to be read. A fused convolution reads U once for each task."""
 
-CHUNK = 512
+ROW_PIECE = 512
 """Numbers of a row that are combined at a time: eight such rows fit the fastest cache."""
 
 CHANNELS = 8
@@ -235,9 +235,9 @@ def _run(src: Images, u: np.ndarray, b: np.ndarray, tile: Tile, out: np.ndarray,
 def _tasks(tile: Tile, grid: Grid, u: np.ndarray) -> tuple[Grid, int]:
     """The grid with the chunks of a fused convolution, and how many of them are a task."""
     _, blocks, depth, _ = u.shape
-    strips_a_chunk = min(_strips_in(TASK_BYTES, tile, grid.tiles_w, depth, blocks), grid.strips_a_chunk)
+    strips_a_chunk = min(_strips_in(CHUNK_BYTES, tile, grid.tiles_w, depth, blocks), grid.strips_a_chunk)
     # A large U comes from the cache that the cores share, or from memory: it is read for so many chunks at once.
-    chunks = min(max(u.nbytes // TASK_BYTES, 1), MOST_CHUNKS)
+    chunks = min(max(u.nbytes // CHUNK_BYTES, 1), MOST_CHUNKS)
     strips_a_task = max(1, min(chunks * strips_a_chunk, grid.strips // LEAST_TASKS))
     chunks = max(1, min(chunks, strips_a_task, strips_a_task * grid.tiles_w // LEAST_ROWS))
     return grid._replace(strips_a_chunk=strips_a_task // chunks), chunks
@@ -449,8 +449,8 @@ def _transform_strip(images, begin, index, first_channel, depth, sides, grid, ta
         down, across = _offsets(terms_h, width), np.zeros(MOST_POINTS, np.intp)
         for j in range(terms_w):
             across[j] = ((j % step) * columns + j // step) * depth
-        for start in range(0, width, CHUNK):
-            end = min(start + CHUNK, width)
+        for start in range(0, width, ROW_PIECE):
+            end = min(start + ROW_PIECE, width)
             for a in range(rows_h):
                 _combine(sides.left[smaller_h, a], flat, start, down, half[a, start:end])
         for a in range(rows_h):
