@@ -345,22 +345,19 @@ def _comparison(names: list[str]) -> list[str]:
     for name in names:
         table = VARIANTS[name]
         all_steps = list(steps(table))
-        convs = [step for step in all_steps if isinstance(step.row, Conv)]
-        first = convs[0].row
-        norms = [step.row for step in all_steps if isinstance(step.row, Norm)]
-        dense = [step for step in all_steps if isinstance(step.row, Full)]
-        last_image = [step.shape for step in all_steps if len(step.shape) == 4][-1]
+        convs = [row for row in table.layers if isinstance(row, Conv)]
+        norms = [row.layer("reference") for row in table.layers if isinstance(row, Norm)]
         columns.append(
             [
                 name,
                 _times(table.image_shape),
-                _sides(first, table.image_shape) if isinstance(first, Conv) else "",
-                " ".join(str(step.shape[3]) for step in convs),
-                " ".join(step.row.name for step in convs if isinstance(step.row, Conv) and step.row.groups > 1) or "-",
-                _times(last_image[1:]),
-                _formula(norms[0].layer("reference")) if norms else "-",
-                " ".join(str(step.shape[1]) for step in dense) or "-",
-                " ".join(step.row.name for step in all_steps if isinstance(step.row, Drop)) or "-",
+                _sides(convs[0], table.image_shape),
+                " ".join(str(row.filters) for row in convs),
+                " ".join(row.name for row in convs if row.groups > 1) or "-",
+                _times([step.shape for step in all_steps if len(step.shape) == 4][-1][1:]),
+                _formula(norms[0]) if norms else "-",
+                " ".join(str(step.shape[1]) for step in all_steps if isinstance(step.row, Full)) or "-",
+                " ".join(row.name for row in table.layers if isinstance(row, Drop)) or "-",
                 f"{sum(step.parameters for step in all_steps):,}",
                 f"{sum(step.multiply_adds for step in all_steps):,}",
             ]

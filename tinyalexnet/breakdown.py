@@ -163,10 +163,11 @@ def table(rows: list[Row], peak: Machine, passes: tuple[str, ...]) -> list[str]:
     GFLOP/s are effective: what the formula needs, over the time. The share of the peak is of what the products do.
     """
     whole = math.fsum(row.total for row in rows)
-    head = f"{'layer':<6} {'output':<20} {'parameters':>10} {'multiply-adds':>14} {'algorithm':<13}"
+    wide = max(6, *(len(row.name) for row in rows))
+    head = f"{'layer':<{wide}} {'output':<20} {'parameters':>10} {'multiply-adds':>14} {'algorithm':<13}"
     lines = [head + "".join(f" {name:>8}" for name in passes) + f" {'GFLOP/s':>8} {'of peak':>8} {'of step':>8}"]
     for row in rows:
-        line = f"{row.name:<6} {list(row.shape)!s:<20} {row.parameters or '':>10} {row.multiply_adds or '':>14}"
+        line = f"{row.name:<{wide}} {list(row.shape)!s:<20} {row.parameters or '':>10} {row.multiply_adds or '':>14}"
         line += f" {row.algorithm:<13}"
         for name in passes:
             line += f" {1e3 * row.seconds[name]:8.2f}" if name in row.seconds else f" {'':>8}"
@@ -176,10 +177,8 @@ def table(rows: list[Row], peak: Machine, passes: tuple[str, ...]) -> list[str]:
             line += f" {'':>8} {'':>8}"
         lines.append(f"{line} {row.total / whole:8.1%}")
     sums = "".join(f" {1e3 * math.fsum(row.seconds.get(name, 0.0) for row in rows):8.2f}" for name in passes)
-    lines.append(
-        f"{'sum':<6} {'':<20} {sum(row.parameters for row in rows):>10} {sum(row.multiply_adds for row in rows):>14}"
-        f" {'':<13}{sums}"
-    )
+    parameters, multiply_adds = (sum(getattr(row, name) for row in rows) for name in ("parameters", "multiply_adds"))
+    lines.append(f"{'sum':<{wide}} {'':<20} {parameters:>10} {multiply_adds:>14} {'':<13}{sums}")
     lines.append(
         f"peak {peak.peak / 1e9:.0f} GFLOP/s, of a product of {PEAK_SIZE} x {PEAK_SIZE} matrices; "
         f"memory {peak.bandwidth / 1e9:.0f} GB/s, of a copy"

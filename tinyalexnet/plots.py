@@ -65,7 +65,7 @@ def _roofline(axes: Any, rows: list[Row], machine: Machine) -> None:
     axes.plot([low, ridge, high], roof, "k-")
     axes.annotate(f"{roof[1]:.0f} GFLOP/s", (ridge, roof[1]), xytext=(0, 4), textcoords="offset points")
     axes.annotate(f"{machine.bandwidth / 1e9:.0f} GB/s", (low, roof[0]), xytext=(14, 4), textcoords="offset points")
-    for row, marker in zip(rows, itertools.cycle("os^Dv"), strict=False):
+    for row, marker in zip(rows, itertools.cycle("os^Dv<>P"), strict=False):
         axes.plot([], [], marker, color="grey", label=row.name)
         for name, seconds in row.seconds.items():
             for multiply_adds, style in ((row.performed, "full"), (row.multiply_adds, "none")):
@@ -119,12 +119,8 @@ def training(
         axes.axis("off")
         for line, k in enumerate(np.argsort(-row)[:3]):
             weight = "bold" if k == label else "normal"
-            axes.text(
-                *(0.0, -0.1 - 0.13 * line, f"{row[k]:.0%} {classes[k]}"),
-                transform=axes.transAxes,
-                fontsize=8,
-                fontweight=weight,
-            )
+            text = f"{row[k]:.0%} {classes[k]}"
+            axes.text(0.0, -0.1 - 0.13 * line, text, transform=axes.transAxes, fontsize=8, fontweight=weight)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
@@ -134,12 +130,11 @@ def _curves(figure: Any, log: list[dict[str, Any]]) -> None:
     running = [record for record in log if "whole_epoch" not in record]
     epochs = [record for record in log if "whole_epoch" in record]
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
-        axes.plot(
-            [r["step"] for r in running], [r[name] for r in running], ".-", color=COLOURS["forward"], label="training"
-        )
-        axes.plot(
-            *([r["step"] for r in epochs], [r[f"test_{name}"] for r in epochs], "o-"), color=COLOURS["dx"], label="test"
-        )
+        for records, key, style, colour, label in (
+            (running, name, ".-", COLOURS["forward"], "training"),
+            (epochs, f"test_{name}", "o-", COLOURS["dx"], "test"),
+        ):
+            axes.plot([r["step"] for r in records], [r[key] for r in records], style, color=colour, label=label)
         axes.set_title(name)
         axes.set_xlabel("steps")
         axes.legend()
