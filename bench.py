@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from typing import NoReturn
 
-INTERRUPTED, PIPE_CLOSED, WRONG_USE = 130, 141, 2
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USE, f"{self.prog}: {message}\n")
+INTERRUPTED = 130
 
 
 class _Versus(argparse.Action):
@@ -34,17 +27,15 @@ class _Python(argparse.Action):
 def _parser(
     backends: tuple[str, ...], algorithms: tuple[str, ...], frameworks: tuple[str, ...], variants: tuple[str, ...]
 ) -> argparse.ArgumentParser:
-    parser = _Parser(
+    from tinyalexnet.command import Parser
+
+    parser = Parser(
         prog="bench.py",
         description=__doc__,
         epilog="Every flag may be written with hyphens too. The lines on standard output are those of the original.",
         allow_abbrev=False,
     )
-
-    def flag(name: str, help: str, **how: object) -> None:
-        names = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-        parser.add_argument(*names, help=help, **how)  # type: ignore[arg-type]
-
+    flag = parser.flag
     flag("batch_size", "images in a batch (%(default)s)", type=int, default=128, metavar="N")
     flag("num_batches", "timed steps in each run (%(default)s)", type=int, default=100, metavar="N")
     flag("variant", "which AlexNet (%(default)s)", choices=variants, default="tf2015")
@@ -78,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Imported here, where Ctrl-C is already caught: it takes most of a second.
     from tinyalexnet.alexnet import VARIANTS, comparison
     from tinyalexnet.benchmark import PASSES, Options, run
+    from tinyalexnet.command import exit_code
     from tinyalexnet.kernels import BACKENDS
     from tinyalexnet.kernels.algorithm import ALGORITHMS
     from tinyalexnet.versus import PACKAGES
@@ -89,18 +81,9 @@ def main(arguments: list[str] | None = None) -> int:
     if forward_only and forward_backward_only:
         parser.error("--forward_only and --forward_backward_only exclude each other")
     passes = PASSES[:1] if forward_only else PASSES[1:] if forward_backward_only else PASSES
-    compare_variants = flags.pop("compare_variants")
-    try:
-        if compare_variants:
-            print("\n".join(comparison()), flush=True)
-            return 0
-        return run(Options(**flags, passes=passes), sys.stdout, sys.stderr)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would flush the closed pipe once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
-    except (ValueError, ImportError, MemoryError, OSError) as error:
-        parser.error(str(error))
+    if flags.pop("compare_variants"):
+        return exit_code(parser, lambda: print("\n".join(comparison()), flush=True) or 0)
+    return exit_code(parser, lambda: run(Options(**flags, passes=passes), sys.stdout, sys.stderr))
 
 
 if __name__ == "__main__":

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-from typing import NoReturn
+
+from .command import Parser, exit_code
 
 MADE_FOR = {"fashion-mnist": "mnist", "mnist": "mnist", "cifar10": "cifar", "digits": "digits"}
 """Which network images are trained on where none is named."""
 
-INTERRUPTED, PIPE_CLOSED, WRONG_USE = 130, 141, 2
+INTERRUPTED = 130
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USE, f"{self.prog}: {message}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     from .alexnet import VARIANTS
     from .data import NAMES
     from .kernels import BACKENDS
     from .training import Settings
 
     default = Settings()
-    parser = _Parser(prog="python -m tinyalexnet", description="AlexNet from scratch.", allow_abbrev=False)
+    parser = Parser(prog="python -m tinyalexnet", description="AlexNet from scratch.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="train a network on labelled images", allow_abbrev=False)
     classifying = [name for name, table in VARIANTS.items() if table.num_classes is not None]
 
-    def flag(name: str, help: str, **how: object) -> None:
-        names = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-        train.add_argument(*names, help=help, **how)  # type: ignore[arg-type]
-
+    flag = train.flag
     flag("data", "which images (%(default)s); docs/data.md", choices=NAMES, default="fashion-mnist")
     flag("folder", "where their files are, if not in a usual place", metavar="FOLDER")
     flag("size", "of the images of a --data folder, scaled and cropped", type=int, nargs=2, metavar=("H", "W"))
@@ -91,24 +82,14 @@ def main(arguments: list[str] | None = None) -> int:
     flags["variant"] = flags["variant"] or MADE_FOR.get(name)
     if flags["variant"] is None:
         parser.error(f"data is {name!r}, which no network is made for: --variant is needed")
-    try:
+
+    def run() -> int:
         dataset = load(name, folder, tuple(size) if size else None)
-        return train(
-            Settings(**flags),
-            dataset,
-            sys.stdout,
-            Console(sys.stderr, quiet),
-            files["checkpoint"],
-            files["resume"],
-            files["log"],
-            files["plot"],
-        )
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would flush the closed pipe once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
-    except (ValueError, TypeError, ImportError, MemoryError, OSError) as error:
-        parser.error(str(error))
+        console = Console(sys.stderr, quiet)
+        paths = files["checkpoint"], files["resume"], files["log"], files["plot"]
+        return train(Settings(**flags), dataset, sys.stdout, console, *paths)
+
+    return exit_code(parser, run)
 
 
 if __name__ == "__main__":
