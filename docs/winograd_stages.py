@@ -62,7 +62,7 @@ def main(batch_size):
         numbers = chunks * grid.strips_a_chunk * grid.tiles_w * points * (depth + blocks * FILTER_BLOCK)
         x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
         arguments = (
-            winograd._images(x, winograd._before(window, x.shape[1:3]), window.stride),
+            winograd._images(x, slice(0, x_shape[3]), winograd._before(window, x_shape[1:3]), window.stride),
             winograd._sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype)),
             u,
             np.zeros((blocks, FILTER_BLOCK), x.dtype),
@@ -70,7 +70,7 @@ def main(batch_size):
             grid,
             chunks,
             np.zeros((most_threads(), numbers), x.dtype),
-            winograd._images(out, (0, 0), (1, 1)),
+            winograd._images(out, slice(0, shape[3]), (0, 0), (1, 1)),
         )
         line = f"{name:6}"
         line += f"{milliseconds(lambda: winograd._transform_filters(blocks_of_w, tile.g(w.dtype), False)):10.1f}"  # noqa: B023

@@ -78,6 +78,7 @@ def close(found, expected, bound):
 
 SEVERAL_TASKS = Case(Window(3, 1, "SAME"), (5, 13, 12, 7), 70, 1, 1)
 TWO_BLOCKS_EACH_WAY = Case(Window((3, 2), 1, "SAME"), (2, 9, 8, 66), 130, 1, 2)
+GROUPS_OF_TWO_BLOCKS = Case(Window(3, 1, "SAME"), (2, 9, 8, 132), 140, 2, 6)
 FIRST_LAYER = Case(Window(11, 4), (2, 35, 31, 3), 5, 1, 3)
 STRIDED_PADDED = Case(Window((5, 4), (2, 3), ((1, 3), (2, 0))), (2, 17, 19, 30), 20, 2, 4)
 UNREACHED_PIXELS = Case(Window(2, 5), (1, 9, 9, 2), 3, 1, 5)
@@ -88,6 +89,7 @@ UNREACHED_PIXELS = Case(Window(2, 5), (1, 9, 9, 2), 3, 1, 5)
 @given(case=cases())
 @example(case=SEVERAL_TASKS)
 @example(case=TWO_BLOCKS_EACH_WAY)
+@example(case=GROUPS_OF_TWO_BLOCKS)
 @example(case=FIRST_LAYER)
 @example(case=STRIDED_PADDED)
 @example(case=UNREACHED_PIXELS)
@@ -114,6 +116,7 @@ SCHEDULES = {
 @given(case=cases())
 @example(case=SEVERAL_TASKS)
 @example(case=TWO_BLOCKS_EACH_WAY)
+@example(case=GROUPS_OF_TWO_BLOCKS)
 def test_every_schedule_of_cpu_is_the_convolution(sizes, case):
     """Which one a case takes by itself depends on its size."""
     with pytest.MonkeyPatch.context() as patch:

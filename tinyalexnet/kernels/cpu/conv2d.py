@@ -1,8 +1,8 @@
-"""The convolution's three functions on the CPU: checks, groups and the choice of an algorithm.
+"""The convolution's three functions on the CPU: checks and the choice of an algorithm.
 
-An algorithm is a module with ``forward``, ``backward_input`` and ``backward_params`` for contiguous arrays, one group:
-``gemm``, or ``winograd`` where ``winograd_tile`` finds a tile. A grouped convolution is that many separate ones on
-slices of the channels.
+An algorithm is a module with ``forward``, ``backward_input`` and ``backward_params`` for contiguous arrays:
+``winograd``, where ``winograd_tile`` finds a tile, takes groups as they lie; ``gemm`` takes one group, so that a
+grouped convolution is that many separate ones on copied slices of the channels.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ def conv2d_forward(
     """Convolution of a batch of images with a bank of filters, plus a bias per filter; see reference.
 
     Schedule
-        One group after the other; within a group as in ``gemm.forward`` or ``winograd.forward``.
+        As in ``winograd.forward``, or in ``gemm.forward`` for one group after the other.
     """
     check_conv2d_forward(x, w, b, window, groups)
     tile = winograd_tile(algorithm, *group_shapes(x.shape, w.shape[3], window, groups), window, x.dtype)
+    if tile is not None:
+        return winograd.forward(_contiguous(x), w, b, window, tile, groups)
 
     def compute(channels: slice, filters: slice) -> np.ndarray:
         arrays = _contiguous(x[..., channels]), _contiguous(w[..., filters]), _contiguous(b[filters])
-        return gemm.forward(*arrays, window) if tile is None else winograd.forward(*arrays, window, tile)
+        return gemm.forward(*arrays, window)
 
     return by_groups(compute, x.shape[3], w.shape[3], groups)
 
@@ -52,17 +54,17 @@ def conv2d_backward_input(
     """Gradient with respect to the images: every output hands its gradient back to its pixels; see reference.
 
     Schedule
-        One group after the other; within a group as in ``gemm.backward_input`` or ``winograd.backward_input``.
+        As in ``winograd.backward_input``, or in ``gemm.backward_input`` for one group after the other.
     """
     check_conv2d_backward_input(dout, w, x_shape, window, groups)
     group_shape, w_shape = group_shapes(x_shape, w.shape[3], window, groups)
     tile = winograd_tile(algorithm, group_shape, w_shape, window, dout.dtype)
+    if tile is not None:
+        return winograd.backward_input(_contiguous(dout), w, x_shape, window, tile, groups)
 
     def compute(_: slice, filters: slice) -> np.ndarray:
         arrays = _contiguous(dout[..., filters]), _contiguous(w[..., filters])
-        if tile is None:
-            return gemm.backward_input(*arrays, group_shape, window)
-        return winograd.backward_input(*arrays, group_shape, window, tile)
+        return gemm.backward_input(*arrays, group_shape, window)
 
     return by_groups(compute, x_shape[3], w.shape[3], groups)
 
@@ -73,19 +75,16 @@ def conv2d_backward_params(
     """Gradients with respect to the filters and the bias: both are sums over every output; see reference.
 
     Schedule
-        One group after the other; within a group as in ``gemm.backward_params`` or ``winograd.backward_params``.
+        As in ``winograd.backward_params``, or in ``gemm.backward_params`` for one group after the other.
     """
     check_conv2d_backward_params(dout, x, window, groups)
     tile = winograd_tile(algorithm, *group_shapes(x.shape, dout.shape[3], window, groups), window, x.dtype)
-    dbs = []
+    if tile is not None:
+        return winograd.backward_params(_contiguous(dout), _contiguous(x), window, tile, groups)
+    db = np.empty(dout.shape[3], x.dtype)
 
     def compute(channels: slice, filters: slice) -> np.ndarray:
-        arrays = _contiguous(dout[..., filters]), _contiguous(x[..., channels])
-        if tile is None:
-            dw, db = gemm.backward_params(*arrays, window)
-        else:
-            dw, db = winograd.backward_params(*arrays, window, tile)
-        dbs.append(db)
+        dw, db[filters] = gemm.backward_params(_contiguous(dout[..., filters]), _contiguous(x[..., channels]), window)
         return dw
 
-    return by_groups(compute, x.shape[3], dout.shape[3], groups), np.concatenate(dbs)
+    return by_groups(compute, x.shape[3], dout.shape[3], groups), db

@@ -1,4 +1,4 @@
-"""Winograd's convolution, compiled: fewer multiplications by working on tiles. One group, contiguous arrays.
+"""Winograd's convolution, compiled: fewer multiplications by working on tiles. Contiguous arrays.
 
 docs/winograd.md has the mathematics and ``reference/winograd.py`` the same in NumPy. A convolution is three stages:
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from ...geometry import Pair, Window
 from ..algorithm import FILTER_BLOCK
+from ..contract import by_groups, group_slices
 from ..cook_toom import MOST_POINTS, Matrices, Tile
 from ..reference.winograd import filters_from_blocks, filters_to_blocks
 from .memory import empty
@@ -51,10 +52,16 @@ CHANNELS = 8
 
 
 class Images(NamedTuple):
-    """A batch, its rows flattened, and where its blocks of stride_h x stride_w pixels begin."""
+    """One group's channels of a batch, its rows flattened, and where its blocks of stride_h x stride_w pixels begin.
+
+    A pixel has ``channels`` numbers, of which the group's begin at ``first``; a row of a block has ``run`` numbers of
+    the group, side by side.
+    """
 
     rows: np.ndarray
     channels: int
+    first: int
+    run: int
     pad_top: int
     pad_left: int
     stride_h: int
@@ -93,23 +100,28 @@ class Grid(NamedTuple):
     strips_a_chunk: int
 
 
-def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, tile: Tile) -> np.ndarray:
-    """``conv2d_forward`` for one group; see reference.
+def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, tile: Tile, groups: int = 1) -> np.ndarray:
+    """``conv2d_forward``; see reference.
 
     Schedule
-        Parallel over tasks of one or a few chunks of strips, each transformed, multiplied and transformed back while it
-        is in cache; the chunks of a task share one reading of U. A small batch takes the stages one after the other, in
-        parallel over strips, over blocks of filters and points, and over strips: its chunks would have too few rows.
+        One group after the other, in place. Parallel over tasks of one or a few chunks of strips, each transformed,
+        multiplied and transformed back while it is in cache; the chunks of a task share one reading of U. A small batch
+        takes the stages one after the other, in parallel over strips, over blocks of filters and points, and over
+        strips: its chunks would have too few rows.
     """
     size = x.shape[1:3]
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
-    u = _transform_filters(filters_to_blocks(w, window.stride), tile.g(w.dtype), exchanged=False)
-    _run(_images(x, _before(window, size), window.stride), u, b, tile, out, (0, 0), (1, 1))
+    for channels, filters in group_slices(x.shape[3], w.shape[3], groups):
+        u = _transform_filters(_blocks(w, filters, window), tile.g(w.dtype), exchanged=False)
+        src = _images(x, channels, _before(window, size), window.stride)
+        _run(src, u, b[filters], tile, _images(out, filters, (0, 0), (1, 1)))
     return out
 
 
-def backward_input(dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], window: Window, tile: Tile) -> np.ndarray:
-    """``conv2d_backward_input`` for one group; see reference.
+def backward_input(
+    dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], window: Window, tile: Tile, groups: int = 1
+) -> np.ndarray:
+    """``conv2d_backward_input``; see reference.
 
     Schedule
         The forward's. The adjoint of a convolution with stride 1 is a convolution of dout, padded by r - 1 less the
@@ -119,41 +131,52 @@ def backward_input(dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], wi
     dx = empty(x_shape, dout.dtype)
     # Turning the filters is reading the columns of G backwards.
     turned = tile.g(w.dtype)[0][:, ::-1], tile.g(w.dtype)[1][:, ::-1]
-    u = _transform_filters(filters_to_blocks(w, window.stride), turned, exchanged=True)
-    no_bias = np.zeros(window.stride[0] * window.stride[1] * x_shape[3], dout.dtype)
     # Whole blocks of padding need no gradient: the tiles begin behind them, and dout is padded by so much less.
     shift_h, rest_h = divmod(_before(window, x_shape[1:3])[0], window.stride[0])
     shift_w, rest_w = divmod(_before(window, x_shape[1:3])[1], window.stride[1])
-    src = _images(dout, (tile.r[0] - 1 - shift_h, tile.r[1] - 1 - shift_w), (1, 1))
-    _run(src, u, no_bias, tile, dx, (rest_h, rest_w), window.stride)
+    for channels, filters in group_slices(x_shape[3], w.shape[3], groups):
+        u = _transform_filters(_blocks(w, filters, window), turned, exchanged=True)
+        no_bias = np.zeros(u.shape[1] * FILTER_BLOCK, dout.dtype)
+        src = _images(dout, filters, (tile.r[0] - 1 - shift_h, tile.r[1] - 1 - shift_w), (1, 1))
+        dst = _images(dx, channels, (rest_h, rest_w), window.stride)
+        _run(src, u, no_bias, tile, dst)
+        if dst.channels < dx.shape[3]:
+            dx[..., channels] = dst.rows.reshape(*dx.shape[:3], -1)
     return dx
 
 
-def backward_params(dout: np.ndarray, x: np.ndarray, window: Window, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
-    """``conv2d_backward_params`` for one group; see reference.
+def backward_params(
+    dout: np.ndarray, x: np.ndarray, window: Window, tile: Tile, groups: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """``conv2d_backward_params``; see reference.
 
     Schedule
-        As much of V and of dM = A dout Aᵀ as HELD_BYTES allows, parallel over strips; then, parallel over blocks of
-        filters and points, dU[p] += V[p]ᵀ dM[p], one chunk of strips after the other. No two tasks write the same
-        number, and the order of the additions does not depend on the threads. db is dM at the point where A sums up.
+        One group after the other, in place. As much of V and of dM = A dout Aᵀ as HELD_BYTES allows, parallel over
+        strips; then, parallel over blocks of filters and points, dU[p] += V[p]ᵀ dM[p], one chunk of strips after the
+        other. No two tasks write the same number, and the order of the additions does not depend on the threads. db is
+        dM at the point where A sums up.
     """
-    filters = dout.shape[3]
-    depth = window.stride[0] * window.stride[1] * x.shape[3]
-    blocks = -(-filters // FILTER_BLOCK)
-    grid = _grid(tile, dout.shape[0], dout.shape[1:3], depth, blocks)
-    v, dm = _held(tile, grid, depth, blocks, x.dtype)
-    du = empty((tile.points, blocks, depth, FILTER_BLOCK), x.dtype)
-    db = np.zeros((blocks, FILTER_BLOCK), x.dtype)
-    images = _images(x, _before(window, x.shape[1:3]), window.stride)
     to_points = _sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype))
     from_pixels = _sides(_transposed(tile.at(x.dtype)), _transposed(tile.smaller.at(x.dtype)))
-    gradients = _images(dout, (0, 0), (1, 1))
-    with one_blas_thread():
-        _accumulate(images, to_points, gradients, from_pixels, grid, v, dm, du, db)
     gt = _transposed(tile.g(x.dtype))
-    dw = empty((*tile.r, depth, filters), x.dtype)
-    _filters_from_points(du, _sides(gt, gt), dw)
-    return filters_from_blocks(dw, window), db.reshape(-1)[:filters].copy()
+    db = np.empty(dout.shape[3], x.dtype)
+
+    def compute(channels: slice, filters: slice) -> np.ndarray:
+        images = _images(x, channels, _before(window, x.shape[1:3]), window.stride)
+        gradients = _images(dout, filters, (0, 0), (1, 1))
+        depth, blocks = window.stride[0] * images.run, -(-gradients.run // FILTER_BLOCK)
+        grid = _grid(tile, dout.shape[0], dout.shape[1:3], depth, blocks)
+        v, dm = _held(tile, grid, depth, blocks, x.dtype)
+        du = empty((tile.points, blocks, depth, FILTER_BLOCK), x.dtype)
+        sums = np.zeros((blocks, FILTER_BLOCK), x.dtype)
+        with one_blas_thread():
+            _accumulate(images, to_points, gradients, from_pixels, grid, v, dm, du, sums)
+        dw = empty((*tile.r, depth, gradients.run), x.dtype)
+        _filters_from_points(du, _sides(gt, gt), dw)
+        db[filters] = sums.reshape(-1)[: gradients.run]
+        return filters_from_blocks(dw, window)
+
+    return by_groups(compute, x.shape[3], dout.shape[3], groups), db
 
 
 def _before(window: Window, size: tuple[int, ...]) -> Pair:
@@ -161,8 +184,17 @@ def _before(window: Window, size: tuple[int, ...]) -> Pair:
     return pad_top, pad_left
 
 
-def _images(images: np.ndarray, before: Pair, stride: Pair) -> Images:
-    return Images(images.reshape(*images.shape[:2], -1), images.shape[3], *before, *stride)
+def _images(images: np.ndarray, channels: slice, before: Pair, stride: Pair) -> Images:
+    """The channels in place; where a block has several pixels, and so a group's numbers are apart, a copy of them."""
+    if stride != (1, 1) and channels.stop - channels.start < images.shape[3]:
+        images = np.ascontiguousarray(images[..., channels])
+        channels = slice(0, images.shape[3])
+    run = stride[1] * (channels.stop - channels.start)
+    return Images(images.reshape(*images.shape[:2], -1), images.shape[3], channels.start, run, *before, *stride)
+
+
+def _blocks(w: np.ndarray, filters: slice, window: Window) -> np.ndarray:
+    return filters_to_blocks(np.ascontiguousarray(w[..., filters]), window.stride)
 
 
 def _transposed(matrices: Matrices) -> Matrices:
@@ -212,23 +244,24 @@ def _transform_filters(w: np.ndarray, g: Matrices, exchanged: bool) -> np.ndarra
     return u
 
 
-def _run(src: Images, u: np.ndarray, b: np.ndarray, tile: Tile, out: np.ndarray, before: Pair, stride: Pair) -> None:
-    """Convolves ``src`` with the filters U and writes ``out``, whose blocks begin ``before`` its first pixel."""
+def _run(src: Images, u: np.ndarray, b: np.ndarray, tile: Tile, dst: Images) -> None:
+    """Convolves ``src`` with the filters U and writes ``dst``."""
     points, blocks, depth, _ = u.shape
-    size = -(-(out.shape[1] + before[0]) // stride[0]), -(-(out.shape[2] + before[1]) // stride[1])
+    n, height, numbers = dst.rows.shape
+    dtype = dst.rows.dtype
+    size = -(-(height + dst.pad_top) // dst.stride_h), -(-(numbers // dst.channels + dst.pad_left) // dst.stride_w)
     bias = np.pad(b, (0, blocks * FILTER_BLOCK - b.size)).reshape(blocks, FILTER_BLOCK)
-    to_points = _sides(tile.bt(out.dtype), tile.smaller.bt(out.dtype))
-    to_pixels = _sides(tile.at(out.dtype), tile.smaller.at(out.dtype))
-    dst = _images(out, before, stride)
-    grid = _grid(tile, out.shape[0], size, depth, blocks)
+    to_points = _sides(tile.bt(dtype), tile.smaller.bt(dtype))
+    to_pixels = _sides(tile.at(dtype), tile.smaller.at(dtype))
+    grid = _grid(tile, n, size, depth, blocks)
     fused, chunks = _tasks(tile, grid, u)
     with one_blas_thread():
         if fused.strips_a_chunk * grid.tiles_w < LEAST_ROWS:
-            v, m = _held(tile, grid, depth, blocks, out.dtype)
+            v, m = _held(tile, grid, depth, blocks, dtype)
             _convolve_in_stages(src, to_points, u, bias, to_pixels, grid, v, m, dst)
         else:
             tiles = chunks * fused.strips_a_chunk * grid.tiles_w
-            scratch = empty((most_threads(), tiles * points * (depth + blocks * FILTER_BLOCK)), out.dtype)
+            scratch = empty((most_threads(), tiles * points * (depth + blocks * FILTER_BLOCK)), dtype)
             _convolve_fused(src, to_points, u, bias, to_pixels, fused, chunks, scratch, dst)
 
 
@@ -407,7 +440,7 @@ def _load_pixels(images, image, top, left, first_channel, pixels):  # type: igno
     """
     rows, step = images.rows, pixels.shape[1]
     run = pixels.shape[3] // images.stride_h
-    inside = min(run, images.stride_w * images.channels - first_channel)
+    inside = min(run, images.run - first_channel)
     for i in range(pixels.shape[0]):
         for dy in range(images.stride_h):
             part = slice(dy * run, (dy + 1) * run)
@@ -419,7 +452,7 @@ def _load_pixels(images, image, top, left, first_channel, pixels):  # type: igno
                 for j in range(step):
                     for q in range(pixels.shape[2]):
                         column = (left + q * step + j) * images.stride_w - images.pad_left
-                        start = column * images.channels + first_channel
+                        start = column * images.channels + images.first + first_channel
                         _copy_run(row, start, pixels[i, j, q, dy * run : dy * run + inside])
 
 
@@ -507,13 +540,13 @@ def _restore_strip(m, begin, index, sides, grid, images):  # type: ignore[no-unt
 @inner
 def _store_row(half, sides, block, grid, images, image, h):  # type: ignore[no-untyped-def]
     """A row of each tile of a strip, combined straight into the image: one block of the channels of each pixel."""
-    rows, run = images.rows, images.stride_w * images.channels
+    rows, run = images.rows, images.run
     for smaller_w in range(2):
         across = _offsets(sides.terms_w - smaller_w, grid.tiles_w * FILTER_BLOCK)
         for j in range(sides.rows_w - smaller_w):
             for t in range(grid.large_w if smaller_w else 0, grid.tiles_w if smaller_w else grid.large_w):
                 pixel = t * grid.m_w - max(t - grid.large_w, 0) + j
-                column = (pixel * images.stride_w - images.pad_left) * images.channels
+                column = (pixel * images.stride_w - images.pad_left) * images.channels + images.first
                 for dy in range(images.stride_h):
                     # Of the run that is row dy of the pixel: what this block has, and what of that is in the image.
                     skipped = dy * run - block * FILTER_BLOCK
