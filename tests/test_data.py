@@ -295,7 +295,7 @@ def test_mnist_that_is_refused(tmp_path, ending):
 def home(monkeypatch, tmp_path):
     """No data set is installed, and the home is empty."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(data, "DEBIAN_FOLDERS", (str(tmp_path / "debian1"), str(tmp_path / "debian2")))
+    monkeypatch.setattr(data, "DEBIAN_FOLDER", str(tmp_path / "debian"))
     return tmp_path
 
 
@@ -305,18 +305,17 @@ def test_where_mnist_is_looked_for(home):
     write_mnist(cache / "fashion-mnist", train=5)
     write_mnist(cache / "mnist", train=4)
     assert len(data.load("fashion-mnist").train.labels) == 5
-    write_mnist(home / "debian2", train=6)
+    write_mnist(home / "debian", train=6)
     assert len(data.load("fashion-mnist").train.labels) == 6
-    write_mnist(home / "debian1", train=7)
-    (home / "debian1" / IDX[3]).unlink()
-    assert len(data.load("fashion-mnist").train.labels) == 6
+    (home / "debian" / IDX[3]).unlink()
+    assert len(data.load("fashion-mnist").train.labels) == 5
     assert len(data.load("mnist").train.labels) == 4
 
 
 def test_what_to_do_where_fashion_mnist_is_not_found(home):
     message = refusal(data.load, "fashion-mnist")
     target = str(home / "home" / ".cache" / "tinyalexnet" / "fashion-mnist")
-    assert message.startswith(f"fashion-mnist must be whole in {str(home / 'debian1')!r} or ")
+    assert message.startswith(f"fashion-mnist must be whole in {str(home / 'debian')!r} or ")
     address = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
     assert (
         f"put {', '.join(name + '.gz' for name in IDX)} from {address} into {target!r}, or install Debian's package "
@@ -329,14 +328,10 @@ def test_what_to_do_where_mnist_is_not_whole(home):
     (folder / IDX[1]).unlink()
     (folder / IDX[2]).unlink()
     assert refusal(data.load, "mnist", folder) == (
-        f"mnist must be whole in {str(folder)!r}, but is not: put {IDX[1]}.gz, {IDX[2]}.gz from "
-        f"https://ossci-datasets.s3.amazonaws.com/mnist/ into {str(folder)!r}"
+        f"mnist must be whole in {str(folder)!r}, but is not: download it (--download), or put {IDX[1]}.gz, {IDX[2]}.gz "
+        f"from https://ossci-datasets.s3.amazonaws.com/mnist/ into {str(folder)!r}"
     )
     assert "Debian" not in refusal(data.load, "mnist")
-
-
-def test_debian_has_fashion_mnist_in_datasets():
-    assert "/usr/share/datasets/fashion-mnist" in data.DEBIAN_FOLDERS
 
 
 # --- CIFAR-10 ---------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ def _parser() -> Parser:
     flag = train.flag
     flag("data", "which images (%(default)s); docs/data.md", choices=NAMES, default="fashion-mnist")
     flag("folder", "where their files are, if not in a usual place", metavar="FOLDER")
+    flag("download", "fetch their files where they are missing", action="store_true")
     flag("size", "of the images of a --data folder, scaled and cropped", type=int, nargs=2, metavar=("H", "W"))
     flag("variant", "which network (the one that is made for the images)", choices=classifying)
     flag("epochs", "times that every image is seen (%(default)s)", type=int, default=default.epochs, metavar="N")
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     flags = vars(parser.parse_args(arguments))
     flags.pop("command")
-    name, folder, size, quiet = (flags.pop(key) for key in ("data", "folder", "size", "quiet"))
+    name, folder, size, download, quiet = (flags.pop(key) for key in ("data", "folder", "size", "download", "quiet"))
     files = {key: flags.pop(key) for key in ("checkpoint", "resume", "log", "plot")}
     for needed, by in (("checkpoint", "resume"), ("log", "plot")):
         if files[by] and files[needed] is None:
@@ -84,8 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"data is {name!r}, which no network is made for: --variant is needed")
 
     def run() -> int:
-        dataset = load(name, folder, tuple(size) if size else None)
         console = Console(sys.stderr, quiet)
+        dataset = load(name, folder, tuple(size) if size else None, download, console.shows_bars)
         paths = files["checkpoint"], files["resume"], files["log"], files["plot"]
         return train(Settings(**flags), dataset, sys.stdout, console, *paths)
 

@@ -50,6 +50,11 @@ class Console:
 
             yield advance, write
 
+    @property
+    def shows_bars(self) -> bool:
+        """Whether standard error is a terminal, and there is something to draw a bar with."""
+        return self._tqdm() is not None
+
     def _tqdm(self) -> Any:
         if self.quiet or not self.err.isatty():
             return None

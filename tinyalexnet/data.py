@@ -1,7 +1,7 @@
 """Labelled images to train on, read from files; docs/data.md says where the files come from.
 
-Nothing is downloaded and nothing is unpickled. A damaged file is a ValueError of one sentence, which names the file,
-the byte (of the unpacked data where the file is gzip) and what must stand there.
+Nothing is unpickled, and nothing downloaded unasked. A damaged file is a ValueError of one sentence, which names the
+file, the byte (of the unpacked data where the file is gzip) and what must stand there.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .download import ADDRESSES, IDX_FILES, fetch
 from .geometry import Pair, as_pair
 from .images import SUFFIXES, read_image
 
 NAMES = ("fashion-mnist", "mnist", "cifar10", "digits", "folder")
 
-DEBIAN_FOLDERS = ("/usr/share/datasets/fashion-mnist", "/usr/share/dataset/fashion-mnist")
+DEBIAN_FOLDER = "/usr/share/datasets/fashion-mnist"
 """Where Debian's package dataset-fashion-mnist has its files."""
 
 CIFAR10_RECORDS = 10_000
@@ -43,18 +44,7 @@ _FASHION = (
 )
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
-_IDX_FILES = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
 _CIFAR10_FILES = (*(f"data_batch_{batch}.bin" for batch in range(1, 6)), "test_batch.bin")
-_ADDRESSES = {
-    "fashion-mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "cifar10": "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-}
 
 _IDX_TYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
 _MOST_DIMENSIONS = 64
@@ -84,26 +74,36 @@ class Dataset:
     test: Images
 
 
-def load(name: str, folder: str | Path | None = None, size: int | Pair | None = None) -> Dataset:
+def load(
+    name: str,
+    folder: str | Path | None = None,
+    size: int | Pair | None = None,
+    download: bool = False,
+    progress: bool = False,
+) -> Dataset:
     """The data set ``name``, one of NAMES, from the files in ``folder``.
 
     Without a folder, ``"fashion-mnist"`` is looked for where Debian's package puts it, and it, ``"mnist"`` and
-    ``"cifar10"`` in ``~/.cache/tinyalexnet/NAME``. ``"digits"`` comes with scikit-learn and has no folder; its last
-    fifth is for the test. ``"folder"`` is your own images, in ``FOLDER/train/CLASS`` and ``FOLDER/test/CLASS``; where
-    ``size`` is given each is scaled until its shorter side fits and cropped about its middle, else all must have the
-    same size.
+    ``"cifar10"`` in ``~/.cache/tinyalexnet/NAME``. With ``download``, files that are missing there, or in ``folder``,
+    are fetched and checked; ``progress`` draws a bar of it on standard error. ``"digits"`` comes with scikit-learn and
+    has no folder; its last fifth is for the test. ``"folder"`` is your own images, in ``FOLDER/train/CLASS`` and
+    ``FOLDER/test/CLASS``; where ``size`` is given each is scaled until its shorter side fits and cropped about its
+    middle, else all must have the same size.
 
     Shapes
         ``pixels`` (N, 28, 28, 1) of ``"fashion-mnist"`` and ``"mnist"``, (N, 32, 32, 3) of ``"cifar10"``,
         (N, 8, 8, 1) of ``"digits"``, (N, H, W, 3) of ``"folder"``; ``size`` is (H, W).
     Errors
         ValueError where an argument is none of these, where files are missing, and where one is damaged; ImportError
-        where ``"digits"`` lacks scikit-learn or ``"folder"`` lacks Pillow.
+        where ``"digits"`` lacks scikit-learn, ``"folder"`` Pillow or ``download`` pooch; OSError where files cannot be
+        fetched.
     """
     if name not in NAMES:
         raise ValueError(f"name is {name!r}, but must be one of {', '.join(map(repr, NAMES))}")
     if size is not None and name != "folder":
         raise ValueError(f"size is {size!r}, but must be None for {name!r}, whose images have one size")
+    if download and name not in ADDRESSES:
+        raise ValueError(f"download is True, but must be False for {name!r}, which is not on the network")
     if name == "digits":
         if folder is not None:
             raise ValueError(f"folder is {str(folder)!r}, but must be None for 'digits', which is part of scikit-learn")
@@ -116,8 +116,8 @@ def load(name: str, folder: str | Path | None = None, size: int | Pair | None = 
             raise ValueError("folder is None, but must be the folder that holds train/CLASS and test/CLASS")
         return _folder(root, None if size is None else as_pair("size", size, 1))
     if name == "cifar10":
-        return _cifar10(_find(name, root, _CIFAR10_FILES))
-    return _idx_dataset(name, _find(name, root, _IDX_FILES))
+        return _cifar10(_find(name, root, _CIFAR10_FILES, download, progress))
+    return _idx_dataset(name, _find(name, root, IDX_FILES, download, progress))
 
 
 def read_idx(path: str | Path, sizes: tuple[int | None, ...] | None = None) -> np.ndarray:
@@ -297,20 +297,25 @@ def _stack(groups: list[list[Path]], size: Pair, fit: bool, classes: tuple[str, 
     return Images(pixels, labels, classes)
 
 
-def _find(name: str, folder: Path | None, files: tuple[str, ...]) -> list[Path]:
+def _find(name: str, folder: Path | None, files: tuple[str, ...], download: bool, progress: bool) -> list[Path]:
     """Each file, with or without its ending ``.gz``, in the first place that has them all."""
-    debian = [Path(place) for place in DEBIAN_FOLDERS] if name == "fashion-mnist" else []
+    debian = [Path(DEBIAN_FOLDER)] if name == "fashion-mnist" else []
     places = [*debian, Path.home() / ".cache" / "tinyalexnet" / name] if folder is None else [folder]
+    if download and all(_missing(place, files) for place in places):
+        fetch(name, places[-1], progress)
     for place in places:
-        found = [path for file in files if (path := _plain_or_packed(place / file))]
-        if len(found) == len(files):
-            return found
-    missing = ", ".join(file for file in files if not _plain_or_packed(places[-1] / file))
+        if not _missing(place, files):
+            return [path for file in files if (path := _plain_or_packed(place / file))]
     package = ", or install Debian's package dataset-fashion-mnist and give no folder" if debian else ""
     raise ValueError(
-        f"{name} must be whole in {' or '.join(repr(str(place)) for place in places)}, but is not: put {missing} from "
-        f"{_ADDRESSES[name]} into {str(places[-1])!r}{package}"
+        f"{name} must be whole in {' or '.join(repr(str(place)) for place in places)}, but is not: download it "
+        f"(--download), or put {', '.join(_missing(places[-1], files))} from {ADDRESSES[name]} into {str(places[-1])!r}"
+        f"{package}"
     )
+
+
+def _missing(place: Path, files: tuple[str, ...]) -> list[str]:
+    return [file for file in files if _plain_or_packed(place / file) is None]
 
 
 def _plain_or_packed(path: Path) -> Path | None:
