@@ -328,8 +328,8 @@ def test_what_to_do_where_mnist_is_not_whole(home):
     (folder / IDX[1]).unlink()
     (folder / IDX[2]).unlink()
     assert refusal(data.load, "mnist", folder) == (
-        f"mnist must be whole in {str(folder)!r}, but is not: download it (--download), or put {IDX[1]}.gz, {IDX[2]}.gz "
-        f"from https://ossci-datasets.s3.amazonaws.com/mnist/ into {str(folder)!r}"
+        f"mnist must be whole in {str(folder)!r}, but is not: download it (--download), or put {IDX[1]}.gz, "
+        f"{IDX[2]}.gz from https://ossci-datasets.s3.amazonaws.com/mnist/ into {str(folder)!r}"
     )
     assert "Debian" not in refusal(data.load, "mnist")
 
