@@ -150,14 +150,15 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     threads = _threads(options)
     _refuse_too_large(net, x_shape, options)
     images = _images(options, x_shape)
-    loss = _loss(options, net.output_shape(x_shape))
+    labels = _labels(options, net.output_shape(x_shape))
+    loss = _loss(labels, options.backend)
     say = Console(err, quiet=options.quiet)
     runs: list[Run] = []
     comparisons: list[Comparison] = []
     layers: dict[str, Any] = {}
     interrupted = False
 
-    with _limit_threads(options.backend, threads), _peers(options, net, images, threads, say) as peers:
+    with _limit_threads(options.backend, threads), _peers(options, net, images, labels, threads, say) as peers:
         say.line(_header(options, threads))
         for name, shape in net.output_shapes(x_shape).items():
             if isinstance(net[name], (Conv2d, MaxPool2d, Dense)):
@@ -169,7 +170,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
                 _time(runs[-1], _step(name, net, images, loss), options, out, say)
                 _report(runs[-1], options, threads, out, say)
             if peers:
-                comparisons = _compare(peers, net, images, options, out, say)
+                comparisons = _compare(peers, net, images, loss, options, out, say)
             # Last, because it measures the machine: after large matrix products dw was seen to take 40 % longer.
             if options.layers or options.plot is not None:
                 layers = _layers(net, images, loss, options, threads, out, say)
@@ -244,12 +245,18 @@ def _limit_threads(backend: str, threads: int) -> Iterator[None]:
             yield
 
 
-def _loss(options: Options, shape: Shape) -> Loss:
-    """The loss of 2015's script; of a network that classifies, the cross-entropy with random labels."""
+def _labels(options: Options, shape: Shape) -> np.ndarray | None:
+    """Random labels for a network that classifies."""
     if check_variant(options.variant).num_classes is None:
+        return None
+    return np.random.default_rng(options.seed).integers(0, shape[1], shape[0])
+
+
+def _loss(labels: np.ndarray | None, backend: str) -> Loss:
+    """The cross-entropy with the labels; without any, the loss of 2015's script."""
+    if labels is None:
         return l2_loss
-    labels = np.random.default_rng(options.seed).integers(0, shape[1], shape[0])
-    return lambda logits: softmax_cross_entropy(logits, labels, options.backend)
+    return lambda logits: softmax_cross_entropy(logits, labels, backend)
 
 
 def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, say: Console) -> None:
@@ -300,13 +307,15 @@ def _time(run: Run, step: Callable[[], object], options: Options, out: TextIO, s
 
 
 @contextmanager
-def _peers(options: Options, net: Sequential, images: np.ndarray, threads: int, say: Console) -> Iterator[list[Peer]]:
+def _peers(
+    options: Options, net: Sequential, images: np.ndarray, labels: np.ndarray | None, threads: int, say: Console
+) -> Iterator[list[Peer]]:
     """The frameworks to compare with, started: one that is missing is told before anything is timed."""
     with ExitStack() as stack:
         peers = []
         for framework, python in options.versus:
             say.line(f"starting {framework} ...")
-            peers.append(stack.enter_context(Peer(framework, python, threads, net, images)))
+            peers.append(stack.enter_context(Peer(framework, python, threads, net, images, labels)))
         yield peers
 
 
@@ -342,11 +351,17 @@ def _kernels_hold(backend: str) -> int:
 
 
 def _compare(
-    peers: list[Peer], net: Sequential, images: np.ndarray, options: Options, out: TextIO, say: Console
+    peers: list[Peer],
+    net: Sequential,
+    images: np.ndarray,
+    loss: Loss,
+    options: Options,
+    out: TextIO,
+    say: Console,
 ) -> list[Comparison]:
-    steps = {name: _step(name, net, images, l2_loss) for name in options.passes}
+    steps = {name: _step(name, net, images, loss) for name in options.passes}
     with say.bar("versus", len(steps) * options.rounds) as (advance, _):
-        comparisons = compare(peers, net, images, steps, options.rounds, advance)
+        comparisons = compare(peers, net, images, loss, steps, options.rounds, advance)
     for comparison in comparisons:
         for line in comparison.lines():
             print(line, file=out, flush=True)

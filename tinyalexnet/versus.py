@@ -22,8 +22,8 @@ import numpy as np
 
 from .breakdown import seconds_of
 from .kernels.contract import Shape
-from .layers import Conv2d, MaxPool2d, ReLU
-from .losses import l2_loss
+from .layers import Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
+from .losses import Loss
 from .network import Sequential
 
 PACKAGES = {"torch": "torch", "tensorflow": "tensorflow-cpu", "jax": "jax"}
@@ -46,6 +46,8 @@ class Comparison:
     seconds: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     output_difference: float = math.nan
     gradient_differences: dict[str, float] = field(default_factory=dict)
+    has_dropout: bool = False
+    """The differences are then those without it; the times are always those of training."""
 
     def ratio(self, name: str) -> tuple[float, float, float]:
         """How many times as fast ours is: the lower quartile over the rounds, the median, the upper quartile."""
@@ -66,7 +68,7 @@ class Comparison:
         worst = max(self.gradient_differences, key=self.gradient_differences.__getitem__)
         return [
             *lines,
-            f"relative difference of the output {self.output_difference:.1e}, "
+            f"relative difference {'without dropout ' * self.has_dropout}of the output {self.output_difference:.1e}, "
             f"of the gradients at most {self.gradient_differences[worst]:.1e} ({worst})",
         ]
 
@@ -75,6 +77,7 @@ def describe(net: Sequential, x_shape: Shape) -> list[dict[str, Any]]:
     """The network as plain data, each ReLU right behind its convolution, where other frameworks have it.
 
     Here it stands behind the pool, which computes the same (docs/pooling.md); they can merge it with the convolution.
+    It moves in front of a max-pool and of nothing else: with a normalisation it does not commute.
     """
     layers: list[dict[str, Any]] = []
     for name, layer in net:
@@ -88,6 +91,13 @@ def describe(net: Sequential, x_shape: Shape) -> list[dict[str, Any]]:
             shared = {"name": name, "kernel": window.kernel, "stride": window.stride, "pads": pads, "padding": named}
             kind = {"kind": "conv", "groups": layer.groups} if isinstance(layer, Conv2d) else {"kind": "pool"}
             layers.append(kind | shared)
+        elif isinstance(layer, LocalResponseNorm):
+            numbers = {"radius": layer.radius, "bias": layer.bias, "alpha": layer.alpha, "beta": layer.beta}
+            layers.append({"kind": "lrn", "name": name} | numbers)
+        elif isinstance(layer, Dropout):
+            layers.append({"kind": "dropout", "name": name, "rate": layer.rate})
+        elif isinstance(layer, (Dense, Flatten)):
+            layers.append({"kind": "dense" if isinstance(layer, Dense) else "flatten", "name": name})
         else:
             raise ValueError(f"versus is asked for, but has no counterpart of {type(layer).__name__}, layer {name!r}")
         x_shape = layer.output_shape(x_shape)
@@ -97,12 +107,22 @@ def describe(net: Sequential, x_shape: Shape) -> list[dict[str, Any]]:
 class Peer:
     """A framework's process, as a context: it starts on entering, with the network, and ends on leaving.
 
+    Shapes
+        images (N, H, W, C); with labels (N,) the loss is the mean softmax cross-entropy, else half the sum of squares.
     Errors
         ValueError where the framework is not one of PACKAGES; ImportError where the interpreter does not have it, or
         cannot be run; ChildProcessError where the process ends early, with its last words.
     """
 
-    def __init__(self, framework: str, python: str | None, threads: int, net: Sequential, images: np.ndarray) -> None:
+    def __init__(
+        self,
+        framework: str,
+        python: str | None,
+        threads: int,
+        net: Sequential,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+    ) -> None:
         if framework not in PACKAGES:
             raise ValueError(f"versus is {framework!r}, but must be one of {', '.join(map(repr, PACKAGES))}")
         self.framework = framework
@@ -111,6 +131,8 @@ class Peer:
         self._threads = threads
         self._layers = describe(net, images.shape)
         self._arrays = {"images": images, **net.params}
+        if labels is not None:
+            self._arrays["labels"] = labels
         self._stack = ExitStack()
 
     def __enter__(self) -> Peer:
@@ -139,7 +161,7 @@ class Peer:
         return float(self._ask(name)["seconds"])
 
     def results(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The network's output, and the gradients by the parameters' names."""
+        """The network's output, and the gradients by the parameters' names, both without dropout."""
         self._ask("results")
         with np.load(self._folder / "results.npz", allow_pickle=False) as stored:
             arrays = dict(stored)
@@ -182,14 +204,24 @@ class Peer:
 
 
 def compare(
-    peers: Sequence[Peer], net: Sequential, images: np.ndarray, steps: dict[str, Step], rounds: int, done: Step
+    peers: Sequence[Peer],
+    net: Sequential,
+    images: np.ndarray,
+    loss: Loss,
+    steps: dict[str, Step],
+    rounds: int,
+    done: Step,
 ) -> list[Comparison]:
     """Times each pass in ``rounds`` rounds, in each of which every side has its turn, and then compares the results.
 
+    Every side draws its own dropout, so the results that are compared are those without.
+
     Shapes
-        ``steps`` has this package's step of each pass, and ``done`` is called after each round.
+        ``loss`` is the one that the peers compute, ``steps`` has this package's step of each pass, and ``done`` is
+        called after each round.
     """
-    comparisons = [Comparison(peer.framework, peer.version) for peer in peers]
+    has_dropout = any(isinstance(layer, Dropout) for _, layer in net)
+    comparisons = [Comparison(peer.framework, peer.version, has_dropout=has_dropout) for peer in peers]
     for name, step in steps.items():
         for _ in range(rounds):
             ours = _turn(lambda step=step: seconds_of(step))  # type: ignore[misc]
@@ -197,8 +229,10 @@ def compare(
                 theirs = _turn(lambda peer=peer, name=name: peer.step(name))  # type: ignore[misc]
                 comparison.seconds.setdefault(name, []).append((ours, theirs))
             done()
+    train, net.train = net.train, False
     output = net.forward(images)
-    net.backward(l2_loss(output)[1])
+    net.backward(loss(output)[1])
+    net.train = train
     for peer, comparison in zip(peers, comparisons, strict=True):
         their_output, their_grads = peer.results()
         comparison.output_difference = _relative(output, their_output)

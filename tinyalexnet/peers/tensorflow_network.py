@@ -22,16 +22,23 @@ class Network:
     """See ``worker.Network``."""
 
     def __init__(
-        self, layers: list[dict[str, Any]], images: np.ndarray, params: dict[str, np.ndarray], threads: int
+        self,
+        layers: list[dict[str, Any]],
+        images: np.ndarray,
+        labels: np.ndarray | None,
+        params: dict[str, np.ndarray],
+        threads: int,
     ) -> None:
         tf.disable_eager_execution()
         # Placeholders: as a constant, a batch of 512 would not fit into a graph.
-        starts = {name: tf.placeholder(tf.float32, value.shape) for name, value in params.items()}
-        images_start = tf.placeholder(tf.float32, images.shape)
+        starts = {name: tf.placeholder(value.dtype, value.shape) for name, value in params.items()}
+        images_start = tf.placeholder(images.dtype, images.shape)
         x = tf.Variable(images_start, trainable=False)
         self._params = {name: tf.Variable(start) for name, start in starts.items()}
-        self._output = _output(layers, x, self._params)
-        self._gradients = tf.gradients(tf.nn.l2_loss(self._output), list(self._params.values()))
+        self._output = _output(layers, x, self._params, train=True)
+        self._gradients = _gradients(self._output, labels, self._params)
+        plain = _output(layers, x, self._params, train=False)
+        self._results = plain, _gradients(plain, labels, self._params)
         self._session = tf.Session(
             config=tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
         )
@@ -47,21 +54,42 @@ class Network:
         self._session.run([gradient.op for gradient in self._gradients])
 
     def results(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        output, gradients = self._session.run([self._output, self._gradients])
+        output, gradients = self._session.run(self._results)
         return output, dict(zip(self._params, gradients, strict=True))
 
 
-def _output(layers: list[dict[str, Any]], x: Any, params: dict[str, Any]) -> Any:
+def _gradients(output: Any, labels: np.ndarray | None, params: dict[str, Any]) -> list[Any]:
+    if labels is None:
+        loss = tf.nn.l2_loss(output)
+    else:
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=output))
+    gradients: list[Any] = tf.gradients(loss, list(params.values()))
+    return gradients
+
+
+def _output(layers: list[dict[str, Any]], x: Any, params: dict[str, Any], train: bool) -> Any:
     for layer in layers:
-        if layer["kind"] == "relu":
+        kind, name = layer["kind"], layer["name"]
+        if kind == "relu":
             x = tf.nn.relu(x)
-            continue
-        # By name where there is one: the gradients of explicitly padded convolutions take half as long again.
-        padding = layer["padding"] or [[0, 0], *layer["pads"], [0, 0]]
-        strides = [1, *layer["stride"], 1]
-        if layer["kind"] == "pool":
-            x = tf.nn.max_pool(x, [1, *layer["kernel"], 1], strides, padding)
+        elif kind == "lrn":
+            x = tf.nn.local_response_normalization(x, layer["radius"], layer["bias"], layer["alpha"], layer["beta"])
+        elif kind == "flatten":
+            x = tf.reshape(x, [x.shape[0], -1])
+        elif kind == "dense":
+            x = tf.nn.bias_add(tf.matmul(x, params[f"{name}.w"]), params[f"{name}.b"])
+        elif kind == "dropout":
+            x = tf.nn.dropout(x, rate=layer["rate"]) if train else x
         else:
-            w, b = params[f"{layer['name']}.w"], params[f"{layer['name']}.b"]
-            x = tf.nn.bias_add(tf.nn.conv2d(x, w, strides, padding), b)
+            # By name where there is one: the gradients of explicitly padded convolutions take half as long again.
+            padding = layer["padding"] or [[0, 0], *layer["pads"], [0, 0]]
+            strides = [1, *layer["stride"], 1]
+            if kind == "pool":
+                x = tf.nn.max_pool(x, [1, *layer["kernel"], 1], strides, padding)
+            else:
+                # Group by group: on a CPU, a convolution of several has no gradient.
+                groups = layer["groups"]
+                pairs = zip(tf.split(x, groups, 3), tf.split(params[f"{name}.w"], groups, 3), strict=True)
+                outputs = [tf.nn.conv2d(part, w, strides, padding) for part, w in pairs]
+                x = tf.nn.bias_add(outputs[0] if groups == 1 else tf.concat(outputs, 3), params[f"{name}.b"])
     return x

@@ -1,9 +1,10 @@
 """A process that runs a network step by step for another process: ``python worker.py FRAMEWORK FOLDER THREADS``.
 
-FOLDER holds ``network.json``, a list of layers, and ``arrays.npz``, the images and the parameters. Standard input has a
-command a line, standard output has an answer a line, in JSON: first the framework's version or what is missing, then
-for the name of a pass the seconds that one step took, and for "results" nothing, after pool5 and the gradients have
-been written to ``results.npz``. The end of standard input is the end of the process.
+FOLDER holds ``network.json``, a list of layers, and ``arrays.npz``, the images, the parameters and, for a network that
+classifies, the labels. Standard input has a command a line, standard output has an answer a line, in JSON: first the
+framework's version or what is missing, then for the name of a pass the seconds that one step took, and for "results"
+nothing, after the output and the gradients have been written to ``results.npz``. The end of standard input is the end
+of the process.
 """
 
 from __future__ import annotations
@@ -25,16 +26,24 @@ Arrays = dict[str, np.ndarray]
 class Network(Protocol):
     """What a framework's module has to offer, as the class ``Network``; its ``VERSION`` is a string."""
 
-    def __init__(self, layers: Layers, images: np.ndarray, params: Arrays, threads: int) -> None: ...
+    def __init__(
+        self, layers: Layers, images: np.ndarray, labels: np.ndarray | None, params: Arrays, threads: int
+    ) -> None: ...
 
     def forward(self) -> None:
-        """Computes the output, and waits until it is there."""
+        """Computes the output, with dropout, and waits until it is there."""
 
     def forward_backward(self) -> None:
-        """Computes the output, half the sum of its squares, and the gradients of the parameters."""
+        """Computes the output, with dropout, the loss, and the gradients of the parameters.
+
+        The loss is the mean softmax cross-entropy or, where there are no labels, half the sum of squares.
+        """
 
     def results(self) -> tuple[np.ndarray, Arrays]:
-        """The output (N, H, W, C), and the gradients under the parameters' names, filters as (KH, KW, C, F)."""
+        """The output and the gradients, both without dropout.
+
+        The output is (N, H, W, C) or (N, C), and the gradients, under the parameters' names, have their shapes.
+        """
 
 
 def main(framework: str, folder: Path, threads: int) -> None:
@@ -53,8 +62,9 @@ def main(framework: str, folder: Path, threads: int) -> None:
         return
     with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
         arrays = dict(stored)
-    images = arrays.pop("images")
-    network: Network = module.Network(json.loads((folder / "network.json").read_text()), images, arrays, threads)
+    images, labels = arrays.pop("images"), arrays.pop("labels", None)
+    layers = json.loads((folder / "network.json").read_text())
+    network: Network = module.Network(layers, images, labels, arrays, threads)
     answer(version=module.VERSION)
     for line in sys.stdin:
         command = line.strip()
