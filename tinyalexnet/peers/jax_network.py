@@ -70,15 +70,16 @@ class Network:
                 pads = ((0, 0), *layer["pads"], (0, 0))
                 x = lax.reduce_window(x, -jnp.inf, lax.max, (1, *layer["kernel"], 1), (1, *layer["stride"], 1), pads)
             else:
-                x = lax.conv_general_dilated(
-                    x,
-                    params[f"{name}.w"],
-                    layer["stride"],
-                    layer["pads"],
-                    dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                    feature_group_count=layer["groups"],
-                )
-                x = x + params[f"{name}.b"]
+                # Group by group: XLA's own grouped convolution and its gradients take four to eight times as long.
+                groups = layer["groups"]
+                pairs = zip(jnp.split(x, groups, 3), jnp.split(params[f"{name}.w"], groups, 3), strict=True)
+                outputs = [
+                    lax.conv_general_dilated(
+                        part, w, layer["stride"], layer["pads"], dimension_numbers=("NHWC", "HWIO", "NHWC")
+                    )
+                    for part, w in pairs
+                ]
+                x = jnp.concatenate(outputs, 3) + params[f"{name}.b"]
         return x
 
 
