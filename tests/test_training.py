@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -176,6 +177,38 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path, monkeypatch):
     assert checkpoint.load(tmp_path / "run.safetensors")[1]["run"]["step"] == 2
 
 
+def test_biases_have_a_rate_of_their_own():
+    """The first step moves them by the rate times their gradient; the weights move as ever."""
+    double, still = (Training(Settings(**SETTINGS, bias_rate_factor=factor), DATASET) for factor in (2, 0))
+    for run in (double, still):
+        run.advance()
+    for name in ("conv1", "fc2"):
+        assert not still.net.params[f"{name}.b"].any()
+        expected = -2 * 0.02 * double.net.grads[f"{name}.b"]
+        np.testing.assert_allclose(double.net.params[f"{name}.b"], expected, rtol=1e-6)  # a few roundings of 2**-24
+        np.testing.assert_array_equal(double.net.params[f"{name}.w"], still.net.params[f"{name}.w"])
+
+
+def test_images_a_second_count_the_steps_alone(tmp_path, monkeypatch):
+    """Not the evaluation, which takes a hundred seconds here, nor the checkpoint; a step of 8 images takes two."""
+    clock = [0.0]
+
+    def slow(function, seconds):
+        def slowed(*given, **how):
+            clock[0] += seconds
+            return function(*given, **how)
+
+        return slowed
+
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    for name, seconds in (("advance", 2), ("evaluate", 100), ("save", 10)):
+        monkeypatch.setattr(Training, name, slow(getattr(Training, name), seconds))
+    _, out, _ = run(tmp_path, "run", epochs=4)
+    assert [line.rpartition("; ")[2] for line in out.splitlines()] == ["4 images/s"] * 4
+    (logged,) = [record for record in read_log(tmp_path / "run.jsonl") if "images_a_second" in record]
+    assert logged["images_a_second"] == 4
+
+
 def test_ten_views_are_averaged():
     run = Training(Settings(**SETTINGS, views=10), DATASET)
     found = run.probabilities(DATASET.test.pixels[:4])
@@ -199,6 +232,7 @@ def test_ten_views_are_averaged():
         ({"views": 3}, "views is 3, but must be 1 or 10"),
         ({"colour_noise": -1.0}, r"colour_noise is -1\.0, but must be a number from 0 up"),
         ({"schedule": "linear"}, "schedule is 'linear', but must be"),
+        ({"bias_rate_factor": -1.0}, r"bias_rate_factor is -1\.0, but must be a finite number >= 0"),
     ],
 )
 def test_what_training_refuses(changes, message):
@@ -213,6 +247,8 @@ def test_a_run_does_not_go_on_with_other_settings_or_images(tmp_path):
         Training(Settings(**{**SETTINGS, "batch_size": 4}), DATASET).restore(path)
     with pytest.raises(ValueError, match=r"data is other, .*, but must be tiny, "):
         Training(Settings(**SETTINGS), Dataset("other", DATASET.train, DATASET.test)).restore(path)
+    with pytest.raises(ValueError, match=r"bias_rate_factor is 1\.0, but must be 2\.0 as in"):
+        Training(Settings(**{**SETTINGS, "bias_rate_factor": 1.0}), DATASET).restore(path)
     with pytest.raises(ValueError, match="backend is 'cpu', but must be 'reference' as in"):
         Training(Settings(**{**SETTINGS, "backend": "cpu"}), DATASET).restore(path)
     relabelled = Images(DATASET.train.pixels, DATASET.train.labels[::-1].copy(), CLASSES)
@@ -302,7 +338,15 @@ def known(monkeypatch):
 
 
 def test_the_command(known, tmp_path, capsys):
-    flags = ["train", "--variant=tiny", "--epochs=1", "--batch-size=8", "--backend=reference", "--quiet"]
+    flags = [
+        "train",
+        "--variant=tiny",
+        "--epochs=1",
+        "--batch-size=8",
+        "--backend=reference",
+        "--bias-rate-factor=1",
+        "--quiet",
+    ]
     assert command.main([*flags, "--log", str(tmp_path / "log")]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("epoch 1: loss ")

@@ -32,8 +32,13 @@ def _parser() -> Parser:
     flag("variant", "which network (the one that is made for the images)", choices=classifying)
     flag("epochs", "times that every image is seen (%(default)s)", type=int, default=default.epochs, metavar="N")
     flag("batch_size", "images a step (%(default)s)", type=int, default=default.batch_size, metavar="N")
+    flag("learning_rate", "of w (%(default)s)", type=float, default=default.learning_rate, metavar="X")
     flag(
-        "learning_rate", "of w; b has twice that (%(default)s)", type=float, default=default.learning_rate, metavar="X"
+        "bias_rate_factor",
+        "times that is the learning rate of b (%(default)s)",
+        type=float,
+        default=default.bias_rate_factor,
+        metavar="X",
     )
     flag(
         "schedule", "constant, step:EVERY:FACTOR or exponential:EVERY:FACTOR", default=default.schedule, metavar="TEXT"

@@ -50,6 +50,7 @@ class Settings:
     schedule: str = "constant"
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    bias_rate_factor: float = 2.0
     pad: int = 0
     mirror: bool = False
     colour_noise: float = 0.0
@@ -109,7 +110,13 @@ class Training:
         self.settings, self.dataset, self.run = settings, dataset, Run()
         self.image_size = check_variant(settings.variant).image_shape[:2]
         self.net = alexnet(settings.variant, settings.backend, settings.seed, num_classes=len(dataset.train.classes))
-        self.optimizer = SGD(self.net.params, settings.learning_rate, settings.momentum, settings.weight_decay)
+        self.optimizer = SGD(
+            self.net.params,
+            settings.learning_rate,
+            settings.momentum,
+            settings.weight_decay,
+            settings.bias_rate_factor,
+        )
         self.schedule = parse_schedule(settings.schedule, settings.learning_rate)
         pixels = dataset.train.pixels
         self.mean = augment.mean_image(pixels)
@@ -347,12 +354,14 @@ def _steps(
     checkpoint_path: str | None,
 ) -> None:
     run, an_epoch, size = training.run, training.steps_an_epoch, training.settings.batch_size
-    start, first = time.perf_counter(), run.step
+    seconds, first = 0.0, run.step
     with console.bar("training", total, done=first) as (advance, write):
         while run.step < total:
             is_last = (run.step + 1) % an_epoch == 0
+            start = time.perf_counter()
             moved = training.advance(statistics=is_last)
-            speed = size * (run.step - first) / (time.perf_counter() - start)
+            seconds += time.perf_counter() - start
+            speed = size * (run.step - first) / seconds
             record: dict[str, Any] = {"step": run.step, "epoch": math.ceil(run.step / an_epoch)}
             note = ""
             if run.logged.steps == LOG_EVERY:
