@@ -334,7 +334,7 @@ def test_a_bar_shows_where_training_is(monkeypatch):
 @pytest.fixture
 def known(monkeypatch):
     """The tiny images in place of Fashion-MNIST."""
-    monkeypatch.setattr("tinyalexnet.data.load", lambda name, folder, size: DATASET)
+    monkeypatch.setattr("tinyalexnet.data.load", lambda *arguments: DATASET)
 
 
 def test_the_command(known, tmp_path, capsys):
