@@ -408,6 +408,26 @@ def alexnet(
             raise ValueError(
                 f"num_classes is {num_classes}, but must be left out for {variant!r}: it does not classify"
             )
+    return build(table, backend, seed, dtype, algorithm, num_classes)
+
+
+def build(
+    table: Variant,
+    backend: str = "cpu",
+    seed: int | None = 0,
+    dtype: np.typing.DTypeLike = np.float32,
+    algorithm: str = "auto",
+    num_classes: int | None = None,
+) -> Sequential:
+    """A new network of any table, as ``alexnet`` makes those of ``VARIANTS``; where ``weight_std`` is 0, all zeros.
+
+    Shapes
+        images (N, *``table.image_shape``) -> what the last row gives.
+    State
+        As ``alexnet``.
+    Errors
+        As the layers'.
+    """
     rng = np.random.default_rng(seed)
     layers: list[tuple[str, Layer]] = []
     for step in steps(table, num_classes):
@@ -427,11 +447,11 @@ def alexnet(
                 rng=rng,
                 needs_dx=bool(layers),
                 algorithm=algorithm,
-                std=table.weight_std or math.sqrt(2 / (row.kernel**2 * channels // row.groups)),
+                std=_std(table, row.kernel**2 * channels // row.groups),
             )
         elif isinstance(row, Full):
             inputs, units = step.x_shape[1], step.shape[1]
-            layer = Dense(inputs, units, backend, dtype, rng, std=table.weight_std or math.sqrt(2 / inputs))
+            layer = Dense(inputs, units, backend, dtype, rng, std=_std(table, inputs))
         elif isinstance(row, Pool):
             layer = MaxPool2d(row.kernel, row.stride, row.padding, backend=backend)
         elif isinstance(row, Relu):
@@ -444,3 +464,7 @@ def alexnet(
             layer = Flatten()
         layers.append((row.name, layer))
     return Sequential(layers)
+
+
+def _std(table: Variant, inputs: int) -> float:
+    return math.sqrt(2 / inputs) if table.weight_std is None else table.weight_std

@@ -525,7 +525,8 @@ def _new_params(
     float_type = np.dtype(dtype)
     if float_type not in FLOATS:
         raise TypeError(f"dtype is {float_type}, but must be float32 or float64")
-    w = truncated_normal(np.random.default_rng(rng), shape, std, float_type)
+    # Weights that a file will replace need not be drawn, which takes seconds for the 61 million of AlexNet.
+    w = truncated_normal(np.random.default_rng(rng), shape, std, float_type) if std else np.zeros(shape, float_type)
     return {"w": w, "b": np.zeros(shape[-1], float_type)}
 
 
