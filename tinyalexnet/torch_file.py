@@ -1,0 +1,334 @@
+"""The tensors of a file that PyTorch wrote, without PyTorch and without unpickling.
+
+Such a file is a zip archive: ``data.pkl``, a pickle, says which tensors there are, and each ``data/KEY`` holds the
+numbers of one storage. A pickle is a program for a small stack machine, and what makes it dangerous is that it may call
+any function. Here its few instructions that ``torch.save`` needs are carried out, and names of functions are only
+compared: nothing is imported, nothing called. docs/pretrained.md walks through one.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import pickletools
+import sys
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ZIP, LEGACY = b"PK\x03\x04", b"\x80\x02\x8a\n"
+"""What the file begins with, since PyTorch 1.6 and before it."""
+
+MOST_PICKLE = 1 << 22
+"""Bytes of ``data.pkl``: that of AlexNet has 2,000. An instruction of one byte makes an object of a hundred."""
+
+MOST_DIMENSIONS = 64
+"""As many as NumPy takes."""
+
+STORAGES = {
+    "torch BoolStorage": "?",
+    "torch ByteStorage": "u1",
+    "torch CharStorage": "i1",
+    "torch ShortStorage": "<i2",
+    "torch IntStorage": "<i4",
+    "torch LongStorage": "<i8",
+    "torch HalfStorage": "<f2",
+    "torch FloatStorage": "<f4",
+    "torch DoubleStorage": "<f8",
+}
+"""The dtypes, all that PyTorch of every version and NumPy have in common."""
+
+DICT, TENSOR, PARAMETER = (
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+)
+
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
+
+
+@dataclass(frozen=True)
+class _Global:
+    """A name that the pickle would import; a class of its own, so that no string passes for one."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Storage:
+    """The numbers of some tensors."""
+
+    content: bytes
+    dtype: np.dtype[Any]
+
+    @property
+    def count(self) -> int:
+        return len(self.content) // self.dtype.itemsize
+
+
+class _Mark:
+    """Where on the stack a tuple or the items of a dict begin."""
+
+
+def is_torch_file(path: str | Path) -> bool:
+    """Whether the file begins as PyTorch's do; OSError where there is none that can be read."""
+    with open(path, "rb") as file:
+        return file.read(4) in (ZIP, LEGACY)
+
+
+def load(path: str | Path) -> dict[str, np.ndarray]:
+    """The tensors of a state dict, by name.
+
+    Shapes
+        As saved. The arrays are read-only, and tensors that shared a storage share it here too, so that all of them
+        together take as much memory as the file.
+    Errors
+        OSError where there is no file that can be read; ValueError, which names the file, the reason and the place,
+        where it is damaged, or anything else than a dict of tensors.
+    Source
+        ``torch.serialization`` and ``torch._utils`` of PyTorch; PEP 307 and Python's ``pickletools`` for the pickle.
+    """
+    with open(path, "rb") as file:
+        try:
+            if file.read(4) == LEGACY:
+                raise ValueError(
+                    "it has the format from before PyTorch 1.6, but must be saved again, by today's torch.save or as "
+                    "safetensors"
+                )
+            return _tensors(file)
+        except ValueError as error:
+            raise ValueError(f"{path} is not a state dict that can be loaded: {error}") from None
+
+
+def _tensors(file: io.BufferedReader) -> dict[str, np.ndarray]:
+    archive = _Archive(file)
+    pickle = archive.member("data.pkl", MOST_PICKLE)
+    if archive.has("byteorder") and archive.member("byteorder", 6) != b"little":
+        raise ValueError("its byteorder is not little")
+    found = _Machine(pickle, archive).run()
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}, but must hold a dict of tensors")
+    for name, value in found.items():
+        if not isinstance(value, np.ndarray):
+            raise ValueError(f"{_short(name)} is a {type(value).__name__}, but must be a tensor")
+    return dict(found)
+
+
+class _Archive:
+    """A zip archive whose members are stored as they are, and are together no larger than the file."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except Exception as error:  # on damaged bytes zipfile may raise anything
+            raise ValueError(f"it is no zip archive: {error}") from None
+        members = self._zip.infolist()
+        self._members = {member.filename: member for member in members}
+        if len(self._members) < len(members):
+            raise ValueError("it has two members of the same name")
+        if any(
+            member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size for member in members
+        ):
+            raise ValueError("it has compressed members, but torch.save compresses none")
+        # Members that lie on top of each other would unpack to more than the file.
+        if sum(member.file_size for member in members) > size:
+            raise ValueError(f"its members have more bytes than the file, which has {size}")
+        folders = [name.removesuffix("data.pkl") for name in self._members if name.endswith("/data.pkl")]
+        if len(folders) != 1:
+            raise ValueError(f"it has {len(folders)} members FOLDER/data.pkl, but must have one")
+        self._folder = folders[0]
+
+    def has(self, name: str) -> bool:
+        return self._folder + name in self._members
+
+    def member(self, name: str, most: int) -> bytes:
+        """The content of a member, of ``most`` bytes at most; its checksum is right."""
+        if not self.has(name):
+            raise ValueError(f"it has no member {_short(name)}")
+        member = self._members[self._folder + name]
+        if member.file_size > most:
+            raise ValueError(f"its member {_short(name)} has {member.file_size} bytes, but must have at most {most}")
+        try:
+            return self._zip.read(member)
+        except Exception as error:  # as above
+            raise ValueError(f"its member {_short(name)} cannot be read: {error}") from None
+
+
+class _Machine:
+    """Carries out a pickle. Its values are strings, numbers, tuples, dicts, ``_Global``, ``_Storage`` and arrays."""
+
+    def __init__(self, pickle: bytes, archive: _Archive) -> None:
+        self._stream = io.BytesIO(pickle)
+        self._archive = archive
+        self._stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+        self._contents: dict[str, bytes] = {}
+        # What each instruction does with its argument. An instruction that is not here is refused unread.
+        self._instructions: dict[str, Callable[[Any], object]] = {
+            "PROTO": self._proto,
+            "GLOBAL": lambda _: self._stack.append(_Global(f"{self._line()} {self._line()}")),
+            "MARK": lambda _: self._stack.append(_Mark()),
+            "EMPTY_TUPLE": lambda _: self._stack.append(()),
+            "TUPLE1": lambda _: self._tuple(1),
+            "TUPLE2": lambda _: self._tuple(2),
+            "TUPLE3": lambda _: self._tuple(3),
+            "TUPLE": lambda _: self._stack.append(tuple(self._pop_to_mark())),
+            "EMPTY_DICT": lambda _: self._stack.append({}),
+            "SETITEM": lambda _: self._set_items(self._pop(2)),
+            "SETITEMS": lambda _: self._set_items(self._pop_to_mark()),
+            "NONE": lambda _: self._stack.append(None),
+            "NEWTRUE": lambda _: self._stack.append(True),
+            "NEWFALSE": lambda _: self._stack.append(False),
+            "REDUCE": lambda _: self._reduce(*self._pop(2)),
+            "BUILD": lambda _: self._build(*self._pop(1)),
+            "BINPERSID": lambda _: self._stack.append(self._storage(*self._pop(1))),
+        }
+        for name in ("BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"):
+            self._instructions[name] = self._stack.append
+        for name in ("BINPUT", "LONG_BINPUT"):
+            self._instructions[name] = self._put
+        for name in ("BINGET", "LONG_BINGET"):
+            self._instructions[name] = self._get
+
+    def run(self) -> object:
+        """What the pickle makes; ValueError, which names the byte and the instruction, where it may not."""
+        while True:
+            at = self._stream.tell()
+            code = self._stream.read(1).decode("latin-1")
+            opcode = _OPCODES.get(code)
+            name = opcode.name if opcode else ascii(code) if code else "the end"
+            try:
+                if name == "STOP":
+                    return self._result()
+                if opcode is None or name not in self._instructions:
+                    raise ValueError("torch.save writes nothing of the kind into a state dict")
+                self._instructions[name](self._argument(opcode))
+            except ValueError as error:
+                raise ValueError(f"{error} (byte {at} of data.pkl, {name})") from None
+
+    def _argument(self, opcode: pickletools.OpcodeInfo) -> Any:
+        # The two lines of a GLOBAL are read as they are: pickletools undoes escapes in them, and warns of wrong ones.
+        return None if opcode.arg is None or opcode.name == "GLOBAL" else opcode.arg.reader(self._stream)
+
+    def _line(self) -> str:
+        return self._stream.readline().decode("latin-1").removesuffix("\n")
+
+    def _result(self) -> object:
+        (result,) = self._pop(1)
+        if self._stack or self._stream.read(1):
+            raise ValueError("there is more after the end")
+        return result
+
+    def _proto(self, version: int) -> None:
+        if version != 2:
+            raise ValueError(f"its protocol is {version}, but must be 2")
+
+    def _pop(self, count: int) -> list[Any]:
+        popped = self._stack[-count:]
+        if len(popped) < count or any(isinstance(value, _Mark) for value in popped):
+            raise ValueError("the stack is empty")
+        del self._stack[-count:]
+        return popped
+
+    def _pop_to_mark(self) -> list[Any]:
+        begin = next((at for at in reversed(range(len(self._stack))) if isinstance(self._stack[at], _Mark)), None)
+        if begin is None:
+            raise ValueError("the stack has no mark")
+        popped = self._stack[begin + 1 :]
+        del self._stack[begin:]
+        return popped
+
+    def _put(self, index: int) -> None:
+        (value,) = self._pop(1)
+        self._stack.append(value)
+        self._memo[index] = value
+
+    def _get(self, index: int) -> None:
+        if index not in self._memo:
+            raise ValueError(f"nothing was put at {index}")
+        self._stack.append(self._memo[index])
+
+    def _tuple(self, count: int) -> None:
+        self._stack.append(tuple(self._pop(count)))
+
+    def _set_items(self, items: list[Any]) -> None:
+        (target,) = self._pop(1)
+        if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, str) for key in items[::2]):
+            raise ValueError("items must be strings and values, for a dict")
+        target.update(zip(items[::2], items[1::2], strict=True))
+        self._stack.append(target)
+
+    def _reduce(self, function: Any, arguments: Any) -> None:
+        match function, arguments:
+            case _Global(name), () if name == DICT:
+                self._stack.append(OrderedDict())
+            case _Global(name), (_Storage() as storage, offset, size, stride, bool(), dict()) if name == TENSOR:
+                self._stack.append(_tensor(storage, offset, size, stride))
+            case _Global(name), (np.ndarray() as tensor, bool(), dict()) if name == PARAMETER:
+                self._stack.append(tensor)
+            case _Global(name), _:
+                raise ValueError(
+                    f"it would call {_short(name)}, but may call only {DICT!r}, {TENSOR!r} and {PARAMETER!r}, each "
+                    "with the arguments that torch.save gives it"
+                )
+            case _:
+                raise ValueError(f"it would call a {type(function).__name__}")
+
+    def _build(self, state: Any) -> None:
+        """The versions of the modules, which a state dict carries along and which nothing here needs."""
+        (target,) = self._pop(1)
+        if not isinstance(target, OrderedDict) or not isinstance(state, dict) or list(state) != ["_metadata"]:
+            raise ValueError("only an OrderedDict's _metadata may be set")
+        self._stack.append(target)
+
+    def _storage(self, identity: Any) -> _Storage:
+        match identity:
+            case ("storage", _Global(name), str(key), str(), int(count)) if name in STORAGES:
+                dtype = np.dtype(STORAGES[name])
+            case ("storage", _Global(name), *_):
+                raise ValueError(f"{_short(name)} is no storage that NumPy has a dtype for")
+            case _:
+                raise ValueError("a storage must be named by its type, its key, its place and its size")
+        size = count * dtype.itemsize
+        if key not in self._contents:
+            self._contents[key] = self._archive.member(f"data/{key}", size)
+        content = self._contents[key]
+        if len(content) != size:
+            raise ValueError(f"its member {_short(f'data/{key}')} has {len(content)} bytes, but must have {size}")
+        return _Storage(content, dtype)
+
+
+def _tensor(storage: _Storage, offset: Any, size: Any, stride: Any) -> np.ndarray:
+    """The view of a storage, which it may not leave, and which may not have more elements."""
+    if not _are_counts((offset,)) or not _are_counts(size) or not _are_counts(stride) or len(size) != len(stride):
+        raise ValueError("offset, sizes and strides must be integers from 0 up, as many strides as sizes")
+    # A stride that is never taken may be anything.
+    strides = [step if length > 1 else 0 for length, step in zip(size, stride, strict=True)]
+    last = offset + sum((length - 1) * step for length, step in zip(size, strides, strict=True))
+    count = math.prod(size)
+    if count > storage.count or (count and last >= storage.count):
+        raise ValueError(f"a tensor leaves its storage of {storage.count} elements")
+    if count == 0:
+        offset, strides = 0, [0] * len(size)
+    itemsize = storage.dtype.itemsize
+    return np.ndarray(size, storage.dtype, storage.content, offset * itemsize, [step * itemsize for step in strides])
+
+
+def _are_counts(values: Any) -> bool:
+    """Whether they are no more than NumPy takes, each an int that it takes."""
+    return (
+        isinstance(values, tuple)
+        and len(values) <= MOST_DIMENSIONS
+        and all(type(value) is int and 0 <= value <= sys.maxsize for value in values)
+    )
+
+
+def _short(name: str) -> str:
+    return repr(name[:80])
