@@ -1,8 +1,9 @@
-"""python -m tinyalexnet train: trains one of the networks on labelled images."""
+"""python -m tinyalexnet: trains one of the networks on labelled images, or says what it sees on photographs."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from .command import Parser, exit_code
 
@@ -67,19 +68,48 @@ def _parser() -> Parser:
     flag("log", "lines of JSON: loss, accuracy, and how far each parameter moves", metavar="FILE")
     flag("plot", "the log's curves, conv1's filters and some test images, PNG or SVG; needs --log", metavar="FILE")
     flag("quiet", "nothing on standard error but errors", action="store_true")
+
+    classify = commands.add_parser("classify", help="say what is on images", allow_abbrev=False)
+    classify.add_argument("images", nargs="+", metavar="IMAGE", help="a JPEG, a PNG, or what else Pillow reads")
+    flag = classify.flag
+    flag(
+        "weights",
+        "of torchvision's AlexNet, .pth or .safetensors, or train's checkpoint",
+        required=True,
+        metavar="FILE",
+    )
+    flag("variant", "for which network they are taken (the one that they are of)", choices=classifying)
+    flag("labels", "names of the classes, one a line", metavar="FILE")
+    flag("top", "likeliest classes to print, at most (%(default)s)", type=int, default=5, metavar="N")
+    flag("force", "take the weights for another network where the shapes are the same", action="store_true")
+    flag("backend", "whose kernels (%(default)s)", choices=BACKENDS, default=default.backend)
+    flag("plot", "the first images beside bars of their likeliest classes, PNG or SVG", metavar="FILE")
+    flag("quiet", "nothing on standard error but errors", action="store_true")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parses ``arguments``, runs the command and returns the exit code."""
-    # Imported here, where Ctrl-C is already caught.
+    # What is imported takes a while and so is imported in functions, where Ctrl-C is already caught.
+    parser = _parser()
+    flags = vars(parser.parse_args(arguments))
+    return {"train": _train, "classify": _classify}[flags.pop("command")](parser, flags)
+
+
+def _classify(parser: Parser, flags: dict[str, Any]) -> int:
+    from .classify import classify
+    from .console import Console
+
+    console = Console(sys.stderr, flags.pop("quiet"))
+    images, weights = flags.pop("images"), flags.pop("weights")
+    return exit_code(parser, lambda: classify(images, weights, sys.stdout, console, **flags))
+
+
+def _train(parser: Parser, flags: dict[str, Any]) -> int:
     from .console import Console
     from .data import load
     from .training import Settings, train
 
-    parser = _parser()
-    flags = vars(parser.parse_args(arguments))
-    flags.pop("command")
     name, folder, size, download, quiet = (flags.pop(key) for key in ("data", "folder", "size", "download", "quiet"))
     files = {key: flags.pop(key) for key in ("checkpoint", "resume", "log", "plot")}
     for needed, by in (("checkpoint", "resume"), ("log", "plot")):

@@ -118,6 +118,17 @@ def subtract_mean(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return out
 
 
+def standardised(images: np.ndarray, mean: np.ndarray, scale: np.ndarray | np.float32) -> np.ndarray:
+    """``subtract_mean``, then times ``scale``: what a network sees.
+
+    Shapes
+        As ``subtract_mean``; scale is one number or (C,), float32.
+    Errors
+        As ``subtract_mean``.
+    """
+    return subtract_mean(images, mean) * scale
+
+
 def pca_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The axes along which the colours of the training images differ, and how much.
 

@@ -75,14 +75,19 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ImportError without safetensors; OSError where there is no file that can be opened; ValueError, which names the
         file and the reason, where it is damaged, cut off or something else.
     """
-    tensors, metadata = _read(path)
+    tensors, metadata = read(path)
+    return tensors, verified(path, tensors, metadata)
+
+
+def verified(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The meta of a checkpoint of which ``read`` has returned the rest; ValueError where it is not what was saved."""
     try:
         checksum, meta, text = _unpacked(metadata.get("tinyalexnet", "{}"))
     except (ValueError, RecursionError) as error:
         raise _refused(path, f"its metadata is wrong: {error}") from None
     if checksum != _checksum(tensors, text):
         raise _refused(path, "its content is not what was saved: the checksum differs")
-    return tensors, meta
+    return meta
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:
@@ -158,7 +163,8 @@ def _checksum(tensors: Mapping[str, np.ndarray], meta: str) -> str:
     return digest.hexdigest()
 
 
-def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors and the metadata of any safetensors file; errors as ``load``."""
     check()
     from safetensors import SafetensorError, safe_open
 

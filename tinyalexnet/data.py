@@ -19,7 +19,7 @@ import numpy as np
 
 from .download import ADDRESSES, IDX_FILES, fetch
 from .geometry import Pair, as_pair
-from .images import SUFFIXES, read_image
+from .images import SUFFIXES, check_pillow, read_image
 
 NAMES = ("fashion-mnist", "mnist", "cifar10", "digits", "folder")
 
@@ -234,10 +234,7 @@ def _digits() -> Dataset:
 
 
 def _folder(root: Path, size: Pair | None) -> Dataset:
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise ImportError("reading images needs Pillow: pip install 'tinyalexnet[data]'") from None
+    check_pillow("data")
     classes = _classes(root)
     train, test = ([_photographs(root / split / name) for name in classes] for split in ("train", "test"))
     if size is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,28 @@ from .kernels.contract import Shape
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def read_image(path: Path, size: Pair | None) -> np.ndarray:
-    """One image, upright, in red, green and blue.
+MOST_ELONGATED = 100
+"""How many times as long as the shorter side the longer one may be where an image is scaled before it is cropped."""
+
+
+def check_pillow(extra: str = "images") -> None:
+    """ImportError, which names the ``extra``, where there is no Pillow."""
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise ImportError(f"reading images needs Pillow: pip install 'tinyalexnet[{extra}]'") from None
+
+
+def read_image(path: Path, size: Pair | None, shorter: int | None = None, channels: int = 3) -> np.ndarray:
+    """One image, upright as its EXIF orientation says, in red, green and blue, or grey.
 
     Shapes
-        (H, W, 3), uint8; with a ``size`` (H, W) scaled until the shorter side fits and cropped about the middle.
+        (H, W, ``channels``), 3 or 1, uint8; with a ``size`` (H, W) scaled until the shorter side fits and cropped about
+        the middle. Where ``shorter`` is given the shorter side is scaled to that first, as torchvision does it.
     Errors
         ValueError where it cannot be read, or has more than 8 bits a channel.
+    Source
+        Pillow's ``ImageOps.fit``; for ``shorter``, torchvision's ``ImageClassification`` in transforms/_presets.py.
     """
     from PIL import Image, ImageOps
 
@@ -28,11 +44,29 @@ def read_image(path: Path, size: Pair | None) -> np.ndarray:
             if image.mode.startswith(("I", "F")):
                 raise ValueError(f"its pixels are {image.mode}, but must have 8 bits a channel")
             upright = ImageOps.exif_transpose(image).convert("RGB")
-            if size is not None:
+            if channels == 1:
+                upright = upright.convert("L")
+            if size is not None and shorter is not None:
+                upright = _scaled_and_cropped(upright, size, shorter)
+            elif size is not None:
                 upright = ImageOps.fit(upright, (size[1], size[0]), Image.Resampling.BICUBIC)
-            return np.array(upright)
+            return np.array(upright).reshape(upright.height, upright.width, channels)
     except Exception as error:  # on damaged bytes a decoder may raise anything
         raise ValueError(f"{str(path)!r} must be an image, but cannot be read as one: {error}") from None
+
+
+def _scaled_and_cropped(image: Any, size: Pair, shorter: int) -> Any:
+    from PIL import Image
+
+    short, long = sorted(image.size)
+    if long > MOST_ELONGATED * short:
+        raise ValueError(f"it has {image.height} x {image.width} pixels, but at most {MOST_ELONGATED} to 1 is allowed")
+    scaled = shorter, int(shorter * long / short)
+    width, height = scaled if image.width <= image.height else scaled[::-1]
+    top, left = round((height - size[0]) / 2), round((width - size[1]) / 2)
+    # Pillow widens the triangle where it makes an image smaller, which other software calls antialiasing.
+    whole = image.resize((width, height), Image.Resampling.BILINEAR)
+    return whole.crop((left, top, left + size[1], top + size[0]))
 
 
 def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
@@ -47,10 +81,7 @@ def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
         ValueError where the folder does not exist or holds no JPEG or PNG, or where one cannot be read; ImportError
         where Pillow is missing.
     """
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise ImportError("reading images needs Pillow: pip install 'tinyalexnet[images]'") from None
+    check_pillow()
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"images is {str(folder)!r}, but must be a folder that exists")

@@ -31,6 +31,22 @@ def l2_loss(y: np.ndarray) -> tuple[float, np.ndarray]:
     return 0.5 * float(np.sum(np.square(y, dtype=np.float64))), y.copy()
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """The probability that each class gets, in float64.
+
+    Math
+        p[n,k] = exp(logits[n,k]) / Σ_j exp(logits[n,j]), with the largest logit of each row subtracted first.
+    Shapes
+        logits (N, K) -> p (N, K).
+    Source
+        docs/dense.md.
+    """
+    wide = logits.astype(np.float64)
+    exponentials = np.exp(wide - wide.max(axis=1, keepdims=True))
+    p: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return p
+
+
 def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, backend: str = "cpu") -> tuple[float, np.ndarray]:
     """The mean of -log of the probability that the right class gets: ``kernels.softmax_cross_entropy``.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,35 @@ def training(
             weight = "bold" if k == label else "normal"
             text = f"{row[k]:.0%} {classes[k]}"
             axes.text(0.0, -0.1 - 0.13 * line, text, transform=axes.transAxes, fontsize=8, fontweight=weight)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def classified(
+    paths: list[str],
+    pixels: list[np.ndarray],
+    probabilities: np.ndarray,
+    likeliest: np.ndarray,
+    names: list[str],
+    path: str,
+) -> None:
+    """Each image (H, W, C) beside bars of its likeliest classes, of which ``likeliest`` (N, top) has the numbers."""
+    from matplotlib.figure import Figure
+
+    count = len(paths)
+    figure = Figure(figsize=(9, 0.4 + 2.2 * count), layout="constrained")
+    rows = figure.subplots(count, 2, squeeze=False, width_ratios=(1, 2))
+    for (left, right), name, image, row, chosen in zip(rows, paths, pixels, probabilities, likeliest, strict=True):
+        left.imshow(image.squeeze(), cmap="gray")
+        left.axis("off")
+        left.set_title(Path(name).name, fontsize=9, parse_math=False)
+        bars = right.barh(range(len(chosen)), row[chosen], color=COLOURS["forward"])
+        right.bar_label(bars, [f"{row[k]:.1%}" for k in chosen], padding=3, fontsize=8)
+        right.set_yticks(range(len(chosen)), [textwrap.shorten(names[k], 40) for k in chosen], parse_math=False)
+        right.invert_yaxis()
+        right.set_xlim(0, 1.1)
+        right.set_xticks([])
+        right.spines[["top", "right", "bottom"]].set_visible(False)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=100)
 

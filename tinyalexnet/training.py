@@ -26,7 +26,7 @@ from .data import Dataset, Images
 from .files import check_writable, replacing
 from .geometry import as_integer
 from .layers import Dropout
-from .losses import softmax_cross_entropy
+from .losses import softmax, softmax_cross_entropy
 from .optimizer import SGD, Statistics, parse_schedule
 
 EVALUATION_BATCH = 500
@@ -175,9 +175,7 @@ class Training:
             views = augment.one_view(images, self.image_size)
         else:
             views = augment.ten_views(images, self.image_size)
-        logits = self.net.forward(views.reshape(-1, *views.shape[-3:])).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found = exponentials / exponentials.sum(axis=1, keepdims=True)
+        found = softmax(self.net.forward(views.reshape(-1, *views.shape[-3:])))
         mean: np.ndarray = found.reshape(len(pixels), -1, found.shape[1]).mean(axis=1)
         return mean
 
@@ -194,12 +192,18 @@ class Training:
         return {"test_loss": loss / len(images.labels), "test_accuracy": right / len(images.labels)}
 
     def save(self, path: str | Path) -> None:
-        """Writes everything that the next step depends on; errors as ``checkpoint.save``."""
-        arrays = {f"w:{name}": value for name, value in self.net.params.items()}
+        """Writes everything that the next step depends on, and what classifying an image takes.
+
+        Errors
+            As ``checkpoint.save``.
+        """
+        arrays = {"mean": self.mean} | {f"w:{name}": value for name, value in self.net.params.items()}
         arrays |= {f"v:{name}": value for name, value in self.optimizer.state.items()}
         meta = {
             "settings": asdict(self.settings),
             "data": self._fingerprint,
+            "scale": float(self.scale),
+            "classes": list(self.dataset.train.classes),
             "run": asdict(self.run),
             "generators": {name: checkpoint.generator_state(layer.rng) for name, layer in self._dropouts()},
         }
@@ -227,7 +231,7 @@ class Training:
         self.run = Run(run["step"], Sums(**run["logged"]), Sums(**run["epoch"]))
 
     def _prepared(self, pixels: np.ndarray) -> np.ndarray:
-        return augment.subtract_mean(pixels, self.mean) * self.scale
+        return augment.standardised(pixels, self.mean, self.scale)
 
     def _dropouts(self) -> Iterator[tuple[str, Dropout]]:
         for name, layer in self.net:

@@ -1,0 +1,86 @@
+"""What a network sees on images: the likeliest classes of each, printed and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from . import plots, pretrained
+from .console import Console
+from .files import check_writable
+from .geometry import as_integer
+from .images import check_pillow
+
+BATCH = 16
+"""Images that are computed at a time."""
+
+SHOWN_IMAGES = 20
+"""Images on the picture."""
+
+
+def classify(
+    images: list[str],
+    weights: str,
+    out: TextIO,
+    console: Console,
+    variant: str | None = None,
+    labels: str | None = None,
+    top: int = 5,
+    force: bool = False,
+    backend: str = "cpu",
+    plot: str | None = None,
+) -> int:
+    """Prints each image's path and its ``top`` likeliest classes: probability, number and name. Returns 0.
+
+    Of equally likely classes the one of the lower number comes first.
+
+    Errors
+        As ``pretrained.load``, ``read_labels`` and ``images.read_image``; ValueError where top is below 1 or plot
+        cannot be written; ImportError where a package is missing. All of them before a network is computed.
+    """
+    as_integer("top", top, 1)
+    if plot is not None:
+        check_writable("plot", plot)
+        plots.check(plot)
+    check_pillow("classify")
+    read = pretrained.load(weights, variant, force)
+    names = read_labels(labels, read.num_classes) if labels is not None else list(read.classes or ())
+    pixels = [read.image(path) for path in images]
+    net = read.network(backend)
+    found = np.empty((len(images), read.num_classes))
+    with console.bar("classifying", len(images)) as (advance, write):
+        for first in range(0, len(images), BATCH):
+            some = slice(first, first + BATCH)
+            found[some] = read.probabilities(net, np.stack(pixels[some]))
+            for path, row in zip(images[some], found[some], strict=True):
+                advance()
+                write("\n".join([path, *_lines(row, likeliest(row, top), names)]), out)
+    if plot is not None:
+        shown = slice(SHOWN_IMAGES)
+        chosen = likeliest(found[shown], top)
+        numbered = names or [str(k) for k in range(read.num_classes)]
+        plots.classified(images[shown], pixels[shown], found[shown], chosen, numbered, plot)
+    return 0
+
+
+def likeliest(probabilities: np.ndarray, top: int) -> np.ndarray:
+    """The numbers of the ``top`` largest of the last axis, the largest first; of equal ones the lower number first."""
+    return np.argsort(-probabilities, axis=-1, kind="stable")[..., :top]
+
+
+def read_labels(path: str | Path, count: int) -> list[str]:
+    """The names of ``count`` classes, one a line, in UTF-8; OSError or ValueError where they are not that."""
+    try:
+        names = [line.strip() for line in Path(path).read_text(encoding="utf-8").rstrip("\n").split("\n")]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"labels is {str(path)!r}, but must be text in UTF-8: {error}") from None
+    if len(names) != count:
+        raise ValueError(f"labels is {str(path)!r} with {len(names)} lines, but must have {count}, one for each class")
+    return names
+
+
+def _lines(row: np.ndarray, chosen: np.ndarray, names: list[str]) -> list[str]:
+    width = len(str(len(row) - 1))
+    return [f"{row[k]:9.2%}  {k:{width}}  {names[k] if names else ''}".rstrip() for k in chosen]

@@ -1,0 +1,260 @@
+"""Weights from a file, torchvision's or a checkpoint of this package, and what an image goes through before them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import augment, checkpoint, torch_file
+from .alexnet import VARIANTS, Conv, Flat, Full, Step, Variant, build, steps
+from .geometry import Pair
+from .images import read_image
+from .kernels.contract import Shape
+from .losses import softmax
+from .network import Sequential
+
+NAMES = {
+    "torchvision": {
+        "features.0": "conv1",
+        "features.3": "conv2",
+        "features.6": "conv3",
+        "features.8": "conv4",
+        "features.10": "conv5",
+        "classifier.1": "fc6",
+        "classifier.4": "fc7",
+        "classifier.6": "fc8",
+    },
+}
+"""The layers in a state dict, for each variant that is read from one; each has a ``.weight`` and a ``.bias``."""
+
+SHORTER = 256
+"""Pixels of the shorter side before the crop; with the two below ``AlexNet_Weights.IMAGENET1K_V1.transforms()``."""
+
+MEAN = 255 * np.array([0.485, 0.456, 0.406])
+STD = 255 * np.array([0.229, 0.224, 0.225])
+
+NAMED = 40
+"""Wrong tensors that an error names, which is all of them but for another network's file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What was read: the parameters of ``variant``, and how its images are prepared.
+
+    Shapes
+        ``params`` as ``net.params``, float32, read-only or not; an image is read in ``size`` (H, W), its shorter side
+        first scaled to ``shorter`` pixels where that is given; ``mean`` (H, W, C) or (C,) is subtracted, ``scale``
+        multiplied. ``classes`` are their names, where the file has them.
+    """
+
+    variant: str
+    params: dict[str, np.ndarray]
+    num_classes: int
+    size: Pair
+    shorter: int | None
+    mean: np.ndarray
+    scale: np.ndarray | np.float32
+    classes: tuple[str, ...] | None = None
+
+    def image(self, path: str | Path) -> np.ndarray:
+        """The image as the network is shown it, (H, W, C), uint8; errors as ``images.read_image``."""
+        return read_image(Path(path), self.size, self.shorter, VARIANTS[self.variant].image_shape[2])
+
+    def network(self, backend: str = "cpu") -> Sequential:
+        """The network with these weights, without dropout."""
+        table = replace(VARIANTS[self.variant], weight_std=0.0)
+        net = build(table, backend, num_classes=self.num_classes)
+        for name, value in net.params.items():
+            value[...] = self.params[name]
+        net.train = False
+        return net
+
+    def probabilities(self, net: Sequential, pixels: np.ndarray) -> np.ndarray:
+        """What ``net`` gives each class, (N, K), for images (N, H, W, C) from ``image``: the middle of each."""
+        height, width, _ = VARIANTS[self.variant].image_shape
+        views = augment.one_view(augment.standardised(pixels, self.mean, self.scale), (height, width))
+        return softmax(net.forward(views[:, 0]))
+
+
+def load(path: str | Path, variant: str | None = None, force: bool = False) -> Weights:
+    """The weights in a file of PyTorch's, in safetensors with the same names, or in a checkpoint of this package.
+
+    Without a ``variant`` they are for the one that the file says or whose names it has. Another one may have the same
+    shapes and yet mean something else, such as other normalisation: only with ``force`` it takes them.
+
+    Shapes
+        The number of classes is that of the file; all other shapes are the variant's, whatever ``force``.
+    Errors
+        ImportError where a safetensors file is given without that package; OSError where there is no file that can be
+        read; ValueError, which names the file, where it is damaged, a tensor is missing, too many, of another shape or
+        not finite, or it is of another variant.
+    Source
+        ``torchvision.models.alexnet``; docs/pretrained.md derives the order of the first dense layer's inputs.
+    """
+    if torch_file.is_torch_file(path):
+        return _from_state_dict(path, torch_file.load(path), variant, force)
+    tensors, metadata = checkpoint.read(path)
+    if "tinyalexnet" in metadata:
+        return _from_checkpoint(path, tensors, checkpoint.verified(path, tensors, metadata), variant, force)
+    return _from_state_dict(path, tensors, variant, force)
+
+
+def from_channels_first(tensors: Mapping[str, np.ndarray], table: Variant, num_classes: int) -> dict[str, np.ndarray]:
+    """Parameters for a network of ``table`` from those of the same network on images (C, H, W).
+
+    Shapes
+        ``tensors`` "conv1.w" (F, C, KH, KW), "fc6.w" (out, in) and "conv1.b", "fc6.b" -> the names and shapes of
+        ``net.params``, as views. The inputs of the first dense layer behind images change their order too.
+    Source
+        docs/pretrained.md.
+    """
+    params: dict[str, np.ndarray] = {}
+    image: Shape = ()
+    for step in steps(table, num_classes):
+        name = step.row.name
+        if isinstance(step.row, Flat):
+            image = step.x_shape[1:]
+        if not isinstance(step.row, (Conv, Full)):
+            continue
+        w = tensors[f"{name}.w"]
+        if isinstance(step.row, Conv):
+            w = w.transpose(2, 3, 1, 0)
+        elif image:
+            height, width, channels = image
+            w = w.reshape(-1, channels, height, width).transpose(2, 3, 1, 0).reshape(step.x_shape[1], -1)
+            image = ()
+        else:
+            w = w.T
+        params |= {f"{name}.w": w, f"{name}.b": tensors[f"{name}.b"]}
+    return params
+
+
+def _from_state_dict(path: str | Path, tensors: dict[str, np.ndarray], variant: str | None, force: bool) -> Weights:
+    # One table so far. With a second, the names in the file tell which it is.
+    ((own, names),) = NAMES.items()
+    variant = _chosen(path, own, variant, force)
+    table = VARIANTS[variant]
+    files = {
+        f"{layer}.{short}": f"{name}.{long}"
+        for name, layer in names.items()
+        for short, long in (("w", "weight"), ("b", "bias"))
+    }
+    last = files[f"{_layers(VARIANTS[own])[-1].row.name}.b"]
+    num_classes = tensors[last].size if last in tensors else 0
+    shapes = {name: _channels_first(shape) for name, shape in _shapes(table, num_classes).items()}
+    _check(path, variant, tensors, {files.get(name, name): shape for name, shape in shapes.items()})
+    params = from_channels_first({name: tensors[file] for name, file in files.items()}, table, num_classes)
+    height, width, _ = table.image_shape
+    return Weights(
+        variant,
+        _as_float32(path, params),
+        num_classes,
+        (height, width),
+        SHORTER,
+        MEAN.astype(np.float32),
+        (1 / STD).astype(np.float32),
+    )
+
+
+def _from_checkpoint(
+    path: str | Path, arrays: dict[str, np.ndarray], meta: dict[str, Any], variant: str | None, force: bool
+) -> Weights:
+    match meta.get("settings"):
+        case {"variant": str(own)} if own in VARIANTS:
+            variant = _chosen(path, own, variant, force)
+        case _:
+            raise ValueError(f"{path} must be a checkpoint of python -m tinyalexnet train, but is of something else")
+    lacking = [name for name, has in (("mean", arrays), ("scale", meta), ("classes", meta)) if name not in has]
+    if lacking:
+        raise ValueError(
+            f"{path} must have the images' mean, scale and classes, but lacks {', '.join(lacking)}: it is from before "
+            "checkpoints had them, and its run must go on for another epoch with --resume"
+        )
+    table, classes, scale = VARIANTS[variant], meta["classes"], meta["scale"]
+    # A terminal would obey what is not printable.
+    if not isinstance(classes, list) or not all(isinstance(name, str) and name.isprintable() for name in classes):
+        raise ValueError(f"{path} has other classes than a list of names")
+    if not isinstance(scale, float) or not math.isfinite(scale):
+        raise ValueError(f"{path} has a scale that is no finite number")
+    mean = arrays["mean"]
+    height, width, channels = table.image_shape
+    if mean.ndim != 3 or mean.shape[0] < height or mean.shape[1] < width or mean.shape[2] != channels:
+        raise ValueError(
+            f"{path} has a mean of shape {mean.shape}, but it must be at least as large as {table.image_shape}"
+        )
+    params = {name.removeprefix("w:"): value for name, value in arrays.items() if name.startswith("w:")}
+    _check(path, variant, params, _shapes(table, len(classes)))
+    (mean,) = _as_float32(path, {"mean": mean}).values()
+    size = mean.shape[0], mean.shape[1]
+    return Weights(
+        variant, _as_float32(path, params), len(classes), size, None, mean, np.float32(scale), tuple(classes)
+    )
+
+
+def _chosen(path: str | Path, own: str, variant: str | None, force: bool) -> str:
+    """The variant asked for, if it is the file's ``own`` or forced."""
+    if variant is None or variant == own:
+        return own
+    if variant not in VARIANTS or VARIANTS[variant].num_classes is None:
+        allowed = ", ".join(repr(name) for name, table in VARIANTS.items() if table.num_classes is not None)
+        raise ValueError(f"variant is {variant!r}, but must be one of {allowed}")
+    if not force:
+        raise ValueError(
+            f"variant is {variant!r}, but must be {own!r} for the weights in {path}: in another network they mean "
+            "something else even where the shapes are the same (--force takes them nevertheless)"
+        )
+    return variant
+
+
+def _layers(table: Variant, num_classes: int | None = None) -> list[Step]:
+    """The rows that have parameters."""
+    return [step for step in steps(table, num_classes) if isinstance(step.row, (Conv, Full))]
+
+
+def _shapes(table: Variant, num_classes: int) -> dict[str, Shape]:
+    """Of each parameter."""
+    shapes: dict[str, Shape] = {}
+    for step in _layers(table, num_classes):
+        row, outputs = step.row, step.shape[-1]
+        if isinstance(row, Conv):
+            shapes[f"{row.name}.w"] = row.kernel, row.kernel, step.x_shape[3] // row.groups, outputs
+        else:
+            shapes[f"{row.name}.w"] = step.x_shape[1], outputs
+        shapes[f"{row.name}.b"] = (outputs,)
+    return shapes
+
+
+def _channels_first(shape: Shape) -> Shape:
+    return (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
+
+
+def _check(path: str | Path, variant: str, tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> None:
+    """ValueError, which names them, where tensors are missing, too many or of another shape."""
+    wrong = [f"lacks {name}" for name in shapes if name not in tensors]
+    wrong += [f"should not have {name[:80]!r}" for name in tensors if name not in shapes]
+    wrong += [
+        f"has {name} of shape {tensors[name].shape} in place of {shape}"
+        for name, shape in shapes.items()
+        if name in tensors and tensors[name].shape != shape
+    ]
+    if len(wrong) > NAMED:
+        wrong[NAMED:] = [f"and {len(wrong) - NAMED} more"]
+    if wrong:
+        raise ValueError(f"{path} does not fit {variant!r}: it {', '.join(wrong)}")
+
+
+def _as_float32(path: str | Path, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    for name, value in params.items():
+        if value.dtype.kind != "f":
+            raise ValueError(f"{path} has {name} of {value.dtype}, but must have floating-point numbers")
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is told
+        converted = {name: value.astype(np.float32, copy=False) for name, value in params.items()}
+    for name, value in converted.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"{path} has numbers in {name} that are not finite")
+    return converted
