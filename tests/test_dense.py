@@ -13,6 +13,7 @@ from tinyalexnet import AvgPool2d, Dense, Dropout, Flatten, Sequential, softmax_
 from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import adjoint_identities, assert_gradients
 from tinyalexnet.kernels import load
+from tinyalexnet.losses import softmax
 
 BACKENDS = pytest.mark.parametrize("kernels", [load("reference"), load("cpu")], ids=["reference", "cpu"])
 SIZES = st.tuples(st.integers(1, 5), st.integers(1, 40), st.integers(1, 9))
@@ -290,3 +291,11 @@ def test_the_loss_by_backend(backend, rng):
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
     np.testing.assert_allclose(dlogits, expected_gradient, rtol=0, atol=1e-7)
     assert dlogits.dtype == np.float32
+
+
+def test_softmax_is_in_float64_and_does_not_overflow():
+    logits = np.array([[2e4, 0, 2e4], [0, np.log(3), -np.inf]], np.float32)
+    found = softmax(logits)
+    assert found.dtype == np.float64
+    # The logarithm of 3 in float32 is off by 2⁻²⁴ of itself.
+    np.testing.assert_allclose(found, [[0.5, 0, 0.5], [0.25, 0.75, 0]], rtol=1e-7)
