@@ -263,7 +263,7 @@ def test_another_variant_is_refused_unless_forced_and_shapes_are_never_forced(tm
 
 def test_a_checkpoint_from_before_says_what_it_lacks(tmp_path):
     path = tmp_path / "a"
-    trained(3, "tiny", path)
+    training, _ = trained(3, "tiny", path)
     arrays, meta = checkpoint.load(path)
     old = {name: array for name, array in arrays.items() if name != "mean"}
     checkpoint.save(path, old, {key: meta[key] for key in meta if key not in ("scale", "classes")})
@@ -271,6 +271,9 @@ def test_a_checkpoint_from_before_says_what_it_lacks(tmp_path):
         ValueError, match="a must have the images' mean, scale and classes, but lacks mean, scale, classes:"
     ):
         load(path)
+    training.restore(path)
+    training.save(path)
+    assert load(path).classes == ("one", "two", "three")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +284,9 @@ def test_a_checkpoint_from_before_says_what_it_lacks(tmp_path):
         ({}, {"classes": "abc"}, "has other classes than a list of names"),
         ({}, {"classes": ["one", "two", "\x1b[2J"]}, "has other classes than a list of names"),
         ({}, {"classes": ["one"]}, r"has fc3.w of shape \(5, 3\) in place of \(5, 1\)"),
-        ({}, {"scale": "1"}, "has a scale that is no finite number"),
+        ({}, {"scale": "1"}, "has a scale that is no number above 0 and up to 1"),
+        ({}, {"scale": 1e99}, "has a scale that is no number above 0 and up to 1"),
+        ({}, {"scale": 0.0}, "has a scale that is no number above 0 and up to 1"),
         (
             {"mean": np.zeros((9, 13), np.float32)},
             {},

@@ -12,7 +12,6 @@ from .kernels.contract import Shape
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
-
 MOST_ELONGATED = 100
 """How many times as long as the shorter side the longer one may be where an image is scaled before it is cropped."""
 

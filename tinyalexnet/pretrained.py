@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,7 +108,7 @@ def from_channels_first(tensors: Mapping[str, np.ndarray], table: Variant, num_c
 
     Shapes
         ``tensors`` "conv1.w" (F, C, KH, KW), "fc6.w" (out, in) and "conv1.b", "fc6.b" -> the names and shapes of
-        ``net.params``, as views. The inputs of the first dense layer behind images change their order too.
+        ``net.params``, as views but for one. The inputs of the first dense layer behind images change their order too.
     Source
         docs/pretrained.md.
     """
@@ -179,8 +178,9 @@ def _from_checkpoint(
     # A terminal would obey what is not printable.
     if not isinstance(classes, list) or not all(isinstance(name, str) and name.isprintable() for name in classes):
         raise ValueError(f"{path} has other classes than a list of names")
-    if not isinstance(scale, float) or not math.isfinite(scale):
-        raise ValueError(f"{path} has a scale that is no finite number")
+    # One over a standard deviation of at least 1.
+    if not isinstance(scale, float) or not 0 < scale <= 1:
+        raise ValueError(f"{path} has a scale that is no number above 0 and up to 1")
     mean = arrays["mean"]
     height, width, channels = table.image_shape
     if mean.ndim != 3 or mean.shape[0] < height or mean.shape[1] < width or mean.shape[2] != channels:
@@ -206,7 +206,7 @@ def _chosen(path: str | Path, own: str, variant: str | None, force: bool) -> str
     if not force:
         raise ValueError(
             f"variant is {variant!r}, but must be {own!r} for the weights in {path}: in another network they mean "
-            "something else even where the shapes are the same (--force takes them nevertheless)"
+            "something else even where the shapes are the same (force takes them nevertheless)"
         )
     return variant
 
