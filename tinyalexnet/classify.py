@@ -53,7 +53,7 @@ def classify(
     with console.bar("classifying", len(images)) as (advance, write):
         for first in range(0, len(images), BATCH):
             some = slice(first, first + BATCH)
-            found[some] = read.probabilities(net, np.stack(pixels[some]))
+            found[some] = read.probabilities(net, np.stack(pixels[some]), backend)
             for path, row in zip(images[some], found[some], strict=True):
                 advance()
                 write("\n".join([path, *_lines(row, likeliest(row, top), names)]), out)

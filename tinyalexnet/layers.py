@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from .geometry import Padding, Pair, Window, as_integer
-from .kernels import load
+from .kernels import load, placed
 from .kernels.algorithm import check_algorithm
 from .kernels.contract import FLOATS, Shape, check_lrn, check_rate, check_shape, conv2d_shape, dense_shape, pool_shape
 
@@ -106,13 +106,13 @@ class Conv2d:
         self.backend = backend
         self.kernels = load(backend)
         shape = (*self.window.kernel, in_channels // self.groups, out_channels)
-        self.params = _new_params(shape, dtype, rng, std)
+        self.params = _new_params(shape, dtype, rng, std, backend)
         self.grads: dict[str, np.ndarray] = {}
         self._x: np.ndarray | None = None
 
     def output_shape(self, x_shape: Shape) -> Shape:
         """(N, OH, OW, F) of images of ``x_shape``; ValueError as in forward."""
-        return conv2d_shape(x_shape, self.params["w"], self.window, self.groups)
+        return conv2d_shape(x_shape, self.params["w"].shape, self.window, self.groups)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, OH, OW, F) of images x (N, H, W, C); errors as ``kernels.conv2d_forward``."""
@@ -418,13 +418,13 @@ class Dense:
         shape = as_integer("in_features", in_features, 1), as_integer("out_features", out_features, 1)
         self.needs_dx = needs_dx
         self.kernels = load(backend)
-        self.params = _new_params(shape, dtype, rng, std)
+        self.params = _new_params(shape, dtype, rng, std, backend)
         self.grads: dict[str, np.ndarray] = {}
         self._x: np.ndarray | None = None
 
     def output_shape(self, x_shape: Shape) -> Shape:
         """(N, out_features) of vectors of ``x_shape``; ValueError as in forward."""
-        return dense_shape(x_shape, self.params["w"])
+        return dense_shape(x_shape, self.params["w"].shape)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, F) of vectors x (N, C); errors as ``kernels.dense_forward``."""
@@ -480,6 +480,7 @@ class Dropout:
     ) -> None:
         check_rate(rate)
         self.rate, self.train = rate, train
+        self.backend = backend
         self.rng = np.random.default_rng(rng)
         self.kernels = load(backend)
         self.params: dict[str, np.ndarray] = {}
@@ -494,7 +495,8 @@ class Dropout:
     def forward(self, x: np.ndarray) -> np.ndarray:
         """What is kept of x, scaled up; x itself where ``train`` is False. Errors as ``kernels.dropout``."""
         self._x_shape = x.shape
-        self._kept = self.rng.random(x.shape, np.float32) >= self.rate if self.train else None
+        drawn = self.rng.random(x.shape, np.float32) >= self.rate if self.train else None
+        self._kept = None if drawn is None else placed(drawn, self.backend)
         return x if self._kept is None else self.kernels.dropout(x, self._kept, self.rate)
 
     def backward(self, dout: np.ndarray) -> np.ndarray:
@@ -519,15 +521,15 @@ def _radius(name: str, size: int) -> int:
 
 
 def _new_params(
-    shape: Shape, dtype: np.typing.DTypeLike, rng: np.random.Generator | int | None, std: float
+    shape: Shape, dtype: np.typing.DTypeLike, rng: np.random.Generator | int | None, std: float, backend: str
 ) -> dict[str, np.ndarray]:
-    """Weights of ``shape``, and a bias of 0 for each of its last axis."""
+    """Weights of ``shape``, and a bias of 0 for each of its last axis, where the backend wants them."""
     float_type = np.dtype(dtype)
     if float_type not in FLOATS:
         raise TypeError(f"dtype is {float_type}, but must be float32 or float64")
     # Weights that a file will replace need not be drawn, which takes seconds for the 61 million of AlexNet.
     w = truncated_normal(np.random.default_rng(rng), shape, std, float_type) if std else np.zeros(shape, float_type)
-    return {"w": w, "b": np.zeros(shape[-1], float_type)}
+    return {"w": placed(w, backend), "b": placed(np.zeros(shape[-1], float_type), backend)}
 
 
 def _remembered(state: T | None) -> T:

@@ -7,28 +7,22 @@ from collections.abc import Callable
 import numpy as np
 
 from .kernels import load
-from .kernels.contract import check_floats
 
 Loss = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """The loss of a network's output, and its gradient."""
 
 
-def l2_loss(y: np.ndarray) -> tuple[float, np.ndarray]:
-    """Half the sum of squares.
+def l2_loss(y: np.ndarray, backend: str = "cpu") -> tuple[float, np.ndarray]:
+    """Half the sum of squares: ``kernels.l2_loss``.
 
-    Math
-        loss = ½ Σ y², and so dloss/dy = y.
     Shapes
         y of any shape -> the loss, summed in float64, and dout: a copy of y.
     Errors
         TypeError where y is not float32 or float64.
-    Cost
-        One multiply-add an element.
     Source
-        TensorFlow's ``nn.l2_loss``.
+        ``kernels/reference/l2.py``.
     """
-    check_floats("y", y)
-    return 0.5 * float(np.sum(np.square(y, dtype=np.float64))), y.copy()
+    return load(backend).l2_loss(y)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

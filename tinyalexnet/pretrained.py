@@ -13,6 +13,7 @@ from . import augment, checkpoint, torch_file
 from .alexnet import VARIANTS, Conv, Flat, Full, Step, Variant, build, steps
 from .geometry import Pair
 from .images import read_image
+from .kernels import placed, to_host
 from .kernels.contract import Shape
 from .losses import softmax
 from .network import Sequential
@@ -73,11 +74,11 @@ class Weights:
         net.train = False
         return net
 
-    def probabilities(self, net: Sequential, pixels: np.ndarray) -> np.ndarray:
+    def probabilities(self, net: Sequential, pixels: np.ndarray, backend: str = "cpu") -> np.ndarray:
         """What ``net`` gives each class, (N, K), for images (N, H, W, C) from ``image``: the middle of each."""
         height, width, _ = VARIANTS[self.variant].image_shape
         views = augment.one_view(augment.standardised(pixels, self.mean, self.scale), (height, width))
-        return softmax(net.forward(views[:, 0]))
+        return softmax(to_host(net.forward(placed(views[:, 0], backend))))
 
 
 def load(path: str | Path, variant: str | None = None, force: bool = False) -> Weights:

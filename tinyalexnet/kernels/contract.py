@@ -73,11 +73,14 @@ class Kernels(Protocol):
 
     def softmax_cross_entropy(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]: ...
 
+    def l2_loss(self, y: np.ndarray) -> tuple[float, np.ndarray]: ...
+
 
 def check_conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int) -> ImagesShape:
     """Returns the output's shape (N, OH, OW, F)."""
     check_floats("x", x)
-    out_shape = conv2d_shape(x.shape, w, window, groups)
+    check_floats("w", w)
+    out_shape = conv2d_shape(x.shape, w.shape, window, groups)
     check_same_dtype("w", w, "x", x)
     check_floats("b", b)
     check_same_dtype("b", b, "x", x)
@@ -87,7 +90,8 @@ def check_conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Wi
 
 def check_conv2d_backward_input(dout: np.ndarray, w: np.ndarray, x_shape: Shape, window: Window, groups: int) -> None:
     check_floats("dout", dout)
-    check_shape("dout", dout, conv2d_shape(x_shape, w, window, groups), "the output's shape")
+    check_floats("w", w)
+    check_shape("dout", dout, conv2d_shape(x_shape, w.shape, window, groups), "the output's shape")
     check_same_dtype("dout", dout, "w", w)
 
 
@@ -170,7 +174,8 @@ def check_lrn_backward(
 
 def check_dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> None:
     check_floats("x", x)
-    dense_shape(x.shape, w)
+    check_floats("w", w)
+    dense_shape(x.shape, w.shape)
     check_same_dtype("w", w, "x", x)
     check_floats("b", b)
     check_same_dtype("b", b, "x", x)
@@ -221,6 +226,10 @@ def check_softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> None:
         raise ValueError(f"labels has {wrong[0]}, but must have numbers from 0 to {classes - 1}, one class each")
 
 
+def check_l2_loss(y: np.ndarray) -> None:
+    check_floats("y", y)
+
+
 def check_floats(name: str, array: np.ndarray) -> None:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} is a {type(array).__name__}, but must be a NumPy array of float32 or float64")
@@ -235,8 +244,12 @@ def check_same_dtype(name: str, array: np.ndarray, other_name: str, other: np.nd
 
 
 def check_shape(name: str, array: np.ndarray, expected: Shape, meaning: str) -> None:
-    if array.shape != expected:
-        raise ValueError(f"{name} has shape {array.shape}, but must have {meaning}, {expected}")
+    _check_sizes(name, array.shape, expected, meaning)
+
+
+def _check_sizes(name: str, shape: Shape, expected: Shape, meaning: str) -> None:
+    if shape != expected:
+        raise ValueError(f"{name} has shape {shape}, but must have {meaning}, {expected}")
 
 
 def argmax_dtype(window: Window) -> np.dtype:
@@ -287,21 +300,19 @@ def _check_groups(channels: int, groups: int) -> None:
         raise ValueError(f"groups is {groups}, but must divide the {channels} channels of x")
 
 
-def conv2d_shape(x_shape: Shape, w: np.ndarray, window: Window, groups: int) -> ImagesShape:
+def conv2d_shape(x_shape: Shape, w_shape: Shape, window: Window, groups: int) -> ImagesShape:
     n, height, width, channels = _images_shape("x", x_shape)
     _check_groups(channels, groups)
-    check_floats("w", w)
-    filters = w.shape[-1] if w.ndim == 4 and w.shape[-1] and w.shape[-1] % groups == 0 else groups
-    check_shape("w", w, (*window.kernel, channels // groups, filters), "shape (KH, KW, C / groups, F)")
+    filters = w_shape[-1] if len(w_shape) == 4 and w_shape[-1] and w_shape[-1] % groups == 0 else groups
+    _check_sizes("w", w_shape, (*window.kernel, channels // groups, filters), "shape (KH, KW, C / groups, F)")
     return n, *window.output_size((height, width)), filters
 
 
-def dense_shape(x_shape: Shape, w: np.ndarray) -> tuple[int, int]:
+def dense_shape(x_shape: Shape, w_shape: Shape) -> tuple[int, int]:
     """(N, F)"""
     n, channels = _matrix_shape("x", x_shape, "(N, C)")
-    check_floats("w", w)
-    filters = w.shape[1] if w.ndim == 2 and w.shape[1] else 1
-    check_shape("w", w, (channels, filters), "shape (C, F)")
+    filters = w_shape[1] if len(w_shape) == 2 and w_shape[1] else 1
+    _check_sizes("w", w_shape, (channels, filters), "shape (C, F)")
     return n, filters
 
 

@@ -1,0 +1,191 @@
+"""The backend on a GPU against the reference: on real hardware, or in Numba's simulator in a process of its own.
+
+NUMBA_ENABLE_CUDASIM=1 python -m pytest -m cuda
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from strategies import Case, cases
+
+from tinyalexnet import Conv2d, Sequential, alexnet, kernels, l2_loss, softmax_cross_entropy, to_device, to_host
+from tinyalexnet.geometry import Window
+from tinyalexnet.kernels.cuda import runtime
+
+pytestmark = pytest.mark.cuda
+if not runtime.cuda.is_available():
+    pytest.skip("no GPU, and NUMBA_ENABLE_CUDASIM is not 1", allow_module_level=True)
+
+# The simulator starts a thread of Python for each number.
+few = settings(max_examples=25)
+BLOCK = runtime.THREADS
+PAST_A_BLOCK = Case(Window((3, 2), (2, 1), ((1, 0), (0, 1))), (1, 6, 7, 4), 2 * (BLOCK // 16 + 1), 2, 1)
+
+
+def host(result):
+    return tuple(map(host, result)) if isinstance(result, tuple) else to_host(result)
+
+
+def both(name, *arguments):
+    """What the reference makes of the arguments, and what the GPU makes of them; each a tuple."""
+    expected = getattr(kernels.load("reference"), name)(*arguments)
+    on_device = [to_device(value) if isinstance(value, np.ndarray) else value for value in arguments]
+    found = host(getattr(kernels.load("cuda"), name)(*on_device))
+    as_tuple = [value if isinstance(value, tuple) else (value,) for value in (expected, found)]
+    return zip(*as_tuple, strict=True)
+
+
+def equal(name, *arguments):
+    for expected, found in both(name, *arguments):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def close(name, *arguments, units=64):
+    """To some units in the last place of the largest number: the order of the sums differs, and so do exp and pow."""
+    for expected, found in both(name, *arguments):
+        dtype = np.asarray(arguments[0]).dtype
+        assert np.shape(expected) in (found.shape, ())
+        np.testing.assert_allclose(
+            found, expected, rtol=0, atol=units * np.finfo(dtype).eps * max(1, np.abs(expected).max())
+        )
+
+
+@few
+@given(case=cases())
+@example(case=PAST_A_BLOCK)
+def test_the_convolution_and_its_backwards_are_exact_on_integers(case):
+    x, w, b, dout = case.integers()
+    equal("conv2d_forward", x, w, b, case.window, case.groups)
+    equal("conv2d_backward_input", dout, w, x.shape, case.window, case.groups)
+    equal("conv2d_backward_params", dout, x, case.window, case.groups)
+
+
+@few
+@given(case=cases(pooling=True))
+def test_max_pooling_is_exact(case):
+    """Few different numbers, so that many windows have several maxima."""
+    x, _, _, dout = case.integers()
+    dout = np.ascontiguousarray(dout[..., : x.shape[3]])
+    equal("maxpool_forward", x, case.window)
+    argmax = kernels.load("reference").maxpool_forward(x, case.window)[1]
+    equal("maxpool_backward", dout, argmax, x.shape, case.window)
+
+
+def test_what_is_no_number_wins_a_window():
+    x = np.full((1, 4, 4, 2), -np.inf, np.float32)
+    x[0, 1, 2, 0] = np.nan
+    x[0, 3, 0, 1] = np.inf
+    equal("maxpool_forward", x, Window(3, 1, "SAME"))
+
+
+@few
+@given(case=cases(pooling=True))
+def test_average_pooling(case):
+    x, _, _, dout = case.normals(np.float32)
+    dout = np.ascontiguousarray(dout[..., : x.shape[3]])
+    close("avgpool_forward", x, case.window)
+    close("avgpool_backward", dout, x.shape, case.window)
+
+
+@few
+@given(
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3), st.integers(1, 9)),
+    radius=st.integers(0, 4),
+    beta=st.sampled_from([0.0, 0.5, 0.75, 1.3]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_local_response_normalisation(dtype, shape, radius, beta, seed):
+    rng = np.random.default_rng(seed)
+    x, dout = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    close("lrn_forward", x, radius, 1.5, 0.3, beta)
+    scale = kernels.load("reference").lrn_forward(x, radius, 1.5, 0.3, beta)[1]
+    close("lrn_backward", dout, x, scale, radius, 0.3, beta)
+
+
+@few
+@given(n=st.integers(1, 5), channels=st.integers(1, 9), filters=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
+def test_the_dense_layer_is_exact_on_integers(n, channels, filters, seed):
+    rng = np.random.default_rng(seed)
+    x, w, b, dout = (
+        rng.integers(-4, 5, s).astype("f4") for s in ((n, channels), (channels, filters), filters, (n, filters))
+    )
+    equal("dense_forward", x, w, b)
+    equal("dense_backward_input", dout, w)
+    equal("dense_backward_params", dout, x)
+
+
+def test_relu_and_dropout_are_exact(rng):
+    x, dout = rng.standard_normal((2, 3, 5, 7)).astype(np.float32)
+    x[0, 0, :4] = 0, -0.0, np.nan, -np.inf
+    y = np.maximum(x, 0)
+    equal("relu_forward", x)
+    equal("relu_backward", dout, y)
+    equal("dropout", x, rng.random(x.shape) > 0.3, 0.3)
+    on_device = to_device(x)
+    assert kernels.load("cuda").relu_forward(on_device, on_device) is on_device
+    np.testing.assert_array_equal(to_host(on_device), y)
+
+
+@pytest.mark.parametrize("size", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK * 7 + 5])
+def test_the_losses(rng, size):
+    y = rng.standard_normal(size).astype(np.float32)
+    close("l2_loss", y)
+    logits, labels = rng.standard_normal((size % 50 + 1, 7)).astype(np.float32), rng.integers(0, 7, size % 50 + 1)
+    close("softmax_cross_entropy", 100 * logits, labels)
+
+
+def test_a_label_out_of_range_is_no_number(rng):
+    logits, labels = rng.standard_normal((3, 4)).astype(np.float32), np.array([0, 4, -1])
+    loss, dlogits = host(softmax_cross_entropy(to_device(logits), to_device(labels), "cuda"))
+    assert np.isnan(loss).all()
+    assert np.isnan(dlogits[1:]).all()
+    assert np.isfinite(dlogits[0]).all()
+
+
+def test_a_network_is_that_of_the_reference(rng):
+    """Every kind of kernel in one step, and the same parameters from the same seed."""
+    nets = {backend: alexnet("digits", backend=backend, num_classes=7) for backend in ("reference", "cuda")}
+    images, labels = rng.standard_normal((3, 8, 8, 1)).astype(np.float32), rng.integers(0, 7, 3)
+    grads = {}
+    for backend, net in nets.items():
+        place = to_device if backend == "cuda" else np.asarray
+        _, dout = softmax_cross_entropy(net.forward(place(images)), place(labels), backend)
+        assert net.backward(dout) is None
+        grads[backend] = {name: to_host(value) for name, value in net.grads.items()}
+    for name, expected in grads["reference"].items():
+        np.testing.assert_array_equal(to_host(nets["cuda"].params[name]), nets["reference"].params[name])
+        # Sums of at most 512 products, through five layers.
+        np.testing.assert_allclose(grads["cuda"][name], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_step_is_the_same_bit_for_bit(rng):
+    net = Sequential([("conv", Conv2d(3, 5, 3, 1, "SAME", backend="cuda", rng=1))])
+    x = to_device(rng.standard_normal((2, 7, 6, 3)).astype(np.float32))
+    results = []
+    for _ in range(2):
+        loss, dout = l2_loss(net.forward(x), "cuda")
+        dx = net.backward(dout)
+        results.append([to_host(value).tobytes() for value in (loss, dx, *net.grads.values())])
+    assert results[0] == results[1]
+
+
+def test_arrays_of_the_host_are_refused(rng):
+    conv = Conv2d(3, 5, 3, backend="cuda")
+    x = rng.standard_normal((1, 4, 4, 3)).astype(np.float32)
+    with pytest.raises(TypeError, match="x is a ndarray, but must be an array on the device, made by to_device"):
+        conv.forward(x)
+    with pytest.raises(TypeError, match=r"x is a .*, but must be a NumPy array of float32 or float64"):
+        Conv2d(3, 5, 3).forward(to_device(x))
+    with pytest.raises(TypeError, match="out is a ndarray, but must be an array on the device"):
+        kernels.load("cuda").relu_forward(to_device(x), x)
+    conv.forward(to_device(x))
+    with pytest.raises(ValueError, match=r"dout has shape \(1, 4, 4, 3\), but must have the output's shape"):
+        conv.backward(to_device(x))
+    with pytest.raises(ValueError, match="algorithm is 'winograd', but must be 'auto' or 'gemm' on a GPU"):
+        Conv2d(3, 5, 3, backend="cuda", algorithm="winograd").forward(to_device(x))
+    assert to_host(x) is x

@@ -1,0 +1,73 @@
+"""Average-pooling on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...geometry import Window
+from ..contract import check_avgpool_backward, check_avgpool_forward
+from .runtime import cuda, device, empty, kernel, launch, position, stand_in, windows_over
+
+
+def avgpool_forward(x: Any, window: Window) -> Any:
+    """The mean of each window; see reference.
+
+    Schedule
+        A thread for each output.
+    """
+    out = empty(check_avgpool_forward(stand_in("x", x), window), x.dtype)
+    (pad_top, _), (pad_left, _) = window.pads(x.shape[1:3])
+    launch(_forward, out.size, x, window.kernel, window.stride, (pad_top, pad_left), out)
+    return out
+
+
+def avgpool_backward(dout: Any, x_shape: tuple[int, ...], window: Window) -> Any:
+    """Gradient with respect to the images: each output hands out equal shares of its gradient; see reference.
+
+    Schedule
+        A thread for each pixel and channel, which gathers from the windows that hold it.
+    """
+    check_avgpool_backward(stand_in("dout", dout), x_shape, window)
+    dx = empty(x_shape, dout.dtype)
+    (pad_top, _), (pad_left, _) = window.pads((x_shape[1], x_shape[2]))
+    launch(_backward, dx.size, dout, window.kernel, window.stride, (pad_top, pad_left), dx)
+    return dx
+
+
+@device
+def _inside(output, size, stride, pad, length):  # type: ignore[no-untyped-def]
+    """The first pixel of a window along one axis, and the one behind the last, inside an image of that length."""
+    start = output * stride - pad
+    return max(start, 0), min(start + size, length)
+
+
+@kernel
+def _forward(x, size, stride, pad, out):  # type: ignore[no-untyped-def]
+    index = cuda.grid(1)
+    if index >= out.size:
+        return
+    n, oh, ow, c = position(index, out.shape)
+    first_h, end_h = _inside(oh, size[0], stride[0], pad[0], x.shape[1])
+    first_w, end_w = _inside(ow, size[1], stride[1], pad[1], x.shape[2])
+    total = out.dtype.type(0)
+    for h in range(first_h, end_h):
+        for i in range(first_w, end_w):
+            total += x[n, h, i, c]
+    out[n, oh, ow, c] = total / out.dtype.type((end_h - first_h) * (end_w - first_w))
+
+
+@kernel
+def _backward(dout, size, stride, pad, dx):  # type: ignore[no-untyped-def]
+    index = cuda.grid(1)
+    if index >= dx.size:
+        return
+    n, h, i, c = position(index, dx.shape)
+    first_oh, end_oh = windows_over(h + pad[0], size[0], stride[0], dout.shape[1])
+    first_ow, end_ow = windows_over(i + pad[1], size[1], stride[1], dout.shape[2])
+    total = dx.dtype.type(0)
+    for oh in range(first_oh, end_oh):
+        first_h, end_h = _inside(oh, size[0], stride[0], pad[0], dx.shape[1])
+        for ow in range(first_ow, end_ow):
+            first_w, end_w = _inside(ow, size[1], stride[1], pad[1], dx.shape[2])
+            total += dout[n, oh, ow, c] / dx.dtype.type((end_h - first_h) * (end_w - first_w))
+    dx[n, h, i, c] = total

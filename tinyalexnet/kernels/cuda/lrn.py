@@ -1,0 +1,61 @@
+"""Local response normalisation on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..contract import check_lrn_backward, check_lrn_forward
+from .runtime import cuda, empty, kernel, launch, position, stand_in
+
+
+def lrn_forward(x: Any, radius: int, bias: float, alpha: float, beta: float) -> tuple[Any, Any]:
+    """Divides each number by a power of the sum of squares around it, across the channels; see reference.
+
+    Schedule
+        A thread for each number, which sums over its neighbours.
+    """
+    check_lrn_forward(stand_in("x", x), radius, bias, alpha, beta)
+    out, scale = empty(x.shape, x.dtype), empty(x.shape, x.dtype)
+    numbers = (x.dtype.type(value) for value in (bias, alpha, beta))
+    launch(_forward, x.size, x, radius, *numbers, out, scale)
+    return out, scale
+
+
+def lrn_backward(dout: Any, x: Any, scale: Any, radius: int, alpha: float, beta: float) -> Any:
+    """Gradient with respect to x: what each passes on itself, less what it takes from its neighbours; see reference.
+
+    Schedule
+        A thread for each number, which gathers from its neighbours.
+    """
+    check_lrn_backward(stand_in("dout", dout), stand_in("x", x), stand_in("scale", scale), radius, alpha, beta)
+    dx = empty(x.shape, x.dtype)
+    numbers = (x.dtype.type(value) for value in (2 * alpha * beta, beta))
+    launch(_backward, x.size, dout, x, scale, radius, *numbers, dx)
+    return dx
+
+
+@kernel
+def _forward(x, radius, bias, alpha, beta, out, scale):  # type: ignore[no-untyped-def]
+    index = cuda.grid(1)
+    if index >= x.size:
+        return
+    n, h, i, c = position(index, x.shape)
+    total = x.dtype.type(0)
+    for other in range(max(c - radius, 0), min(c + radius + 1, x.shape[3])):
+        total += x[n, h, i, other] * x[n, h, i, other]
+    divisor = bias + alpha * total
+    scale[n, h, i, c] = divisor
+    out[n, h, i, c] = x[n, h, i, c] * divisor ** (-beta)
+
+
+@kernel
+def _backward(dout, x, scale, radius, factor, beta, dx):  # type: ignore[no-untyped-def]
+    index = cuda.grid(1)
+    if index >= x.size:
+        return
+    n, h, i, c = position(index, x.shape)
+    total = x.dtype.type(0)
+    for other in range(max(c - radius, 0), min(c + radius + 1, x.shape[3])):
+        divisor = scale[n, h, i, other]
+        total += dout[n, h, i, other] * x[n, h, i, other] * divisor ** (-beta) / divisor
+    dx[n, h, i, c] = dout[n, h, i, c] * scale[n, h, i, c] ** (-beta) - factor * x[n, h, i, c] * total

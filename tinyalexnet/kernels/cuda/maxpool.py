@@ -1,0 +1,72 @@
+"""Max-pooling on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...geometry import Window
+from ..contract import argmax_dtype, check_maxpool_backward, check_maxpool_forward
+from .runtime import cuda, empty, kernel, launch, position, stand_in, windows_over
+
+
+def maxpool_forward(x: Any, window: Window) -> tuple[Any, Any]:
+    """The maximum of each window, and which position of the window it came from; see reference.
+
+    Schedule
+        A thread for each output.
+    """
+    out_shape = check_maxpool_forward(stand_in("x", x), window)
+    out, argmax = empty(out_shape, x.dtype), empty(out_shape, argmax_dtype(window))
+    (pad_top, _), (pad_left, _) = window.pads(x.shape[1:3])
+    launch(_forward, out.size, x, window.kernel, window.stride, (pad_top, pad_left), out, argmax)
+    return out, argmax
+
+
+def maxpool_backward(dout: Any, argmax: Any, x_shape: tuple[int, ...], window: Window) -> Any:
+    """Gradient with respect to the images: each output hands its gradient to one pixel; see reference.
+
+    Schedule
+        A thread for each pixel and channel, which gathers from the windows that hold it: no atomic additions, and their
+        order is fixed.
+    """
+    check_maxpool_backward(stand_in("dout", dout), stand_in("argmax", argmax), x_shape, window)
+    dx = empty(x_shape, dout.dtype)
+    (pad_top, _), (pad_left, _) = window.pads((x_shape[1], x_shape[2]))
+    launch(_backward, dx.size, dout, argmax, window.kernel, window.stride, (pad_top, pad_left), dx)
+    return dx
+
+
+@kernel
+def _forward(x, size, stride, pad, out, argmax):  # type: ignore[no-untyped-def]
+    index = cuda.grid(1)
+    if index >= out.size:
+        return
+    n, oh, ow, c = position(index, out.shape)
+    top, left = oh * stride[0] - pad[0], ow * stride[1] - pad[1]
+    first_h, first_w = max(-top, 0), max(-left, 0)
+    best, winner = x[n, top + first_h, left + first_w, c], first_h * size[1] + first_w
+    for kh in range(first_h, min(size[0], x.shape[1] - top)):
+        for kw in range(first_w, min(size[1], x.shape[2] - left)):
+            value = x[n, top + kh, left + kw, c]
+            # A NaN takes over, and stays: nothing compares with it.
+            if value > best or (value != value and best == best):
+                best, winner = value, kh * size[1] + kw
+    out[n, oh, ow, c] = best
+    argmax[n, oh, ow, c] = winner
+
+
+@kernel
+def _backward(dout, argmax, size, stride, pad, dx):  # type: ignore[no-untyped-def]
+    index = cuda.grid(1)
+    if index >= dx.size:
+        return
+    n, h, i, c = position(index, dx.shape)
+    first_h, end_h = windows_over(h + pad[0], size[0], stride[0], dout.shape[1])
+    first_w, end_w = windows_over(i + pad[1], size[1], stride[1], dout.shape[2])
+    total = dx.dtype.type(0)
+    for oh in range(first_h, end_h):
+        for ow in range(first_w, end_w):
+            here = (h + pad[0] - oh * stride[0]) * size[1] + i + pad[1] - ow * stride[1]
+            if argmax[n, oh, ow, c] == here:
+                total += dout[n, oh, ow, c]
+    dx[n, h, i, c] = total

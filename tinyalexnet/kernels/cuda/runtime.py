@@ -1,0 +1,91 @@
+"""What the CUDA kernels share: how Numba compiles and launches them, and the arrays on the device.
+
+The only module that imports ``numba.cuda``: that of ``numba-cuda``, the maintained package, where it is installed, or
+the simulator where NUMBA_ENABLE_CUDASIM=1, which runs each CUDA thread as one of Python's. Kernels take it from here
+under its own name, by which the simulator finds it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import cuda as cuda
+
+SIMULATED = bool(numba.config.ENABLE_CUDASIM)
+"""The simulator starts every thread of a block, one of Python's each, also those that have nothing to do."""
+
+THREADS = 32 if SIMULATED else 256
+"""Threads of a block."""
+
+kernel = cuda.jit
+"""Decorator of a kernel, a function that every thread runs. No fast-math: NaN and infinity must survive."""
+
+device = cuda.jit(device=True)
+"""Decorator of a function that kernels call."""
+
+
+def check() -> None:
+    """ImportError where there is neither a GPU that can be used nor the simulator."""
+    if not cuda.is_available():
+        raise ImportError(
+            "backend is 'cuda', but Numba finds no GPU: it needs an NVIDIA GPU, its driver, and pip install "
+            "'tinyalexnet[cuda12]' or 'tinyalexnet[cuda13]'; NUMBA_ENABLE_CUDASIM=1 simulates one, slowly"
+        )
+
+
+def synchronise() -> None:
+    """Waits until everything that was launched is done."""
+    cuda.synchronize()
+
+
+def to_device(array: np.ndarray) -> Any:
+    """A copy of a host array on the device."""
+    return cuda.to_device(np.ascontiguousarray(array))
+
+
+def to_host(array: Any) -> np.ndarray:
+    """A copy of a device array as a NumPy array; waits for what computes it."""
+    host: np.ndarray = array.copy_to_host()
+    return host
+
+
+def is_on_device(array: object) -> bool:
+    return bool(cuda.cudadrv.devicearray.is_cuda_ndarray(array))
+
+
+def empty(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> Any:
+    """A device array of arbitrary numbers."""
+    return cuda.device_array(shape, dtype)
+
+
+def stand_in(name: str, array: Any) -> np.ndarray:
+    """For checks, which look at shape and dtype: a NumPy array that has both, and the memory of one number.
+
+    Errors
+        TypeError where the array is not on the device. Nothing is copied there unasked.
+    """
+    if not is_on_device(array):
+        raise TypeError(f"{name} is a {type(array).__name__}, but must be an array on the device, made by to_device")
+    return np.broadcast_to(np.zeros((), array.dtype), array.shape)
+
+
+def launch(function: Any, count: int, *arguments: Any) -> None:
+    """Runs a kernel with a thread for each of ``count`` numbers, and up to a block's more, which have nothing to do."""
+    function[-(-count // THREADS), THREADS](*arguments)
+
+
+@device
+def position(index, shape):  # type: ignore[no-untyped-def]
+    """(n, h, w, c) of element ``index`` of an array of ``shape``, the last axis running fastest."""
+    index, c = divmod(index, shape[3])
+    index, w = divmod(index, shape[2])
+    n, h = divmod(index, shape[1])
+    return n, h, w, c
+
+
+@device
+def windows_over(pixel, kernel, stride, outputs):  # type: ignore[no-untyped-def]
+    """The first window along one axis that holds ``pixel``, counted with the padding, and the one behind the last."""
+    return max(0, (pixel - kernel + stride) // stride), min(outputs, pixel // stride + 1)
