@@ -68,7 +68,7 @@ PACKAGE = "tinyalexnet.kernels.cuda"
 
 
 def _launches():
-    """Every kernel with the types that it is launched with: the backend's functions run, on the host, up to launches."""
+    """Every kernel with the types that it is launched with: the backend's functions run, but for the launches."""
     from numba import typeof
 
     package = importlib.import_module(PACKAGE)

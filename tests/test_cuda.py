@@ -5,13 +5,27 @@ NUMBA_ENABLE_CUDASIM=1 python -m pytest -m cuda
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import Case, cases
 
-from tinyalexnet import Conv2d, Sequential, alexnet, kernels, l2_loss, softmax_cross_entropy, to_device, to_host
+from tinyalexnet import (
+    Conv2d,
+    Sequential,
+    alexnet,
+    benchmark,
+    kernels,
+    l2_loss,
+    machine,
+    softmax_cross_entropy,
+    to_device,
+    to_host,
+)
+from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.geometry import Window
 from tinyalexnet.kernels.cuda import runtime
 
@@ -189,3 +203,20 @@ def test_arrays_of_the_host_are_refused(rng):
     with pytest.raises(ValueError, match="algorithm is 'winograd', but must be 'auto' or 'gemm' on a GPU"):
         Conv2d(3, 5, 3, backend="cuda", algorithm="winograd").forward(to_device(x))
     assert to_host(x) is x
+
+
+def test_the_benchmark_runs(monkeypatch):
+    monkeypatch.setattr(benchmark, "BURN_IN_STEPS", 0)
+    layers = (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2", 6), Drop("drop2"), Full("fc3"))
+    monkeypatch.setitem(VARIANTS, "tiny", Variant((6, 5, 2), layers, num_classes=3))
+    monkeypatch.setitem(VARIANTS, "tinier", Variant((6, 5, 2), layers[:3]))
+    for variant in ("tiny", "tinier"):
+        out, err = io.StringIO(), io.StringIO()
+        options = benchmark.Options(batch_size=2, num_batches=1, variant=variant, backend="cuda")
+        assert benchmark.run(options, out, err) == 0
+        assert out.getvalue().startswith("conv1   [2, 6, 5, 4]\npool1   [2, 3, 2, 4]\n")
+        assert "Forward-backward across 1 steps, " in out.getvalue()
+        assert f"backend cuda, {machine.cores()} threads | GPU {runtime.name()} | float32 NHWC" in err.getvalue()
+        assert "kernels compiled by a first step; ready after " in err.getvalue()
+    with pytest.raises(ValueError, match="backend is 'cuda', but must be another one for --layers"):
+        benchmark.run(benchmark.Options(backend="cuda", layers=True), io.StringIO(), io.StringIO())

@@ -24,6 +24,7 @@ from .console import Console
 from .files import check_writable, replacing
 from .geometry import as_integer
 from .images import load_images
+from .kernels import placed
 from .kernels.contract import Shape
 from .layers import Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
 from .losses import Loss, l2_loss, softmax_cross_entropy
@@ -95,7 +96,7 @@ def legacy_statistics(durations: list[float]) -> tuple[float, float]:
     return mean, math.sqrt(max(math.fsum(duration**2 for duration in durations[1:]) / n - mean**2, 0.0))
 
 
-FIXED_MEMORY = {"reference": 50_000_000, "cpu": 200_000_000}
+FIXED_MEMORY = {"reference": 50_000_000, "cpu": 200_000_000, "cuda": 0}
 """Bytes that a run takes whatever its batch: compiled code, and what the convolutions work with."""
 
 
@@ -149,7 +150,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     net = alexnet(options.variant, options.backend, options.seed, algorithm=options.algorithm)
     threads = _threads(options)
     _refuse_too_large(net, x_shape, options)
-    images = _images(options, x_shape)
+    images = placed(_images(options, x_shape), options.backend)
     labels = _labels(options, net.output_shape(x_shape))
     loss = _loss(labels, options.backend)
     say = Console(err, quiet=options.quiet)
@@ -167,7 +168,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
             _compile(net, images, loss, options, say)
             for name in options.passes:
                 runs.append(Run(name))
-                _time(runs[-1], _step(name, net, images, loss), options, out, say)
+                _time(runs[-1], _step(name, net, images, loss, options.backend), options, out, say)
                 _report(runs[-1], options, threads, out, say)
             if peers:
                 comparisons = _compare(peers, net, images, loss, options, out, say)
@@ -194,6 +195,8 @@ def _checked_shape(options: Options) -> Shape:
     for name in ("batch_size", "num_batches", "rounds"):
         as_integer(name, getattr(options, name), 1)
     as_integer("seed", options.seed, 0)
+    if options.backend == "cuda" and (options.layers or options.plot is not None or options.versus):
+        raise ValueError("backend is 'cuda', but must be another one for --layers, --plot and --versus: not yet there")
     for name, path in (("json", options.json), ("plot", options.plot)):
         if path is not None:
             check_writable(name, path)
@@ -217,7 +220,12 @@ def _threads(options: Options) -> int:
 
 def _refuse_too_large(net: Sequential, x_shape: Shape, options: Options) -> None:
     needed = memory_estimate(net, x_shape, options.backend, backward=PASSES[1] in options.passes)
-    available = machine.available_memory()
+    if options.backend == "cuda":
+        from .kernels.cuda import runtime
+
+        available = runtime.free_memory()
+    else:
+        available = machine.available_memory()
     if available is not None and needed > available:
         raise ValueError(
             f"batch_size is {options.batch_size}, but needs about {needed / 1e9:.1f} GB of memory, and "
@@ -255,8 +263,9 @@ def _labels(options: Options, shape: Shape) -> np.ndarray | None:
 def _loss(labels: np.ndarray | None, backend: str) -> Loss:
     """The cross-entropy with the labels; without any, the loss of 2015's script."""
     if labels is None:
-        return l2_loss
-    return lambda logits: softmax_cross_entropy(logits, labels, backend)
+        return lambda y: l2_loss(y, backend)
+    known = placed(labels, backend)
+    return lambda logits: softmax_cross_entropy(logits, known, backend)
 
 
 def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, say: Console) -> None:
@@ -264,32 +273,48 @@ def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, 
 
     On the whole batch, because a smaller one may take other algorithms.
     """
+    start = time.perf_counter()
+    if options.backend == "cuda":
+        for name in options.passes:
+            _step(name, net, images, loss, options.backend)()
+        say.line(f"kernels compiled by a first step; ready after {time.perf_counter() - start:.1f} s")
     if options.backend != "cpu":
         return
     from .kernels.cpu import runtime
 
-    start = time.perf_counter()
     with runtime.report_compilation(
         on_start=lambda name: say.line(f"compiling {name} ...", end=""),
         on_end=lambda seconds: say.line(f" {seconds:.1f} s"),
     ) as compiled:
         for name in options.passes:
-            _step(name, net, images, loss)()
+            _step(name, net, images, loss, options.backend)()
     cached = "" if compiled else ", all from the cache"
     say.line(f"{len(compiled)} functions compiled{cached}; ready after {time.perf_counter() - start:.1f} s")
 
 
-def _step(name: str, net: Sequential, images: np.ndarray, loss: Loss) -> Callable[[], object]:
-    """What is timed: the forward alone, or the forward, the loss and the gradients of the parameters."""
+def _step(name: str, net: Sequential, images: np.ndarray, loss: Loss, backend: str) -> Callable[[], object]:
+    """What is timed: the forward alone, or the forward, the loss and the gradients of the parameters.
 
-    def forward() -> object:
-        return net.forward(images)
+    A GPU has then done what it was asked to, not only been asked.
+    """
 
-    def forward_backward() -> object:
+    def forward() -> None:
+        net.forward(images)
+        _wait(backend)
+
+    def forward_backward() -> None:
         _, dout = loss(net.forward(images))
-        return net.backward(dout)
+        net.backward(dout)
+        _wait(backend)
 
     return {"Forward": forward, "Forward-backward": forward_backward}[name]
+
+
+def _wait(backend: str) -> None:
+    if backend == "cuda":
+        from .kernels.cuda import runtime
+
+        runtime.synchronise()
 
 
 def _time(run: Run, step: Callable[[], object], options: Options, out: TextIO, say: Console) -> None:
@@ -359,7 +384,7 @@ def _compare(
     out: TextIO,
     say: Console,
 ) -> list[Comparison]:
-    steps = {name: _step(name, net, images, loss) for name in options.passes}
+    steps = {name: _step(name, net, images, loss, options.backend) for name in options.passes}
     with say.bar("versus", len(steps) * options.rounds) as (advance, _):
         comparisons = compare(peers, net, images, loss, steps, options.rounds, advance)
     for comparison in comparisons:
@@ -384,8 +409,16 @@ def _header(options: Options, threads: int) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions().items())
     return (
         f"{versions} | {machine.cpu_name()}, {machine.cores()} cores | backend {options.backend}, {threads} threads | "
-        f"BLAS {', '.join(machine.blas_names())} | float32 NHWC"
+        f"{_arithmetic(options.backend)} | float32 NHWC"
     )
+
+
+def _arithmetic(backend: str) -> str:
+    if backend != "cuda":
+        return f"BLAS {', '.join(machine.blas_names())}"
+    from .kernels.cuda import runtime
+
+    return f"GPU {runtime.name()}"
 
 
 def _results(

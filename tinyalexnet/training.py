@@ -333,6 +333,8 @@ def _check(settings: Settings, dataset: Dataset) -> None:
         as_integer(name, getattr(settings, name), least)
     if table.num_classes is None:
         raise ValueError(f"variant is {settings.variant!r}, but must be one that classifies")
+    if settings.backend == "cuda":
+        raise ValueError("backend is 'cuda', but must be another one: the update is not made on a GPU yet")
     if settings.views not in (1, 10):
         raise ValueError(f"views is {settings.views}, but must be 1 or 10")
     if not 0 <= settings.colour_noise < math.inf:

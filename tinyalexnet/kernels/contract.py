@@ -303,7 +303,7 @@ def _check_groups(channels: int, groups: int) -> None:
 def conv2d_shape(x_shape: Shape, w_shape: Shape, window: Window, groups: int) -> ImagesShape:
     n, height, width, channels = _images_shape("x", x_shape)
     _check_groups(channels, groups)
-    filters = w_shape[-1] if len(w_shape) == 4 and w_shape[-1] and w_shape[-1] % groups == 0 else groups
+    filters = w_shape[3] if len(w_shape) == 4 and w_shape[3] and w_shape[3] % groups == 0 else groups
     _check_sizes("w", w_shape, (*window.kernel, channels // groups, filters), "shape (KH, KW, C / groups, F)")
     return n, *window.output_size((height, width)), filters
 

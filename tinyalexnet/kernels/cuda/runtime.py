@@ -40,6 +40,20 @@ def synchronise() -> None:
     cuda.synchronize()
 
 
+def free_memory() -> int | None:
+    """Bytes of the GPU that are free; None in the simulator."""
+    return None if SIMULATED else int(cuda.current_context().get_memory_info()[0])
+
+
+def name() -> str:
+    """The name of the GPU, and which CUDA architecture it has."""
+    if SIMULATED:
+        return "simulator"
+    gpu = cuda.get_current_device()
+    text = gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name
+    return f"{text}, sm_{gpu.compute_capability[0]}{gpu.compute_capability[1]}"
+
+
 def to_device(array: np.ndarray) -> Any:
     """A copy of a host array on the device."""
     return cuda.to_device(np.ascontiguousarray(array))
