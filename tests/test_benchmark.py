@@ -128,7 +128,7 @@ def test_the_backward_of_a_step_belongs_to_half_the_sum_of_squares(tiny):
     net = alexnet("tiny", "reference")
     x = np.random.default_rng(0).standard_normal((2, 7, 7, 3)).astype(np.float32)
     loss = benchmark._loss(benchmark._labels(tiny, net.output_shape(x.shape)), "reference")
-    benchmark._step("Forward-backward", net, x, loss)()
+    benchmark._step("Forward-backward", net, x, loss, "reference")()
     grad = net.grads["conv2.b"]
     np.testing.assert_allclose(grad, net.forward(x).sum(axis=(0, 1, 2)), rtol=1e-5)
     assert set(net.grads) == set(net.params)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import types
+
 import numpy as np
 import pytest
 
-from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, l2_loss
+from tinyalexnet import Conv2d, Dense, MaxPool2d, ReLU, Sequential, alexnet, kernels, l2_loss, to_device, to_host
 from tinyalexnet.gradcheck import adjoint_identities, assert_gradients, separated_values
 from tinyalexnet.layers import truncated_normal
 
@@ -180,18 +182,48 @@ def test_alexnet_backends_agree_and_the_images_get_no_gradient(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_l2_loss(dtype):
-    y = np.array([[3, -4]], dtype)
-    loss, dout = l2_loss(y)
-    assert loss == 12.5
+@pytest.mark.parametrize("shape", [(1,), (3, 2, 5, 7), (1000,)])
+def test_l2_loss_is_exact_on_integers(backend, rng, shape, dtype):
+    y = rng.integers(-9, 10, shape).astype(dtype)
+    loss, dout = l2_loss(y, backend)
+    assert 2 * loss == sum(int(value) ** 2 for value in y.ravel())
     np.testing.assert_array_equal(dout, y, strict=True)
     assert not np.shares_memory(dout, y)
+
+
+def test_l2_loss_takes_views_and_is_summed_in_float64(backend):
+    y = np.full((3, 2000), 1e4, np.float32)
+    y[1] = 1
+    loss, dout = l2_loss(y[:, ::2], backend)
+    assert 2 * loss == 2000 * 1e8 + 1000  # float32 would lose the 1000
+    np.testing.assert_array_equal(dout, y[:, ::2])
     with pytest.raises(TypeError, match="y is a list"):
-        l2_loss([1, 2])
+        l2_loss([1, 2], backend)
 
 
-def test_l2_loss_gradient(rng):
+def test_l2_loss_gradient(backend, rng):
     y, v = rng.standard_normal((2, 5, 3))
-    _, dout = l2_loss(y)
+    _, dout = l2_loss(y, backend)
     # Quadratic, so the central difference is exact for any step.
-    np.testing.assert_allclose((l2_loss(y + v)[0] - l2_loss(y - v)[0]) / 2, np.sum(dout * v), rtol=1e-13)
+    difference = (l2_loss(y + v, backend)[0] - l2_loss(y - v, backend)[0]) / 2
+    np.testing.assert_allclose(difference, np.sum(dout * v), rtol=1e-13)
+
+
+def test_arrays_go_to_a_gpu_only_where_there_is_one(monkeypatch):
+    """Stands in for the runtime; tests/test_cuda.py has the real one."""
+
+    def check():
+        raise ImportError("no GPU")
+
+    def moved(array):
+        return array.tolist()
+
+    runtime = types.SimpleNamespace(check=check, to_device=moved, to_host=np.array)
+    monkeypatch.setattr(kernels, "_cuda", lambda: runtime)
+    for call in (lambda: kernels.load("cuda"), lambda: to_device(np.ones(2)), lambda: Dense(2, 3, backend="cuda")):
+        with pytest.raises(ImportError, match="no GPU"):
+            call()
+    runtime.check = lambda: None
+    assert to_device(np.ones(2)) == [1, 1]
+    np.testing.assert_array_equal(to_host([1, 2]), [1, 2])
+    assert kernels.placed(x := np.ones(2), "cpu") is x

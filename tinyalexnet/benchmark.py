@@ -220,12 +220,11 @@ def _threads(options: Options) -> int:
 
 def _refuse_too_large(net: Sequential, x_shape: Shape, options: Options) -> None:
     needed = memory_estimate(net, x_shape, options.backend, backward=PASSES[1] in options.passes)
+    available = machine.available_memory()
     if options.backend == "cuda":
         from .kernels.cuda import runtime
 
         available = runtime.free_memory()
-    else:
-        available = machine.available_memory()
     if available is not None and needed > available:
         raise ValueError(
             f"batch_size is {options.batch_size}, but needs about {needed / 1e9:.1f} GB of memory, and "
@@ -273,8 +272,8 @@ def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, 
 
     On the whole batch, because a smaller one may take other algorithms.
     """
-    start = time.perf_counter()
     if options.backend == "cuda":
+        start = time.perf_counter()
         for name in options.passes:
             _step(name, net, images, loss, options.backend)()
         say.line(f"kernels compiled by a first step; ready after {time.perf_counter() - start:.1f} s")
@@ -282,6 +281,7 @@ def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, 
         return
     from .kernels.cpu import runtime
 
+    start = time.perf_counter()
     with runtime.report_compilation(
         on_start=lambda name: say.line(f"compiling {name} ...", end=""),
         on_end=lambda seconds: say.line(f" {seconds:.1f} s"),
@@ -414,11 +414,11 @@ def _header(options: Options, threads: int) -> str:
 
 
 def _arithmetic(backend: str) -> str:
-    if backend != "cuda":
-        return f"BLAS {', '.join(machine.blas_names())}"
-    from .kernels.cuda import runtime
+    if backend == "cuda":
+        from .kernels.cuda import runtime
 
-    return f"GPU {runtime.name()}"
+        return f"GPU {runtime.name()}"
+    return f"BLAS {', '.join(machine.blas_names())}"
 
 
 def _results(
