@@ -1,6 +1,8 @@
 """Compiles every CUDA kernel to machine code, without a GPU, and prints what ptxas says of it.
 
-python tests/ptx.py        needs pip install 'tinyalexnet[cuda12]'; 1 where a kernel spills registers to memory
+python tests/ptx.py        needs pip install 'tinyalexnet[cuda12]'
+
+Exits with 1 where a kernel spills registers to memory, or computes in float64 where nothing asks for it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ import numpy as np
 
 ARCHITECTURES = ((8, 0), (9, 0))
 """An A100's, and an H100's."""
+
+PACKAGE = "tinyalexnet.kernels.cuda"
+IN_FLOAT64 = ("l2", "reduction", "softmax")
+"""The losses are summed in float64."""
 
 
 @dataclass(frozen=True)
@@ -64,50 +70,47 @@ def figures() -> list[Figures]:
     return list(found.values())
 
 
-PACKAGE = "tinyalexnet.kernels.cuda"
+class Recorder:
+    """In place of a kernel: notes the types that it is launched with."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        self.signatures = []
+
+    def __getitem__(self, configuration):
+        from numba import typeof
+
+        return lambda *arguments: self.signatures.append(tuple(map(typeof, arguments)))
+
+
+REPLACED = {
+    "launch": lambda kernel, count, *arguments: kernel[None](*arguments),
+    "empty": np.empty,
+    "stand_in": lambda name, array: array,
+}
+"""With these the backend's functions run on the host, up to the launches."""
 
 
 def _launches():
-    """Every kernel with the types that it is launched with: the backend's functions run, but for the launches."""
-    from numba import typeof
-
+    """Every kernel with the types that it is launched with."""
     package = importlib.import_module(PACKAGE)
-    recorded = []
-
-    def record(kernel, dtype):
-        return lambda *arguments: recorded.append((kernel.py_func, dtype, tuple(map(typeof, arguments))))
-
-    class Launches:
-        """In place of a kernel that is indexed by its launch configuration."""
-
-        def __init__(self, kernel):
-            self.kernel = kernel
-
-        def __getitem__(self, configuration):
-            return record(self.kernel, dtype)
-
-    for module in (
-        importlib.import_module(f"{PACKAGE}.{entry.name}") for entry in pkgutil.iter_modules(package.__path__)
-    ):
-        if module.__name__.endswith(".runtime"):
-            continue
-        own = {name: value for name, value in vars(module).items() if hasattr(value, "py_func")}
-        vars(module).update(
-            {
-                name: Launches(value)
-                for name, value in own.items()
-                if value.py_func.__module__ == module.__name__ and not value.targetoptions.get("device")
-            }
-        )
-        replacements = {
-            "launch": lambda kernel, count, *arguments: kernel[None](*arguments),
-            "empty": np.empty,
-            "stand_in": lambda name, array: array,
-        }
-        vars(module).update({name: value for name, value in replacements.items() if name in vars(module)})
+    recorders = []
+    names = [entry.name for entry in pkgutil.iter_modules(package.__path__) if entry.name != "runtime"]
+    for members in (vars(importlib.import_module(f"{PACKAGE}.{name}")) for name in names):
+        for name, value in list(members.items()):
+            is_own = hasattr(value, "py_func") and value.py_func.__module__ == members["__name__"]
+            if is_own and not value.targetoptions.get("device"):
+                members[name] = Recorder(value)
+                recorders.append(members[name])
+        members.update({name: value for name, value in REPLACED.items() if name in members})
+    found = []
     for dtype in ("float32", "float64"):
         _call_all(package, dtype)
-    return recorded
+        for recorder in recorders:
+            assert recorder.signatures, f"{recorder.kernel.py_func} is never launched"
+            found += [(recorder.kernel.py_func, dtype, signature) for signature in recorder.signatures]
+            recorder.signatures = []
+    return found
 
 
 def _call_all(cuda, dtype):
@@ -162,14 +165,14 @@ def main() -> int:
     if reason := missing():
         print(f"skipped: {reason}")
         return 0
-    print(f"{'kernel':<28}{'dtype':<9}{'':<8}{'registers':>9}{'shared':>8}{'spilled':>9}{'float64':>9}")
-    spilled = 0
+    print(f"{'kernel':<28}{'dtype':<9}{'':<8}{'registers':>9}{'shared':>9}{'spilled':>9}{'float64':>9}")
+    wrong = False
     for row in figures():
-        print(
-            f"{row.kernel:<28}{row.dtype:<9}{row.architecture:<8}{row.registers:>9}{row.shared:>8}{row.spilled:>9}{row.doubles:>9}"
-        )
-        spilled += row.spilled
-    return int(spilled > 0)
+        numbers = "".join(f"{number:>9}" for number in (row.registers, row.shared, row.spilled, row.doubles))
+        print(f"{row.kernel:<28}{row.dtype:<9}{row.architecture:<8}{numbers}")
+        asked_for = row.dtype == "float64" or row.kernel.startswith(IN_FLOAT64)
+        wrong |= row.spilled > 0 or (row.doubles > 0 and not asked_for)
+    return int(wrong)
 
 
 if __name__ == "__main__":
