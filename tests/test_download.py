@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import http.server
 import io
@@ -101,6 +102,8 @@ def test_what_cannot_be_fetched_is_one_line(server, tmp_path, monkeypatch, capsy
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert f"{IDX_FILES[0]} cannot be fetched (HTTPError): put it into {str(tmp_path / 'mine')!r} from elsewhere" in err
+    del stop
+    gc.collect()  # an answer left open would warn now
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match=r"cannot be fetched \(Not a directory\)"):
         fetch("mnist", tmp_path / "file" / "folder")

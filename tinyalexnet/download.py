@@ -81,6 +81,9 @@ def fetch(name: str, folder: Path, progress: bool = False) -> None:
         except ValueError:
             raise ValueError(f"{address} is not the file that it was: its MD5 sum must be {md5}") from None
         except OSError as error:
+            # An answer such as "not found", which pooch leaves open; as a truth value it is False.
+            if (answer := getattr(error, "response", None)) is not None:
+                answer.close()
             raise OSError(
                 f"{address} cannot be fetched ({_first_words(error)}): put it into {str(folder)!r} from elsewhere"
             ) from None
