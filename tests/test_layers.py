@@ -209,6 +209,12 @@ def test_l2_loss_gradient(backend, rng):
     np.testing.assert_allclose(difference, np.sum(dout * v), rtol=1e-13)
 
 
+def test_without_a_gpu_it_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("tinyalexnet.kernels.cuda.runtime.cuda.is_available", lambda: False)
+    with pytest.raises(ImportError, match="backend is 'cuda', but Numba finds no GPU: it needs"):
+        kernels.load("cuda")
+
+
 def test_arrays_go_to_a_gpu_only_where_there_is_one(monkeypatch):
     """Stands in for the runtime; tests/test_cuda.py has the real one."""
 
