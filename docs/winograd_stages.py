@@ -62,7 +62,7 @@ def main(batch_size):
         numbers = chunks * grid.strips_a_chunk * grid.tiles_w * points * (depth + blocks * FILTER_BLOCK)
         x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
         arguments = (
-            winograd._images(x, slice(0, x_shape[3]), winograd._before(window, x_shape[1:3]), window.stride),
+            winograd._images(x, slice(0, x_shape[3]), window.before(x_shape[1:3]), window.stride),
             winograd._sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype)),
             u,
             np.zeros((blocks, FILTER_BLOCK), x.dtype),

@@ -97,6 +97,11 @@ class Window:
             return top_bottom, left_right
         return self.padding
 
+    def before(self, size: tuple[int, ...]) -> Pair:
+        """(top, left) of ``pads``: how far the first window begins outside an image of ``size`` (H, W)."""
+        (top, _), (left, _) = self.pads((size[0], size[1]))
+        return top, left
+
     def output_size(self, size: Pair) -> Pair:
         """(OH, OW) of an image of ``size`` (H, W) pixels.
 

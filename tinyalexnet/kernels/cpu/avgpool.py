@@ -18,8 +18,7 @@ def avgpool_forward(x: np.ndarray, window: Window) -> np.ndarray:
         Parallel over output rows; no two tasks write the same output. The channels are the innermost loop.
     """
     out = empty(check_avgpool_forward(x, window), x.dtype)
-    (pad_top, _), (pad_left, _) = window.pads(x.shape[1:3])
-    _forward(np.ascontiguousarray(x), window.kernel, window.stride, (pad_top, pad_left), out)
+    _forward(np.ascontiguousarray(x), window.kernel, window.stride, window.before(x.shape[1:3]), out)
     return out
 
 
@@ -32,8 +31,7 @@ def avgpool_backward(dout: np.ndarray, x_shape: tuple[int, ...], window: Window)
     """
     check_avgpool_backward(dout, x_shape, window)
     dx = empty(x_shape, dout.dtype)
-    (pad_top, _), (pad_left, _) = window.pads((x_shape[1], x_shape[2]))
-    _backward(np.ascontiguousarray(dout), window.kernel, window.stride, (pad_top, pad_left), dx)
+    _backward(np.ascontiguousarray(dout), window.kernel, window.stride, window.before(x_shape[1:3]), dx)
     return dx
 
 

@@ -85,8 +85,7 @@ def _as_matrix(w: np.ndarray) -> np.ndarray:
 
 
 def _placement(window: Window, size: Pair) -> tuple[Pair, Pair, Pair]:
-    (pad_top, _), (pad_left, _) = window.pads(size)
-    return window.kernel, window.stride, (pad_top, pad_left)
+    return window.kernel, window.stride, window.before(size)
 
 
 def _block_rows(out_shape: tuple[int, ...]) -> int:

@@ -21,8 +21,7 @@ def maxpool_forward(x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarr
     out_shape = check_maxpool_forward(x, window)
     out = empty(out_shape, x.dtype)
     argmax = empty(out_shape, argmax_dtype(window))
-    (pad_top, _), (pad_left, _) = window.pads(x.shape[1:3])
-    _forward(np.ascontiguousarray(x), window.kernel, window.stride, (pad_top, pad_left), out, argmax)
+    _forward(np.ascontiguousarray(x), window.kernel, window.stride, window.before(x.shape[1:3]), out, argmax)
     return out, argmax
 
 
@@ -35,13 +34,12 @@ def maxpool_backward(dout: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, .
     """
     check_maxpool_backward(dout, argmax, x_shape, window)
     dx = empty(x_shape, dout.dtype)
-    (pad_top, _), (pad_left, _) = window.pads((x_shape[1], x_shape[2]))
     _backward(
         np.ascontiguousarray(dout),
         np.ascontiguousarray(argmax),
         window.kernel,
         window.stride,
-        (pad_top, pad_left),
+        window.before(x_shape[1:3]),
         dx,
     )
     return dx

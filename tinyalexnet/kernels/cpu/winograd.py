@@ -113,7 +113,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, tile: T
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
     for channels, filters in group_slices(x.shape[3], w.shape[3], groups):
         u = _transform_filters(_blocks(w, filters, window), tile.g(w.dtype), exchanged=False)
-        src = _images(x, channels, _before(window, size), window.stride)
+        src = _images(x, channels, window.before(size), window.stride)
         _run(src, u, b[filters], tile, _images(out, filters, (0, 0), (1, 1)))
     return out
 
@@ -132,8 +132,9 @@ def backward_input(
     # Turning the filters is reading the columns of G backwards.
     turned = tile.g(w.dtype)[0][:, ::-1], tile.g(w.dtype)[1][:, ::-1]
     # Whole blocks of padding need no gradient: the tiles begin behind them, and dout is padded by so much less.
-    shift_h, rest_h = divmod(_before(window, x_shape[1:3])[0], window.stride[0])
-    shift_w, rest_w = divmod(_before(window, x_shape[1:3])[1], window.stride[1])
+    top, left = window.before(x_shape[1:3])
+    shift_h, rest_h = divmod(top, window.stride[0])
+    shift_w, rest_w = divmod(left, window.stride[1])
     for channels, filters in group_slices(x_shape[3], w.shape[3], groups):
         u = _transform_filters(_blocks(w, filters, window), turned, exchanged=True)
         no_bias = np.zeros(u.shape[1] * FILTER_BLOCK, dout.dtype)
@@ -162,7 +163,7 @@ def backward_params(
     db = np.empty(dout.shape[3], x.dtype)
 
     def compute(channels: slice, filters: slice) -> np.ndarray:
-        images = _images(x, channels, _before(window, x.shape[1:3]), window.stride)
+        images = _images(x, channels, window.before(x.shape[1:3]), window.stride)
         gradients = _images(dout, filters, (0, 0), (1, 1))
         depth, blocks = window.stride[0] * images.run, -(-gradients.run // FILTER_BLOCK)
         grid = _grid(tile, dout.shape[0], dout.shape[1:3], depth, blocks)
@@ -177,11 +178,6 @@ def backward_params(
         return filters_from_blocks(dw, window)
 
     return by_groups(compute, x.shape[3], dout.shape[3], groups), db
-
-
-def _before(window: Window, size: tuple[int, ...]) -> Pair:
-    (pad_top, _), (pad_left, _) = window.pads((size[0], size[1]))
-    return pad_top, pad_left
 
 
 def _images(images: np.ndarray, channels: slice, before: Pair, stride: Pair) -> Images:

@@ -16,8 +16,7 @@ def avgpool_forward(x: Any, window: Window) -> Any:
         A thread for each output.
     """
     out = empty(check_avgpool_forward(stand_in("x", x), window), x.dtype)
-    (pad_top, _), (pad_left, _) = window.pads(x.shape[1:3])
-    launch(_forward, out.size, x, window.kernel, window.stride, (pad_top, pad_left), out)
+    launch(_forward, out.size, x, window.kernel, window.stride, window.before(x.shape[1:3]), out)
     return out
 
 
@@ -29,8 +28,7 @@ def avgpool_backward(dout: Any, x_shape: tuple[int, ...], window: Window) -> Any
     """
     check_avgpool_backward(stand_in("dout", dout), x_shape, window)
     dx = empty(x_shape, dout.dtype)
-    (pad_top, _), (pad_left, _) = window.pads((x_shape[1], x_shape[2]))
-    launch(_backward, dx.size, dout, window.kernel, window.stride, (pad_top, pad_left), dx)
+    launch(_backward, dx.size, dout, window.kernel, window.stride, window.before(x_shape[1:3]), dx)
     return dx
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...geometry import Pair, Window
+from ...geometry import Window
 from ..algorithm import check_algorithm
 from ..contract import check_conv2d_backward_input, check_conv2d_backward_params, check_conv2d_forward
 from .runtime import cuda, empty, kernel, launch, position, stand_in, windows_over
@@ -20,7 +20,7 @@ def conv2d_forward(x: Any, w: Any, b: Any, window: Window, groups: int = 1, algo
     _check_algorithm(algorithm)
     out_shape = check_conv2d_forward(stand_in("x", x), stand_in("w", w), stand_in("b", b), window, groups)
     out = empty(out_shape, x.dtype)
-    launch(_forward, out.size, x, w, b, window.stride, _before(window, x.shape), groups, out)
+    launch(_forward, out.size, x, w, b, window.stride, window.before(x.shape[1:3]), groups, out)
     return out
 
 
@@ -36,7 +36,7 @@ def conv2d_backward_input(
     _check_algorithm(algorithm)
     check_conv2d_backward_input(stand_in("dout", dout), stand_in("w", w), x_shape, window, groups)
     dx = empty(x_shape, dout.dtype)
-    launch(_backward_input, dx.size, dout, w, window.stride, _before(window, x_shape), groups, dx)
+    launch(_backward_input, dx.size, dout, w, window.stride, window.before(x_shape[1:3]), groups, dx)
     return dx
 
 
@@ -52,7 +52,7 @@ def conv2d_backward_params(
     check_conv2d_backward_params(stand_in("dout", dout), stand_in("x", x), window, groups)
     dw = empty((*window.kernel, x.shape[3] // groups, dout.shape[3]), x.dtype)
     db = empty((dout.shape[3],), x.dtype)
-    launch(_backward_weights, dw.size, dout, x, window.stride, _before(window, x.shape), groups, dw)
+    launch(_backward_weights, dw.size, dout, x, window.stride, window.before(x.shape[1:3]), groups, dw)
     launch(_backward_bias, db.size, dout, db)
     return dw, db
 
@@ -61,11 +61,6 @@ def _check_algorithm(algorithm: str) -> None:
     check_algorithm(algorithm)
     if algorithm == "winograd":
         raise ValueError("algorithm is 'winograd', but must be 'auto' or 'gemm' on a GPU")
-
-
-def _before(window: Window, x_shape: tuple[int, ...]) -> Pair:
-    (pad_top, _), (pad_left, _) = window.pads((x_shape[1], x_shape[2]))
-    return pad_top, pad_left
 
 
 @kernel

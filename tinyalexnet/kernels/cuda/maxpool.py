@@ -17,8 +17,7 @@ def maxpool_forward(x: Any, window: Window) -> tuple[Any, Any]:
     """
     out_shape = check_maxpool_forward(stand_in("x", x), window)
     out, argmax = empty(out_shape, x.dtype), empty(out_shape, argmax_dtype(window))
-    (pad_top, _), (pad_left, _) = window.pads(x.shape[1:3])
-    launch(_forward, out.size, x, window.kernel, window.stride, (pad_top, pad_left), out, argmax)
+    launch(_forward, out.size, x, window.kernel, window.stride, window.before(x.shape[1:3]), out, argmax)
     return out, argmax
 
 
@@ -31,8 +30,7 @@ def maxpool_backward(dout: Any, argmax: Any, x_shape: tuple[int, ...], window: W
     """
     check_maxpool_backward(stand_in("dout", dout), stand_in("argmax", argmax), x_shape, window)
     dx = empty(x_shape, dout.dtype)
-    (pad_top, _), (pad_left, _) = window.pads((x_shape[1], x_shape[2]))
-    launch(_backward, dx.size, dout, argmax, window.kernel, window.stride, (pad_top, pad_left), dx)
+    launch(_backward, dx.size, dout, argmax, window.kernel, window.stride, window.before(x_shape[1:3]), dx)
     return dx
 
 

@@ -104,7 +104,7 @@ def filters_from_blocks(dw: np.ndarray, window: Window) -> np.ndarray:
 def _transform_images(x: np.ndarray, window: Window, tile: Tile) -> np.ndarray:
     """V = Bᵀ x B as (points, tiles, C)."""
     (n, height, width, channels), (stride_h, stride_w) = x.shape, window.stride
-    (top, _), (left, _) = window.pads((height, width))
+    top, left = window.before((height, width))
     tiles_h, tiles_w = tile.counts(window.output_size((height, width)))
     blocks_h, blocks_w = (count * m + r - 1 for count, m, r in zip((tiles_h, tiles_w), tile.m, tile.r, strict=True))
     padded = np.zeros(
@@ -145,7 +145,7 @@ def _padded_blocks(tiles_shape: tuple[int, ...], tile: Tile) -> tuple[int, ...]:
 def _from_blocks(blocks: np.ndarray, x_shape: tuple[int, ...], window: Window) -> np.ndarray:
     """The images of ``x_shape`` that padded blocks of pixels were made from."""
     (n, height, width, channels), (stride_h, stride_w) = x_shape, window.stride
-    (top, _), (left, _) = window.pads((height, width))
+    top, left = window.before((height, width))
     split = blocks.reshape(*blocks.shape[:3], stride_h, stride_w, channels).transpose(0, 1, 3, 2, 4, 5)
     padded = split.reshape(n, blocks.shape[1] * stride_h, blocks.shape[2] * stride_w, channels)
     dx = np.zeros(x_shape, blocks.dtype)
