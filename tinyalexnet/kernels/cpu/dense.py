@@ -7,7 +7,7 @@ import numpy as np
 
 from ..contract import check_dense_backward_input, check_dense_backward_params, check_dense_forward
 from .memory import empty
-from .runtime import inner, one_blas_thread, parallel
+from .runtime import one_blas_thread, parallel, run_of
 
 PARTS = 16
 """The inputs are taken in so many runs, whatever the number of threads: so every rounding is the same on any."""
@@ -56,16 +56,11 @@ def dense_backward_params(dout: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, 
     return dw, dout.sum(axis=0)
 
 
-@inner
-def _run(index, parts, size):  # type: ignore[no-untyped-def]
-    return size * index // parts, size * (index + 1) // parts
-
-
 @parallel
 def _forward(x, w, b, sums, out):  # type: ignore[no-untyped-def]
     parts = sums.shape[0]
     for part in numba.prange(parts):
-        first, last = _run(np.intp(part), parts, w.shape[0])
+        first, last = run_of(np.intp(part), parts, w.shape[0])
         np.dot(x[:, first:last].copy(), w[first:last], sums[part])
     for n in numba.prange(out.shape[0]):
         total = out[n]
@@ -80,12 +75,12 @@ def _forward(x, w, b, sums, out):  # type: ignore[no-untyped-def]
 @parallel
 def _backward_input(dout, w, parts, dx):  # type: ignore[no-untyped-def]
     for part in numba.prange(parts):
-        first, last = _run(np.intp(part), parts, w.shape[0])
+        first, last = run_of(np.intp(part), parts, w.shape[0])
         dx[:, first:last] = np.dot(dout, w[first:last].T)
 
 
 @parallel
 def _backward_params(dout, x, parts, dw):  # type: ignore[no-untyped-def]
     for part in numba.prange(parts):
-        first, last = _run(np.intp(part), parts, dw.shape[0])
+        first, last = run_of(np.intp(part), parts, dw.shape[0])
         np.dot(x[:, first:last].copy().T, dout, dw[first:last])

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...geometry import Pair, Window
 from .memory import empty
-from .runtime import inner, one_blas_thread, parallel
+from .runtime import inner, one_blas_thread, parallel, run_of
 
 BLOCK_PIXELS = 448
 """Output pixels of one task: rows enough to keep the matrix product near its peak. A block of conv4 is then 6 MB, which
@@ -211,7 +211,8 @@ def _backward_params(dout, x, kernel, stride, pad, block, blocks, dw_parts, db_p
         product = np.empty((taps, filters), x.dtype)
         dw_parts[part] = 0
         db_parts[part] = 0
-        for index in range(blocks * part // parts, blocks * (part + 1) // parts):
+        begin, end = run_of(np.intp(part), parts, blocks)
+        for index in range(begin, end):
             first = index * block
             last = min(first + block, rows)
             cols = np.empty(((last - first) * out_w, taps), x.dtype)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..contract import check_l2_loss
 from .memory import empty
-from .runtime import parallel
+from .runtime import parallel, run_of
 
 PARTIAL_SUMS = 64
 """The sum is taken in this many parts, however many threads there are: so its rounding does not depend on them."""
@@ -29,7 +29,7 @@ def l2_loss(y: np.ndarray) -> tuple[float, np.ndarray]:
 def _squares(y, dout, sums):  # type: ignore[no-untyped-def]
     parts = sums.size
     for part in numba.prange(parts):
-        first, last = np.intp(part) * y.size // parts, (np.intp(part) + 1) * y.size // parts
+        first, last = run_of(np.intp(part), parts, y.size)
         source, target = y[first:last], dout[first:last]
         total = 0.0
         for i in range(source.size):

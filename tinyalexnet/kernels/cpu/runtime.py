@@ -33,6 +33,12 @@ parallel = numba.njit(parallel=True, **_OPTIONS)
 """Decorator of a kernel: its ``prange`` loops are the only parallel ones."""
 
 
+@inner
+def run_of(part, parts, size):  # type: ignore[no-untyped-def]
+    """The first of the numbers that a part has of ``size``, and the one behind its last: parts as equal as can be."""
+    return size * part // parts, size * (part + 1) // parts
+
+
 @functools.cache
 def _controller() -> ThreadpoolController:
     return ThreadpoolController()
