@@ -240,6 +240,19 @@ def test_what_training_refuses(changes, message):
         Training(Settings(**{**SETTINGS, **changes}), DATASET)
 
 
+def test_a_checkpoint_from_before_a_setting_was_trained_with_its_default(tmp_path):
+    run(tmp_path, "run")
+    old = tmp_path / "old.safetensors"
+    arrays, meta = checkpoint.load(tmp_path / "run.safetensors")
+    del meta["settings"]["bias_rate_factor"]
+    checkpoint.save(old, arrays, meta)
+    training = Training(Settings(**SETTINGS), DATASET)
+    training.restore(old)
+    assert training.run.step == 18
+    with pytest.raises(ValueError, match=r"bias_rate_factor is 1\.0, but must be 2\.0 as in"):
+        Training(Settings(**{**SETTINGS, "bias_rate_factor": 1.0}), DATASET).restore(old)
+
+
 def test_a_run_does_not_go_on_with_other_settings_or_images(tmp_path):
     run(tmp_path, "run")
     path = tmp_path / "run.safetensors"

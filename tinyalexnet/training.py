@@ -217,7 +217,8 @@ class Training:
         """
         arrays, meta = checkpoint.load(path)
         for name, value in asdict(self.settings).items():
-            saved = meta.get("settings", {}).get(name)
+            # What is older than a setting was trained with what is its default now.
+            saved = meta.get("settings", {}).get(name, getattr(Settings, name))
             if name not in FREE_SETTINGS and saved != value:
                 raise ValueError(f"{name} is {value!r}, but must be {saved!r} as in {path}, from which the run goes on")
         if meta["data"] != self._fingerprint:
