@@ -24,6 +24,7 @@ ARCHITECTURES = ((8, 0), (9, 0))
 """An A100's, and an H100's."""
 
 PACKAGE = "tinyalexnet.kernels.cuda"
+MODULES = [entry.name for entry in pkgutil.iter_modules([Path(__file__).parents[1] / PACKAGE.replace(".", "/")])]
 IN_FLOAT64 = ("l2", "reduction", "softmax")
 """The losses are summed in float64."""
 
@@ -61,8 +62,9 @@ def figures() -> list[Figures]:
         for major, minor in ARCHITECTURES:
             # Functions that a kernel calls are compiled for the GPU that is there, and none is.
             dispatcher.get_current_device = lambda cc=(major, minor): types.SimpleNamespace(compute_capability=cc)
-            for value in vars(importlib.import_module(f"{PACKAGE}.runtime")).values():
-                getattr(value, "overloads", {}).clear()
+            for name in MODULES:
+                for value in vars(importlib.import_module(f"{PACKAGE}.{name}")).values():
+                    getattr(getattr(value, "kernel", value), "overloads", {}).clear()
             ptx, _ = cuda.compile_ptx(function, signature, cc=(major, minor))
             name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
             key = name, dtype, f"sm_{major}{minor}"
@@ -85,6 +87,9 @@ class Recorder:
 
 REPLACED = {
     "launch": lambda kernel, count, *arguments: kernel[None](*arguments),
+    "launch_blocks": lambda kernel, blocks, threads, *arguments: kernel[None](*arguments),
+    "are_fours": lambda array, run: run % 4 == 0,
+    "to_device": lambda array: array,
     "empty": np.empty,
     "stand_in": lambda name, array: array,
 }
@@ -94,9 +99,8 @@ REPLACED = {
 def _launches():
     """Every kernel with the types that it is launched with."""
     package = importlib.import_module(PACKAGE)
-    recorders = []
-    names = [entry.name for entry in pkgutil.iter_modules(package.__path__) if entry.name != "runtime"]
-    for members in (vars(importlib.import_module(f"{PACKAGE}.{name}")) for name in names):
+    recorders: list[Recorder] = []
+    for members in (vars(importlib.import_module(f"{PACKAGE}.{name}")) for name in MODULES if name != "runtime"):
         for name, value in list(members.items()):
             is_own = hasattr(value, "py_func") and value.py_func.__module__ == members["__name__"]
             if is_own and not value.targetoptions.get("device"):
@@ -123,6 +127,7 @@ def _call_all(cuda, dtype):
     cuda.conv2d_forward(x, w, ones(6), window, 2)
     cuda.conv2d_backward_input(dout, w, x.shape, window, 2)
     cuda.conv2d_backward_params(dout, x, window, 2)
+    cuda.conv2d_backward_input(dout[:, :4, :4], w, x.shape, Window(3, 2), 2)
     out, argmax = cuda.maxpool_forward(x, window)
     cuda.maxpool_backward(out, argmax, x.shape, window)
     cuda.avgpool_forward(x, window)

@@ -5,7 +5,11 @@ NUMBA_ENABLE_CUDASIM=1 python -m pytest -m cuda
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +31,7 @@ from tinyalexnet import (
 )
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.geometry import Window
-from tinyalexnet.kernels.cuda import runtime
+from tinyalexnet.kernels.cuda import runtime, tiles
 
 pytestmark = pytest.mark.cuda
 if not runtime.cuda.is_available():
@@ -37,6 +41,22 @@ if not runtime.cuda.is_available():
 few = settings(max_examples=25)
 BLOCK = runtime.THREADS
 PAST_A_BLOCK = Case(Window((3, 2), (2, 1), ((1, 0), (0, 1))), (1, 6, 7, 4), 2 * (BLOCK // 16 + 1), 2, 1)
+# Past a tile in each direction; loaded four at a time: both matrices, one of them, the other.
+assert tiles.ROWS <= 3 * 6 * 7
+PAST_A_TILE = [
+    Case(Window((3, 2), 1, "SAME"), (3, 6, 7, 8), 2 * tiles.COLS + 8, 2, 1),
+    Case(Window((2, 3), 1, "SAME"), (3, 6, 7, 4), tiles.COLS + 2, 1, 2),
+    Case(Window(1, 1, "SAME"), (3, 6, 7, 9), tiles.COLS + 4, 1, 3),
+]
+
+
+@pytest.fixture(autouse=True)
+def quick_turns():
+    """The simulator's own thread asks all others in turn whether they wait: it must not keep Python for 5 ms."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
 
 
 def host(result):
@@ -71,11 +91,33 @@ def close(name, *arguments, units=64):
 @few
 @given(case=cases())
 @example(case=PAST_A_BLOCK)
+@example(case=PAST_A_TILE[0])
+@example(case=PAST_A_TILE[1])
+@example(case=PAST_A_TILE[2])
 def test_the_convolution_and_its_backwards_are_exact_on_integers(case):
     x, w, b, dout = case.integers()
     equal("conv2d_forward", x, w, b, case.window, case.groups)
     equal("conv2d_backward_input", dout, w, x.shape, case.window, case.groups)
     equal("conv2d_backward_params", dout, x, case.window, case.groups)
+
+
+def test_the_first_version_is_exact_too_and_can_be_timed(capsys, monkeypatch):
+    path = Path(__file__).parents[1] / "docs" / "gpu_first.py"
+    spec = importlib.util.spec_from_file_location("gpu_first", path)
+    first = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(first)
+    case = PAST_A_BLOCK
+    x, w, b, dout = case.integers()
+    found = host(first.conv2d_forward(*map(to_device, (x, w, b)), case.window, case.groups))
+    reference = kernels.load("reference")
+    np.testing.assert_array_equal(found, reference.conv2d_forward(x, w, b, case.window, case.groups))
+    found = host(first.conv2d_backward_params(to_device(dout), to_device(x), case.window, case.groups))
+    for one, expected in zip(found, reference.conv2d_backward_params(dout, x, case.window, case.groups), strict=True):
+        np.testing.assert_array_equal(one, expected)
+    monkeypatch.setitem(VARIANTS, "tf2015", Variant((6, 5, 2), (Conv("conv1", 4, 3),)))
+    monkeypatch.setattr(sys, "argv", ["gpu_first.py", "--batch_size", "1", "--rounds", "2"])
+    assert first.main() == 0
+    assert re.search(r"conv1 +forward +\d+\.\d+ +\d+\.\d+\nconv1 +dw ", capsys.readouterr().out)
 
 
 @few

@@ -1,22 +1,24 @@
-"""The dense layer on a GPU."""
+"""The dense layer on a GPU: a convolution of images of one pixel."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..contract import check_dense_backward_input, check_dense_backward_params, check_dense_forward
-from .runtime import cuda, empty, kernel, launch, stand_in
+from . import tiles
+from .reduction import column_sums
+from .runtime import empty, stand_in
 
 
 def dense_forward(x: Any, w: Any, b: Any) -> Any:
     """Weighted sums of a batch of vectors, plus a bias per output; see reference.
 
     Schedule
-        A thread for each output.
+        ``tiles.convolve``: where the batch is small, the sums over the inputs are taken in parts.
     """
     check_dense_forward(stand_in("x", x), stand_in("w", w), stand_in("b", b))
     out = empty((x.shape[0], w.shape[1]), x.dtype)
-    launch(_forward, out.size, x, w, b, out)
+    tiles.convolve(_pixels(x), _filters(w), b, (1, 1), (0, 0), 1, _pixels(out))
     return out
 
 
@@ -24,11 +26,11 @@ def dense_backward_input(dout: Any, w: Any) -> Any:
     """Gradient with respect to the vectors; see reference.
 
     Schedule
-        A thread for each number of dx.
+        ``tiles.convolve`` with the weights transposed.
     """
     check_dense_backward_input(stand_in("dout", dout), stand_in("w", w))
     dx = empty((dout.shape[0], w.shape[0]), dout.dtype)
-    launch(_backward_input, dx.size, dout, w, dx)
+    tiles.convolve_back(_pixels(dout), _filters(w), (0, 0), 1, _pixels(dx))
     return dx
 
 
@@ -36,57 +38,18 @@ def dense_backward_params(dout: Any, x: Any) -> tuple[Any, Any]:
     """Gradients with respect to the weights and the bias: both are sums over the batch; see reference.
 
     Schedule
-        A thread for each weight, and one for each bias.
+        ``tiles.correlate``, and ``column_sums`` for the bias.
     """
     check_dense_backward_params(stand_in("dout", dout), stand_in("x", x))
     dw, db = empty((x.shape[1], dout.shape[1]), x.dtype), empty((dout.shape[1],), x.dtype)
-    launch(_backward_weights, dw.size, dout, x, dw)
-    launch(_backward_bias, db.size, dout, db)
+    tiles.correlate(_pixels(dout), _pixels(x), (1, 1), (0, 0), 1, _filters(dw))
+    column_sums(dout, db)
     return dw, db
 
 
-@kernel
-def _forward(x, w, b, out):  # type: ignore[no-untyped-def]
-    index = cuda.grid(1)
-    if index >= out.size:
-        return
-    n, f = divmod(index, out.shape[1])
-    total = b[f]
-    for c in range(x.shape[1]):
-        total += x[n, c] * w[c, f]
-    out[n, f] = total
+def _pixels(vectors: Any) -> Any:
+    return vectors.reshape(vectors.shape[0], 1, 1, vectors.shape[1])
 
 
-@kernel
-def _backward_input(dout, w, dx):  # type: ignore[no-untyped-def]
-    index = cuda.grid(1)
-    if index >= dx.size:
-        return
-    n, c = divmod(index, dx.shape[1])
-    total = dx.dtype.type(0)
-    for f in range(w.shape[1]):
-        total += dout[n, f] * w[c, f]
-    dx[n, c] = total
-
-
-@kernel
-def _backward_weights(dout, x, dw):  # type: ignore[no-untyped-def]
-    index = cuda.grid(1)
-    if index >= dw.size:
-        return
-    c, f = divmod(index, dw.shape[1])
-    total = dw.dtype.type(0)
-    for n in range(x.shape[0]):
-        total += x[n, c] * dout[n, f]
-    dw[c, f] = total
-
-
-@kernel
-def _backward_bias(dout, db):  # type: ignore[no-untyped-def]
-    f = cuda.grid(1)
-    if f >= db.size:
-        return
-    total = db.dtype.type(0)
-    for n in range(dout.shape[0]):
-        total += dout[n, f]
-    db[f] = total
+def _filters(weights: Any) -> Any:
+    return weights.reshape(1, 1, *weights.shape)

@@ -1,4 +1,4 @@
-"""Sums over many numbers in a fixed order: by a tree within each block, and once more over the blocks' sums."""
+"""Sums over many numbers in a fixed order, by trees: so each is the same bit for bit every time."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from .runtime import SIMULATED, THREADS, cuda, empty, kernel
+from .runtime import SIMULATED, THREADS, cuda, empty, kernel, launch
 
 BLOCKS = 3 if SIMULATED else 128
 """Blocks of the first stage, each of which sums every BLOCKS-th run of THREADS numbers: always the same ones."""
+
+BRANCHES = 4 if SIMULATED else 64
+"""Rows that a thread of ``column_sums`` adds."""
 
 
 def sum_of(numbers: Any, factor: float = 1.0) -> Any:
@@ -25,6 +28,35 @@ def sum_of(numbers: Any, factor: float = 1.0) -> Any:
     _sums[BLOCKS, THREADS](numbers, 1.0, parts)
     _sums[1, THREADS](parts, factor, total)
     return total
+
+
+def column_sums(numbers: Any, out: Any) -> None:
+    """Writes to ``out`` the sums of the columns.
+
+    Shapes
+        numbers (M, out.size), out of any shape, of one dtype.
+    Schedule
+        A thread for each column of BRANCHES rows, which adds them in order; then the same with the sums, until there is
+        one row.
+    """
+    rows = numbers.size // out.size
+    while rows > 1 or numbers is not out:
+        parts = -(-rows // BRANCHES)
+        sums = out if parts == 1 else empty((parts, out.size), out.dtype)
+        launch(_column_sums, sums.size, numbers.reshape(rows, out.size), sums.reshape(parts, out.size))
+        numbers, rows = sums, parts
+
+
+@kernel
+def _column_sums(numbers, sums):  # type: ignore[no-untyped-def]
+    index = cuda.grid(1)
+    if index >= sums.size:
+        return
+    part, column = divmod(index, sums.shape[1])
+    total = sums.dtype.type(0)
+    for row in range(part * BRANCHES, min((part + 1) * BRANCHES, numbers.shape[0])):
+        total += numbers[row, column]
+    sums[part, column] = total
 
 
 @kernel

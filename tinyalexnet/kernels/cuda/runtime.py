@@ -7,6 +7,8 @@ under its own name, by which the simulator finds it.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -22,8 +24,9 @@ THREADS = 32 if SIMULATED else 256
 kernel = cuda.jit
 """Decorator of a kernel, a function that every thread runs. No fast-math: NaN and infinity must survive."""
 
-device = cuda.jit(device=True)
-"""Decorator of a function that kernels call."""
+device = (lambda function: function) if SIMULATED else cuda.jit(device=True)
+"""Decorator of a function that kernels call, which does not know what thread it is in. The simulator can call it as it
+is, which saves most of its time."""
 
 
 def check() -> None:
@@ -38,6 +41,23 @@ def check() -> None:
 def synchronise() -> None:
     """Waits until everything that was launched is done."""
     cuda.synchronize()
+
+
+def seconds_of(step: Callable[[], object]) -> float:
+    """How long the GPU takes for what ``step()`` launches, by its own clock: from one event to another, and then waits.
+
+    The simulator has no events, and computes at once.
+    """
+    if SIMULATED:
+        begin = time.perf_counter()
+        step()
+        return time.perf_counter() - begin
+    start, end = cuda.event(), cuda.event()
+    start.record()
+    step()
+    end.record()
+    end.synchronize()
+    return float(cuda.event_elapsed_time(start, end)) / 1e3
 
 
 def free_memory() -> int | None:
@@ -87,7 +107,64 @@ def stand_in(name: str, array: Any) -> np.ndarray:
 
 def launch(function: Any, count: int, *arguments: Any) -> None:
     """Runs a kernel with a thread for each of ``count`` numbers, and up to a block's more, which have nothing to do."""
-    function[-(-count // THREADS), THREADS](*arguments)
+    launch_blocks(function, (-(-count // THREADS),), THREADS, *arguments)
+
+
+def launch_blocks(function: Any, blocks: tuple[int, ...], threads: int, *arguments: Any) -> None:
+    """Runs a kernel with so many blocks along each axis, of so many threads."""
+    function[blocks, threads](*arguments)
+
+
+def are_fours(array: Any, run: int) -> bool:
+    """Whether every four numbers, counted from any multiple of ``run`` on, can be loaded as one."""
+    return run % 4 == 0 and (SIMULATED or array.device_ctypes_pointer.value % 16 == 0)
+
+
+if SIMULATED:
+
+    @device
+    def load_four(array, index):  # type: ignore[no-untyped-def]
+        """Four numbers in a row of a flat array, from a multiple of 16 bytes on, as a tuple: one load of float32s."""
+        return array[index], array[index + 1], array[index + 2], array[index + 3]
+
+    @device
+    def store_four(array, index, four):  # type: ignore[no-untyped-def]
+        """Writes four numbers where ``load_four`` would read them."""
+        for i in range(4):
+            array[index + i] = four[i]
+
+else:
+    # Numba loads and stores one number of an array at a time. These say which machine instruction to take instead.
+    from llvmlite import ir
+    from numba.cuda.extending import intrinsic
+
+    @intrinsic
+    def load_four(typing_context, array, index):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            four = builder.load(_address_of_four(context, builder, signature, arguments), align=16)
+            numbers = [builder.extract_element(four, ir.IntType(32)(i)) for i in range(4)]
+            return context.make_tuple(builder, signature.return_type, numbers)
+
+        return numba.types.UniTuple(array.dtype, 4)(array, numba.types.intp), generate
+
+    @intrinsic
+    def store_four(typing_context, array, index, four):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            address = _address_of_four(context, builder, signature, arguments)
+            numbers = address.type.pointee(ir.Undefined)
+            for i in range(4):
+                number = builder.extract_value(arguments[2], i)
+                numbers = builder.insert_element(numbers, number, ir.IntType(32)(i))
+            builder.store(numbers, address, align=16)
+            return context.get_dummy_value()
+
+        return numba.types.void(array, numba.types.intp, numba.types.UniTuple(array.dtype, 4)), generate
+
+    def _address_of_four(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.gep(array.data, [arguments[1]])
+        vector = ir.VectorType(context.get_data_type(signature.args[0].dtype), 4)
+        return builder.bitcast(address, vector.as_pointer(address.type.addrspace))
 
 
 @device

@@ -1,0 +1,361 @@
+"""The convolution as a product of matrices, by tiles, and the same for the gradient of its filters: docs/gpu.md.
+
+The first matrix is the images as the window sees them: its rows are places of the window, its columns the positions in
+it, here called taps; or the other way round. It is never made: a number is read from the images where ``places`` and
+``taps`` say. A block of threads computes ROWS x COLS numbers of the product, a thread 8 x 8 of them, in registers.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from ...geometry import Pair
+from .reduction import column_sums
+from .runtime import (
+    SIMULATED,
+    are_fours,
+    cuda,
+    device,
+    empty,
+    kernel,
+    launch,
+    launch_blocks,
+    load_four,
+    position,
+    store_four,
+    to_device,
+)
+
+COLS = 32 if SIMULATED else 64
+"""Columns of a block's tile: AlexNet's layers have multiples of 64 filters."""
+
+ROWS = 2 * COLS
+"""Rows of a block's tile."""
+
+DEPTH = COLS // 8
+"""How far the sums go between two loads of tiles. In these proportions of ROWS, COLS and DEPTH each thread loads two
+fours of numbers of the first matrix and one of the second."""
+
+THREADS = ROWS * COLS // 64
+"""Threads of a block."""
+
+PITCH = ROWS + 4
+"""From one row of the first tile to the next: so the 32 threads that write to it together meet 32 banks of memory."""
+
+FIRST_SIZE, SECOND_SIZE = DEPTH * PITCH, DEPTH * COLS
+
+ENOUGH_BLOCKS = 6 if SIMULATED else 396
+"""Sums are cut into parts as long as there are fewer blocks: three for each of an H100's 132 multiprocessors, as many
+as the registers of one have room for."""
+
+LEAST_STEPS = 2 if SIMULATED else 16
+"""Loads of tiles that a part has at least: so that adding up the parts is little beside it."""
+
+OUTSIDE = -(1 << 30)
+"""A row so far above the images that no tap reaches them."""
+
+
+def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, out: Any) -> None:
+    """Writes to ``out`` the convolution of x with w, plus b: a row for each place, a sum over the taps.
+
+    The first window begins ``before`` rows and columns outside the images, or inside where that is negative.
+    """
+    taps, places = _tables(w.shape[:2], stride, before, out.shape[1:3], x.shape[1:], groups)
+    filters = w.shape[3]
+    rows = out.size // filters
+    _in_parts(_convolve, rows, taps.shape[1], groups, (x, taps, places, w, b), out)
+
+
+def convolve_back(dout: Any, w: Any, before: Pair, groups: int, dx: Any) -> None:
+    """Writes to ``dx`` the gradient of the images of a convolution with stride 1.
+
+    Each window of the adjoint ends where one of the forward begins, so it begins as far before as a kernel is longer
+    than that.
+    """
+    kernel_h, kernel_w, _, filters = w.shape
+    turned = empty((kernel_h, kernel_w, filters // groups, dx.shape[3]), w.dtype)
+    launch(_turn, turned.size, w, groups, turned)
+    before = kernel_h - 1 - before[0], kernel_w - 1 - before[1]
+    convolve(dout, turned, _zeros(dx.shape[3], dx.dtype), (1, 1), before, groups, dx)
+
+
+def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: Any) -> None:
+    """Writes to ``dw`` the sums of dout times what its windows see: a row for each tap, a sum over the places."""
+    taps, places = _tables(dw.shape[:2], stride, before, dout.shape[1:3], x.shape[1:], groups)
+    depth = dout.size // dout.shape[3]
+    _in_parts(_correlate, taps.shape[1], depth, groups, (x, taps, places, dout), dw)
+
+
+def _in_parts(kernel: Any, rows: int, depth: int, groups: int, arrays: tuple[Any, ...], out: Any) -> None:
+    """Launches a kernel for a product with so many rows, with as many blocks as the GPU has room for if it can."""
+    x, taps, places, second, *rest = arrays
+    height, width, channels = x.shape[1:]
+    filters = second.shape[3]
+    shares = channels // groups, filters // groups
+    tiles = -(-rows // ROWS), -(-shares[1] // COLS)
+    steps = -(-depth // DEPTH)
+    wanted = max(1, min(ENOUGH_BLOCKS // (tiles[0] * tiles[1] * groups), steps // LEAST_STEPS))
+    steps_a_part = -(-steps // wanted)
+    parts = -(-steps // steps_a_part)
+    sums = out if parts == 1 else empty((parts, out.size), out.dtype)
+    launch_blocks(
+        kernel,
+        (*tiles, groups * parts),
+        THREADS,
+        x.reshape(x.size),
+        taps,
+        places,
+        second.reshape(second.size),
+        *rest,
+        (height, width, height * width * channels),
+        (rows, depth, filters),
+        shares,
+        steps_a_part,
+        (are_fours(x, shares[0]), are_fours(second, shares[1]) and are_fours(sums, shares[1])),
+        sums.reshape(sums.size),
+    )
+    if parts > 1:
+        column_sums(sums, out)
+
+
+@functools.lru_cache(maxsize=256)
+def _tables(
+    kernel: Pair, stride: Pair, before: Pair, out_size: Pair, image_shape: tuple[int, int, int], groups: int
+) -> tuple[Any, Any]:
+    """Taps and places, both (3, count) on the device: where each is in an image, its row, and its column.
+
+    The number that tap k sees at place p is number places[0, p] + taps[0, k] of the image, if row places[1, p] +
+    taps[1, k] and column places[2, p] + taps[2, k] are in it, and otherwise padding. Taps are of the first group.
+    """
+    _, width, channels = image_shape
+    kh, kw, c = np.indices((*kernel, channels // groups), np.int32).reshape(3, -1)
+    oh, ow = np.indices(out_size, np.int32).reshape(2, -1)
+    top, left = oh * stride[0] - before[0], ow * stride[1] - before[1]
+    taps = np.stack([(kh * width + kw) * channels + c, kh, kw])
+    places = np.stack([(top * width + left) * channels, top, left])
+    return to_device(taps.astype(np.int32)), to_device(places.astype(np.int32))
+
+
+@functools.lru_cache(maxsize=256)
+def _zeros(count: int, dtype: np.dtype) -> Any:
+    return to_device(np.zeros(count, dtype))
+
+
+@kernel
+def _turn(w, groups, turned):  # type: ignore[no-untyped-def]
+    """turned[kh, kw, f, c] = w[KH - 1 - kh, KW - 1 - kw, c, f], within each group."""
+    index = cuda.grid(1)
+    if index >= turned.size:
+        return
+    kh, kw, f, channel = position(index, turned.shape)
+    group, c = divmod(channel, w.shape[2])
+    turned[kh, kw, f, channel] = w[w.shape[0] - 1 - kh, w.shape[1] - 1 - kw, c, group * turned.shape[2] + f]
+
+
+@kernel
+def _convolve(x, taps, places, w, b, image, size, shares, steps, fours, sums):  # type: ignore[no-untyped-def]
+    if SIMULATED:
+        first = cuda.shared.array(FIRST_SIZE, x.dtype)
+        second = cuda.shared.array(SECOND_SIZE, x.dtype)
+    else:
+        first = cuda.shared.array(FIRST_SIZE, x.dtype, alignment=16)
+        second = cuda.shared.array(SECOND_SIZE, x.dtype, alignment=16)
+    rows, depth, filters = size
+    thread, row, col = cuda.threadIdx.x, cuda.blockIdx.x * ROWS, cuda.blockIdx.y * COLS
+    part, group = divmod(cuda.blockIdx.z, filters // shares[1])
+    start, end = _run(part, steps, depth)
+    own_row, own_tap = thread // (DEPTH // 4), thread % (DEPTH // 4) * 4
+    own_depth, own_col = thread // (COLS // 4), thread % (COLS // 4) * 4
+    upper = _place(places, row + own_row, rows, image[2], group * shares[0])
+    lower = _place(places, row + own_row + ROWS // 2, rows, image[2], group * shares[0])
+    bias = _eight_columns(b, group * shares[1] + col, shares[1] - col if part == 0 else 0, thread, fours[1])
+    total = (bias, bias, bias, bias, bias, bias, bias, bias)
+    for k in range(start, end + DEPTH, DEPTH):
+        one = _seen(x, upper, taps, k + own_tap, end, image, fours[0])
+        two = _seen(x, lower, taps, k + own_tap, end, image, fours[0])
+        at = (k + own_depth) * filters + group * shares[1] + col + own_col
+        three = _columns(w, at, shares[1] - col - own_col if k + own_depth < end else 0, fours[1])
+        # The loads are on their way while the tiles before are multiplied.
+        if k > start:
+            total = _plus_product(total, first, second, thread)
+        cuda.syncthreads()
+        for i in range(4):
+            first[(own_tap + i) * PITCH + own_row] = one[i]
+            first[(own_tap + i) * PITCH + own_row + ROWS // 2] = two[i]
+        store_four(second, own_depth * COLS + own_col, three)
+        cuda.syncthreads()
+    at = (part * rows + row) * filters + group * shares[1] + col
+    _write(sums, at, filters, rows - row, shares[1] - col, thread, fours[1], total)
+
+
+@kernel
+def _correlate(x, taps, places, dout, image, size, shares, steps, fours, sums):  # type: ignore[no-untyped-def]
+    if SIMULATED:
+        first = cuda.shared.array(FIRST_SIZE, x.dtype)
+        second = cuda.shared.array(SECOND_SIZE, x.dtype)
+    else:
+        first = cuda.shared.array(FIRST_SIZE, x.dtype, alignment=16)
+        second = cuda.shared.array(SECOND_SIZE, x.dtype, alignment=16)
+    rows, depth, filters = size
+    thread, row, col = cuda.threadIdx.x, cuda.blockIdx.x * ROWS, cuda.blockIdx.y * COLS
+    part, group = divmod(cuda.blockIdx.z, filters // shares[1])
+    start, end = _run(part, steps, depth)
+    own_depth, own = thread // (COLS // 4), thread % (COLS // 4) * 4
+    zero = x.dtype.type(0)
+    none = (zero, zero, zero, zero, zero, zero, zero, zero)
+    total = (none, none, none, none, none, none, none, none)
+    for k in range(start, end + DEPTH, DEPTH):
+        place = _place(places, k + own_depth, end, image[2], group * shares[0])
+        one = _seen(x, place, taps, row + own, rows, image, fours[0])
+        two = _seen(x, place, taps, row + own + ROWS // 2, rows, image, fours[0])
+        at = (k + own_depth) * filters + group * shares[1] + col + own
+        three = _columns(dout, at, shares[1] - col - own if k + own_depth < end else 0, fours[1])
+        if k > start:
+            total = _plus_product(total, first, second, thread)
+        cuda.syncthreads()
+        store_four(first, own_depth * PITCH + own, one)
+        store_four(first, own_depth * PITCH + own + ROWS // 2, two)
+        store_four(second, own_depth * COLS + own, three)
+        cuda.syncthreads()
+    at = (part * rows + row) * filters + group * shares[1] + col
+    _write(sums, at, filters, rows - row, shares[1] - col, thread, fours[1], total)
+
+
+@device
+def _run(part, steps, depth):  # type: ignore[no-untyped-def]
+    """Where a part of the sums begins and ends."""
+    return part * steps * DEPTH, min((part + 1) * steps * DEPTH, depth)
+
+
+@device
+def _place(places, index, count, image_size, channel):  # type: ignore[no-untyped-def]
+    """Row, column and number of a channel's value at a place, of the ``count`` places of all images."""
+    n, place = divmod(index, places.shape[1])
+    top = places[1, place] if index < count else OUTSIDE
+    return top, places[2, place], n * image_size + channel + places[0, place]
+
+
+@device
+def _seen(x, place, taps, k, count, image, fours):  # type: ignore[no-untyped-def]
+    """What taps k to k + 3, of ``count``, see at a place; 0 for padding. With ``fours`` they are neighbours."""
+    zero = x.dtype.type(0)
+    four = (zero, zero, zero, zero)
+    if fours:
+        if k < count and _is_inside(place, taps, k, image):
+            four = load_four(x, place[2] + taps[0, k])
+    else:
+        four = (
+            _value(x, place, taps, k, count, image),
+            _value(x, place, taps, k + 1, count, image),
+            _value(x, place, taps, k + 2, count, image),
+            _value(x, place, taps, k + 3, count, image),
+        )
+    return four
+
+
+@device
+def _value(x, place, taps, k, count, image):  # type: ignore[no-untyped-def]
+    is_seen = k < count and _is_inside(place, taps, k, image)
+    return x[place[2] + taps[0, k]] if is_seen else x.dtype.type(0)
+
+
+@device
+def _is_inside(place, taps, k, image):  # type: ignore[no-untyped-def]
+    return 0 <= place[0] + taps[1, k] < image[0] and 0 <= place[1] + taps[2, k] < image[1]
+
+
+@device
+def _columns(matrix, at, count, fours):  # type: ignore[no-untyped-def]
+    """Four numbers of a row from ``at`` on, of which ``count`` are left; 0 behind them."""
+    zero = matrix.dtype.type(0)
+    four = (zero, zero, zero, zero)
+    if fours:
+        if count > 0:
+            four = load_four(matrix, at)
+    else:
+        four = (
+            matrix[at] if count > 0 else zero,
+            matrix[at + 1] if count > 1 else zero,
+            matrix[at + 2] if count > 2 else zero,
+            matrix[at + 3] if count > 3 else zero,
+        )
+    return four
+
+
+@device
+def _eight_columns(matrix, at, count, thread, fours):  # type: ignore[no-untyped-def]
+    """The numbers of a row in the columns of a thread: a four in each half of the tile."""
+    col = thread % (COLS // 8) * 4
+    left = _columns(matrix, at + col, count - col, fours)
+    return left + _columns(matrix, at + col + COLS // 2, count - col - COLS // 2, fours)
+
+
+@device
+def _plus_product(total, first, second, thread):  # type: ignore[no-untyped-def]
+    """A thread's 8 x 8 sums, and the products of its rows of the one tile with its columns of the other."""
+    row, col = thread // (COLS // 8) * 4, thread % (COLS // 8) * 4
+    for k in range(DEPTH):
+        a = load_four(first, k * PITCH + row) + load_four(first, k * PITCH + row + ROWS // 2)
+        b = load_four(second, k * COLS + col) + load_four(second, k * COLS + col + COLS // 2)
+        total = (
+            _plus_scaled(total[0], a[0], b),
+            _plus_scaled(total[1], a[1], b),
+            _plus_scaled(total[2], a[2], b),
+            _plus_scaled(total[3], a[3], b),
+            _plus_scaled(total[4], a[4], b),
+            _plus_scaled(total[5], a[5], b),
+            _plus_scaled(total[6], a[6], b),
+            _plus_scaled(total[7], a[7], b),
+        )
+    return total
+
+
+@device
+def _plus_scaled(total, a, b):  # type: ignore[no-untyped-def]
+    return (
+        total[0] + a * b[0],
+        total[1] + a * b[1],
+        total[2] + a * b[2],
+        total[3] + a * b[3],
+        total[4] + a * b[4],
+        total[5] + a * b[5],
+        total[6] + a * b[6],
+        total[7] + a * b[7],
+    )
+
+
+@device
+def _write(sums, at, pitch, rows, cols, thread, fours, total):  # type: ignore[no-untyped-def]
+    """Writes a thread's sums, of which so many rows and columns are in the matrix from ``at`` on."""
+    row, col = thread // (COLS // 8) * 4, thread % (COLS // 8) * 4
+    at, rows, cols = at + row * pitch + col, rows - row, cols - col
+    _write_row(sums, at, rows, cols, fours, total[0])
+    _write_row(sums, at + pitch, rows - 1, cols, fours, total[1])
+    _write_row(sums, at + 2 * pitch, rows - 2, cols, fours, total[2])
+    _write_row(sums, at + 3 * pitch, rows - 3, cols, fours, total[3])
+    at, rows = at + ROWS // 2 * pitch, rows - ROWS // 2
+    _write_row(sums, at, rows, cols, fours, total[4])
+    _write_row(sums, at + pitch, rows - 1, cols, fours, total[5])
+    _write_row(sums, at + 2 * pitch, rows - 2, cols, fours, total[6])
+    _write_row(sums, at + 3 * pitch, rows - 3, cols, fours, total[7])
+
+
+@device
+def _write_row(sums, at, rows, cols, fours, eight):  # type: ignore[no-untyped-def]
+    if rows > 0:
+        _write_four(sums, at, cols, fours, eight[:4])
+        _write_four(sums, at + COLS // 2, cols - COLS // 2, fours, eight[4:])
+
+
+@device
+def _write_four(sums, at, count, fours, four):  # type: ignore[no-untyped-def]
+    if fours:
+        if count > 0:
+            store_four(sums, at, four)
+    else:
+        for i in range(4):
+            if count > i:
+                sums[at + i] = four[i]
