@@ -6,7 +6,8 @@ from typing import Any
 
 from ...geometry import Window
 from ..contract import check_avgpool_backward, check_avgpool_forward
-from .runtime import cuda, device, empty, kernel, launch, position, stand_in, windows_over
+from .memory import empty
+from .runtime import cuda, device, kernel, launch, position, stand_in, windows_over
 
 
 def avgpool_forward(x: Any, window: Window) -> Any:

@@ -8,8 +8,9 @@ from ...geometry import Window
 from ..algorithm import check_algorithm
 from ..contract import check_conv2d_backward_input, check_conv2d_backward_params, check_conv2d_forward
 from . import tiles
+from .memory import empty
 from .reduction import column_sums
-from .runtime import cuda, empty, kernel, launch, position, stand_in, windows_over
+from .runtime import cuda, kernel, launch, position, stand_in, windows_over
 
 
 def conv2d_forward(x: Any, w: Any, b: Any, window: Window, groups: int = 1, algorithm: str = "auto") -> Any:

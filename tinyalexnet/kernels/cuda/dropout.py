@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..contract import check_dropout
-from .runtime import cuda, empty, kernel, launch, stand_in
+from .memory import empty
+from .runtime import cuda, kernel, launch, stand_in
 
 
 def dropout(x: Any, kept: Any, rate: float) -> Any:

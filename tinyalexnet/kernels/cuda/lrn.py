@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..contract import check_lrn_backward, check_lrn_forward
-from .runtime import cuda, empty, kernel, launch, position, stand_in
+from .memory import empty
+from .runtime import cuda, kernel, launch, position, stand_in
 
 
 def lrn_forward(x: Any, radius: int, bias: float, alpha: float, beta: float) -> tuple[Any, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ...geometry import Window
 from ..contract import argmax_dtype, check_maxpool_backward, check_maxpool_forward
-from .runtime import cuda, empty, kernel, launch, position, stand_in, windows_over
+from .memory import empty
+from .runtime import cuda, kernel, launch, position, stand_in, windows_over
 
 
 def maxpool_forward(x: Any, window: Window) -> tuple[Any, Any]:

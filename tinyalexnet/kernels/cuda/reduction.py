@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .runtime import SIMULATED, THREADS, cuda, empty, kernel, launch
+from .memory import empty
+from .runtime import SIMULATED, THREADS, cuda, kernel, launch
 
 BLOCKS = 3 if SIMULATED else 128
 """Blocks of the first stage, each of which sums every BLOCKS-th run of THREADS numbers: always the same ones."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..contract import check_relu_backward, check_relu_forward, check_same_dtype, check_shape
-from .runtime import cuda, empty, kernel, launch, stand_in
+from .memory import empty
+from .runtime import cuda, kernel, launch, stand_in
 
 
 def relu_forward(x: Any, out: Any = None) -> Any:

@@ -89,11 +89,6 @@ def is_on_device(array: object) -> bool:
     return bool(cuda.cudadrv.devicearray.is_cuda_ndarray(array))
 
 
-def empty(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> Any:
-    """A device array of arbitrary numbers."""
-    return cuda.device_array(shape, dtype)
-
-
 def stand_in(name: str, array: Any) -> np.ndarray:
     """For checks, which look at shape and dtype: a NumPy array that has both, and the memory of one number.
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..contract import check_softmax_cross_entropy
+from .memory import empty
 from .reduction import sum_of
-from .runtime import cuda, empty, kernel, launch, stand_in
+from .runtime import cuda, kernel, launch, stand_in
 
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:

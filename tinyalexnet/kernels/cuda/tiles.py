@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from ...geometry import Pair
+from .memory import empty
 from .reduction import column_sums
 from .runtime import (
     SIMULATED,
     are_fours,
     cuda,
     device,
-    empty,
     kernel,
     launch,
     launch_blocks,
