@@ -137,6 +137,7 @@ def _call_all(cuda, dtype):
     cuda.relu_forward(x)
     cuda.relu_backward(x, x)
     cuda.dropout(x, x > 0, 0.5)
+    cuda.dropout_mask((5,), 0.5, 1)
     cuda.dense_forward(ones(2, 4), ones(4, 3), ones(3))
     cuda.dense_backward_input(ones(2, 3), ones(4, 3))
     cuda.dense_backward_params(ones(2, 3), ones(2, 4))

@@ -29,7 +29,7 @@ def f32(*shape):
 
 def test_the_contract_names_the_functions_of_the_reference():
     assert set(FUNCTIONS) == set(load("reference").__all__)
-    assert len(FUNCTIONS) == 17
+    assert len(FUNCTIONS) == 18
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -179,6 +179,10 @@ REFUSED = [
     ("dropout", (f32(4), [True] * 4, 0.5), TypeError, "kept is list, but must be a NumPy array of bool"),
     ("dropout", (f32(3), KEPT, 0.5), ValueError, r"kept has shape \(4,\), but must have the shape of x, \(3,\)"),
     ("dropout", (f32(4), KEPT, 1.0), ValueError, "rate is 1.0, but must be at least 0 and below 1"),
+    ("dropout_mask", ((3, -1), 0.5, 0), ValueError, "shape is -1, but must be an int >= 0"),
+    ("dropout_mask", ((3,), 1.5, 0), ValueError, r"rate is 1\.5, but must be at least 0 and below 1"),
+    ("dropout_mask", ((3,), 0.5, -1), ValueError, "seed is -1, but must be an int >= 0"),
+    ("dropout_mask", ((3,), 0.5, 1 << 63), ValueError, r"seed is 9223372036854775808, but must be below 2\^63"),
     ("softmax_cross_entropy", (f32(4), np.array([0])), ValueError, r"logits has shape \(4,\), but must have the two"),
     (
         "softmax_cross_entropy",

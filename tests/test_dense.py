@@ -13,6 +13,7 @@ from tinyalexnet import AvgPool2d, Dense, Dropout, Flatten, Sequential, softmax_
 from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import adjoint_identities, assert_gradients
 from tinyalexnet.kernels import load
+from tinyalexnet.kernels.philox import philox
 from tinyalexnet.losses import softmax
 
 BACKENDS = pytest.mark.parametrize("kernels", [load("reference"), load("cpu")], ids=["reference", "cpu"])
@@ -138,6 +139,29 @@ def test_dropout_chooses_and_scales(kernels, shape, rate, seed):
         if kept[index]:
             expected[index] = x[index] * np.float32(1 / (1 - rate))
     np.testing.assert_array_equal(kernels.dropout(x, kept, rate), expected, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "seed", "bits"),
+    [
+        (0, 0, 0xFF1DAE59),
+        (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x2C3F628B),
+        (0x243F6A88, 0x85A308D313198A2E, 0xDD7CE038),
+    ],
+)
+def test_random_bits_are_those_of_the_paper(number, seed, bits):
+    """The known answers that its authors publish with Random123."""
+    assert philox(number, seed) == bits
+
+
+@BACKENDS
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.9999])
+def test_a_mask_is_its_numbers_places_and_the_seed(kernels, rate):
+    seed = 0x7123456789ABCDEF
+    mask = kernels.dropout_mask((3, 5, 67), rate, seed)
+    expected = [(philox(i, seed) >> 8) / (1 << 24) >= rate for i in range(mask.size)]
+    np.testing.assert_array_equal(mask, np.reshape(expected, (3, 5, 67)), strict=True)
+    assert kernels.dropout_mask((0, 3), rate, 1).shape == (0, 3)
 
 
 @BACKENDS

@@ -464,7 +464,8 @@ class Dropout:
         Any shape, kept.
     State
         What the last forward kept, a byte a number. ``train`` may be set at any time: where it is False, forward
-        returns x itself. ``rng`` is the layer's own generator, so that a run repeats with the same seed.
+        returns x itself. ``rng`` is the layer's own generator, from which each forward takes the seed of its mask: so a
+        run repeats with the same seed, on every backend.
     Errors
         ValueError where rate is not at least 0 and below 1.
     Source
@@ -480,7 +481,6 @@ class Dropout:
     ) -> None:
         check_rate(rate)
         self.rate, self.train = rate, train
-        self.backend = backend
         self.rng = np.random.default_rng(rng)
         self.kernels = load(backend)
         self.params: dict[str, np.ndarray] = {}
@@ -495,8 +495,9 @@ class Dropout:
     def forward(self, x: np.ndarray) -> np.ndarray:
         """What is kept of x, scaled up; x itself where ``train`` is False. Errors as ``kernels.dropout``."""
         self._x_shape = x.shape
-        drawn = self.rng.random(x.shape, np.float32) >= self.rate if self.train else None
-        self._kept = None if drawn is None else placed(drawn, self.backend)
+        self._kept = None
+        if self.train:
+            self._kept = self.kernels.dropout_mask(x.shape, self.rate, int(self.rng.integers(1 << 63)))
         return x if self._kept is None else self.kernels.dropout(x, self._kept, self.rate)
 
     def backward(self, dout: np.ndarray) -> np.ndarray:

@@ -71,6 +71,8 @@ class Kernels(Protocol):
 
     def dropout(self, x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray: ...
 
+    def dropout_mask(self, shape: Shape, rate: float, seed: int) -> np.ndarray: ...
+
     def softmax_cross_entropy(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]: ...
 
     def l2_loss(self, y: np.ndarray) -> tuple[float, np.ndarray]: ...
@@ -212,6 +214,16 @@ def check_dropout(x: np.ndarray, kept: np.ndarray, rate: float) -> None:
         raise TypeError(f"kept is {found}, but must be a NumPy array of bool")
     check_shape("kept", kept, x.shape, "the shape of x")
     check_rate(rate)
+
+
+def check_dropout_mask(shape: Shape, rate: float, seed: int) -> int:
+    """Returns what 24 random bits have to reach for a number to be kept."""
+    for size in shape:
+        as_integer("shape", size, 0)
+    check_rate(rate)
+    if as_integer("seed", seed, 0) >> 63:
+        raise ValueError(f"seed is {seed}, but must be below 2^63")
+    return math.ceil(rate * (1 << 24))
 
 
 def check_softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> None:

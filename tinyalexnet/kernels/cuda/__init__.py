@@ -3,7 +3,7 @@
 from .avgpool import avgpool_backward, avgpool_forward
 from .conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 from .dense import dense_backward_input, dense_backward_params, dense_forward
-from .dropout import dropout
+from .dropout import dropout, dropout_mask
 from .l2 import l2_loss
 from .lrn import lrn_backward, lrn_forward
 from .maxpool import maxpool_backward, maxpool_forward
@@ -20,6 +20,7 @@ __all__ = [
     "dense_backward_params",
     "dense_forward",
     "dropout",
+    "dropout_mask",
     "l2_loss",
     "lrn_backward",
     "lrn_forward",
