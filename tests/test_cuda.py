@@ -52,7 +52,7 @@ PAST_A_TILE = [
 
 
 class OneAtATime(dict):
-    """The simulator's shared arrays. It looks for one, and makes it where there is none: two threads might both do so."""
+    """The simulator's shared arrays. It looks for one, and makes it if there is none: two threads might both do so."""
 
     def __init__(self):
         super().__init__()
