@@ -143,6 +143,7 @@ def _call_all(cuda, dtype):
     cuda.dense_backward_params(ones(2, 3), ones(2, 4))
     cuda.softmax_cross_entropy(ones(2, 3), np.zeros(2, np.int64))
     cuda.l2_loss(x)
+    cuda.momentum_step(x, x, x, 0.1, 0.9, 0.0)
 
 
 def _ptxas() -> str | None:

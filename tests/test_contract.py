@@ -29,7 +29,7 @@ def f32(*shape):
 
 def test_the_contract_names_the_functions_of_the_reference():
     assert set(FUNCTIONS) == set(load("reference").__all__)
-    assert len(FUNCTIONS) == 18
+    assert len(FUNCTIONS) == 19
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -183,6 +183,26 @@ REFUSED = [
     ("dropout_mask", ((3,), 1.5, 0), ValueError, r"rate is 1\.5, but must be at least 0 and below 1"),
     ("dropout_mask", ((3,), 0.5, -1), ValueError, "seed is -1, but must be an int >= 0"),
     ("dropout_mask", ((3,), 0.5, 1 << 63), ValueError, r"seed is 9223372036854775808, but must be below 2\^63"),
+    ("momentum_step", ([1], f32(3), f32(3), 1, 0, 0), TypeError, "w is a list, but must be a NumPy array"),
+    (
+        "momentum_step",
+        (f32(3), np.ones(3), f32(3), 1, 0, 0),
+        TypeError,
+        "v has dtype float64, but must have the dtype of",
+    ),
+    (
+        "momentum_step",
+        (f32(3), f32(3), f32(2), 1, 0, 0),
+        ValueError,
+        r"dw has shape \(2,\), but must have the shape of w",
+    ),
+    (
+        "momentum_step",
+        (f32(3), f32(6)[::2], f32(3), 1, 0, 0),
+        ValueError,
+        "v is strided or read-only, but must be C-con",
+    ),
+    ("momentum_step", (READ_ONLY, f32(4), f32(4), 1, 0, 0), ValueError, "w is strided or read-only, but must be C-con"),
     ("softmax_cross_entropy", (f32(4), np.array([0])), ValueError, r"logits has shape \(4,\), but must have the two"),
     (
         "softmax_cross_entropy",

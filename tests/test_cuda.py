@@ -31,8 +31,10 @@ from tinyalexnet import (
     to_host,
 )
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
+from tinyalexnet.data import Dataset, Images
 from tinyalexnet.geometry import Window
 from tinyalexnet.kernels.cuda import runtime, tiles
+from tinyalexnet.training import Settings, Training
 
 pytestmark = pytest.mark.cuda
 if not runtime.cuda.is_available():
@@ -278,6 +280,36 @@ def test_arrays_of_the_host_are_refused(rng):
     with pytest.raises(ValueError, match="algorithm is 'winograd', but must be 'auto' or 'gemm' on a GPU"):
         Conv2d(3, 5, 3, backend="cuda", algorithm="winograd").forward(to_device(x))
     assert to_host(x) is x
+
+
+def test_the_update_is_that_of_the_reference(rng):
+    w, v, dw = (rng.integers(-8, 9, (5, 7)).astype(np.float32) for _ in range(3))
+    parameter, velocity = to_device(w), to_device(v)
+    kernels.load("cuda").momentum_step(parameter, velocity, to_device(dw), 0.5, 0.25, 0.125)
+    kernels.load("reference").momentum_step(w, v, dw, 0.5, 0.25, 0.125)
+    np.testing.assert_array_equal(to_host(parameter), w)
+    np.testing.assert_array_equal(to_host(velocity), v)
+
+
+def test_training_is_that_of_the_reference(rng, monkeypatch, tmp_path):
+    """Two steps, a checkpoint, and a third one that goes on from it."""
+    table = Variant((4, 4, 1), (Conv("conv1", 4, 3), Relu("relu1"), Flat(), Drop("drop2", 0.25), Full("fc2")), 3)
+    monkeypatch.setitem(VARIANTS, "tiny", table)
+    pixels, labels = rng.integers(0, 256, (12, 4, 4, 1), dtype=np.uint8), np.arange(12) % 3
+    some = Images(pixels, labels, ("a", "b", "c"))
+    found = {}
+    for backend in ("reference", "cuda"):
+        settings = Settings("tiny", batch_size=4, backend=backend, learning_rate=0.01)
+        run, path = Training(settings, Dataset("tiny", some, some)), tmp_path / backend
+        run.advance()
+        run.advance(statistics=True)
+        run.save(path)
+        run = Training(settings, Dataset("tiny", some, some))
+        run.restore(path)
+        run.advance()
+        found[backend] = [to_host(value) for value in run.net.params.values()] + [run.probabilities(pixels)]
+    for one, expected in zip(found["cuda"], found["reference"], strict=True):
+        np.testing.assert_allclose(one, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_the_benchmark_runs(monkeypatch):

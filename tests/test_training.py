@@ -267,8 +267,6 @@ def test_a_run_does_not_go_on_with_other_settings_or_images(tmp_path):
     relabelled = Images(DATASET.train.pixels, DATASET.train.labels[::-1].copy(), CLASSES)
     with pytest.raises(ValueError, match=r"data is tiny, .*, but must be tiny, "):
         Training(Settings(**SETTINGS), Dataset("tiny", relabelled, DATASET.test)).restore(path)
-    with pytest.raises(ValueError, match="backend is 'cuda', but must be another one"):
-        Training(Settings(**{**SETTINGS, "backend": "cuda"}), DATASET)
     more = Training(Settings(**{**SETTINGS, "epochs": 9, "views": 10}), DATASET)
     more.restore(path)
     assert more.run.step == 18

@@ -6,7 +6,7 @@ Nothing here knows a layer: parameters and gradients are dicts of arrays, named 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Protocol
@@ -14,10 +14,11 @@ from typing import Protocol
 import numpy as np
 
 from .geometry import as_integer
+from .kernels import for_checks, load, placed, to_host, write
 from .kernels.contract import check_floats
 
 BLOCK = 1 << 16
-"""Numbers updated at a time, so that no temporary is as large as a parameter, and a block stays in the cache."""
+"""Numbers of a parameter that statistics look at at a time, so that no temporary is as large as it."""
 
 _SCHEDULE_RULE = (
     "'constant', 'step:EVERY:FACTOR' or 'exponential:EVERY:FACTOR' with an int EVERY >= 1 and 0 < FACTOR <= 1"
@@ -47,8 +48,8 @@ class SGD:
         as the rate is constant, both take the same steps; when it falls, those of PyTorch shrink at once, and here the
         old v goes on.
     Shapes
-        ``params`` is a dict of C-contiguous arrays of any shape. They are the layers' own: ``step`` writes to them.
-        Who puts another array into a layer needs a new SGD.
+        ``params`` is a dict of C-contiguous arrays of any shape, on the GPU where the backend is "cuda". They are the
+        layers' own: ``step`` writes to them. Who puts another array into a layer needs a new SGD.
     State
         ``state``, the velocities v.
     Errors
@@ -56,9 +57,9 @@ class SGD:
         TypeError where one is not float32 or float64.
     Source
         Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
-        section 5, which gives no rule for biases. Twice the rate and no decay are from the AlexNet of Caffe
-        (``bvlc_alexnet/train_val.prototxt``: ``lr_mult: 2``, ``decay_mult: 0``); cuda-convnet2, by the paper's first
-        author, has twice the rate too (``epsB`` 0.02, ``epsW`` 0.01).
+        section 5, which gives no rule for biases; ``kernels/reference/momentum.py``. Twice the rate and no decay are
+        from the AlexNet of Caffe (``bvlc_alexnet/train_val.prototxt``: ``lr_mult: 2``, ``decay_mult: 0``);
+        cuda-convnet2, by the paper's first author, has twice the rate too (``epsB`` 0.02, ``epsW`` 0.01).
     """
 
     def __init__(
@@ -69,12 +70,15 @@ class SGD:
         weight_decay: float = 5e-4,
         bias_rate_factor: float = 2.0,
         bias_weight_decay: float = 0.0,
+        backend: str = "cpu",
     ) -> None:
         if not params:
             raise ValueError("params is empty, but must hold at least one parameter")
+        self.kernels, self._backend = load(backend), backend
         for name, w in params.items():
-            check_floats(name, w)
-            if not (w.size and w.flags.c_contiguous and w.flags.writeable):
+            check_floats(name, for_checks(name, w, backend))
+            on_host = isinstance(w, np.ndarray)
+            if not w.size or (on_host and not (w.flags.c_contiguous and w.flags.writeable)):
                 raise ValueError(f"{name} is empty, strided or read-only, but must be C-contiguous numbers to write to")
         self.learning_rate = _as_rate("learning_rate", learning_rate)
         self.momentum = _as_rate("momentum", momentum)
@@ -84,8 +88,7 @@ class SGD:
         self.bias_rate_factor = _as_rate("bias_rate_factor", bias_rate_factor)
         self.bias_weight_decay = _as_rate("bias_weight_decay", bias_weight_decay)
         self._params = dict(params)
-        self._velocities = {name: np.zeros_like(w) for name, w in params.items()}
-        self._scratch = {w.dtype: np.empty(BLOCK, w.dtype) for w in params.values()}
+        self._velocities = {name: placed(np.zeros(w.shape, w.dtype), backend) for name, w in params.items()}
 
     @property
     def state(self) -> dict[str, np.ndarray]:
@@ -93,16 +96,16 @@ class SGD:
         return dict(self._velocities)
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copies velocities into ``state``; all of them or, where one does not fit, none.
+        """Copies velocities, NumPy arrays, into ``state``; all of them or, where one does not fit, none.
 
         Errors
             ValueError where ``state`` lacks a parameter, has one more, or has another shape; TypeError for its dtype.
         """
-        self._check("state", state)
+        self._check("state", state, "cpu")
         if surplus := sorted(state.keys() - self._params.keys()):
             raise ValueError(f"state has {', '.join(surplus)}, but must hold the names of params alone")
         for name, v in self._velocities.items():
-            v[...] = state[name]
+            write(v, state[name])
 
     def step(
         self, grads: Mapping[str, np.ndarray], learning_rate: float | None = None, statistics: bool = False
@@ -119,39 +122,31 @@ class SGD:
             ValueError where ``grads`` lacks a parameter or has another shape, or the rate is out of range; TypeError
             for another dtype.
         Cost
-            Six operations a number and no memory but one block. The statistics read everything twice more.
+            Six operations a number. The statistics read everything twice more, on the host.
         """
         base = self.learning_rate if learning_rate is None else _as_rate("learning_rate", learning_rate)
-        self._check("grads", grads)
+        self._check("grads", grads, self._backend)
         result = {}
         with np.errstate(over="ignore", invalid="ignore"):
             for name, w in self._params.items():
-                weight = self._mean_magnitude(w) if statistics else 0.0
+                weight = _mean_magnitude(to_host(w)) if statistics else 0.0
                 self._move(name, grads[name], base)
                 if statistics:
-                    result[name] = Statistics(weight, self._mean_magnitude(self._velocities[name]))
+                    result[name] = Statistics(weight, _mean_magnitude(to_host(self._velocities[name])))
         return result
 
     def _move(self, name: str, grad: np.ndarray, rate: float) -> None:
         decay = self.weight_decay
         if name.rpartition(".")[2] == "b":
             rate, decay = rate * self.bias_rate_factor, self.bias_weight_decay
-        for w, v, dw in _blocks(self._params[name], self._velocities[name], grad):
-            _update(w, v, dw, self._scratch[w.dtype][: w.size], rate, self.momentum, decay)
+        self.kernels.momentum_step(self._params[name], self._velocities[name], grad, rate, self.momentum, decay)
 
-    def _mean_magnitude(self, array: np.ndarray) -> float:
-        total = 0.0
-        for (block,) in _blocks(array):
-            magnitudes = np.abs(block, out=self._scratch[array.dtype][: block.size])
-            total += float(magnitudes.sum(dtype=np.float64))
-        return total / array.size
-
-    def _check(self, what: str, arrays: Mapping[str, np.ndarray]) -> None:
+    def _check(self, what: str, arrays: Mapping[str, np.ndarray], backend: str) -> None:
         if missing := [name for name in self._params if name not in arrays]:
             raise ValueError(f"{what} lacks {', '.join(missing)}, but must have an array for every parameter")
         for name, w in self._params.items():
             array = arrays[name]
-            check_floats(f"{what}[{name!r}]", array)
+            check_floats(f"{what}[{name!r}]", for_checks(f"{what}[{name!r}]", array, backend))
             if array.dtype != w.dtype:
                 raise TypeError(f"{what}[{name!r}] has dtype {array.dtype}, but must have its parameter's, {w.dtype}")
             if array.shape != w.shape:
@@ -225,23 +220,12 @@ def parse_schedule(text: str, rate: float) -> Schedule:
     raise ValueError(f"schedule is {text!r}, but must be {_SCHEDULE_RULE}")
 
 
-def _update(
-    w: np.ndarray, v: np.ndarray, dw: np.ndarray, scratch: np.ndarray, rate: float, momentum: float, decay: float
-) -> None:
-    """v <- momentum v - rate (decay w + dw), then w <- w + v."""
-    np.multiply(w, decay, out=scratch)
-    scratch += dw
-    scratch *= rate
-    v *= momentum
-    v -= scratch
-    w += v
-
-
-def _blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """BLOCK numbers at a time of every array. Views, but of an array that is not C-contiguous."""
-    flat = [array.reshape(-1) for array in arrays]
-    for begin in range(0, flat[0].size, BLOCK):
-        yield tuple(array[begin : begin + BLOCK] for array in flat)
+def _mean_magnitude(array: np.ndarray) -> float:
+    flat = array.reshape(-1)
+    total = math.fsum(
+        float(np.abs(flat[begin : begin + BLOCK]).sum(dtype=np.float64)) for begin in range(0, flat.size, BLOCK)
+    )
+    return total / flat.size
 
 
 def _as_rate(name: str, value: object) -> float:

@@ -13,7 +13,7 @@ from . import augment, checkpoint, torch_file
 from .alexnet import VARIANTS, Conv, Flat, Full, Step, Variant, build, steps
 from .geometry import Pair
 from .images import read_image
-from .kernels import placed, to_host
+from .kernels import placed, to_host, write
 from .kernels.contract import Shape
 from .losses import softmax
 from .network import Sequential
@@ -70,7 +70,7 @@ class Weights:
         table = replace(VARIANTS[self.variant], weight_std=0.0)
         net = build(table, backend, num_classes=self.num_classes)
         for name, value in net.params.items():
-            value[...] = self.params[name]
+            write(value, self.params[name])
         net.train = False
         return net
 

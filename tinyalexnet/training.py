@@ -25,6 +25,7 @@ from .console import Console
 from .data import Dataset, Images
 from .files import check_writable, replacing
 from .geometry import as_integer
+from .kernels import placed, to_host, write
 from .layers import Dropout
 from .losses import softmax, softmax_cross_entropy
 from .optimizer import SGD, Statistics, parse_schedule
@@ -116,6 +117,7 @@ class Training:
             settings.momentum,
             settings.weight_decay,
             settings.bias_rate_factor,
+            backend=settings.backend,
         )
         self.schedule = parse_schedule(settings.schedule, settings.learning_rate)
         pixels = dataset.train.pixels
@@ -150,10 +152,12 @@ class Training:
         Errors
             ValueError where the loss is no number any more: the step is then not taken.
         """
+        backend = self.settings.backend
         images, labels = self.batch(self.run.step)
         self.net.train = True
-        logits = self.net.forward(images)
-        loss, dlogits = softmax_cross_entropy(logits, labels, self.settings.backend)
+        logits = self.net.forward(placed(images, backend))
+        found, dlogits = softmax_cross_entropy(logits, placed(labels, backend), backend)
+        loss = found if isinstance(found, float) else float(to_host(found)[0])
         if not math.isfinite(loss):
             raise ValueError(
                 f"learning_rate is {self.settings.learning_rate}, but must be smaller: "
@@ -161,7 +165,7 @@ class Training:
             )
         self.net.backward(dlogits)
         moved = self.optimizer.step(self.net.grads, self.schedule(self.run.step), statistics)
-        right = int(np.count_nonzero(logits.argmax(axis=1) == labels))
+        right = int(np.count_nonzero(to_host(logits).argmax(axis=1) == labels))
         for sums in (self.run.logged, self.run.epoch):
             sums.add(loss, right, len(labels))
         self.run.step += 1
@@ -175,7 +179,7 @@ class Training:
             views = augment.one_view(images, self.image_size)
         else:
             views = augment.ten_views(images, self.image_size)
-        found = softmax(self.net.forward(views.reshape(-1, *views.shape[-3:])))
+        found = softmax(to_host(self.net.forward(placed(views.reshape(-1, *views.shape[-3:]), self.settings.backend))))
         mean: np.ndarray = found.reshape(len(pixels), -1, found.shape[1]).mean(axis=1)
         return mean
 
@@ -197,8 +201,8 @@ class Training:
         Errors
             As ``checkpoint.save``.
         """
-        arrays = {"mean": self.mean} | {f"w:{name}": value for name, value in self.net.params.items()}
-        arrays |= {f"v:{name}": value for name, value in self.optimizer.state.items()}
+        arrays = {"mean": self.mean} | {f"w:{name}": to_host(value) for name, value in self.net.params.items()}
+        arrays |= {f"v:{name}": to_host(value) for name, value in self.optimizer.state.items()}
         meta = {
             "settings": asdict(self.settings),
             "data": self._fingerprint,
@@ -224,7 +228,7 @@ class Training:
         if meta["data"] != self._fingerprint:
             raise ValueError(f"data is {self._fingerprint}, but must be {meta['data']} as in {path}")
         for name, value in self.net.params.items():
-            value[...] = arrays[f"w:{name}"]
+            write(value, arrays[f"w:{name}"])
         self.optimizer.load_state({name: arrays[f"v:{name}"] for name in self.net.params})
         for name, layer in self._dropouts():
             layer.rng = checkpoint.restore_generator(meta["generators"][name])
@@ -293,7 +297,7 @@ def train(
         shown = dataset.test.pixels[:SHOWN_IMAGES]
         plots.training(
             read_log(log_path),
-            training.net.params["conv1.w"],
+            to_host(training.net.params["conv1.w"]),
             shown,
             training.probabilities(shown),
             dataset.test.labels[:SHOWN_IMAGES],
@@ -334,8 +338,6 @@ def _check(settings: Settings, dataset: Dataset) -> None:
         as_integer(name, getattr(settings, name), least)
     if table.num_classes is None:
         raise ValueError(f"variant is {settings.variant!r}, but must be one that classifies")
-    if settings.backend == "cuda":
-        raise ValueError("backend is 'cuda', but must be another one: the update is not made on a GPU yet")
     if settings.views not in (1, 10):
         raise ValueError(f"views is {settings.views}, but must be 1 or 10")
     if not 0 <= settings.colour_noise < math.inf:

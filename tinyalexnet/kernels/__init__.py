@@ -46,5 +46,22 @@ def placed(array: np.ndarray, backend: str) -> Any:
     return to_device(array) if backend == "cuda" else array
 
 
+def write(target: Any, array: np.ndarray) -> None:
+    """Copies the numbers of a NumPy array to one of a layer, which may be on the GPU."""
+    if isinstance(target, np.ndarray):
+        target[...] = array
+    else:
+        _cuda().write(target, array)
+
+
+def for_checks(name: str, array: Any, backend: str) -> np.ndarray:
+    """What checks can ask for its shape and dtype: the array itself, or what stands in for one on the GPU.
+
+    Errors
+        TypeError where the backend is "cuda" and the array is not there.
+    """
+    return cast(np.ndarray, _cuda().stand_in(name, array)) if backend == "cuda" else array
+
+
 def _cuda() -> Any:
     return import_module(f"{__name__}.cuda.runtime")

@@ -77,6 +77,10 @@ class Kernels(Protocol):
 
     def l2_loss(self, y: np.ndarray) -> tuple[float, np.ndarray]: ...
 
+    def momentum_step(
+        self, w: np.ndarray, v: np.ndarray, dw: np.ndarray, rate: float, momentum: float, decay: float
+    ) -> None: ...
+
 
 def check_conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int) -> ImagesShape:
     """Returns the output's shape (N, OH, OW, F)."""
@@ -240,6 +244,17 @@ def check_softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> None:
 
 def check_l2_loss(y: np.ndarray) -> None:
     check_floats("y", y)
+
+
+def check_momentum_step(w: np.ndarray, v: np.ndarray, dw: np.ndarray) -> None:
+    check_floats("w", w)
+    for name, array in (("v", v), ("dw", dw)):
+        check_floats(name, array)
+        check_same_dtype(name, array, "w", w)
+        check_shape(name, array, w.shape, "the shape of w")
+    for name, array in (("w", w), ("v", v)):
+        if not (array.flags.c_contiguous and array.flags.writeable):
+            raise ValueError(f"{name} is strided or read-only, but must be C-contiguous and writeable")
 
 
 def check_floats(name: str, array: np.ndarray) -> None:

@@ -85,6 +85,11 @@ def to_host(array: Any) -> np.ndarray:
     return host
 
 
+def write(target: Any, array: np.ndarray) -> None:
+    """Copies the numbers of a host array to one on the device."""
+    target.copy_to_device(np.ascontiguousarray(array))
+
+
 def is_on_device(array: object) -> bool:
     return bool(cuda.cudadrv.devicearray.is_cuda_ndarray(array))
 

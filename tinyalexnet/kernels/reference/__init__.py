@@ -7,6 +7,7 @@ from .dropout import dropout, dropout_mask
 from .l2 import l2_loss
 from .lrn import lrn_backward, lrn_forward
 from .maxpool import maxpool_backward, maxpool_forward
+from .momentum import momentum_step
 from .relu import relu_backward, relu_forward
 from .softmax import softmax_cross_entropy
 
@@ -26,6 +27,7 @@ __all__ = [
     "lrn_forward",
     "maxpool_backward",
     "maxpool_forward",
+    "momentum_step",
     "relu_backward",
     "relu_forward",
     "softmax_cross_entropy",
