@@ -323,7 +323,21 @@ def test_the_benchmark_runs(monkeypatch):
         assert benchmark.run(options, out, err) == 0
         assert out.getvalue().startswith("conv1   [2, 6, 5, 4]\npool1   [2, 3, 2, 4]\n")
         assert "Forward-backward across 1 steps, " in out.getvalue()
-        assert f"backend cuda, {machine.cores()} threads | GPU {runtime.name()} | float32 NHWC" in err.getvalue()
+        assert (
+            f"backend cuda, {machine.cores()} threads | GPU {runtime.name()}, by whose clock each step is timed until it is done | float32 NHWC"
+            in err.getvalue()
+        )
         assert "kernels compiled by a first step; ready after " in err.getvalue()
-    with pytest.raises(ValueError, match="backend is 'cuda', but must be another one for --layers"):
-        benchmark.run(benchmark.Options(backend="cuda", layers=True), io.StringIO(), io.StringIO())
+    with pytest.raises(ValueError, match="backend is 'cuda', but must be another one for --versus"):
+        benchmark.run(benchmark.Options(backend="cuda", versus=(("torch", None),)), io.StringIO(), io.StringIO())
+
+
+def test_the_table_and_the_picture_of_layers(monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmark, "BURN_IN_STEPS", 0)
+    monkeypatch.setitem(VARIANTS, "tiny", Variant((6, 5, 2), (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"))))
+    out, plot = io.StringIO(), tmp_path / "layers.svg"
+    options = benchmark.Options(2, 1, "tiny", "cuda", rounds=2, layers=True, plot=str(plot))
+    assert benchmark.run(options, out, io.StringIO()) == 0
+    assert re.search(r"^conv1  \[2, 6, 5, 4\] +76 +4320 tiles +\d", out.getvalue(), re.MULTILINE)
+    assert "memory: images 0 MB" in out.getvalue()
+    assert f"tiny, batch 2, {runtime.name()}" in plot.read_text()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -168,7 +169,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
             _compile(net, images, loss, options, say)
             for name in options.passes:
                 runs.append(Run(name))
-                _time(runs[-1], _step(name, net, images, loss, options.backend), options, out, say)
+                _time(runs[-1], _step(name, net, images, loss), options, out, say)
                 _report(runs[-1], options, threads, out, say)
             if peers:
                 comparisons = _compare(peers, net, images, loss, options, out, say)
@@ -195,8 +196,8 @@ def _checked_shape(options: Options) -> Shape:
     for name in ("batch_size", "num_batches", "rounds"):
         as_integer(name, getattr(options, name), 1)
     as_integer("seed", options.seed, 0)
-    if options.backend == "cuda" and (options.layers or options.plot is not None or options.versus):
-        raise ValueError("backend is 'cuda', but must be another one for --layers, --plot and --versus: not yet there")
+    if options.backend == "cuda" and options.versus:
+        raise ValueError("backend is 'cuda', but must be another one for --versus: not yet there")
     for name, path in (("json", options.json), ("plot", options.plot)):
         if path is not None:
             check_writable(name, path)
@@ -273,9 +274,9 @@ def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, 
     On the whole batch, because a smaller one may take other algorithms.
     """
     if options.backend == "cuda":
-        start = time.perf_counter()
+        start, watch = time.perf_counter(), breakdown.stopwatch(options.backend)
         for name in options.passes:
-            _step(name, net, images, loss, options.backend)()
+            watch(_step(name, net, images, loss))
         say.line(f"kernels compiled by a first step; ready after {time.perf_counter() - start:.1f} s")
     if options.backend != "cpu":
         return
@@ -287,42 +288,27 @@ def _compile(net: Sequential, images: np.ndarray, loss: Loss, options: Options, 
         on_end=lambda seconds: say.line(f" {seconds:.1f} s"),
     ) as compiled:
         for name in options.passes:
-            _step(name, net, images, loss, options.backend)()
+            _step(name, net, images, loss)()
     cached = "" if compiled else ", all from the cache"
     say.line(f"{len(compiled)} functions compiled{cached}; ready after {time.perf_counter() - start:.1f} s")
 
 
-def _step(name: str, net: Sequential, images: np.ndarray, loss: Loss, backend: str) -> Callable[[], object]:
-    """What is timed: the forward alone, or the forward, the loss and the gradients of the parameters.
-
-    A GPU has then done what it was asked to, not only been asked.
-    """
-
-    def forward() -> None:
-        net.forward(images)
-        _wait(backend)
+def _step(name: str, net: Sequential, images: np.ndarray, loss: Loss) -> Callable[[], object]:
+    """What is timed: the forward alone, or the forward, the loss and the gradients of the parameters."""
 
     def forward_backward() -> None:
         _, dout = loss(net.forward(images))
         net.backward(dout)
-        _wait(backend)
 
-    return {"Forward": forward, "Forward-backward": forward_backward}[name]
-
-
-def _wait(backend: str) -> None:
-    if backend == "cuda":
-        from .kernels.cuda import runtime
-
-        runtime.synchronise()
+    return {"Forward": lambda: net.forward(images), "Forward-backward": forward_backward}[name]
 
 
 def _time(run: Run, step: Callable[[], object], options: Options, out: TextIO, say: Console) -> None:
+    watch = breakdown.stopwatch(options.backend)
     with say.bar(run.name, BURN_IN_STEPS + options.num_batches) as (advance, write):
         for i in range(-BURN_IN_STEPS, options.num_batches):
-            cpu_start, start = time.process_time(), time.perf_counter()
-            step()
-            duration = time.perf_counter() - start
+            cpu_start = time.process_time()
+            duration = watch(step)
             if i >= 0:
                 run.cpu_seconds += time.process_time() - cpu_start
                 run.durations.append(duration)
@@ -351,13 +337,14 @@ def _layers(
     backward = PASSES[1] in options.passes
     passes = breakdown.PASSES if backward else breakdown.PASSES[:1]
     with say.bar("layers", options.rounds) as (advance, _):
-        rows = breakdown.measure(net, images, loss if backward else None, options.rounds, advance)
-    peak = breakdown.measure_machine(threads)
+        rows = breakdown.measure(net, images, loss if backward else None, options.rounds, advance, options.backend)
+    peak = breakdown.measure_machine(threads, options.backend)
     held = breakdown.ledger(net, images, rows, _kernels_hold(options.backend))
     lines = [*breakdown.table(rows, peak, passes), breakdown.ledger_line(held, machine.peak_memory())]
     print("\n".join(lines), file=out, flush=True)
     if options.plot is not None:
-        title = f"{options.variant}, batch {options.batch_size}, {threads} threads, {machine.cpu_name()}"
+        where = _gpu() if options.backend == "cuda" else f"{threads} threads, {machine.cpu_name()}"
+        title = f"{options.variant}, batch {options.batch_size}, {where}"
         plots.breakdown(rows, peak, title, options.plot)
     return {
         "rounds": options.rounds,
@@ -384,7 +371,7 @@ def _compare(
     out: TextIO,
     say: Console,
 ) -> list[Comparison]:
-    steps = {name: _step(name, net, images, loss, options.backend) for name in options.passes}
+    steps = {name: _step(name, net, images, loss) for name in options.passes}
     with say.bar("versus", len(steps) * options.rounds) as (advance, _):
         comparisons = compare(peers, net, images, loss, steps, options.rounds, advance)
     for comparison in comparisons:
@@ -413,11 +400,13 @@ def _header(options: Options, threads: int) -> str:
     )
 
 
+def _gpu() -> str:
+    return str(import_module(".kernels.cuda.runtime", __package__).name())
+
+
 def _arithmetic(backend: str) -> str:
     if backend == "cuda":
-        from .kernels.cuda import runtime
-
-        return f"GPU {runtime.name()}"
+        return f"GPU {_gpu()}, by whose clock each step is timed until it is done"
     return f"BLAS {', '.join(machine.blas_names())}"
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -22,16 +23,23 @@ PASSES = ("forward", "dx", "dw")
 PEAK_SIZE = 2048
 """Rows and columns of the matrices whose product is taken for the machine's peak."""
 
+GEMM = {"reference": "direct", "cpu": "gemm", "cuda": "tiles"}
+"""What a backend does where it does not take Winograd's algorithm."""
+
 COPY_BYTES = 128 << 20
 """Bytes of the array whose copy is taken for the machine's memory bandwidth: more than any cache holds."""
 
 
 @dataclass
 class Machine:
-    """What the machine reached in this run: float operations and bytes in a second, on all threads."""
+    """What the machine reached in this run: float operations and bytes in a second, on all threads.
+
+    A GPU's ``peak`` is what it could reach; ``how`` that comes.
+    """
 
     peak: float
     bandwidth: float
+    how: str = ""
 
 
 @dataclass
@@ -65,19 +73,24 @@ class Row:
 
 
 def measure(
-    net: Sequential, images: np.ndarray, loss: Loss | None, rounds: int, done: Callable[[], object]
+    net: Sequential,
+    images: np.ndarray,
+    loss: Loss | None,
+    rounds: int,
+    done: Callable[[], object],
+    backend: str = "cpu",
 ) -> list[Row]:
     """A row for each layer, with the median seconds of its passes over ``rounds`` steps.
 
     ``done`` is called after each step. Without a ``loss`` a step is the forward alone.
     """
+    watch = stopwatch(backend)
     samples: dict[tuple[str, str], list[float]] = {}
 
     def timed(name: str, what: str, step: Callable[[], np.ndarray | None]) -> np.ndarray | None:
-        start = time.perf_counter()
-        result = step()
-        samples.setdefault((name, what), []).append(time.perf_counter() - start)
-        return result
+        results: list[np.ndarray | None] = []
+        samples.setdefault((name, what), []).append(watch(lambda: results.append(step())))
+        return results[0]
 
     layers = list(net)
     for _ in range(rounds):
@@ -121,10 +134,10 @@ def _row(name: str, layer: Layer, x_shape: Shape, itemsize: int) -> Row:
         w = layer.params["w"]
         row.multiply_adds = math.prod(shape) * math.prod(w.shape[:3])
         group, w_shape = group_shapes(x_shape, w.shape[3], layer.window, layer.groups)
-        # The reference takes Winograd's algorithm only where it is asked for by name.
-        asked = "gemm" if (layer.backend, layer.algorithm) == ("reference", "auto") else layer.algorithm
+        # The reference takes Winograd's algorithm only where it is asked for by name; a GPU has none.
+        asked = "gemm" if layer.backend != "cpu" and layer.algorithm == "auto" else layer.algorithm
         tile = winograd_tile(asked, group, w_shape, layer.window, w.dtype)
-        row.algorithm, row.performed = "gemm" if layer.backend == "cpu" else "direct", row.multiply_adds
+        row.algorithm, row.performed = GEMM[layer.backend], row.multiply_adds
         if tile is not None:
             row.algorithm = f"F({_by(tile.m)}, {_by(tile.r)})"
             depth = math.prod(layer.window.stride) * w.shape[2]
@@ -136,8 +149,16 @@ def _by(pair: tuple[int, int]) -> str:
     return f"{pair[0]}x{pair[1]}"
 
 
-def measure_machine(threads: int) -> Machine:
-    """The speed of a large float32 matrix product on ``threads`` threads, and of a copy: each the best of several."""
+def measure_machine(threads: int, backend: str = "cpu") -> Machine:
+    """The speed of a large float32 matrix product on ``threads`` threads, and of a copy: each the best of several.
+
+    Of a GPU, what its lanes could do, and the speed of a copy there. One that is simulated is this machine.
+    """
+    if backend == "cuda":
+        from .kernels.cuda import runtime
+
+        if (peak := runtime.peak()) is not None:
+            return Machine(peak[0], runtime.bandwidth(COPY_BYTES), peak[1])
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((PEAK_SIZE, PEAK_SIZE), dtype=np.float32) for _ in range(2))
     product = np.empty_like(a)
@@ -148,6 +169,16 @@ def measure_machine(threads: int) -> Machine:
     with ThreadPoolExecutor(threads) as pool:
         copy_seconds = min(seconds_of(lambda: list(pool.map(np.copyto, targets, sources))) for _ in range(8))
     return Machine(2 * PEAK_SIZE**3 / seconds, 2 * COPY_BYTES / copy_seconds)
+
+
+def stopwatch(backend: str) -> Callable[[Callable[[], object]], float]:
+    """What tells how many seconds a step takes: for "cuda" the GPU's own clock, when all is done."""
+    if backend == "cuda":
+        from .kernels.cuda import runtime
+
+        watch: Callable[[Callable[[], object]], float] = runtime.seconds_of
+        return watch
+    return seconds_of
 
 
 def seconds_of(step: Callable[[], object]) -> float:
@@ -180,7 +211,7 @@ def table(rows: list[Row], peak: Machine, passes: tuple[str, ...]) -> list[str]:
     parameters, multiply_adds = (sum(getattr(row, name) for row in rows) for name in ("parameters", "multiply_adds"))
     lines.append(f"{'sum':<{wide}} {'':<20} {parameters:>10} {multiply_adds:>14} {'':<13}{sums}")
     lines.append(
-        f"peak {peak.peak / 1e9:.0f} GFLOP/s, of a product of {PEAK_SIZE} x {PEAK_SIZE} matrices; "
+        f"peak {peak.peak / 1e9:.0f} GFLOP/s, {peak.how or f'of a product of {PEAK_SIZE} x {PEAK_SIZE} matrices'}; "
         f"memory {peak.bandwidth / 1e9:.0f} GB/s, of a copy"
     )
     return lines
@@ -218,8 +249,8 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:.0f} MB"
 
 
-def _owner(array: np.ndarray) -> int:
-    """The same for all arrays that share memory."""
-    while isinstance(array.base, np.ndarray):
+def _owner(array: Any) -> int:
+    """The same for all arrays that share memory. Those on a GPU share what points to it."""
+    while isinstance(getattr(array, "base", None), np.ndarray):
         array = array.base
-    return id(array)
+    return id(getattr(array, "gpu_data", array))

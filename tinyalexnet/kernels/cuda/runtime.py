@@ -38,11 +38,6 @@ def check() -> None:
         )
 
 
-def synchronise() -> None:
-    """Waits until everything that was launched is done."""
-    cuda.synchronize()
-
-
 def seconds_of(step: Callable[[], object]) -> float:
     """How long the GPU takes for what ``step()`` launches, by its own clock: from one event to another, and then waits.
 
@@ -58,6 +53,25 @@ def seconds_of(step: Callable[[], object]) -> float:
     end.record()
     end.synchronize()
     return float(cuda.event_elapsed_time(start, end)) / 1e3
+
+
+LANES = {(7, 0): 64, (7, 5): 64, (8, 0): 64}
+"""Multiply-adds of float32 that a multiprocessor does in a clock, by architecture; the others do 128."""
+
+
+def peak() -> tuple[float, str] | None:
+    """Float operations in a second that the GPU can do at its highest clock, and how that comes; None if simulated."""
+    if SIMULATED:
+        return None
+    gpu = cuda.get_current_device()
+    count, lanes, clock = gpu.MULTIPROCESSOR_COUNT, LANES.get(tuple(gpu.compute_capability), 128), gpu.CLOCK_RATE
+    return 2e3 * count * lanes * clock, f"{count} multiprocessors of {lanes} lanes at {clock // 1000} MHz"
+
+
+def bandwidth(count: int) -> float:
+    """Bytes in a second that a copy of ``count`` bytes from the GPU to itself reads and writes, the best of several."""
+    source, target = cuda.device_array(count, np.uint8), cuda.device_array(count, np.uint8)
+    return 2 * count / min(seconds_of(lambda: target.copy_to_device(source)) for _ in range(8))
 
 
 def free_memory() -> int | None:
