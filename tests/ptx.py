@@ -2,7 +2,7 @@
 
 python tests/ptx.py        needs pip install 'tinyalexnet[cuda12]'
 
-Exits with 1 where a kernel keeps in memory what should be in registers, or computes in float64 where nothing asks for it.
+Exits with 1 where a kernel keeps in memory what should be in registers, or takes float64 where nothing asks for it.
 """
 
 from __future__ import annotations
