@@ -97,8 +97,11 @@ def timed(window, x_shape, filters, rounds):
     dout = to_device(rng.standard_normal((x_shape[0], *window.output_size(x_shape[1:3]), filters), np.float32))
     tiled = kernels.load("cuda")
     sides = {
-        "forward": (lambda: conv2d_forward(x, w, b, window), lambda: tiled.conv2d_forward(x, w, b, window)),
-        "dw": (lambda: conv2d_backward_params(dout, x, window), lambda: tiled.conv2d_backward_params(dout, x, window)),
+        "forward": (lambda: conv2d_forward(x, w, b, window), lambda: tiled.conv2d_forward(x, w, b, window, 1, "gemm")),
+        "dw": (
+            lambda: conv2d_backward_params(dout, x, window),
+            lambda: tiled.conv2d_backward_params(dout, x, window, 1, "gemm"),
+        ),
     }
     found = {}
     for what, both in sides.items():

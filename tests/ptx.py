@@ -127,6 +127,8 @@ def _call_all(cuda, dtype):
     cuda.conv2d_forward(x, w, ones(6), window, 2)
     cuda.conv2d_backward_input(dout, w, x.shape, window, 2)
     cuda.conv2d_backward_params(dout, x, window, 2)
+    cuda.conv2d_forward(x, w, ones(6), window, 2, "winograd")
+    cuda.conv2d_backward_params(dout, x, window, 2, "winograd")
     cuda.conv2d_backward_input(dout[:, :4, :4], w, x.shape, Window(3, 2), 2)
     out, argmax = cuda.maxpool_forward(x, window)
     cuda.maxpool_backward(out, argmax, x.shape, window)

@@ -134,14 +134,18 @@ def _row(name: str, layer: Layer, x_shape: Shape, itemsize: int) -> Row:
         w = layer.params["w"]
         row.multiply_adds = math.prod(shape) * math.prod(w.shape[:3])
         group, w_shape = group_shapes(x_shape, w.shape[3], layer.window, layer.groups)
-        # The reference takes Winograd's algorithm only where it is asked for by name; a GPU has none.
-        asked = "gemm" if layer.backend != "cpu" and layer.algorithm == "auto" else layer.algorithm
+        # The reference takes Winograd's algorithm only where it is asked for by name, and a GPU with stride 1.
+        has_auto = layer.backend == "cpu" or (layer.backend == "cuda" and layer.window.stride == (1, 1))
+        asked = "gemm" if layer.algorithm == "auto" and not has_auto else layer.algorithm
         tile = winograd_tile(asked, group, w_shape, layer.window, w.dtype)
         row.algorithm, row.performed = GEMM[layer.backend], row.multiply_adds
         if tile is not None:
             row.algorithm = f"F({_by(tile.m)}, {_by(tile.r)})"
             depth = math.prod(layer.window.stride) * w.shape[2]
-            row.performed = x_shape[0] * tile.points_of((shape[1], shape[2])) * depth * w.shape[3]
+            # Only on a CPU are there smaller tiles at the edge.
+            whole = math.prod(tile.counts((shape[1], shape[2]))) * tile.points
+            points = tile.points_of((shape[1], shape[2])) if layer.backend == "cpu" else whole
+            row.performed = x_shape[0] * points * depth * w.shape[3]
     return row
 
 

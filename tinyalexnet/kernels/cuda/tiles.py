@@ -70,16 +70,20 @@ def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, ou
 
 
 def convolve_back(dout: Any, w: Any, before: Pair, groups: int, dx: Any) -> None:
-    """Writes to ``dx`` the gradient of the images of a convolution with stride 1.
+    """Writes to ``dx`` the gradient of the images of a convolution with stride 1, which is a convolution of dout."""
+    filters, before = turned(w, before, groups)
+    convolve(dout, filters, zeros(dx.shape[3], dx.dtype), (1, 1), before, groups, dx)
 
-    Each window of the adjoint ends where one of the forward begins, so it begins as far before as a kernel is longer
-    than that.
+
+def turned(w: Any, before: Pair, groups: int) -> tuple[Any, Pair]:
+    """The filters of the adjoint of a convolution with stride 1, and how far outside its first window begins.
+
+    Each of its windows ends where one of the forward begins: the kernel's length, less one, less what is before that.
     """
-    kernel_h, kernel_w, _, filters = w.shape
-    turned = empty((kernel_h, kernel_w, filters // groups, dx.shape[3]), w.dtype)
+    kernel_h, kernel_w, channels, filters = w.shape
+    turned = empty((kernel_h, kernel_w, filters // groups, channels * groups), w.dtype)
     launch(_turn, turned.size, w, groups, turned)
-    before = kernel_h - 1 - before[0], kernel_w - 1 - before[1]
-    convolve(dout, turned, _zeros(dx.shape[3], dx.dtype), (1, 1), before, groups, dx)
+    return turned, (kernel_h - 1 - before[0], kernel_w - 1 - before[1])
 
 
 def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: Any) -> None:
@@ -140,7 +144,8 @@ def _tables(
 
 
 @functools.lru_cache(maxsize=256)
-def _zeros(count: int, dtype: np.dtype) -> Any:
+def zeros(count: int, dtype: np.dtype) -> Any:
+    """The bias of what has none."""
     return to_device(np.zeros(count, dtype))
 
 
@@ -301,20 +306,21 @@ def _plus_product(total, first, second, thread):  # type: ignore[no-untyped-def]
         a = load_four(first, k * PITCH + row) + load_four(first, k * PITCH + row + ROWS // 2)
         b = load_four(second, k * COLS + col) + load_four(second, k * COLS + col + COLS // 2)
         total = (
-            _plus_scaled(total[0], a[0], b),
-            _plus_scaled(total[1], a[1], b),
-            _plus_scaled(total[2], a[2], b),
-            _plus_scaled(total[3], a[3], b),
-            _plus_scaled(total[4], a[4], b),
-            _plus_scaled(total[5], a[5], b),
-            _plus_scaled(total[6], a[6], b),
-            _plus_scaled(total[7], a[7], b),
+            plus_scaled(total[0], a[0], b),
+            plus_scaled(total[1], a[1], b),
+            plus_scaled(total[2], a[2], b),
+            plus_scaled(total[3], a[3], b),
+            plus_scaled(total[4], a[4], b),
+            plus_scaled(total[5], a[5], b),
+            plus_scaled(total[6], a[6], b),
+            plus_scaled(total[7], a[7], b),
         )
     return total
 
 
 @device
-def _plus_scaled(total, a, b):  # type: ignore[no-untyped-def]
+def plus_scaled(total, a, b):  # type: ignore[no-untyped-def]
+    """total + a b, of eight numbers each."""
     return (
         total[0] + a * b[0],
         total[1] + a * b[1],
