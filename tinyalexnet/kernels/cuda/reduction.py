@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .memory import empty
-from .runtime import SIMULATED, THREADS, cuda, kernel, launch
+from .runtime import SIMULATED, THREADS, cuda, kernel, launch, launch_blocks
 
 BLOCKS = 3 if SIMULATED else 128
 """Blocks of the first stage, each of which sums every BLOCKS-th run of THREADS numbers: always the same ones."""
@@ -26,8 +26,8 @@ def sum_of(numbers: Any, factor: float = 1.0) -> Any:
         rounding error.
     """
     parts, total = empty((BLOCKS,), np.float64), empty((1,), np.float64)
-    _sums[BLOCKS, THREADS](numbers, 1.0, parts)
-    _sums[1, THREADS](parts, factor, total)
+    launch_blocks(_sums, (BLOCKS,), THREADS, numbers, 1.0, parts)
+    launch_blocks(_sums, (1,), THREADS, parts, factor, total)
     return total
 
 

@@ -8,6 +8,7 @@ under its own name, by which the simulator finds it.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -126,7 +127,11 @@ def launch(function: Any, count: int, *arguments: Any) -> None:
 
 def launch_blocks(function: Any, blocks: tuple[int, ...], threads: int, *arguments: Any) -> None:
     """Runs a kernel with so many blocks along each axis, of so many threads."""
-    function[blocks, threads](*arguments)
+    with warnings.catch_warnings():
+        # Numba warns of few blocks, which small batches and the last stage of a sum have.
+        warnings.filterwarnings("ignore", "Grid size")
+        configured = function[blocks, threads]
+    configured(*arguments)
 
 
 def are_fours(array: Any, run: int) -> bool:
