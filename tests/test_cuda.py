@@ -314,6 +314,8 @@ def test_arrays_of_the_host_are_refused(rng):
         conv.backward(to_device(x))
     with pytest.raises(ValueError, match=r"algorithm is 'winograd', but must be .* on a GPU for stride \(2, 2\)"):
         Conv2d(3, 5, 3, 2, backend="cuda", algorithm="winograd").forward(to_device(x))
+    with pytest.raises(ValueError, match="x is strided, but must be C-contiguous on a GPU"):
+        kernels.load("cuda").relu_forward(to_device(x)[:, ::2])
     assert to_host(x) is x
 
 

@@ -113,10 +113,12 @@ def stand_in(name: str, array: Any) -> np.ndarray:
     """For checks, which look at shape and dtype: a NumPy array that has both, and the memory of one number.
 
     Errors
-        TypeError where the array is not on the device. Nothing is copied there unasked.
+        TypeError where the array is not on the device, ValueError where it is strided. Nothing is copied unasked.
     """
     if not is_on_device(array):
         raise TypeError(f"{name} is a {type(array).__name__}, but must be an array on the device, made by to_device")
+    if not array.is_c_contiguous():
+        raise ValueError(f"{name} is strided, but must be C-contiguous on a GPU")
     return np.broadcast_to(np.zeros((), array.dtype), array.shape)
 
 
