@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tinyalexnet import kernels
 from tinyalexnet.kernels.cuda import memory, runtime
 
 if runtime.SIMULATED:
@@ -40,6 +41,13 @@ def test_an_array_is_what_was_asked_for(pool, asked):
     assert array.is_c_contiguous()
     assert asked == [1024]
     assert pool.empty((), np.float32).shape == ()
+
+
+def test_numbers_of_the_host_are_written_to_a_device_array():
+    written = []
+    kernels.write(SimpleNamespace(copy_to_device=written.append), np.arange(6).reshape(2, 3).T)
+    assert written[0].flags.c_contiguous
+    np.testing.assert_array_equal(written[0], [[0, 3], [1, 4], [2, 5]])
 
 
 def test_memory_is_used_again_when_nothing_refers_to_it(pool, asked):

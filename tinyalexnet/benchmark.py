@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -343,8 +342,7 @@ def _layers(
     lines = [*breakdown.table(rows, peak, passes), breakdown.ledger_line(held, machine.peak_memory())]
     print("\n".join(lines), file=out, flush=True)
     if options.plot is not None:
-        where = _gpu() if options.backend == "cuda" else f"{threads} threads, {machine.cpu_name()}"
-        title = f"{options.variant}, batch {options.batch_size}, {where}"
+        title = f"{options.variant}, batch {options.batch_size}, {_processor(options.backend, threads)}"
         plots.breakdown(rows, peak, title, options.plot)
     return {
         "rounds": options.rounds,
@@ -396,17 +394,21 @@ def _header(options: Options, threads: int) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions().items())
     return (
         f"{versions} | {machine.cpu_name()}, {machine.cores()} cores | backend {options.backend}, {threads} threads | "
-        f"{_arithmetic(options.backend)} | float32 NHWC"
+        f"{_arithmetic(options.backend, threads)} | float32 NHWC"
     )
 
 
-def _gpu() -> str:
-    return str(import_module(".kernels.cuda.runtime", __package__).name())
-
-
-def _arithmetic(backend: str) -> str:
+def _processor(backend: str, threads: int) -> str:
     if backend == "cuda":
-        return f"GPU {_gpu()}, by whose clock each step is timed until it is done"
+        from .kernels.cuda import runtime
+
+        return runtime.name()
+    return f"{threads} threads, {machine.cpu_name()}"
+
+
+def _arithmetic(backend: str, threads: int) -> str:
+    if backend == "cuda":
+        return f"GPU {_processor(backend, threads)}, by whose clock each step is timed until it is done"
     return f"BLAS {', '.join(machine.blas_names())}"
 
 
