@@ -81,9 +81,9 @@ def turned(w: Any, before: Pair, groups: int) -> tuple[Any, Pair]:
     Each of its windows ends where one of the forward begins: the kernel's length, less one, less what is before that.
     """
     kernel_h, kernel_w, channels, filters = w.shape
-    turned = empty((kernel_h, kernel_w, filters // groups, channels * groups), w.dtype)
-    launch(_turn, turned.size, w, groups, turned)
-    return turned, (kernel_h - 1 - before[0], kernel_w - 1 - before[1])
+    result = empty((kernel_h, kernel_w, filters // groups, channels * groups), w.dtype)
+    launch(_turn, result.size, w, result)
+    return result, (kernel_h - 1 - before[0], kernel_w - 1 - before[1])
 
 
 def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: Any) -> None:
@@ -118,7 +118,7 @@ def _in_parts(kernel: Any, rows: int, depth: int, groups: int, arrays: tuple[Any
         (rows, depth, filters),
         shares,
         steps_a_part,
-        (are_fours(x, shares[0]), are_fours(second, shares[1]) and are_fours(sums, shares[1])),
+        (are_fours(x, shares[0]), all(are_fours(array, shares[1]) for array in (second, sums, *rest))),
         sums.reshape(sums.size),
     )
     if parts > 1:
@@ -150,7 +150,7 @@ def zeros(count: int, dtype: np.dtype) -> Any:
 
 
 @kernel
-def _turn(w, groups, turned):  # type: ignore[no-untyped-def]
+def _turn(w, turned):  # type: ignore[no-untyped-def]
     """turned[kh, kw, f, c] = w[KH - 1 - kh, KW - 1 - kw, c, f], within each group."""
     index = cuda.grid(1)
     if index >= turned.size:
