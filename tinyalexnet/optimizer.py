@@ -88,6 +88,7 @@ class SGD:
         self.bias_rate_factor = _as_rate("bias_rate_factor", bias_rate_factor)
         self.bias_weight_decay = _as_rate("bias_weight_decay", bias_weight_decay)
         self._params = dict(params)
+        self._scratch = {w.dtype: np.empty(BLOCK, w.dtype) for w in params.values()}
         self._velocities = {name: placed(np.zeros(w.shape, w.dtype), backend) for name, w in params.items()}
 
     @property
@@ -129,10 +130,10 @@ class SGD:
         result = {}
         with np.errstate(over="ignore", invalid="ignore"):
             for name, w in self._params.items():
-                weight = _mean_magnitude(to_host(w)) if statistics else 0.0
+                weight = self._mean_magnitude(to_host(w)) if statistics else 0.0
                 self._move(name, grads[name], base)
                 if statistics:
-                    result[name] = Statistics(weight, _mean_magnitude(to_host(self._velocities[name])))
+                    result[name] = Statistics(weight, self._mean_magnitude(to_host(self._velocities[name])))
         return result
 
     def _move(self, name: str, grad: np.ndarray, rate: float) -> None:
@@ -140,6 +141,14 @@ class SGD:
         if name.rpartition(".")[2] == "b":
             rate, decay = rate * self.bias_rate_factor, self.bias_weight_decay
         self.kernels.momentum_step(self._params[name], self._velocities[name], grad, rate, self.momentum, decay)
+
+    def _mean_magnitude(self, array: np.ndarray) -> float:
+        flat, total = array.reshape(-1), 0.0
+        for begin in range(0, flat.size, BLOCK):
+            block = flat[begin : begin + BLOCK]
+            magnitudes = np.abs(block, out=self._scratch[array.dtype][: block.size])
+            total += float(magnitudes.sum(dtype=np.float64))
+        return total / flat.size
 
     def _check(self, what: str, arrays: Mapping[str, np.ndarray], backend: str) -> None:
         if missing := [name for name in self._params if name not in arrays]:
@@ -218,14 +227,6 @@ def parse_schedule(text: str, rate: float) -> Schedule:
     except (IndexError, ValueError):
         pass
     raise ValueError(f"schedule is {text!r}, but must be {_SCHEDULE_RULE}")
-
-
-def _mean_magnitude(array: np.ndarray) -> float:
-    flat = array.reshape(-1)
-    total = math.fsum(
-        float(np.abs(flat[begin : begin + BLOCK]).sum(dtype=np.float64)) for begin in range(0, flat.size, BLOCK)
-    )
-    return total / flat.size
 
 
 def _as_rate(name: str, value: object) -> float:
