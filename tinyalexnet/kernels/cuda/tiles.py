@@ -162,12 +162,7 @@ def _turn(w, turned):  # type: ignore[no-untyped-def]
 
 @kernel
 def _convolve(x, taps, places, w, b, image, size, shares, steps, fours, sums):  # type: ignore[no-untyped-def]
-    if SIMULATED:
-        first = cuda.shared.array(FIRST_SIZE, x.dtype)
-        second = cuda.shared.array(SECOND_SIZE, x.dtype)
-    else:
-        first = cuda.shared.array(FIRST_SIZE, x.dtype, alignment=16)
-        second = cuda.shared.array(SECOND_SIZE, x.dtype, alignment=16)
+    first, second = _shared(x)
     rows, depth, filters = size
     thread, row, col = cuda.threadIdx.x, cuda.blockIdx.x * ROWS, cuda.blockIdx.y * COLS
     part, group = divmod(cuda.blockIdx.z, filters // shares[1])
@@ -198,12 +193,7 @@ def _convolve(x, taps, places, w, b, image, size, shares, steps, fours, sums):  
 
 @kernel
 def _correlate(x, taps, places, dout, image, size, shares, steps, fours, sums):  # type: ignore[no-untyped-def]
-    if SIMULATED:
-        first = cuda.shared.array(FIRST_SIZE, x.dtype)
-        second = cuda.shared.array(SECOND_SIZE, x.dtype)
-    else:
-        first = cuda.shared.array(FIRST_SIZE, x.dtype, alignment=16)
-        second = cuda.shared.array(SECOND_SIZE, x.dtype, alignment=16)
+    first, second = _shared(x)
     rows, depth, filters = size
     thread, row, col = cuda.threadIdx.x, cuda.blockIdx.x * ROWS, cuda.blockIdx.y * COLS
     part, group = divmod(cuda.blockIdx.z, filters // shares[1])
@@ -227,6 +217,18 @@ def _correlate(x, taps, places, dout, image, size, shares, steps, fours, sums): 
         cuda.syncthreads()
     at = (part * rows + row) * filters + group * shares[1] + col
     _write(sums, at, filters, rows - row, shares[1] - col, thread, fours[1], total)
+
+
+@device
+def _shared(x):  # type: ignore[no-untyped-def]
+    """The two tiles. The simulator knows a shared array by the line that makes it, and no alignment."""
+    if SIMULATED:
+        first = cuda.shared.array(FIRST_SIZE, x.dtype)
+        second = cuda.shared.array(SECOND_SIZE, x.dtype)
+    else:
+        first = cuda.shared.array(FIRST_SIZE, x.dtype, alignment=16)
+        second = cuda.shared.array(SECOND_SIZE, x.dtype, alignment=16)
+    return first, second
 
 
 @device
