@@ -7,6 +7,7 @@ under its own name, by which the simulator finds it.
 
 from __future__ import annotations
 
+import functools
 import time
 import warnings
 from collections.abc import Callable
@@ -129,11 +130,18 @@ def launch(function: Any, count: int, *arguments: Any) -> None:
 
 def launch_blocks(function: Any, blocks: tuple[int, ...], threads: int, *arguments: Any) -> None:
     """Runs a kernel with so many blocks along each axis, of so many threads."""
+    _configured(function, blocks, threads)(*arguments)
+
+
+def _configured(function: Any, blocks: tuple[int, ...], threads: int) -> Any:
     with warnings.catch_warnings():
         # Numba warns of few blocks, which small batches and the last stage of a sum have.
         warnings.filterwarnings("ignore", "Grid size")
-        configured = function[blocks, threads]
-    configured(*arguments)
+        return function[blocks, threads]
+
+
+if not SIMULATED:  # where a kernel itself holds how it was last configured
+    _configured = functools.lru_cache(maxsize=1024)(_configured)
 
 
 def are_fours(array: Any, run: int) -> bool:
