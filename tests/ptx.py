@@ -24,7 +24,8 @@ ARCHITECTURES = ((8, 0), (9, 0))
 """An A100's, and an H100's."""
 
 PACKAGE = "tinyalexnet.kernels.cuda"
-MODULES = [entry.name for entry in pkgutil.iter_modules([Path(__file__).parents[1] / PACKAGE.replace(".", "/")])]
+FOLDER = Path(__file__).parents[1] / PACKAGE.replace(".", "/")
+MODULES = [entry.name for entry in pkgutil.iter_modules([FOLDER]) if entry.name != "simulator"]
 IN_FLOAT64 = ("l2", "reduction", "softmax")
 """The losses are summed in float64."""
 
@@ -100,7 +101,9 @@ def _launches():
     """Every kernel with the types that it is launched with."""
     package = importlib.import_module(PACKAGE)
     recorders: list[Recorder] = []
-    for members in (vars(importlib.import_module(f"{PACKAGE}.{name}")) for name in MODULES if name != "runtime"):
+    for members in (
+        vars(importlib.import_module(f"{PACKAGE}.{name}")) for name in MODULES if name not in ("runtime", "simulator")
+    ):
         for name, value in list(members.items()):
             is_own = hasattr(value, "py_func") and value.py_func.__module__ == members["__name__"]
             if is_own and not value.targetoptions.get("device"):

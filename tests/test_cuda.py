@@ -9,7 +9,6 @@ import importlib.util
 import io
 import re
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -53,40 +52,9 @@ PAST_A_TILE = [
 ]
 
 
-class OneAtATime(dict):
-    """The simulator's shared arrays. It looks for one, and makes it if there is none: two threads might both do so."""
-
-    def __init__(self):
-        super().__init__()
-        self._lock = threading.Lock()
-
-    def get(self, key):
-        self._lock.acquire()
-        found = super().get(key)
-        if found is not None:
-            self._lock.release()
-        return found
-
-    def __setitem__(self, key, value):
-        super().__setitem__(key, value)
-        self._lock.release()
-
-
 @pytest.fixture(autouse=True)
-def simulator(monkeypatch):
-    """Made quick, and free of a race."""
-    if not runtime.SIMULATED:
-        yield
-        return
-    shared = importlib.import_module("numba.cuda.simulator.kernelapi").FakeCUDAShared
-    make = shared.__init__
-
-    def make_with_lock(self, size):
-        make(self, size)
-        self._allocations = OneAtATime()
-
-    monkeypatch.setattr(shared, "__init__", make_with_lock)
-    # Its own thread asks all others in turn whether they wait: it must not keep Python for 5 ms each time.
+def quick_turns():
+    """The simulator's own thread asks all others in turn whether they wait: it must not keep Python for 5 ms."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield

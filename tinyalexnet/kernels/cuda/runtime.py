@@ -20,6 +20,11 @@ from numba import cuda as cuda
 SIMULATED = bool(numba.config.ENABLE_CUDASIM)
 """The simulator starts every thread of a block, one of Python's each, also those that have nothing to do."""
 
+if SIMULATED:
+    from .simulator import close_race
+
+    close_race()
+
 THREADS = 32 if SIMULATED else 256
 """Threads of a block."""
 
