@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
+from typing import Any
 
 INTERRUPTED = 130
 
 
 class _Versus(argparse.Action):
-    """Collects (framework, interpreter) pairs; the interpreter is filled in by a --python that follows."""
+    """Collects frameworks."""
 
-    def __call__(self, parser: object, namespace: argparse.Namespace, values: object, option: object = None) -> None:
-        namespace.versus = (*namespace.versus, (values, None))
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: object = None) -> None:
+        from tinyalexnet.versus import Choice
+
+        namespace.versus = (*namespace.versus, Choice(values))
 
 
-class _Python(argparse.Action):
+class _OfVersus(argparse.Action):
+    """A flag with, or without, a value for the framework before it."""
+
     def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: object = None
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: object = None
     ) -> None:
         if not namespace.versus:
-            parser.error(f"--python is {values!r}, but must follow the --versus that it is for")
-        namespace.versus = (*namespace.versus[:-1], (namespace.versus[-1][0], values))
+            parser.error(
+                f"{' '.join([f'--{self.dest}', *([values] if values else [])])} must follow the --versus that it is for"
+            )
+        *before, last = namespace.versus
+        namespace.versus = (*before, dataclasses.replace(last, **{self.dest: values or True}))
 
 
 def _parser(
@@ -58,7 +67,8 @@ def _parser(
         action=_Versus,
         default=(),
     )
-    flag("python", "interpreter of the --versus before it (this one)", metavar="PATH", action=_Python)
+    flag("python", "interpreter of the --versus before it (this one)", metavar="PATH", action=_OfVersus)
+    flag("tf32", "lets the --versus before it compute products in TensorFloat-32, on a GPU", nargs=0, action=_OfVersus)
     flag("rounds", "of --layers and --versus (%(default)s)", type=int, default=10, metavar="N")
     flag("quiet", "nothing on standard error but errors", action="store_true")
     return parser
@@ -76,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     parser = _parser(BACKENDS, ALGORITHMS, tuple(PACKAGES), tuple(VARIANTS))
     flags = vars(parser.parse_args(arguments))
-    flags.pop("python")
+    del flags["python"], flags["tf32"]
     forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")
     if forward_only and forward_backward_only:
         parser.error("--forward_only and --forward_backward_only exclude each other")

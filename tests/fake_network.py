@@ -18,11 +18,10 @@ from tinyalexnet import (
     softmax_cross_entropy,
 )
 
-VERSION = "fake 1.2"
-
 
 class Network:
-    def __init__(self, layers, images, labels, params, threads):
+    def __init__(self, layers, images, labels, params, threads, device):
+        self.version = "fake 1.2" if device == "cpu" else f"fake 1.2, {device}"
         if threads == 13:
             raise MemoryError("no room for\n13 threads")
         print("frameworks print what they like")

@@ -134,11 +134,6 @@ def test_the_backward_of_a_step_belongs_to_half_the_sum_of_squares(tiny):
     assert set(net.grads) == set(net.params)
 
 
-def test_what_the_gpu_does_not_have_yet_is_refused():
-    with pytest.raises(ValueError, match="backend is 'cuda', but must be another one for --versus"):
-        run(Options(backend="cuda", versus=(("torch", None),)), io.StringIO(), io.StringIO())
-
-
 def clock(durations):
     """Readings of a clock under which the steps take just these durations."""
     readings, now = [], 100.0

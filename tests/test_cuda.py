@@ -28,6 +28,7 @@ from tinyalexnet import (
     softmax_cross_entropy,
     to_device,
     to_host,
+    versus,
 )
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.data import Dataset, Images
@@ -331,8 +332,36 @@ def test_the_benchmark_runs(monkeypatch):
         where = f"GPU {runtime.name()}, by whose clock each step is timed until it is done"
         assert f"backend cuda, {machine.cores()} threads | {where} | float32 NHWC" in err.getvalue()
         assert "kernels compiled by a first step; ready after " in err.getvalue()
-    with pytest.raises(ValueError, match="backend is 'cuda', but must be another one for --versus"):
-        benchmark.run(benchmark.Options(backend="cuda", versus=(("torch", None),)), io.StringIO(), io.StringIO())
+
+
+def test_a_comparison_has_both_on_the_gpu(monkeypatch, tmp_path):
+    """With the framework of ``fake_network.py``, which computes on the CPU what it is told to compute on a GPU."""
+    monkeypatch.setattr(benchmark, "BURN_IN_STEPS", 0)
+    monkeypatch.setattr(versus, "TURN_SECONDS", 0.03)
+    monkeypatch.setitem(
+        VARIANTS, "tiny", Variant((6, 5, 2), (Conv("conv1", 4, 3), Relu("relu1"), Flat(), Full("fc2", 5)))
+    )
+    monkeypatch.setitem(versus.PACKAGES, "fake", "fake-cuda")
+    monkeypatch.setattr(versus, "ON_GPU", {"fake"})
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    waits = []
+    monkeypatch.setattr(runtime, "wait", lambda: waits.append(1))
+    out = io.StringIO()
+    choices = versus.Choice("fake"), versus.Choice("fake", tf32=True)
+    options = benchmark.Options(2, 1, "tiny", "cuda", rounds=2, versus=choices)
+    assert benchmark.run(options, out, io.StringIO()) == 0
+    lines = out.getvalue().splitlines()
+    for start, name in ((-8, "fake 1.2, cuda"), (-4, "fake 1.2, cuda-tf32")):
+        assert lines[start] == f"versus {name}, medians of 2 rounds"
+        assert [line.split()[0] for line in lines[start + 1 : start + 3]] == ["Forward", "Forward-backward"]
+        differences = re.fullmatch(
+            r"relative difference of the output (\S+), of the gradients at most (\S+) \(.*", lines[start + 3]
+        )
+        assert max(map(float, differences.groups())) < 1e-6
+    # Two passes, two rounds, and at least two steps in each turn.
+    assert len(waits) >= 8
+    with pytest.raises(ValueError, match="versus is 'jax', but must be one of 'fake' with backend 'cuda'"):
+        benchmark.run(benchmark.Options(backend="cuda", versus=(versus.Choice("jax"),)), out, io.StringIO())
 
 
 def test_the_table_and_the_picture_of_layers(monkeypatch, tmp_path):

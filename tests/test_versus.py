@@ -32,7 +32,7 @@ from tinyalexnet import (
 )
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.benchmark import Options, run
-from tinyalexnet.versus import PACKAGES, Comparison, Peer, compare, describe
+from tinyalexnet.versus import ON_GPU, PACKAGES, Choice, Comparison, Peer, check_choice, compare, describe
 
 TINY = Variant(
     (9, 9, 3),
@@ -148,7 +148,7 @@ def test_a_peer_computes_the_same(framework, build, labels, rng):
     output = net.forward(images)
     net.backward((l2_loss(output) if labels is None else softmax_cross_entropy(output, labels, "reference"))[1])
     assert all(gradient.any() for gradient in net.grads.values())
-    with Peer(framework, None, 1, net, images, labels) as peer:
+    with Peer(Choice(framework), 1, net, images, labels) as peer:
         assert peer.version.startswith(f"{framework} ")
         assert peer.step("Forward") > 0
         assert peer.step("Forward-backward") > 0
@@ -165,7 +165,7 @@ def test_rounds_turns_and_differences(rng):
     net = network(rng)
     images = rng.standard_normal((2, 11, 10, 4)).astype(np.float32)
     rounds = []
-    with Peer("fake", None, 1, net, images) as peer:
+    with Peer(Choice("fake"), 1, net, images) as peer:
         steps = {"Forward": lambda: net.forward(images), "Forward-backward": lambda: net.forward(images)}
         (comparison,) = compare([peer], net, images, l2_loss, steps, 3, lambda: rounds.append(1))
     assert len(rounds) == 6
@@ -175,7 +175,7 @@ def test_rounds_turns_and_differences(rng):
     assert not comparison.has_dropout
     assert set(comparison.gradient_differences.values()) == {0.0}
     net.params["conv2.w"][...] *= 1 + 2**-10
-    with Peer("fake", None, 1, network(np.random.default_rng(5)), images) as other:
+    with Peer(Choice("fake"), 1, network(np.random.default_rng(5)), images) as other:
         (comparison,) = compare([other], net, images, l2_loss, {}, 3, lambda: None)
     assert comparison.output_difference > 0.01
     assert min(comparison.gradient_differences.values()) > 0.01
@@ -184,7 +184,7 @@ def test_rounds_turns_and_differences(rng):
 def test_results_are_compared_without_dropout(rng):
     net = classifier(rng)
     images = rng.standard_normal((2, 11, 10, 4)).astype(np.float32)
-    with Peer("fake", None, 1, net, images, LABELS) as peer:
+    with Peer(Choice("fake"), 1, net, images, LABELS) as peer:
         (comparison,) = compare(
             [peer], net, images, lambda y: softmax_cross_entropy(y, LABELS, "reference"), {}, 1, lambda: None
         )
@@ -201,7 +201,7 @@ def test_torch_draws_a_dropout_for_each_step_of_training():
 
     torch.manual_seed(0)
     images = np.ones((2, 30, 20, 10), np.float32)
-    theirs = Network(describe(Sequential([("drop1", Dropout(0.25))]), images.shape), images, None, {}, 1)
+    theirs = Network(describe(Sequential([("drop1", Dropout(0.25))]), images.shape), images, None, {}, 1, "cpu")
     one, other = (theirs._output(train=True).numpy() for _ in range(2))
     assert (one != other).any()
     np.testing.assert_allclose(np.unique(one), [0, 4 / 3], rtol=2**-23)
@@ -234,7 +234,7 @@ def options(**changes):
 def test_the_benchmark_prints_the_comparison_after_its_lines(tmp_path, variant, compared):
     out, err = io.StringIO(), io.StringIO()
     target = tmp_path / "results.json"
-    assert run(options(variant=variant, versus=(("fake", sys.executable),), json=str(target)), out, err) == 0
+    assert run(options(variant=variant, versus=(Choice("fake", sys.executable),), json=str(target)), out, err) == 0
     lines = out.getvalue().splitlines()
     assert lines[-4] == "versus fake 1.2, medians of 2 rounds"
     assert lines[-3].startswith("Forward            ")
@@ -262,21 +262,23 @@ def test_what_cannot_be_compared_is_one_line(capsys, monkeypatch):
     assert "absent_network: " in message("--versus", "absent")
     assert message("--versus", "absent").endswith(" -m pip install absent-cpu\n")
     assert "python is '/nowhere', but must be an interpreter" in message("--versus", "fake", "--python", "/nowhere")
-    assert "must follow the --versus that it is for" in message("--python", "/nowhere")
+    assert message("--python", "/a") == "bench.py: --python /a must follow the --versus that it is for\n"
+    assert message("--tf32") == "bench.py: --tf32 must follow the --versus that it is for\n"
+    assert message("--versus", "fake", "--tf32").startswith("bench.py: tf32 is asked for, but must not be where")
     assert "rounds is 0" in message("--rounds", "0")
 
 
 def test_a_framework_that_is_not_known_is_refused(rng):
     with pytest.raises(ValueError, match="versus is 'caffe', but must be one of 'torch', 'tensorflow', 'jax'"):
-        Peer("caffe", None, 1, network(rng), np.zeros((1, 11, 10, 4), np.float32))
+        Peer(Choice("caffe"), 1, network(rng), np.zeros((1, 11, 10, 4), np.float32))
 
 
 def test_a_process_that_ends_says_why(rng):
     net = network(rng)
     images = rng.standard_normal((5, 11, 10, 4)).astype(np.float32)
     with pytest.raises(ChildProcessError, match="versus is 'fake', but its process ended: 13 threads"):
-        Peer("fake", None, 13, net, images).__enter__()
-    with Peer("fake", None, 1, net, images) as peer:
+        Peer(Choice("fake"), 13, net, images).__enter__()
+    with Peer(Choice("fake"), 1, net, images) as peer:
         peer.step("Forward")
         with pytest.raises(ChildProcessError, match="its process ended: five are too many"):
             peer.step("Forward-backward")
@@ -284,15 +286,74 @@ def test_a_process_that_ends_says_why(rng):
             peer.step("Forward")
     with (
         pytest.raises(ChildProcessError, match="its process ended: without a word"),
-        Peer("fake", "/bin/true", 1, net, images),
+        Peer(Choice("fake", "/bin/true"), 1, net, images),
     ):
         pass
 
 
-def test_each_interpreter_belongs_to_the_framework_before_it():
+def test_a_gpu_has_fewer_frameworks_and_one_precision_more():
+    assert check_choice(Choice("torch", tf32=True), on_gpu=True) is None
+    assert "torch" in ON_GPU
+    with pytest.raises(ValueError, match="versus is 'jax', but must be one of 'torch' with backend 'cuda'"):
+        check_choice(Choice("jax"), on_gpu=True)
+
+
+@pytest.mark.parametrize(("device", "precision"), [("cuda", "float32"), ("cuda-tf32", "TF32")])
+def test_torch_on_a_gpu_takes_a_layout_and_a_precision(device, precision, rng, monkeypatch):
+    """On a CPU that passes for a GPU: that the results are those of the reference in both layouts."""
+    torch = pytest.importorskip("torch")
+    from tinyalexnet.peers import torch_network
+
+    precisions = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]
+    before = [module.fp32_precision for module in precisions]
+    net, images = classifier(rng), rng.standard_normal((2, 11, 10, 4)).astype(np.float32)
+    arguments = describe(net, images.shape), images, LABELS, net.params, 1, device
+    with pytest.raises(SystemExit, match="finds no GPU"):
+        torch_network.Network(*arguments)
+    monkeypatch.setitem(torch_network.DEVICES, device, "cpu")
+    waits = []
+    for name, value in {
+        "is_available": lambda: True,
+        "get_device_name": lambda: "a CPU",
+        "synchronize": lambda: waits.append(1),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    net.train = False
+    output = net.forward(images)
+    net.backward(softmax_cross_entropy(output, LABELS, "reference")[1])
+    for number, layout in enumerate(torch_network.LAYOUTS):
+        readings = iter(np.where(np.arange(2) == number, 1.0, 2.0).repeat(torch_network.TRIES))
+        monkeypatch.setattr(torch_network.Network, "_seconds_of_a_step", lambda _, readings=readings: next(readings))
+        theirs = torch_network.Network(*arguments)
+        assert theirs.version == f"torch {torch.__version__} on a CPU, {precision}, {layout}"
+        assert theirs.images.is_contiguous(memory_format=torch_network.LAYOUTS[layout])
+        assert not waits
+        theirs.forward()
+        theirs.forward_backward()
+        assert len(waits) == 2
+        waits.clear()
+        their_output, their_grads = theirs.results()
+        np.testing.assert_allclose(their_output, output, rtol=1e-5, atol=1e-6)
+        for name, gradient in net.grads.items():
+            np.testing.assert_allclose(their_grads[name], gradient, rtol=1e-4, atol=1e-5)
+    expected = "tf32" if precision == "TF32" else "ieee"
+    assert [module.fp32_precision for module in precisions] == [expected, expected]
+    assert torch.backends.cudnn.benchmark
+    for module, value in zip(precisions, before, strict=True):
+        module.fp32_precision = value
+
+
+def test_each_flag_belongs_to_the_framework_before_it():
     parser = bench._parser(("cpu",), ("auto",), ("torch", "jax"), ("tf2015",))
-    flags = parser.parse_args(["--versus", "torch", "--versus", "jax", "--python", "/a", "--versus", "torch"])
-    assert flags.versus == (("torch", None), ("jax", "/a"), ("torch", None))
+    flags = parser.parse_args(
+        [
+            *("--versus", "torch"),
+            *("--versus", "jax", "--python", "/a"),
+            *("--versus", "torch", "--tf32", "--python", "/b"),
+        ]
+    )
+    assert flags.versus == (Choice("torch"), Choice("jax", "/a"), Choice("torch", "/b", True))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -29,7 +29,7 @@ from .kernels.contract import Shape
 from .layers import Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
 from .losses import Loss, l2_loss, softmax_cross_entropy
 from .network import Sequential
-from .versus import Comparison, Peer, compare
+from .versus import Choice, Comparison, Peer, check_choice, compare
 
 BURN_IN_STEPS = 10
 """Steps that run before each timed run and do not count."""
@@ -56,8 +56,7 @@ class Options:
     images: str | None = None
     json: str | None = None
     quiet: bool = False
-    versus: tuple[tuple[str, str | None], ...] = ()
-    """Frameworks, each with the interpreter to run it under, or None for this one."""
+    versus: tuple[Choice, ...] = ()
     rounds: int = 10
     layers: bool = False
     plot: str | None = None
@@ -195,8 +194,8 @@ def _checked_shape(options: Options) -> Shape:
     for name in ("batch_size", "num_batches", "rounds"):
         as_integer(name, getattr(options, name), 1)
     as_integer("seed", options.seed, 0)
-    if options.backend == "cuda" and options.versus:
-        raise ValueError("backend is 'cuda', but must be another one for --versus: not yet there")
+    for choice in options.versus:
+        check_choice(choice, options.backend == "cuda")
     for name, path in (("json", options.json), ("plot", options.plot)):
         if path is not None:
             check_writable(name, path)
@@ -323,9 +322,9 @@ def _peers(
     """The frameworks to compare with, started: one that is missing is told before anything is timed."""
     with ExitStack() as stack:
         peers = []
-        for framework, python in options.versus:
-            say.line(f"starting {framework} ...")
-            peers.append(stack.enter_context(Peer(framework, python, threads, net, images, labels)))
+        for choice in options.versus:
+            say.line(f"starting {choice.framework} ...")
+            peers.append(stack.enter_context(Peer(choice, threads, net, images, labels)))
         yield peers
 
 
@@ -369,13 +368,26 @@ def _compare(
     out: TextIO,
     say: Console,
 ) -> list[Comparison]:
-    steps = {name: _step(name, net, images, loss) for name in options.passes}
+    steps = {name: _waiting(_step(name, net, images, loss), options.backend) for name in options.passes}
     with say.bar("versus", len(steps) * options.rounds) as (advance, _):
         comparisons = compare(peers, net, images, loss, steps, options.rounds, advance)
     for comparison in comparisons:
         for line in comparison.lines():
             print(line, file=out, flush=True)
     return comparisons
+
+
+def _waiting(step: Callable[[], object], backend: str) -> Callable[[], object]:
+    """The step, and where it computes on a GPU a wait for that: as the step of another framework ends."""
+    if backend == "cuda":
+        from .kernels.cuda import runtime
+
+        def waiting() -> None:
+            step()
+            runtime.wait()
+
+        return waiting
+    return step
 
 
 def _report(run: Run, options: Options, threads: int, out: TextIO, say: Console) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from .breakdown import seconds_of
+from .kernels import to_host
 from .kernels.contract import Shape
 from .layers import Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
 from .losses import Loss
@@ -29,12 +30,26 @@ from .network import Sequential
 PACKAGES = {"torch": "torch", "tensorflow": "tensorflow-cpu", "jax": "jax"}
 """The frameworks, and the package that installs each of them for a CPU."""
 
+ON_GPU = {"torch"}
+"""Those that can be compared with on a GPU."""
+
 TURN_SECONDS = 0.5
 """A side's turn has about so many seconds of steps, or one step where that takes longer."""
 
 WORKER = Path(__file__).parent / "peers" / "worker.py"
 
 Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A framework to compare with, one of PACKAGES, and how to run it."""
+
+    framework: str
+    python: str | None = None
+    """The interpreter, or None for this one."""
+    tf32: bool = False
+    """Whether a GPU may round the factors of float32 products to 10 bits behind the point (TensorFloat-32)."""
 
 
 @dataclass
@@ -104,33 +119,45 @@ def describe(net: Sequential, x_shape: Shape) -> list[dict[str, Any]]:
     return layers
 
 
+def check_choice(choice: Choice, on_gpu: bool) -> None:
+    """ValueError where the framework is not known, or cannot be run like that."""
+    known = [name for name in PACKAGES if not on_gpu or name in ON_GPU]
+    if choice.framework not in known:
+        where = " with backend 'cuda'" * on_gpu
+        raise ValueError(f"versus is {choice.framework!r}, but must be one of {', '.join(map(repr, known))}{where}")
+    if choice.tf32 and not on_gpu:
+        raise ValueError("tf32 is asked for, but must not be where the backend is not 'cuda': only a GPU has it")
+
+
 class Peer:
     """A framework's process, as a context: it starts on entering, with the network, and ends on leaving.
+
+    Where the images are on a GPU, the framework computes there too.
 
     Shapes
         images (N, H, W, C); with labels (N,) the loss is the mean softmax cross-entropy, else half the sum of squares.
     Errors
-        ValueError where the framework is not one of PACKAGES; ImportError where the interpreter does not have it, or
-        cannot be run; ChildProcessError where the process ends early, with its last words.
+        ValueError where the framework is not one of PACKAGES, or cannot be compared with there; ImportError where the
+        interpreter does not have it, or cannot be run; ChildProcessError where the process ends early, with its last
+        words.
     """
 
     def __init__(
         self,
-        framework: str,
-        python: str | None,
+        choice: Choice,
         threads: int,
         net: Sequential,
         images: np.ndarray,
         labels: np.ndarray | None = None,
     ) -> None:
-        if framework not in PACKAGES:
-            raise ValueError(f"versus is {framework!r}, but must be one of {', '.join(map(repr, PACKAGES))}")
-        self.framework = framework
-        self.version = framework
-        self._python = python or sys.executable
+        on_gpu = not isinstance(images, np.ndarray)
+        check_choice(choice, on_gpu)
+        self.framework = self.version = choice.framework
+        self._python = choice.python or sys.executable
         self._threads = threads
+        self._device = f"cuda{'-tf32' * choice.tf32}" if on_gpu else "cpu"
         self._layers = describe(net, images.shape)
-        self._arrays = {"images": images, **net.params}
+        self._arrays = {name: to_host(array) for name, array in {"images": images, **net.params}.items()}
         if labels is not None:
             self._arrays["labels"] = labels
         self._stack = ExitStack()
@@ -170,7 +197,7 @@ class Peer:
     def _started(self) -> subprocess.Popen[str]:
         try:
             return subprocess.Popen(
-                [self._python, WORKER, self.framework, self._folder, str(self._threads)],
+                [self._python, WORKER, self.framework, self._folder, str(self._threads), self._device],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -217,8 +244,8 @@ def compare(
     Every side draws its own dropout, so the results that are compared are those without.
 
     Shapes
-        ``loss`` is the one that the peers compute, ``steps`` has this package's step of each pass, and ``done`` is
-        called after each round.
+        ``loss`` is the one that the peers compute, ``steps`` has this package's step of each pass, which waits for what
+        it computes, and ``done`` is called after each round.
     """
     has_dropout = any(isinstance(layer, Dropout) for _, layer in net)
     comparisons = [Comparison(peer.framework, peer.version, has_dropout=has_dropout) for peer in peers]
@@ -235,8 +262,10 @@ def compare(
     net.train = train
     for peer, comparison in zip(peers, comparisons, strict=True):
         their_output, their_grads = peer.results()
-        comparison.output_difference = _relative(output, their_output)
-        comparison.gradient_differences = {name: _relative(net.grads[name], their_grads[name]) for name in their_grads}
+        comparison.output_difference = _relative(to_host(output), their_output)
+        comparison.gradient_differences = {
+            name: _relative(to_host(net.grads[name]), their_grads[name]) for name in their_grads
+        }
     return comparisons
 
 

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-VERSION = f"jax {jax.__version__}"
-
 
 class Network:
     """See ``worker.Network``. JAX cannot be told how many threads to use; the worker limits the processors."""
+
+    version = f"jax {jax.__version__}"
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Network:
         labels: np.ndarray | None,
         params: dict[str, np.ndarray],
         threads: int,
+        device: str,
     ) -> None:
         self.layers = layers
         self.images = jnp.asarray(images)

@@ -15,11 +15,11 @@ import tensorflow
 
 tf = tensorflow.compat.v1
 
-VERSION = f"tensorflow {tensorflow.__version__}"
-
 
 class Network:
     """See ``worker.Network``."""
+
+    version = f"tensorflow {tensorflow.__version__}"
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class Network:
         labels: np.ndarray | None,
         params: dict[str, np.ndarray],
         threads: int,
+        device: str,
     ) -> None:
         tf.disable_eager_execution()
         # Placeholders: as a constant, a batch of 512 would not fit into a graph.

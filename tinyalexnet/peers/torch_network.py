@@ -1,18 +1,25 @@
-"""The network in PyTorch, eager, in its faster layout for convolutions on a CPU, channels_last."""
+"""The network in PyTorch, eager: on a CPU in its faster layout for convolutions there, channels_last."""
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-VERSION = f"torch {torch.__version__}"
+DEVICES = {"cpu": "cpu", "cuda": "cuda", "cuda-tf32": "cuda"}
+
+LAYOUTS = {"channels_last": torch.channels_last, "channels first": torch.contiguous_format}
+
+TRIES = 5
+"""Steps in each layout, of which the fastest counts: in the first of them cuDNN tries its algorithms."""
 
 
 class Network:
-    """See ``worker.Network``."""
+    """See ``worker.Network``. On a GPU it takes the layout in which a step is faster, and waits at a step's end."""
 
     def __init__(
         self,
@@ -21,26 +28,70 @@ class Network:
         labels: np.ndarray | None,
         params: dict[str, np.ndarray],
         threads: int,
+        device: str,
     ) -> None:
         torch.set_num_threads(threads)
+        self.version = f"torch {torch.__version__}"
         self.layers = layers
-        self.images = torch.from_numpy(images).permute(0, 3, 1, 2)
-        self.labels = None if labels is None else torch.from_numpy(labels)
-        self.params = {name: _theirs(value).requires_grad_() for name, value in params.items()}
+        self._is_on_gpu = device != "cpu"
+        if self._is_on_gpu:
+            self._prepare_gpu("tf32" if device == "cuda-tf32" else "ieee")
+        where = DEVICES[device]
+        self.images = torch.from_numpy(images).to(where).permute(0, 3, 1, 2)
+        self.labels = None if labels is None else torch.from_numpy(labels).to(where)
+        self.params = {name: _theirs(value).to(where).requires_grad_() for name, value in params.items()}
+        if self._is_on_gpu:
+            self._take_faster_layout()
 
     def forward(self) -> None:
         with torch.inference_mode():
             self._output(train=True)
+        self._wait()
 
     def forward_backward(self) -> None:
         self._backward(self._output(train=True))
+        self._wait()
 
     def results(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         output = self._output(train=False)
         self._backward(output)
         found = output.detach()
         gradients = {name: _ours(value.grad) for name, value in self.params.items()}
-        return (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).contiguous().numpy(), gradients
+        return (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).contiguous().cpu().numpy(), gradients
+
+    def _prepare_gpu(self, precision: str) -> None:
+        if not torch.cuda.is_available():
+            sys.exit(f"{self.version} finds no GPU")
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = precision
+        self.version += f" on {torch.cuda.get_device_name()}, {'float32' if precision == 'ieee' else 'TF32'}"
+
+    def _take_faster_layout(self) -> None:
+        seconds = {}
+        for layout in LAYOUTS:
+            self._arrange(layout)
+            seconds[layout] = min(self._seconds_of_a_step() for _ in range(TRIES))
+        fastest = min(seconds, key=seconds.__getitem__)
+        self._arrange(fastest)
+        self.version += f", {fastest}"
+
+    def _seconds_of_a_step(self) -> float:
+        start = time.perf_counter()
+        self.forward_backward()
+        return time.perf_counter() - start
+
+    def _arrange(self, layout: str) -> None:
+        """The images and filters in another order in memory."""
+
+        def arranged(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.contiguous(memory_format=LAYOUTS[layout]) if tensor.ndim == 4 else tensor
+
+        self.images = arranged(self.images)
+        self.params = {name: arranged(value.detach()).requires_grad_() for name, value in self.params.items()}
+
+    def _wait(self) -> None:
+        if self._is_on_gpu:
+            torch.cuda.synchronize()
 
     def _backward(self, output: torch.Tensor) -> None:
         for value in self.params.values():
@@ -94,5 +145,5 @@ def _ours(tensor: torch.Tensor) -> np.ndarray:
         tensor = tensor.permute(2, 3, 1, 0)
     elif tensor.ndim == 2:
         tensor = tensor.T
-    array: np.ndarray = tensor.contiguous().numpy()
+    array: np.ndarray = tensor.contiguous().cpu().numpy()
     return array

@@ -1,10 +1,10 @@
-"""A process that runs a network step by step for another process: ``python worker.py FRAMEWORK FOLDER THREADS``.
+"""A process that runs a network step by step for another process: ``python worker.py FRAMEWORK FOLDER THREADS DEVICE``.
 
 FOLDER holds ``network.json``, a list of layers, and ``arrays.npz``, the images, the parameters and, for a network that
 classifies, the labels. Standard input has a command a line, standard output has an answer a line, in JSON: first the
 framework's version or what is missing, then for the name of a pass the seconds that one step took, and for "results"
 nothing, after the output and the gradients have been written to ``results.npz``. The end of standard input is the end
-of the process.
+of the process. DEVICE is "cpu", "cuda", or "cuda-tf32" where a GPU may take that for products of float32.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ Arrays = dict[str, np.ndarray]
 
 
 class Network(Protocol):
-    """What a framework's module has to offer, as the class ``Network``; its ``VERSION`` is a string."""
+    """What a framework's module has to offer, as the class ``Network``."""
+
+    version: str
+    """The framework's name and version, and what is to be known of how it runs."""
 
     def __init__(
-        self, layers: Layers, images: np.ndarray, labels: np.ndarray | None, params: Arrays, threads: int
+        self, layers: Layers, images: np.ndarray, labels: np.ndarray | None, params: Arrays, threads: int, device: str
     ) -> None: ...
 
     def forward(self) -> None:
@@ -46,7 +49,7 @@ class Network(Protocol):
         """
 
 
-def main(framework: str, folder: Path, threads: int) -> None:
+def main(framework: str, folder: Path, threads: int, device: str) -> None:
     # Frameworks print to standard output what they like; the answers go to where it was.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -55,6 +58,8 @@ def main(framework: str, folder: Path, threads: int) -> None:
         print(json.dumps(values), file=answers, flush=True)
 
     limit_processors(threads)
+    if device == "cpu":  # some frameworks would take a GPU unasked
+        os.environ |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     try:
         module = importlib.import_module(f"{framework}_network")
     except ModuleNotFoundError as error:
@@ -64,8 +69,8 @@ def main(framework: str, folder: Path, threads: int) -> None:
         arrays = dict(stored)
     images, labels = arrays.pop("images"), arrays.pop("labels", None)
     layers = json.loads((folder / "network.json").read_text())
-    network: Network = module.Network(layers, images, labels, arrays, threads)
-    answer(version=module.VERSION)
+    network: Network = module.Network(layers, images, labels, arrays, threads, device)
+    answer(version=network.version)
     for line in sys.stdin:
         command = line.strip()
         if command == "results":
@@ -86,4 +91,4 @@ def limit_processors(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

@@ -62,6 +62,11 @@ def seconds_of(step: Callable[[], object]) -> float:
     return float(cuda.event_elapsed_time(start, end)) / 1e3
 
 
+def wait() -> None:
+    """Waits until all that was launched is done."""
+    cuda.synchronize()
+
+
 LANES = {(7, 0): 64, (7, 5): 64, (8, 0): 64}
 """Multiply-adds of float32 that a multiprocessor does in a clock, by architecture; the others do 128."""
 
