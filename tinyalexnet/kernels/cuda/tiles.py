@@ -8,6 +8,7 @@ it, here called taps; or the other way round. It is never made: a number is read
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ as the registers of one have room for."""
 LEAST_STEPS = 2 if SIMULATED else 16
 """Loads of tiles that a part has at least: so that adding up the parts is little beside it."""
 
-OUTSIDE = -(1 << 30)
+OUTSIDE = np.int32(-(1 << 30))
 """A row so far above the images that no tap reaches them."""
 
 
@@ -64,9 +65,8 @@ def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, ou
     The first window begins ``before`` rows and columns outside the images, or inside where that is negative.
     """
     taps, places = _tables(w.shape[:2], stride, before, out.shape[1:3], x.shape[1:], groups)
-    filters = w.shape[3]
-    rows = out.size // filters
-    _in_parts(_convolve, rows, taps.shape[1], groups, (x, taps, places, w, b), out)
+    rows, depth, filters = out.size // w.shape[3], math.prod(w.shape[:3]), w.shape[3]
+    _in_parts(_convolve, (rows, depth, filters), groups, (x, taps, places, w, b), out)
 
 
 def convolve_back(dout: Any, w: Any, before: Pair, groups: int, dx: Any) -> None:
@@ -89,15 +89,15 @@ def turned(w: Any, before: Pair, groups: int) -> tuple[Any, Pair]:
 def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: Any) -> None:
     """Writes to ``dw`` the sums of dout times what its windows see: a row for each tap, a sum over the places."""
     taps, places = _tables(dw.shape[:2], stride, before, dout.shape[1:3], x.shape[1:], groups)
-    depth = dout.size // dout.shape[3]
-    _in_parts(_correlate, taps.shape[1], depth, groups, (x, taps, places, dout), dw)
+    rows, depth, filters = math.prod(dw.shape[:3]), dout.size // dout.shape[3], dout.shape[3]
+    _in_parts(_correlate, (rows, depth, filters), groups, (x, taps, places, dout), dw)
 
 
-def _in_parts(kernel: Any, rows: int, depth: int, groups: int, arrays: tuple[Any, ...], out: Any) -> None:
-    """Launches a kernel for a product with so many rows, with as many blocks as the GPU has room for if it can."""
+def _in_parts(kernel: Any, size: tuple[int, int, int], groups: int, arrays: tuple[Any, ...], out: Any) -> None:
+    """Launches a kernel for a product of a size, with as many blocks as the GPU has room for if it can."""
     x, taps, places, second, *rest = arrays
     height, width, channels = x.shape[1:]
-    filters = second.shape[3]
+    rows, depth, filters = size
     shares = channels // groups, filters // groups
     tiles = -(-rows // ROWS), -(-shares[1] // COLS)
     steps = -(-depth // DEPTH)
@@ -115,7 +115,7 @@ def _in_parts(kernel: Any, rows: int, depth: int, groups: int, arrays: tuple[Any
         second.reshape(second.size),
         *rest,
         (height, width, height * width * channels),
-        (rows, depth, filters),
+        size,
         shares,
         steps_a_part,
         (are_fours(x, shares[0]), all(are_fours(array, shares[1]) for array in (second, sums, *rest))),
@@ -129,18 +129,21 @@ def _in_parts(kernel: Any, rows: int, depth: int, groups: int, arrays: tuple[Any
 def _tables(
     kernel: Pair, stride: Pair, before: Pair, out_size: Pair, image_shape: tuple[int, int, int], groups: int
 ) -> tuple[Any, Any]:
-    """Taps and places, both (3, count) on the device: where each is in an image, its row, and its column.
+    """Taps and places, on the device, four integers for each: where it is in an image, its row, and its column; and 0.
 
-    The number that tap k sees at place p is number places[0, p] + taps[0, k] of the image, if row places[1, p] +
-    taps[1, k] and column places[2, p] + taps[2, k] are in it, and otherwise padding. Taps are of the first group.
+    The number that a tap sees at a place is number tap[0] + place[0] of the image, if row tap[1] + place[1] and column
+    tap[2] + place[2] are in it, and otherwise padding. Taps are of the first group. Behind the last tap, as far as
+    tiles reach, are some that see nothing.
     """
     _, width, channels = image_shape
     kh, kw, c = np.indices((*kernel, channels // groups), np.int32).reshape(3, -1)
     oh, ow = np.indices(out_size, np.int32).reshape(2, -1)
     top, left = oh * stride[0] - before[0], ow * stride[1] - before[1]
-    taps = np.stack([(kh * width + kw) * channels + c, kh, kw])
-    places = np.stack([(top * width + left) * channels, top, left])
-    return to_device(taps.astype(np.int32)), to_device(places.astype(np.int32))
+    taps = np.zeros((-(-kh.size // ROWS) * ROWS + 2 * DEPTH, 4), np.int32)
+    taps[:, 1] = OUTSIDE
+    taps[: kh.size, :3] = np.stack([(kh * width + kw) * channels + c, kh, kw], 1)
+    places = np.stack([(top * width + left) * channels, top, left, np.zeros_like(top)], 1).astype(np.int32)
+    return to_device(taps.ravel()), to_device(places.ravel())
 
 
 @functools.lru_cache(maxsize=256)
@@ -167,15 +170,19 @@ def _convolve(x, taps, places, w, b, image, size, shares, steps, fours, sums):  
     thread, row, col = cuda.threadIdx.x, cuda.blockIdx.x * ROWS, cuda.blockIdx.y * COLS
     part, group = divmod(cuda.blockIdx.z, filters // shares[1])
     start, end = _run(part, steps, depth)
+    count = places.size // 4
     own_row, own_tap = thread // (DEPTH // 4), thread % (DEPTH // 4) * 4
     own_depth, own_col = thread // (COLS // 4), thread % (COLS // 4) * 4
-    upper = _place(places, row + own_row, rows, image[2], group * shares[0])
-    lower = _place(places, row + own_row + ROWS // 2, rows, image[2], group * shares[0])
+    n, index = divmod(row + own_row, count)
+    upper = _place(places, n, index, row + own_row < rows, image[2], group * shares[0])
+    n, index = divmod(row + own_row + ROWS // 2, count)
+    lower = _place(places, n, index, row + own_row + ROWS // 2 < rows, image[2], group * shares[0])
     bias = _eight_columns(b, group * shares[1] + col, shares[1] - col if part == 0 else 0, thread, fours[1])
     total = (bias, bias, bias, bias, bias, bias, bias, bias)
     for k in range(start, end + DEPTH, DEPTH):
-        one = _seen(x, upper, taps, k + own_tap, end, image, fours[0])
-        two = _seen(x, lower, taps, k + own_tap, end, image, fours[0])
+        tap = load_four(taps, 4 * (k + own_tap))
+        one = _seen(x, upper, tap, taps, k + own_tap, image, fours[0])
+        two = _seen(x, lower, tap, taps, k + own_tap, image, fours[0])
         at = (k + own_depth) * filters + group * shares[1] + col + own_col
         three = _columns(w, at, shares[1] - col - own_col if k + own_depth < end else 0, fours[1])
         # The loads are on their way while the tiles before are multiplied.
@@ -202,10 +209,18 @@ def _correlate(x, taps, places, dout, image, size, shares, steps, fours, sums): 
     zero = x.dtype.type(0)
     none = (zero, zero, zero, zero, zero, zero, zero, zero)
     total = (none, none, none, none, none, none, none, none)
+    left, right = load_four(taps, 4 * (row + own)), load_four(taps, 4 * (row + own + ROWS // 2))
+    count = places.size // 4
+    # From one round to the next the place moves on by DEPTH, and never has to be divided again.
+    n, index = divmod(start + own_depth, count)
+    images, rest = divmod(DEPTH, count)
     for k in range(start, end + DEPTH, DEPTH):
-        place = _place(places, k + own_depth, end, image[2], group * shares[0])
-        one = _seen(x, place, taps, row + own, rows, image, fours[0])
-        two = _seen(x, place, taps, row + own + ROWS // 2, rows, image, fours[0])
+        place = _place(places, n, index, k + own_depth < end, image[2], group * shares[0])
+        n, index = n + images, index + rest
+        if index >= count:
+            n, index = n + 1, index - count
+        one = _seen(x, place, left, taps, row + own, image, fours[0])
+        two = _seen(x, place, right, taps, row + own + ROWS // 2, image, fours[0])
         at = (k + own_depth) * filters + group * shares[1] + col + own
         three = _columns(dout, at, shares[1] - col - own if k + own_depth < end else 0, fours[1])
         if k > start:
@@ -238,40 +253,40 @@ def _run(part, steps, depth):  # type: ignore[no-untyped-def]
 
 
 @device
-def _place(places, index, count, image_size, channel):  # type: ignore[no-untyped-def]
-    """Row, column and number of a channel's value at a place, of the ``count`` places of all images."""
-    n, place = divmod(index, places.shape[1])
-    top = places[1, place] if index < count else OUTSIDE
-    return top, places[2, place], n * image_size + channel + places[0, place]
+def _place(places, n, index, is_there, image_size, channel):  # type: ignore[no-untyped-def]
+    """Number of a channel's value at a place of image n, row, and column; where there is none, a row far outside."""
+    offset, top, left, _ = load_four(places, 4 * index)
+    return n * image_size + channel + offset, top if is_there else OUTSIDE, left
 
 
 @device
-def _seen(x, place, taps, k, count, image, fours):  # type: ignore[no-untyped-def]
-    """What taps k to k + 3, of ``count``, see at a place; 0 for padding. With ``fours`` they are neighbours."""
+def _seen(x, place, tap, taps, k, image, fours):  # type: ignore[no-untyped-def]
+    """What taps k to k + 3 see at a place; 0 for padding. With ``fours`` they are neighbours, the first is ``tap``."""
     zero = x.dtype.type(0)
     four = (zero, zero, zero, zero)
     if fours:
-        if k < count and _is_inside(place, taps, k, image):
-            four = load_four(x, place[2] + taps[0, k])
+        if _is_inside(place, tap, image):
+            four = load_four(x, place[0] + tap[0])
     else:
         four = (
-            _value(x, place, taps, k, count, image),
-            _value(x, place, taps, k + 1, count, image),
-            _value(x, place, taps, k + 2, count, image),
-            _value(x, place, taps, k + 3, count, image),
+            _value(x, place, load_four(taps, 4 * k), image),
+            _value(x, place, load_four(taps, 4 * k + 4), image),
+            _value(x, place, load_four(taps, 4 * k + 8), image),
+            _value(x, place, load_four(taps, 4 * k + 12), image),
         )
     return four
 
 
 @device
-def _value(x, place, taps, k, count, image):  # type: ignore[no-untyped-def]
-    is_seen = k < count and _is_inside(place, taps, k, image)
-    return x[place[2] + taps[0, k]] if is_seen else x.dtype.type(0)
+def _value(x, place, tap, image):  # type: ignore[no-untyped-def]
+    return x[place[0] + tap[0]] if _is_inside(place, tap, image) else x.dtype.type(0)
 
 
 @device
-def _is_inside(place, taps, k, image):  # type: ignore[no-untyped-def]
-    return 0 <= place[0] + taps[1, k] < image[0] and 0 <= place[1] + taps[2, k] < image[1]
+def _is_inside(place, tap, image):  # type: ignore[no-untyped-def]
+    """One comparison in each direction: as a number without a sign, what is negative is larger than any image."""
+    row, column = np.uint32(place[1] + tap[1]), np.uint32(place[2] + tap[2])
+    return row < np.uint32(image[0]) and column < np.uint32(image[1])
 
 
 @device
@@ -302,22 +317,32 @@ def _eight_columns(matrix, at, count, thread, fours):  # type: ignore[no-untyped
 
 @device
 def _plus_product(total, first, second, thread):  # type: ignore[no-untyped-def]
-    """A thread's 8 x 8 sums, and the products of its rows of the one tile with its columns of the other."""
+    """A thread's 8 x 8 sums, and the products of its rows of the one tile with its columns of the other.
+
+    Two steps are written out: one has more instructions, and four need more registers than a thread of float64 has.
+    """
     row, col = thread // (COLS // 8) * 4, thread % (COLS // 8) * 4
-    for k in range(DEPTH):
-        a = load_four(first, k * PITCH + row) + load_four(first, k * PITCH + row + ROWS // 2)
-        b = load_four(second, k * COLS + col) + load_four(second, k * COLS + col + COLS // 2)
-        total = (
-            plus_scaled(total[0], a[0], b),
-            plus_scaled(total[1], a[1], b),
-            plus_scaled(total[2], a[2], b),
-            plus_scaled(total[3], a[3], b),
-            plus_scaled(total[4], a[4], b),
-            plus_scaled(total[5], a[5], b),
-            plus_scaled(total[6], a[6], b),
-            plus_scaled(total[7], a[7], b),
-        )
+    for k in range(0, DEPTH, 2):
+        total = _plus_outer(total, first, row + k * PITCH, second, col + k * COLS)
+        total = _plus_outer(total, first, row + (k + 1) * PITCH, second, col + (k + 1) * COLS)
     return total
+
+
+@device
+def _plus_outer(total, first, row, second, col):  # type: ignore[no-untyped-def]
+    """total + a bᵀ, with eight numbers of each tile."""
+    a = load_four(first, row) + load_four(first, row + ROWS // 2)
+    b = load_four(second, col) + load_four(second, col + COLS // 2)
+    return (
+        plus_scaled(total[0], a[0], b),
+        plus_scaled(total[1], a[1], b),
+        plus_scaled(total[2], a[2], b),
+        plus_scaled(total[3], a[3], b),
+        plus_scaled(total[4], a[4], b),
+        plus_scaled(total[5], a[5], b),
+        plus_scaled(total[6], a[6], b),
+        plus_scaled(total[7], a[7], b),
+    )
 
 
 @device
