@@ -108,6 +108,7 @@ SCHEDULES = {
     "fused, several chunks a task": {"LEAST_ROWS": 1, "LEAST_TASKS": 1, "CHUNK_BYTES": 2000},
     "in stages": {"LEAST_ROWS": 10**9},
     "in stages, strip by strip": {"LEAST_ROWS": 10**9, "HELD_BYTES": 1},
+    "in parts": {"LEAST_TASKS": 3, "PART_CHUNKS": 1, "SMALL_PRODUCT": 1, "CHUNK_BYTES": 10**9},
 }
 
 

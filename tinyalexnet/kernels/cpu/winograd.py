@@ -41,6 +41,10 @@ HELD_BYTES = 12 << 20
 LEAST_TASKS = 16
 """Small inputs are cut finer, so that this many threads have work."""
 
+PART_CHUNKS = 4
+"""dU is summed in parts, each by one thread, where a part has so many chunks and dU is no larger than one of them:
+adding up the parts then costs less than to read what other threads have written."""
+
 LEAST_ROWS = 16
 """A product of fewer rows of V waits for U to be read. A fused convolution reads U once for each task."""
 
@@ -152,10 +156,11 @@ def backward_params(
     """``conv2d_backward_params``; see reference.
 
     Schedule
-        One group after the other, in place. As much of V and of dM = A dout Aᵀ as HELD_BYTES allows, parallel over
-        strips; then, parallel over blocks of filters and points, dU[p] += V[p]ᵀ dM[p], one chunk of strips after the
-        other. No two tasks write the same number, and the order of the additions does not depend on the threads. db is
-        dM at the point where A sums up.
+        One group after the other, in place. Where dU is small, LEAST_TASKS parts of the strips are the tasks: each has
+        its own dU[p] += V[p]ᵀ dM[p], one chunk of strips after the other, with dM = A dout Aᵀ; these are then added up.
+        Where it is not, as much of V and of dM as HELD_BYTES allows, parallel over strips; then, parallel over blocks
+        of filters and points, the same sums. No two tasks write the same number, and the order of the additions does
+        not depend on the threads. db is dM at the point where A sums up.
     """
     to_points = _sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype))
     from_pixels = _sides(_transposed(tile.at(x.dtype)), _transposed(tile.smaller.at(x.dtype)))
@@ -167,14 +172,20 @@ def backward_params(
         gradients = _images(dout, filters, (0, 0), (1, 1))
         depth, blocks = window.stride[0] * images.run, -(-gradients.run // FILTER_BLOCK)
         grid = _grid(tile, dout.shape[0], dout.shape[1:3], depth, blocks)
-        v, dm = _held(tile, grid, depth, blocks, x.dtype)
-        du = empty((tile.points, blocks, depth, FILTER_BLOCK), x.dtype)
-        sums = np.zeros((blocks, FILTER_BLOCK), x.dtype)
+        fused, parts = _parts(tile, grid, depth, blocks, x.dtype)
+        du = empty((parts, tile.points, blocks, depth, FILTER_BLOCK), x.dtype)
+        sums = np.zeros((parts, blocks, FILTER_BLOCK), x.dtype)
         with one_blas_thread():
-            _accumulate(images, to_points, gradients, from_pixels, grid, v, dm, du, sums)
+            if parts > 1:
+                tiles = fused.strips_a_chunk * grid.tiles_w
+                scratch = empty((most_threads(), tiles * tile.points * (depth + blocks * FILTER_BLOCK)), x.dtype)
+                _accumulate_in_parts(images, to_points, gradients, from_pixels, fused, scratch, du, sums)
+            else:
+                v, dm = _held(tile, grid, depth, blocks, x.dtype)
+                _accumulate_in_stages(images, to_points, gradients, from_pixels, grid, v, dm, du[0], sums[0])
         dw = empty((*tile.r, depth, gradients.run), x.dtype)
-        _filters_from_points(du, _sides(gt, gt), dw)
-        db[filters] = sums.reshape(-1)[: gradients.run]
+        _filters_from_points(du[0], _sides(gt, gt), dw)
+        db[filters] = sums[0].reshape(-1)[: gradients.run]
         return filters_from_blocks(dw, window)
 
     return by_groups(compute, x.shape[3], dout.shape[3], groups), db
@@ -270,6 +281,14 @@ def _tasks(tile: Tile, grid: Grid, u: np.ndarray) -> tuple[Grid, int]:
     strips_a_task = max(1, min(chunks * strips_a_chunk, grid.strips // LEAST_TASKS))
     chunks = max(1, min(chunks, strips_a_task, strips_a_task * grid.tiles_w // LEAST_ROWS))
     return grid._replace(strips_a_chunk=strips_a_task // chunks), chunks
+
+
+def _parts(tile: Tile, grid: Grid, depth: int, blocks: int, dtype: np.dtype) -> tuple[Grid, int]:
+    """The grid with the chunks of dU's parts, and how many parts there are; one is none."""
+    size = tile.points * blocks * depth * FILTER_BLOCK * dtype.itemsize
+    strips_a_chunk = min(_strips_in(CHUNK_BYTES, tile, grid.tiles_w, depth, blocks), grid.strips_a_chunk)
+    enough = 0 < PART_CHUNKS * strips_a_chunk <= grid.strips // LEAST_TASKS
+    return grid._replace(strips_a_chunk=strips_a_chunk), LEAST_TASKS if enough and size <= CHUNK_BYTES else 1
 
 
 @inner
@@ -490,11 +509,16 @@ def _transform_strip(images, begin, index, first_channel, depth, sides, grid, ta
 
 
 @inner
-def _tiles_of_chunk(grid, p, begin):  # type: ignore[no-untyped-def]
-    """How many tiles of the chunk that begins at strip ``begin`` have point p."""
-    end = min(begin + grid.strips_a_chunk, grid.strips)
+def _tiles_of_strips(grid, p, begin, end):  # type: ignore[no-untyped-def]
+    """How many tiles of the strips from ``begin`` to ``end`` have point p."""
     large = _large_strips(grid, end) - _large_strips(grid, begin)
     return _tiles_at(grid, p // grid.n_w, p % grid.n_w, end - begin, large)
+
+
+@inner
+def _tiles_of_chunk(grid, p, begin):  # type: ignore[no-untyped-def]
+    """How many tiles of the chunk that begins at strip ``begin`` have point p."""
+    return _tiles_of_strips(grid, p, begin, min(begin + grid.strips_a_chunk, grid.strips))
 
 
 @inner
@@ -608,30 +632,75 @@ def _convolve_in_stages(src, to_points, u, b, to_pixels, grid, v, m, dst):  # ty
             _restore_strip(m[chunk], begin, index, to_pixels, grid, dst)
 
 
+@inner
+def _transform_both(x, x_to_points, dout, dout_to_points, begin, index, grid, v, dm):  # type: ignore[no-untyped-def]
+    """A strip's V, (points, tiles, C), and dM, (points, blocks, tiles, FILTER_BLOCK), of the chunk from ``begin``."""
+    _, tiles, depth = v.shape
+    blocks = dm.shape[1]
+    _transform_strip(x, begin, index, 0, depth, x_to_points, grid, v.reshape(-1), 0, tiles * depth)
+    for block in range(blocks):
+        channel = block * FILTER_BLOCK
+        start, stride = channel * tiles, blocks * tiles * FILTER_BLOCK
+        _transform_strip(dout, begin, index, channel, FILTER_BLOCK, dout_to_points, grid, dm.reshape(-1), start, stride)
+
+
+@inner
+def _add_product(v, dm, first, product, du):  # type: ignore[no-untyped-def]
+    """dU += Vᵀ dM of one point and one block of filters, or = where it is the ``first``."""
+    if first:
+        np.dot(v.T, dm, du)
+    else:
+        np.dot(v.T, dm, product)
+        _add(du.reshape(-1), product.reshape(-1))
+
+
 @parallel
-def _accumulate(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db):  # type: ignore[no-untyped-def]
-    chunks, points, tiles, depth = v.shape
+def _accumulate_in_parts(x, x_to_points, dout, dout_to_points, grid, scratch, du, db):  # type: ignore[no-untyped-def]
+    parts, points, blocks, depth, _ = du.shape
+    tiles = grid.strips_a_chunk * grid.tiles_w
+    for task in numba.prange(parts):
+        part = np.intp(task)
+        first, end = part * grid.strips // parts, (part + 1) * grid.strips // parts
+        # As in a fused convolution: V and dM stay in the cache of their thread, and no other thread reads them.
+        own = scratch[numba.get_thread_id()]
+        v = own[: points * tiles * depth].reshape(points, tiles, depth)
+        dm = own[v.size : v.size + points * tiles * db[part].size].reshape(points, blocks, tiles, FILTER_BLOCK)
+        product = np.empty((depth, FILTER_BLOCK), v.dtype)
+        for begin in range(first, end, grid.strips_a_chunk):
+            stop = min(begin + grid.strips_a_chunk, end)
+            for index in range(begin, stop):
+                _transform_both(x, x_to_points, dout, dout_to_points, begin, index, grid, v, dm)
+            for p in range(points):
+                filled = _tiles_of_strips(grid, p, begin, stop)
+                for block in range(blocks):
+                    _add_product(v[p, :filled], dm[p, block, :filled], begin == first, product, du[part, p, block])
+                    if p == grid.sum_point:
+                        for t in range(filled):
+                            _add(db[part, block], dm[p, block, t])
+    for task in numba.prange(points * blocks):
+        point, block = divmod(np.intp(task), blocks)
+        for other in range(1, parts):
+            _add(du[0, point, block].reshape(-1), du[other, point, block].reshape(-1))
+    for other in range(1, parts):
+        _add(db[0].reshape(-1), db[other].reshape(-1))
+
+
+@parallel
+def _accumulate_in_stages(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db):  # type: ignore[no-untyped-def]
+    chunks, points, _, depth = v.shape
     blocks = dm.shape[2]
     for first in range(0, grid.strips, chunks * grid.strips_a_chunk):
         strips = min(chunks * grid.strips_a_chunk, grid.strips - first)
         for strip in numba.prange(strips):
             index = first + np.intp(strip)
             chunk, begin = _chunk_of(grid, first, index)
-            _transform_strip(x, begin, index, 0, depth, x_to_points, grid, v[chunk].reshape(-1), 0, tiles * depth)
-            for block in range(blocks):
-                target, channel = dm[chunk].reshape(-1), block * FILTER_BLOCK
-                start, stride = channel * tiles, blocks * tiles * FILTER_BLOCK
-                _transform_strip(dout, begin, index, channel, FILTER_BLOCK, dout_to_points, grid, target, start, stride)
+            _transform_both(x, x_to_points, dout, dout_to_points, begin, index, grid, v[chunk], dm[chunk])
         for task in numba.prange(blocks * points):
             block, p = divmod(np.intp(task), points)
             product = np.empty((depth, FILTER_BLOCK), v.dtype)
             for begin in range(first, first + strips, grid.strips_a_chunk):
                 chunk, filled = (begin - first) // grid.strips_a_chunk, _tiles_of_chunk(grid, p, begin)
-                if begin == 0:
-                    np.dot(v[chunk, p, :filled].T, dm[chunk, p, block, :filled], du[p, block])
-                else:
-                    np.dot(v[chunk, p, :filled].T, dm[chunk, p, block, :filled], product)
-                    _add(du[p, block].reshape(-1), product.reshape(-1))
+                _add_product(v[chunk, p, :filled], dm[chunk, p, block, :filled], begin == 0, product, du[p, block])
                 if p == grid.sum_point:
                     for t in range(filled):
                         _add(db[block], dm[chunk, p, block, t])
