@@ -1,6 +1,8 @@
-"""The backend on a GPU against the reference: on real hardware, or in Numba's simulator in a process of its own.
+"""The backend on a GPU against the reference: on real hardware, or without, in a process of its own.
 
-NUMBA_ENABLE_CUDASIM=1 python -m pytest -m cuda
+python -m pytest -m cuda                            on a GPU
+NUMBA_ENABLE_CUDASIM=1 python -m pytest -m cuda     in Numba's simulator: the kernels as plain Python
+python -m pytest -m cuda --emulated-gpu             compiled, and interpreted: ptx_interpreter.py; needs numba-cuda
 """
 
 from __future__ import annotations
@@ -38,18 +40,21 @@ from tinyalexnet.training import Settings, Training
 
 pytestmark = pytest.mark.cuda
 if not runtime.cuda.is_available():
-    pytest.skip("no GPU, and NUMBA_ENABLE_CUDASIM is not 1", allow_module_level=True)
+    pytest.skip("no GPU, neither simulated nor emulated", allow_module_level=True)
 
 # The simulator starts a thread of Python for each number.
-few = settings(max_examples=25)
+few = settings(max_examples=8 if runtime.SIMULATED else 25)
 BLOCK = runtime.THREADS
 PAST_A_BLOCK = Case(Window((3, 2), (2, 1), ((1, 0), (0, 1))), (1, 6, 7, 4), 2 * (BLOCK // 16 + 1), 2, 1)
-# Past a tile in each direction; loaded four at a time: both matrices, one of them, the other.
-assert tiles.ROWS <= 3 * 6 * 7
+# Past a tile in each direction; loaded four at a time: both matrices, one of them, the other. In the last two sums over
+# the places, and over the taps, are cut into parts.
+PIXELS = 6 * 7
+IMAGES = max(tiles.ROWS // PIXELS + 2, -(-2 * tiles.LEAST_STEPS * tiles.DEPTH // PIXELS))
 PAST_A_TILE = [
-    Case(Window((3, 2), 1, "SAME"), (3, 6, 7, 8), 2 * tiles.COLS + 8, 2, 1),
-    Case(Window((2, 3), 1, "SAME"), (3, 6, 7, 4), tiles.COLS + 2, 1, 2),
-    Case(Window(1, 1, "SAME"), (3, 6, 7, 9), tiles.COLS + 4, 1, 3),
+    Case(Window((3, 2), 1, "SAME"), (IMAGES, 6, 7, 8), 2 * tiles.COLS + 8, 2, 1),
+    Case(Window((2, 3), 1, "SAME"), (IMAGES, 6, 7, 4), tiles.COLS + 2, 1, 2),
+    Case(Window(1, 1, "SAME"), (IMAGES, 6, 7, 9), tiles.COLS + 4, 1, 3),
+    Case(Window((2, 1), 1, "SAME"), (IMAGES, 6, 7, tiles.LEAST_STEPS * tiles.DEPTH), 5, 1, 4),
 ]
 
 
@@ -97,6 +102,7 @@ def close(name, *arguments, units=64):
 @example(case=PAST_A_TILE[0])
 @example(case=PAST_A_TILE[1])
 @example(case=PAST_A_TILE[2])
+@example(case=PAST_A_TILE[3])
 def test_the_convolution_and_its_backwards_are_exact_on_integers(case):
     x, w, b, dout = case.integers()
     equal("conv2d_forward", x, w, b, case.window, case.groups, "gemm")

@@ -113,7 +113,7 @@ def measure(
 
     rows, x_shape = [], images.shape
     for name, layer in layers:
-        row = _row(name, layer, x_shape, images.itemsize)
+        row = _row(name, layer, x_shape, images.dtype.itemsize)
         row.cache_bytes = caches[name]
         row.seconds = {what: float(np.median(samples[name, what])) for what in PASSES if (name, what) in samples}
         rows.append(row)
