@@ -25,6 +25,19 @@ settings.register_profile(
 settings.load_profile("default")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--emulated-gpu", action="store_true", help="compiled CUDA kernels, interpreted: tests/emulated_gpu.py"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--emulated-gpu"):
+        import emulated_gpu
+
+        emulated_gpu.install()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not JIT:
         skip = pytest.mark.skip(reason="NUMBA_DISABLE_JIT=1: plain Python would take minutes")
