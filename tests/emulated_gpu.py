@@ -27,8 +27,9 @@ ALIGNMENT = 512
 NOT_WRITTEN = 0xFF
 """Every byte of memory that is new, or used again: no number, where it is read as a float."""
 
-state = SimpleNamespace(installed=False, counts=None)
-"""Whether the emulation is in place; and ``Counts``, where launches are to be counted."""
+state = SimpleNamespace(installed=False, counts=None, launched={})
+"""Whether the emulation is in place; ``Counts``, where launches are to be counted; and what was launched: pairs of a
+function and the types that it was given, in a dictionary to keep their order."""
 
 
 def install() -> None:
@@ -110,15 +111,23 @@ def _copier(devicearray: Any) -> Any:
 
 
 @functools.cache
-def _program(function: Any, types: tuple[Any, ...]) -> Program:
+def compiled(function: Any, types: tuple[Any, ...]) -> str:
+    """A kernel as PTX."""
     from numba import cuda
 
-    return Program(cuda.compile_ptx(function, types, cc=ARCHITECTURE)[0])
+    text: str = cuda.compile_ptx(function, types, cc=ARCHITECTURE)[0]
+    return text
+
+
+@functools.cache
+def _program(function: Any, types: tuple[Any, ...]) -> Program:
+    return Program(compiled(function, types))
 
 
 def _call(dispatcher: Any, arguments: tuple[Any, ...], configuration: Any) -> None:
     """Launches a kernel, and waits for it."""
     types = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
+    state.launched[dispatcher.py_func, types] = None
     program = _program(dispatcher.py_func, types)
     values, areas = [], {}
     for kind, argument in zip(types, arguments, strict=True):

@@ -7,6 +7,7 @@ Exits with 1 where a kernel keeps in memory what should be in registers, or take
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 import re
@@ -15,9 +16,12 @@ import subprocess
 import sys
 import tempfile
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import emulated_gpu
 import numpy as np
 
 ARCHITECTURES = ((8, 0), (9, 0))
@@ -43,6 +47,10 @@ class Figures:
     doubles: int
     """Instructions on float64, of which a kernel for float32 should have none: they take 64 times as long."""
 
+    def larger(self, other: Figures) -> Figures:
+        """The larger of each number."""
+        return Figures(*map(max, dataclasses.astuple(self), dataclasses.astuple(other)))
+
 
 def missing() -> str | None:
     """What has to be installed, or None."""
@@ -54,77 +62,64 @@ def missing() -> str | None:
 
 
 def figures() -> list[Figures]:
-    """Of each kernel, for each dtype and architecture that it is launched with."""
-    from numba import cuda
-    from numba.cuda import dispatcher
-
-    found = {}
+    """Of each kernel, for each dtype and architecture; the largest ones, where it is launched in several ways."""
+    found: dict[tuple[str, str, str], Figures] = {}
     for function, dtype, signature in _launches():
         for major, minor in ARCHITECTURES:
-            # Functions that a kernel calls are compiled for the GPU that is there, and none is.
-            dispatcher.get_current_device = lambda cc=(major, minor): types.SimpleNamespace(compute_capability=cc)
-            for name in MODULES:
-                for value in vars(importlib.import_module(f"{PACKAGE}.{name}")).values():
-                    getattr(getattr(value, "kernel", value), "overloads", {}).clear()
-            ptx, _ = cuda.compile_ptx(function, signature, cc=(major, minor))
+            ptx = _compiled(function, signature, (major, minor))
             name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
             key = name, dtype, f"sm_{major}{minor}"
-            found[key] = Figures(*key, *_assembled(ptx, key[2]), len(re.findall(r"^\s+\w+(?:\.\w+)*\.f64", ptx, re.M)))
+            row = Figures(*key, *_assembled(ptx, key[2]), len(re.findall(r"^\s+\w+(?:\.\w+)*\.f64", ptx, re.M)))
+            found[key] = row.larger(found.get(key, row))
     return list(found.values())
 
 
-class Recorder:
-    """In place of a kernel: notes the types that it is launched with."""
+def _compiled(function: Any, signature: tuple[Any, ...], architecture: tuple[int, int]) -> str:
+    if architecture == emulated_gpu.ARCHITECTURE:
+        return emulated_gpu.compiled(function, signature)
+    from numba import cuda
+    from numba.cuda import dispatcher
 
-    def __init__(self, kernel):
-        self.kernel = kernel
-        self.signatures = []
+    def forget() -> None:
+        """Functions that a kernel calls are compiled once, for the GPU that is there."""
+        for value in _members():
+            getattr(value, "overloads", {}).clear()
 
-    def __getitem__(self, configuration):
-        from numba import typeof
-
-        return lambda *arguments: self.signatures.append(tuple(map(typeof, arguments)))
-
-
-REPLACED = {
-    "launch": lambda kernel, count, *arguments: kernel[None](*arguments),
-    "launch_blocks": lambda kernel, blocks, threads, *arguments: kernel[None](*arguments),
-    "are_fours": lambda array, run: run % 4 == 0,
-    "to_device": lambda array: array,
-    "empty": np.empty,
-    "stand_in": lambda name, array: array,
-}
-"""With these the backend's functions run on the host, up to the launches."""
+    there = dispatcher.get_current_device
+    dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=architecture)
+    forget()
+    text: str = cuda.compile_ptx(function, signature, cc=architecture)[0]
+    dispatcher.get_current_device = there
+    forget()
+    return text
 
 
-def _launches():
+def _members() -> list[Any]:
+    return [value for name in MODULES for value in vars(importlib.import_module(f"{PACKAGE}.{name}")).values()]
+
+
+def _launches() -> Iterator[tuple[Any, str, tuple[Any, ...]]]:
     """Every kernel with the types that it is launched with."""
+    emulated_gpu.install()
     package = importlib.import_module(PACKAGE)
-    recorders: list[Recorder] = []
-    for members in (
-        vars(importlib.import_module(f"{PACKAGE}.{name}")) for name in MODULES if name not in ("runtime", "simulator")
-    ):
-        for name, value in list(members.items()):
-            is_own = hasattr(value, "py_func") and value.py_func.__module__ == members["__name__"]
-            if is_own and not value.targetoptions.get("device"):
-                members[name] = Recorder(value)
-                recorders.append(members[name])
-        members.update({name: value for name, value in REPLACED.items() if name in members})
-    found = []
+    launched = emulated_gpu.state.launched
     for dtype in ("float32", "float64"):
+        launched.clear()
         _call_all(package, dtype)
-        for recorder in recorders:
-            assert recorder.signatures, f"{recorder.kernel.py_func} is never launched"
-            found += [(recorder.kernel.py_func, dtype, signature) for signature in recorder.signatures]
-            recorder.signatures = []
-    return found
+        functions = {function for function, _ in launched}
+        for value in _members():
+            if hasattr(value, "py_func") and not value.targetoptions.get("device"):
+                assert value.py_func in functions, f"{value.py_func} is never launched"
+        for function, signature in list(launched):
+            yield function, dtype, signature
 
 
 def _call_all(cuda, dtype):
+    from tinyalexnet import to_device
     from tinyalexnet.geometry import Window
 
     def ones(*shape):
-        return np.ones(shape, dtype)
+        return to_device(np.ones(shape, dtype))
 
     window, x, w, dout = Window(3, 1, "SAME"), ones(2, 9, 9, 4), ones(3, 3, 2, 6), ones(2, 9, 9, 6)
     cuda.conv2d_forward(x, w, ones(6), window, 2)
@@ -132,7 +127,8 @@ def _call_all(cuda, dtype):
     cuda.conv2d_backward_params(dout, x, window, 2)
     cuda.conv2d_forward(x, w, ones(6), window, 2, "winograd")
     cuda.conv2d_backward_params(dout, x, window, 2, "winograd")
-    cuda.conv2d_backward_input(dout[:, :4, :4], w, x.shape, Window(3, 2), 2)
+    cuda.conv2d_backward_input(dout, w, x.shape, window, 2, "winograd")
+    cuda.conv2d_backward_input(ones(2, 4, 4, 6), w, x.shape, Window(3, 2), 2)
     out, argmax = cuda.maxpool_forward(x, window)
     cuda.maxpool_backward(out, argmax, x.shape, window)
     cuda.avgpool_forward(x, window)
@@ -141,14 +137,13 @@ def _call_all(cuda, dtype):
     cuda.lrn_backward(x, x, x, 2, 1.0, 0.75)
     cuda.relu_forward(x)
     cuda.relu_backward(x, x)
-    cuda.dropout(x, x > 0, 0.5)
-    cuda.dropout_mask((5,), 0.5, 1)
+    cuda.dropout(x, cuda.dropout_mask(x.shape, 0.5, 1), 0.5)
     cuda.dense_forward(ones(2, 4), ones(4, 3), ones(3))
     cuda.dense_backward_input(ones(2, 3), ones(4, 3))
     cuda.dense_backward_params(ones(2, 3), ones(2, 4))
-    cuda.softmax_cross_entropy(ones(2, 3), np.zeros(2, np.int64))
+    cuda.softmax_cross_entropy(ones(2, 3), to_device(np.zeros(2, np.int64)))
     cuda.l2_loss(x)
-    cuda.momentum_step(x, x, x, 0.1, 0.9, 0.0)
+    cuda.momentum_step(x, ones(*x.shape), ones(*x.shape), 0.1, 0.9, 0.0)
 
 
 def _ptxas() -> str | None:

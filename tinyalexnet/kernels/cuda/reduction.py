@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .memory import empty
-from .runtime import SIMULATED, THREADS, cuda, kernel, launch, launch_blocks
+from .runtime import SIMULATED, THREADS, cuda, divided, kernel, launch, launch_blocks
 
 BLOCKS = 3 if SIMULATED else 128
 """Blocks of the first stage, each of which sums every BLOCKS-th run of THREADS numbers: always the same ones."""
@@ -53,7 +53,7 @@ def _column_sums(numbers, sums):  # type: ignore[no-untyped-def]
     index = cuda.grid(1)
     if index >= sums.size:
         return
-    part, column = divmod(index, sums.shape[1])
+    part, column = divided(index, sums.shape[1])
     total = sums.dtype.type(0)
     for row in range(part * BRANCHES, min((part + 1) * BRANCHES, numbers.shape[0])):
         total += numbers[row, column]

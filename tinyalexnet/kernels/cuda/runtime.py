@@ -28,6 +28,9 @@ if SIMULATED:
 THREADS = 32 if SIMULATED else 256
 """Threads of a block."""
 
+MOST_NUMBERS = (1 << 32) - 1
+"""Of an array: kernels divide in 32 bits."""
+
 kernel = cuda.jit
 """Decorator of a kernel, a function that every thread runs. No fast-math: NaN and infinity must survive."""
 
@@ -135,6 +138,10 @@ def stand_in(name: str, array: Any) -> np.ndarray:
 
 def launch(function: Any, count: int, *arguments: Any) -> None:
     """Runs a kernel with a thread for each of ``count`` numbers, and up to a block's more, which have nothing to do."""
+    if count > MOST_NUMBERS:
+        raise ValueError(
+            f"an array has {count} numbers, but may have at most {MOST_NUMBERS} on a GPU: take a smaller batch"
+        )
     launch_blocks(function, (-(-count // THREADS),), THREADS, *arguments)
 
 
@@ -162,6 +169,16 @@ def are_fours(array: Any, run: int) -> bool:
 if SIMULATED:
 
     @device
+    def load(array, index):  # type: ignore[no-untyped-def]
+        """Number ``index`` of a flat array, in 32 bits, from 0 to 2³¹ - 1."""
+        return array[index]
+
+    @device
+    def store(array, index, number):  # type: ignore[no-untyped-def]
+        """Writes the number that ``load`` would read."""
+        array[index] = number
+
+    @device
     def load_four(array, index):  # type: ignore[no-untyped-def]
         """Four numbers in a row of a flat array, from a multiple of 16 bytes on, as a tuple: one load of float32s."""
         return array[index], array[index + 1], array[index + 2], array[index + 3]
@@ -173,9 +190,25 @@ if SIMULATED:
             array[index + i] = four[i]
 
 else:
-    # Numba loads and stores one number of an array at a time. These say which machine instruction to take instead.
+    # Numba loads and stores one number of an array at a time, by an index of 64 bits which counts from the end where it
+    # is negative: for each it compares and adds. These say which machine instruction to take instead.
     from llvmlite import ir
     from numba.cuda.extending import intrinsic
+
+    @intrinsic
+    def load(typing_context, array, index):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            return builder.load(_address(context, builder, signature, arguments))
+
+        return array.dtype(array, numba.types.int32), generate
+
+    @intrinsic
+    def store(typing_context, array, index, number):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            builder.store(arguments[2], _address(context, builder, signature, arguments))
+            return context.get_dummy_value()
+
+        return numba.types.void(array, numba.types.int32, array.dtype), generate
 
     @intrinsic
     def load_four(typing_context, array, index):  # type: ignore[no-untyped-def]
@@ -199,23 +232,34 @@ else:
 
         return numba.types.void(array, numba.types.intp, numba.types.UniTuple(array.dtype, 4)), generate
 
-    def _address_of_four(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.gep(array.data, [arguments[1]])
+        return builder.gep(array.data, [arguments[1]])
+
+    def _address_of_four(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, signature, arguments)
         vector = ir.VectorType(context.get_data_type(signature.args[0].dtype), 4)
         return builder.bitcast(address, vector.as_pointer(address.type.addrspace))
 
 
 @device
+def divided(index, by):  # type: ignore[no-untyped-def]
+    """divmod of numbers from 0 to 2³² - 1, and not of all that 64 bits hold, which takes several times as long."""
+    quotient = np.int64(np.uint32(index) // np.uint32(by))
+    return quotient, index - quotient * by
+
+
+@device
 def position(index, shape):  # type: ignore[no-untyped-def]
     """(n, h, w, c) of element ``index`` of an array of ``shape``, the last axis running fastest."""
-    index, c = divmod(index, shape[3])
-    index, w = divmod(index, shape[2])
-    n, h = divmod(index, shape[1])
+    index, c = divided(index, shape[3])
+    index, w = divided(index, shape[2])
+    n, h = divided(index, shape[1])
     return n, h, w, c
 
 
 @device
 def windows_over(pixel, kernel, stride, outputs):  # type: ignore[no-untyped-def]
     """The first window along one axis that holds ``pixel``, counted with the padding, and the one behind the last."""
-    return max(0, (pixel - kernel + stride) // stride), min(outputs, pixel // stride + 1)
+    first = divided(pixel - kernel, stride)[0] + 1 if pixel >= kernel else 0
+    return first, min(outputs, divided(pixel, stride)[0] + 1)

@@ -1,6 +1,6 @@
 """Winograd's convolution on a GPU, for stride 1: the steps of reference/winograd.py, each over all tiles at once.
 
-All transforms are one function, ``_sandwich``: L S Rᵀ for every tile S and channel. The products, one for each of a
+All transforms are of one kind, ``_sandwich``: L S Rᵀ for every tile S and channel. The products, one for each of a
 tile's points, are one convolution with kernel 1 x 1 whose groups are the points: ``tiles.convolve``.
 """
 
@@ -16,7 +16,10 @@ from ...geometry import Pair
 from ..cook_toom import MOST_POINTS, Tile
 from . import tiles
 from .memory import empty
-from .runtime import cuda, device, kernel, launch, to_device
+from .runtime import cuda, device, divided, kernel, launch, load, store
+
+MOST_NUMBERS = (1 << 31) - 1
+"""Of an array: ``load`` counts them in 32 bits."""
 
 
 class Grid(NamedTuple):
@@ -119,80 +122,170 @@ def _transform(
     bias: Any = None,
 ) -> None:
     """``_sandwich`` between the matrices of that name: for n images with ``counts`` tiles each."""
-    left, right, reach = _matrices(name, tile, source.dtype)
+    if (largest := max(source.size, target.size)) > MOST_NUMBERS:
+        raise ValueError(
+            f"the batch makes an array of {largest} numbers, but Winograd's algorithm has room for {MOST_NUMBERS} on a "
+            "GPU: take a smaller one, or algorithm 'gemm'"
+        )
     bias = tiles.zeros(channels, source.dtype) if bias is None else bias
     flat = source.reshape(source.size), target.reshape(target.size)
-    count = n * math.prod(counts) * left.shape[0] * channels
-    launch(_sandwich, count, count, flat[0], taken, left, right, reach, bias, flat[1], put, counts, channels)
+    count = n * math.prod(counts) * channels
+    launch(_sandwich(name, tile, source.dtype), count, count, flat[0], taken, bias, flat[1], put, counts, channels)
 
 
 @functools.lru_cache(maxsize=256)
-def _matrices(name: str, tile: Tile, dtype: np.dtype) -> tuple[Any, Any, int]:
-    """L and R on the device, and how long the rows of R are, which are filled up with zeros to MOST_POINTS numbers."""
+def _sandwich(name: str, tile: Tile, dtype: np.dtype) -> Any:
+    """A kernel for L S Rᵀ + bias, with a thread for each tile S and channel.
+
+    S is in registers, and the numbers of L and R are in the instructions: nothing is spent on those that are 0.
+    """
     left, right = getattr(tile, {"a": "at", "gt": "g"}.get(name, name))(dtype)
     if name in ("a", "gt"):
         left, right = left.T, right.T
-    filled = np.zeros((right.shape[0], MOST_POINTS), dtype)
-    filled[:, : right.shape[1]] = right
-    return to_device(left), to_device(filled), right.shape[1]
+    (rows, down), (columns, across) = left.shape, right.shape
+    left, right = _filled(left), _filled(right)
+
+    @kernel
+    def sandwich(count, source, taken, bias, target, put, counts, channels):  # type: ignore[no-untyped-def]
+        index = cuda.grid(1)
+        if index >= count:
+            return
+        index, channel = divided(index, channels)
+        index, x = divided(index, counts[1])
+        n, y = divided(index, counts[0])
+        h, i = y * taken.rows - taken.top, x * taken.columns - taken.left
+        start = n * taken.image + y * taken.down + x * taken.across + channel
+        start -= taken.top * taken.below + taken.left * taken.beside
+        inside = _inside(i, across, taken.width)
+        pixels = (
+            _row(source, start, 0, _is_inside(h, 0, down, taken.height), inside, taken),
+            _row(source, start, 1, _is_inside(h, 1, down, taken.height), inside, taken),
+            _row(source, start, 2, _is_inside(h, 2, down, taken.height), inside, taken),
+            _row(source, start, 3, _is_inside(h, 3, down, taken.height), inside, taken),
+            _row(source, start, 4, _is_inside(h, 4, down, taken.height), inside, taken),
+            _row(source, start, 5, _is_inside(h, 5, down, taken.height), inside, taken),
+            _row(source, start, 6, _is_inside(h, 6, down, taken.height), inside, taken),
+            _row(source, start, 7, _is_inside(h, 7, down, taken.height), inside, taken),
+        )
+        h, i = y * put.rows, x * put.columns
+        start = n * put.image + y * put.down + x * put.across + channel
+        inside = _inside(i, columns, put.width)
+        first = bias[channel]
+        _put(target, start, 0, _is_inside(h, 0, rows, put.height), inside, put, right, left[0], pixels, first)
+        _put(target, start, 1, _is_inside(h, 1, rows, put.height), inside, put, right, left[1], pixels, first)
+        _put(target, start, 2, _is_inside(h, 2, rows, put.height), inside, put, right, left[2], pixels, first)
+        _put(target, start, 3, _is_inside(h, 3, rows, put.height), inside, put, right, left[3], pixels, first)
+        _put(target, start, 4, _is_inside(h, 4, rows, put.height), inside, put, right, left[4], pixels, first)
+        _put(target, start, 5, _is_inside(h, 5, rows, put.height), inside, put, right, left[5], pixels, first)
+        _put(target, start, 6, _is_inside(h, 6, rows, put.height), inside, put, right, left[6], pixels, first)
+        _put(target, start, 7, _is_inside(h, 7, rows, put.height), inside, put, right, left[7], pixels, first)
+
+    return sandwich
 
 
-@kernel
-def _sandwich(count, source, taken, left, right, reach, bias, target, put, counts, channels):  # type: ignore[no-untyped-def]
-    """L S Rᵀ + bias: a thread for each row of the result, each tile and each channel."""
-    index = cuda.grid(1)
-    if index >= count:
-        return
-    index, channel = divmod(index, channels)
-    index, a = divmod(index, left.shape[0])
-    index, across = divmod(index, counts[1])
-    n, down = divmod(index, counts[0])
-    h, i = down * taken.rows - taken.top, across * taken.columns - taken.left
-    start = n * taken.image + down * taken.down + across * taken.across + channel
-    start -= taken.top * taken.below + taken.left * taken.beside
-    zero = source.dtype.type(0)
-    row = (zero, zero, zero, zero, zero, zero, zero, zero)
-    for k in range(left.shape[1]):
-        if 0 <= h + k < taken.height:
-            pixels = _eight(source, start + k * taken.below, taken.beside, i, reach, taken.width)
-            row = tiles.plus_scaled(row, left[a, k], pixels)
-    h, i = down * put.rows + a, across * put.columns
-    start = n * put.image + down * put.down + across * put.across + a * put.below + channel
-    if h < put.height:
-        for k in range(right.shape[0]):
-            if i + k < put.width:
-                target[start + k * put.beside] = bias[channel] + _dot(right, k, row)
+def _filled(matrix: np.ndarray) -> tuple[tuple[np.floating, ...], ...]:
+    """A matrix with zeros beyond it, MOST_POINTS in each direction: so that one text serves all sizes."""
+    filled = np.zeros((MOST_POINTS, MOST_POINTS), matrix.dtype)
+    filled[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return tuple(map(tuple, filled))
 
 
 @device
-def _eight(source, at, beside, i, reach, width):  # type: ignore[no-untyped-def]
-    """Eight pixels in a row, ``beside`` apart; 0 past ``reach`` of them, and outside the image."""
+def _is_inside(start, k, size, length):  # type: ignore[no-untyped-def]
+    """Whether number k of a row or column of a tile of that ``size`` is there, and in the image."""
+    return k < size and np.uint32(start + k) < np.uint32(length)
+
+
+@device
+def _inside(start, size, length):  # type: ignore[no-untyped-def]
     return (
-        _one(source, at, i, 0, reach, width),
-        _one(source, at + beside, i + 1, 1, reach, width),
-        _one(source, at + 2 * beside, i + 2, 2, reach, width),
-        _one(source, at + 3 * beside, i + 3, 3, reach, width),
-        _one(source, at + 4 * beside, i + 4, 4, reach, width),
-        _one(source, at + 5 * beside, i + 5, 5, reach, width),
-        _one(source, at + 6 * beside, i + 6, 6, reach, width),
-        _one(source, at + 7 * beside, i + 7, 7, reach, width),
+        _is_inside(start, 0, size, length),
+        _is_inside(start, 1, size, length),
+        _is_inside(start, 2, size, length),
+        _is_inside(start, 3, size, length),
+        _is_inside(start, 4, size, length),
+        _is_inside(start, 5, size, length),
+        _is_inside(start, 6, size, length),
+        _is_inside(start, 7, size, length),
     )
 
 
 @device
-def _one(source, at, i, k, reach, width):  # type: ignore[no-untyped-def]
-    return source[at] if k < reach and 0 <= i < width else source.dtype.type(0)
+def _row(source, start, k, is_there, inside, grid):  # type: ignore[no-untyped-def]
+    """Row k of the tile that begins at number ``start``: eight pixels, 0 where there is none."""
+    start += k * grid.below
+    return (
+        _pixel(source, start, is_there & inside[0], 0, grid),
+        _pixel(source, start, is_there & inside[1], 1, grid),
+        _pixel(source, start, is_there & inside[2], 2, grid),
+        _pixel(source, start, is_there & inside[3], 3, grid),
+        _pixel(source, start, is_there & inside[4], 4, grid),
+        _pixel(source, start, is_there & inside[5], 5, grid),
+        _pixel(source, start, is_there & inside[6], 6, grid),
+        _pixel(source, start, is_there & inside[7], 7, grid),
+    )
 
 
 @device
-def _dot(matrix, k, row):  # type: ignore[no-untyped-def]
-    return (
-        matrix[k, 0] * row[0]
-        + matrix[k, 1] * row[1]
-        + matrix[k, 2] * row[2]
-        + matrix[k, 3] * row[3]
-        + matrix[k, 4] * row[4]
-        + matrix[k, 5] * row[5]
-        + matrix[k, 6] * row[6]
-        + matrix[k, 7] * row[7]
-    )
+def _pixel(source, start, is_there, k, grid):  # type: ignore[no-untyped-def]
+    return load(source, start + k * grid.beside) if is_there else source.dtype.type(0)
+
+
+@device
+def _combined(coefficients, rows):  # type: ignore[no-untyped-def]
+    """Σ_k coefficients[k] rows[k]: a row of L S."""
+    zero = coefficients[0] - coefficients[0]
+    total = (zero, zero, zero, zero, zero, zero, zero, zero)
+    total = _plus_scaled(total, coefficients[0], rows[0])
+    total = _plus_scaled(total, coefficients[1], rows[1])
+    total = _plus_scaled(total, coefficients[2], rows[2])
+    total = _plus_scaled(total, coefficients[3], rows[3])
+    total = _plus_scaled(total, coefficients[4], rows[4])
+    total = _plus_scaled(total, coefficients[5], rows[5])
+    total = _plus_scaled(total, coefficients[6], rows[6])
+    return _plus_scaled(total, coefficients[7], rows[7])
+
+
+@device
+def _plus_scaled(total, a, b):  # type: ignore[no-untyped-def]
+    return tiles.plus_scaled(total, a, b) if a != 0 else total
+
+
+@device
+def _put(target, start, k, is_there, inside, grid, right, coefficients, pixels, first):  # type: ignore[no-untyped-def]
+    """Writes row k of the result, where that is: (coefficients S) Rᵀ + first."""
+    if is_there:
+        start += k * grid.below
+        row = _combined(coefficients, pixels)
+        _put_one(target, start, 0, inside[0], grid, _dot(first, right[0], row))
+        _put_one(target, start, 1, inside[1], grid, _dot(first, right[1], row))
+        _put_one(target, start, 2, inside[2], grid, _dot(first, right[2], row))
+        _put_one(target, start, 3, inside[3], grid, _dot(first, right[3], row))
+        _put_one(target, start, 4, inside[4], grid, _dot(first, right[4], row))
+        _put_one(target, start, 5, inside[5], grid, _dot(first, right[5], row))
+        _put_one(target, start, 6, inside[6], grid, _dot(first, right[6], row))
+        _put_one(target, start, 7, inside[7], grid, _dot(first, right[7], row))
+
+
+@device
+def _put_one(target, start, k, is_there, grid, number):  # type: ignore[no-untyped-def]
+    if is_there:
+        store(target, start + k * grid.beside, number)
+
+
+@device
+def _dot(total, coefficients, row):  # type: ignore[no-untyped-def]
+    """total + coefficients · row."""
+    total = _plus_product(total, coefficients[0], row[0])
+    total = _plus_product(total, coefficients[1], row[1])
+    total = _plus_product(total, coefficients[2], row[2])
+    total = _plus_product(total, coefficients[3], row[3])
+    total = _plus_product(total, coefficients[4], row[4])
+    total = _plus_product(total, coefficients[5], row[5])
+    total = _plus_product(total, coefficients[6], row[6])
+    return _plus_product(total, coefficients[7], row[7])
+
+
+@device
+def _plus_product(total, a, b):  # type: ignore[no-untyped-def]
+    return total + a * b if a != 0 else total
