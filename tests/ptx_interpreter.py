@@ -23,8 +23,8 @@ import numpy as np
 MOST_THREADS = 1 << 14
 """Threads that go in step: arrays that fit the cache."""
 
-NOBODY, SEVERAL = -1, -2
-"""In place of the number of a thread."""
+NOBODY, SEVERAL = 0, -1
+"""In place of the number of a thread, which are counted from 1. Memory full of zeros is not touched before it is used."""
 
 SECTOR, BANKS, WARP = 32, 32, 32
 """Bytes that memory moves at least; banks of four bytes of shared memory; threads that share an instruction."""
@@ -65,8 +65,7 @@ class Users:
     """The last thread that wrote each number, and that read it, since ``forget`` or in the same period."""
 
     def __init__(self, count: int) -> None:
-        self.writer, self.reader = np.full((2, count), NOBODY, np.int64)
-        self.written, self.read = np.zeros((2, count), np.int64)
+        self.writer, self.reader, self.written, self.read = np.zeros((4, count), np.int64)
 
     def load(self, at: np.ndarray, threads: np.ndarray, period: np.ndarray | int) -> np.ndarray:
         """Where a race is: others wrote what is read."""
@@ -355,7 +354,7 @@ class Launch:
         self.program, self.areas, self.counts = program, areas, counts
         size = int(np.prod(block))
         lanes = np.arange(len(blocks) * size)
-        self.threads = lanes + blocks.start * size
+        self.threads = lanes + blocks.start * size + 1
         self.block_of = lanes // size
         self.warp_of = self.block_of * -(-size // WARP) + lanes % size // WARP
         self.in_block = lanes % size
@@ -517,7 +516,7 @@ class Launch:
         return None
 
     def _fault(self, what: str, lanes: np.ndarray) -> KernelError:
-        thread = int(self.threads[lanes[0]])
+        thread = int(self.threads[lanes[0]]) - 1
         block, thread = divmod(thread, self.block_size)
         return KernelError(f"{what}: block {block}, thread {thread}, at {self.text!r}")
 

@@ -294,6 +294,20 @@ def test_arrays_of_the_host_are_refused(rng):
     assert to_host(x) is x
 
 
+def test_arrays_of_more_numbers_than_kernels_count_are_refused(monkeypatch):
+    x, w, b = (to_device(np.ones(shape, np.float32)) for shape in ((1, 4, 4, 3), (3, 3, 3, 4), 4))
+    cuda = kernels.load("cuda")
+    monkeypatch.setattr(runtime, "MOST_NUMBERS", 107)
+    with pytest.raises(ValueError, match="w has 108 numbers, but may have at most 107 on a GPU: take a smaller batch"):
+        cuda.conv2d_forward(x, w, b, Window(3))
+    monkeypatch.setattr(runtime, "MOST_NUMBERS", 110)
+    with pytest.raises(ValueError, match="a transformed array has .* numbers, but may have at most 110"):
+        cuda.conv2d_forward(x, w, b, Window(3), 1, "winograd")
+    monkeypatch.setattr(runtime, "MOST_NUMBERS", 60)
+    with pytest.raises(ValueError, match="an array has 64 numbers"):
+        cuda.dropout_mask((64,), 0.5, 1)
+
+
 def test_the_update_is_that_of_the_reference(rng):
     w, v, dw = (rng.integers(-8, 9, (5, 7)).astype(np.float32) for _ in range(3))
     parameter, velocity = to_device(w), to_device(v)

@@ -7,7 +7,7 @@ from typing import Any
 from ...geometry import Window
 from ..contract import argmax_dtype, check_maxpool_backward, check_maxpool_forward
 from .memory import empty
-from .runtime import cuda, kernel, launch, position, stand_in, windows_over
+from .runtime import cuda, kernel, launch, load, position, stand_in, store, windows_over
 
 
 def maxpool_forward(x: Any, window: Window) -> tuple[Any, Any]:
@@ -18,7 +18,9 @@ def maxpool_forward(x: Any, window: Window) -> tuple[Any, Any]:
     """
     out_shape = check_maxpool_forward(stand_in("x", x), window)
     out, argmax = empty(out_shape, x.dtype), empty(out_shape, argmax_dtype(window))
-    launch(_forward, out.size, x, window.kernel, window.stride, window.before(x.shape[1:3]), out, argmax)
+    where = window.kernel, window.stride, window.before(x.shape[1:3])
+    flat = (array.reshape(array.size) for array in (x, out, argmax))
+    launch(_forward, out.size, x.shape, out_shape, *where, *flat)
     return out, argmax
 
 
@@ -31,41 +33,48 @@ def maxpool_backward(dout: Any, argmax: Any, x_shape: tuple[int, ...], window: W
     """
     check_maxpool_backward(stand_in("dout", dout), stand_in("argmax", argmax), x_shape, window)
     dx = empty(x_shape, dout.dtype)
-    launch(_backward, dx.size, dout, argmax, window.kernel, window.stride, window.before(x_shape[1:3]), dx)
+    where = window.kernel, window.stride, window.before(x_shape[1:3])
+    flat = (array.reshape(array.size) for array in (dout, argmax, dx))
+    launch(_backward, dx.size, x_shape, dout.shape, *where, *flat)
     return dx
 
 
 @kernel
-def _forward(x, size, stride, pad, out, argmax):  # type: ignore[no-untyped-def]
+def _forward(shape, out_shape, size, stride, pad, x, out, argmax):  # type: ignore[no-untyped-def]
     index = cuda.grid(1)
     if index >= out.size:
         return
-    n, oh, ow, c = position(index, out.shape)
+    n, oh, ow, c = position(index, out_shape)
+    _, height, width, channels = shape
     top, left = oh * stride[0] - pad[0], ow * stride[1] - pad[1]
     first_h, first_w = max(-top, 0), max(-left, 0)
-    best, winner = x[n, top + first_h, left + first_w, c], first_h * size[1] + first_w
-    for kh in range(first_h, min(size[0], x.shape[1] - top)):
-        for kw in range(first_w, min(size[1], x.shape[2] - left)):
-            value = x[n, top + kh, left + kw, c]
+    corner = (n * height + top) * width + left
+    best = load(x, (corner + first_h * width + first_w) * channels + c)
+    winner = first_h * size[1] + first_w
+    for kh in range(first_h, min(size[0], height - top)):
+        for kw in range(first_w, min(size[1], width - left)):
+            value = load(x, (corner + kh * width + kw) * channels + c)
             # A NaN takes over, and stays: nothing compares with it.
             if value > best or (value != value and best == best):
                 best, winner = value, kh * size[1] + kw
-    out[n, oh, ow, c] = best
-    argmax[n, oh, ow, c] = winner
+    store(out, index, best)
+    store(argmax, index, winner)
 
 
 @kernel
-def _backward(dout, argmax, size, stride, pad, dx):  # type: ignore[no-untyped-def]
+def _backward(shape, out_shape, size, stride, pad, dout, argmax, dx):  # type: ignore[no-untyped-def]
     index = cuda.grid(1)
     if index >= dx.size:
         return
-    n, h, i, c = position(index, dx.shape)
-    first_h, end_h = windows_over(h + pad[0], size[0], stride[0], dout.shape[1])
-    first_w, end_w = windows_over(i + pad[1], size[1], stride[1], dout.shape[2])
+    n, h, i, c = position(index, shape)
+    _, rows, columns, channels = out_shape
+    first_h, end_h = windows_over(h + pad[0], size[0], stride[0], rows)
+    first_w, end_w = windows_over(i + pad[1], size[1], stride[1], columns)
     total = dx.dtype.type(0)
     for oh in range(first_h, end_h):
         for ow in range(first_w, end_w):
             here = (h + pad[0] - oh * stride[0]) * size[1] + i + pad[1] - ow * stride[1]
-            if argmax[n, oh, ow, c] == here:
-                total += dout[n, oh, ow, c]
-    dx[n, h, i, c] = total
+            at = ((n * rows + oh) * columns + ow) * channels + c
+            if load(argmax, at) == here:
+                total += load(dout, at)
+    store(dx, index, total)

@@ -28,8 +28,8 @@ if SIMULATED:
 THREADS = 32 if SIMULATED else 256
 """Threads of a block."""
 
-MOST_NUMBERS = (1 << 32) - 1
-"""Of an array: kernels divide in 32 bits."""
+MOST_NUMBERS = (1 << 31) - 1
+"""Of an array: ``load`` counts them in 32 bits."""
 
 kernel = cuda.jit
 """Decorator of a kernel, a function that every thread runs. No fast-math: NaN and infinity must survive."""
@@ -127,13 +127,23 @@ def stand_in(name: str, array: Any) -> np.ndarray:
     """For checks, which look at shape and dtype: a NumPy array that has both, and the memory of one number.
 
     Errors
-        TypeError where the array is not on the device, ValueError where it is strided. Nothing is copied unasked.
+        TypeError where the array is not on the device, ValueError where it is strided or too large. Nothing is copied
+        unasked.
     """
     if not is_on_device(array):
         raise TypeError(f"{name} is a {type(array).__name__}, but must be an array on the device, made by to_device")
     if not array.is_c_contiguous():
         raise ValueError(f"{name} is strided, but must be C-contiguous on a GPU")
+    check_size(name, array.size)
     return np.broadcast_to(np.zeros((), array.dtype), array.shape)
+
+
+def check_size(name: str, count: int) -> None:
+    """ValueError where an array has more numbers than kernels can count."""
+    if count > MOST_NUMBERS:
+        raise ValueError(
+            f"{name} has {count} numbers, but may have at most {MOST_NUMBERS} on a GPU: take a smaller batch"
+        )
 
 
 def launch(function: Any, count: int, *arguments: Any) -> None:

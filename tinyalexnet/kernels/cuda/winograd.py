@@ -16,10 +16,7 @@ from ...geometry import Pair
 from ..cook_toom import MOST_POINTS, Tile
 from . import tiles
 from .memory import empty
-from .runtime import cuda, device, divided, kernel, launch, load, store
-
-MOST_NUMBERS = (1 << 31) - 1
-"""Of an array: ``load`` counts them in 32 bits."""
+from .runtime import check_size, cuda, device, divided, kernel, launch, load, store
 
 
 class Grid(NamedTuple):
@@ -122,11 +119,7 @@ def _transform(
     bias: Any = None,
 ) -> None:
     """``_sandwich`` between the matrices of that name: for n images with ``counts`` tiles each."""
-    if (largest := max(source.size, target.size)) > MOST_NUMBERS:
-        raise ValueError(
-            f"the batch makes an array of {largest} numbers, but Winograd's algorithm has room for {MOST_NUMBERS} on a "
-            "GPU: take a smaller one, or algorithm 'gemm'"
-        )
+    check_size("a transformed array", max(source.size, target.size))
     bias = tiles.zeros(channels, source.dtype) if bias is None else bias
     flat = source.reshape(source.size), target.reshape(target.size)
     count = n * math.prod(counts) * channels
