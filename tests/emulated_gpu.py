@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import ptx_interpreter
-from ptx_interpreter import Area, Program
+from ptx_interpreter import Area, Counts, Program
 
 ARCHITECTURE = (9, 0)
 """An H100's."""
@@ -27,9 +29,20 @@ ALIGNMENT = 512
 NOT_WRITTEN = 0xFF
 """Every byte of memory that is new, or used again: no number, where it is read as a float."""
 
-state = SimpleNamespace(installed=False, counts=None, launched={})
-"""Whether the emulation is in place; ``Counts``, where launches are to be counted; and what was launched: pairs of a
-function and the types that it was given, in a dictionary to keep their order."""
+state = SimpleNamespace(installed=False, launched={}, count=None, most_blocks=None)
+"""Whether the emulation is in place; what was launched, pairs of a function and the types that it was given, in a
+dictionary to keep their order; what to call with each launch's ``Counted``; and how many blocks of each to run."""
+
+
+@dataclass
+class Counted:
+    """A launch: what so many of its blocks did, and the bytes of all arrays that it was given."""
+
+    kernel: str
+    counts: Counts
+    ran: int
+    blocks: int
+    array_bytes: int
 
 
 def install() -> None:
@@ -132,9 +145,12 @@ def _call(dispatcher: Any, arguments: tuple[Any, ...], configuration: Any) -> No
     values, areas = [], {}
     for kind, argument in zip(types, arguments, strict=True):
         values += _passed(kind, argument, areas)
-    ptx_interpreter.run(
-        program, values, configuration.griddim, configuration.blockdim, list(areas.values()), state.counts
-    )
+    counts = Counts() if state.count else None
+    where = configuration.griddim, configuration.blockdim
+    ran = ptx_interpreter.run(program, values, *where, list(areas.values()), counts, state.most_blocks)
+    if counts is not None:
+        array_bytes = sum(area.size for area in areas.values())
+        state.count(Counted(dispatcher.py_func.__name__, counts, ran, math.prod(where[0]), array_bytes))
 
 
 def _passed(kind: Any, argument: Any, areas: dict[int, Area]) -> Iterator[Any]:

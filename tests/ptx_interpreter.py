@@ -24,7 +24,7 @@ MOST_THREADS = 1 << 14
 """Threads that go in step: arrays that fit the cache."""
 
 NOBODY, SEVERAL = 0, -1
-"""In place of the number of a thread, which are counted from 1. Memory full of zeros is not touched before it is used."""
+"""In place of the number of a thread, counted from 1: memory full of zeros is not touched before it is used."""
 
 SECTOR, BANKS, WARP = 32, 32, 32
 """Bytes that memory moves at least; banks of four bytes of shared memory; threads that share an instruction."""
@@ -348,14 +348,14 @@ class Launch:
         grid: tuple[int, int, int],
         block: tuple[int, int, int],
         areas: Sequence[Area],
-        blocks: range,
+        blocks: np.ndarray,
         counts: Counts | None,
     ) -> None:
         self.program, self.areas, self.counts = program, areas, counts
         size = int(np.prod(block))
         lanes = np.arange(len(blocks) * size)
-        self.threads = lanes + blocks.start * size + 1
         self.block_of = lanes // size
+        self.threads = blocks[self.block_of] * size + lanes % size + 1
         self.warp_of = self.block_of * -(-size // WARP) + lanes % size // WARP
         self.in_block = lanes % size
         self.block_size = size
@@ -363,7 +363,7 @@ class Launch:
         special = {}
         for what, sizes, number in (
             ("tid", block, lanes % size),
-            ("ctaid", grid, lanes // size + blocks.start),
+            ("ctaid", grid, blocks[self.block_of]),
         ):
             for axis, index in zip("xyz", np.unravel_index(number, sizes, "F"), strict=True):
                 special[f"%{what}.{axis}"] = index.astype(np.uint32)
@@ -528,15 +528,17 @@ def run(
     block: tuple[int, int, int],
     areas: Sequence[Area],
     counts: Counts | None = None,
-    only: int | None = None,
-) -> None:
-    """Runs the kernel of a program with as many blocks, or with the first of them ``only``."""
-    blocks, threads = int(np.prod(grid)) if only is None else only, int(np.prod(block))
+    most: int | None = None,
+) -> int:
+    """Runs all blocks of a kernel, or ``most`` of them, at even distances; returns how many."""
+    count, threads = int(np.prod(grid)), int(np.prod(block))
+    blocks = np.unique(np.linspace(0, count - 1, min(most or count, count)).astype(np.int64))
     step = max(1, MOST_THREADS // threads)
     with np.errstate(all="ignore"):
-        for first in range(0, blocks, step):
-            launch = Launch(program, arguments, grid, block, areas, range(first, min(first + step, blocks)), counts)
+        for first in range(0, blocks.size, step):
+            launch = Launch(program, arguments, grid, block, areas, blocks[first : first + step], counts)
             launch.run(program.kernel, launch.frame)
+    return blocks.size
 
 
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {

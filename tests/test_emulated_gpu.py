@@ -9,6 +9,7 @@ import math
 from fractions import Fraction
 
 import emulated_gpu
+import gpu_estimate
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +19,9 @@ if not emulated_gpu.state.installed:
     pytest.skip("for --emulated-gpu, which needs numba-cuda", allow_module_level=True)
 
 from numba import cuda
-from ptx_interpreter import Counts, KernelError, operation
+from ptx_interpreter import KernelError, operation
 
+from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Relu, Variant
 from tinyalexnet.kernels.cuda.runtime import launch_blocks, load_four, store_four
 
 pytestmark = pytest.mark.cuda
@@ -232,13 +234,35 @@ def strided(x, out, stride):
 @pytest.mark.parametrize(("stride", "moved", "turns"), [(1, 1, 1), (2, 2, 2), (3, 3, 1), (8, 8, 8), (32, 8, 32)])
 def test_memory_is_counted(monkeypatch, stride, moved, turns):
     """Global memory moves at least 32 bytes at a time; shared memory takes turns where threads meet in a bank."""
-    monkeypatch.setattr(emulated_gpu.state, "counts", Counts())
+    found = []
+    monkeypatch.setattr(emulated_gpu.state, "count", found.append)
     x = cuda.to_device(np.zeros(stride * THREADS * BLOCKS, np.float32))
     launch_blocks(strided, (BLOCKS,), THREADS, x, cuda.device_array(THREADS * BLOCKS, np.float32), stride)
-    counts = emulated_gpu.state.counts
+    assert (found[0].kernel, found[0].ran, found[0].blocks) == ("strided", BLOCKS, BLOCKS)
+    assert found[0].array_bytes == 4 * (stride + 1) * THREADS * BLOCKS
+    counts = found[0].counts
     assert counts.requested == {"load": 4 * THREADS * BLOCKS, "store": 4 * THREADS * BLOCKS}
     assert counts.moved == {"load": moved * 4 * THREADS * BLOCKS, "store": 4 * THREADS * BLOCKS}
     warps = BLOCKS * THREADS // 32
     assert counts.least_turns == {"load": warps, "store": warps}
     assert counts.turns == {"load": turns * warps, "store": turns * warps}
     assert counts.instructions["ld.global.f32"] == warps
+
+
+def test_some_blocks_stand_for_all(monkeypatch):
+    monkeypatch.setattr(emulated_gpu.state, "most_blocks", 2)
+    x = np.ones(THREADS * BLOCKS)
+    _, out = launched(turned_within_a_block, x, np.zeros_like(x))
+    np.testing.assert_array_equal(out.reshape(BLOCKS, THREADS).sum(1), [THREADS, 0, THREADS])
+
+
+def test_a_step_is_estimated(monkeypatch, capsys):
+    layers = (Conv("conv1", 64, 11, 4, "VALID"), Pool("pool1", 3, 2), Relu("relu1"), Conv("conv2", 64, 3))
+    monkeypatch.setitem(VARIANTS, "tf2015", Variant((31, 31, 3), layers))
+    assert gpu_estimate.main(["--batch_size", "2"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows[1:-2]] == ["conv1", "pool1", "relu1", "conv2", "conv2", "relu1", "pool1", "conv1"]
+    for row in rows[1:-2]:
+        assert all(float(number) > 0 for number in row[2:])
+    assert [row[0] for row in rows[-2:]] == ["forward", "forward-backward"]
+    assert emulated_gpu.state.count is emulated_gpu.state.most_blocks is None

@@ -1,0 +1,106 @@
+"""What a step of the benchmark asks of an H100, counted in the compiled kernels, and the time that this takes at least.
+
+python tests/gpu_estimate.py [--batch_size N] [--algorithm gemm]     needs pip install 'tinyalexnet[cuda12]', no GPU
+
+Some blocks of every launch are interpreted, at the sizes of the batch, and stand for the others. This is no
+measurement: a kernel cannot be faster than its warps issue instructions, nor than its arrays pass through memory once,
+and may well be slower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass, field
+
+import emulated_gpu
+import numpy as np
+from ptx_interpreter import WARP
+
+MULTIPROCESSORS, CLOCK, ISSUED = 132, 1.98e9, 4
+"""An H100's (SXM): instructions that the warps of a multiprocessor issue in a clock."""
+
+BANDWIDTH = 3.35e12
+"""Bytes in a second that go to its memory and come from it."""
+
+FREE = ("ld.param", "cvta", "mov")
+"""Have no instruction of the machine, as a rule: constants and names."""
+
+BLOCKS = 3
+"""Of each launch, that are run."""
+
+
+@dataclass
+class Row:
+    """A layer's pass: launches, instructions of warps, of those arithmetic on floats, bytes of arrays, and seconds."""
+
+    launches: int = 0
+    instructions: float = 0.0
+    arithmetic: float = 0.0
+    array_bytes: float = 0.0
+    kernels: dict[str, float] = field(default_factory=dict)
+
+    def add(self, launch: emulated_gpu.Counted) -> None:
+        share = launch.blocks / launch.ran
+        counted = launch.counts.instructions
+        issued = share * sum(count for name, count in counted.items() if not name.startswith(FREE))
+        self.launches += 1
+        self.instructions += issued
+        arithmetic = ("fma", "add.f", "sub.f", "mul.f")
+        self.arithmetic += share * sum(count for name, count in counted.items() if name.startswith(arithmetic))
+        self.array_bytes += launch.array_bytes
+        seconds = max(issued / (MULTIPROCESSORS * ISSUED * CLOCK), launch.array_bytes / BANDWIDTH)
+        self.kernels[launch.kernel] = self.kernels.get(launch.kernel, 0.0) + seconds
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.kernels.values())
+
+
+def rows(batch_size: int, algorithm: str) -> list[tuple[str, str, Row]]:
+    """(layer, pass, row) in the order of a step."""
+    from tinyalexnet import alexnet, to_device
+    from tinyalexnet.alexnet import VARIANTS
+
+    net = alexnet("tf2015", backend="cuda", algorithm=algorithm)
+    found: list[tuple[str, str, Row]] = []
+
+    def add(launch: emulated_gpu.Counted) -> None:
+        found[-1][2].add(launch)
+
+    emulated_gpu.state.count = add
+    emulated_gpu.state.most_blocks = BLOCKS
+    try:
+        x = to_device(np.ones((batch_size, *VARIANTS["tf2015"].image_shape), np.float32))
+        for name, layer in net:
+            found.append((name, "forward", Row()))
+            x = layer.forward(x)
+        dout = x
+        for name, layer in reversed(list(net)):
+            found.append((name, "backward", Row()))
+            dout = layer.backward(dout)
+    finally:
+        emulated_gpu.state.count = emulated_gpu.state.most_blocks = None
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch_size", type=int, default=128)
+    parser.add_argument("--algorithm", choices=("auto", "gemm"), default="auto")
+    options = parser.parse_args(arguments)
+    if not emulated_gpu.state.installed:
+        emulated_gpu.install()
+    found = rows(options.batch_size, options.algorithm)
+    print(f"{'':9}{'':10}{'launches':>9}{'instructions':>14}{'arithmetic':>12}{'bytes':>9}{'ms':>8}")
+    for name, what, row in found:
+        numbers = f"{row.launches:>9}{row.instructions * WARP / 1e9:>13.2f}G{row.arithmetic / row.instructions:>12.0%}"
+        print(f"{name:9}{what:10}{numbers}{row.array_bytes / 1e6:>8.0f}M{1e3 * row.seconds:>8.3f}")
+    for name, rows_of in (("forward", found[: len(found) // 2]), ("forward-backward", found)):
+        seconds, launches = sum(row.seconds for *_, row in rows_of), sum(row.launches for *_, row in rows_of)
+        print(f"{name}: at least {1e3 * seconds:.2f} ms, in {launches} launches")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
