@@ -1,5 +1,7 @@
 """A GPU that is not there: Numba's own classes and compiler, but memory of the host, and kernels run step by step.
 
+python tests/emulated_gpu.py SCRIPT [ARGUMENT ...]     runs a script on it: bench.py --backend cuda, say
+
 Needs numba-cuda, whose compiler works without a GPU. ``install`` comes before the package's kernels are imported.
 Launches are run by ``ptx_interpreter``.
 """
@@ -10,6 +12,8 @@ import contextlib
 import ctypes
 import functools
 import math
+import runpy
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -168,3 +172,11 @@ def _passed(kind: Any, argument: Any, areas: dict[int, Area]) -> Iterator[Any]:
             yield from _passed(part, value, areas)
     else:
         yield argument
+
+
+if __name__ == "__main__":
+    import emulated_gpu  # what the script's kernels refer to is not this module, whose name is __main__
+
+    emulated_gpu.install()
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")
