@@ -259,10 +259,17 @@ def test_some_blocks_stand_for_all(monkeypatch):
 def test_a_step_is_estimated(monkeypatch, capsys):
     layers = (Conv("conv1", 64, 11, 4, "VALID"), Pool("pool1", 3, 2), Relu("relu1"), Conv("conv2", 64, 3))
     monkeypatch.setitem(VARIANTS, "tf2015", Variant((31, 31, 3), layers))
-    assert gpu_estimate.main(["--batch_size", "2"]) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [row[0] for row in rows[1:-2]] == ["conv1", "pool1", "relu1", "conv2", "conv2", "relu1", "pool1", "conv1"]
-    for row in rows[1:-2]:
-        assert all(float(number) > 0 for number in row[2:])
-    assert [row[0] for row in rows[-2:]] == ["forward", "forward-backward"]
+    found = gpu_estimate.rows(2, "auto")
+    names = ["conv1", "pool1", "relu1", "conv2", "conv2", "relu1", "pool1", "conv1"]
+    assert [name for name, *_ in found] == names
     assert emulated_gpu.state.count is emulated_gpu.state.most_blocks is None
+    by_pass = {(name, what): row for name, what, row in found}
+    assert all(row.launches > 0 and row.instructions > 0 and row.seconds > 0 for row in by_pass.values())
+    # Images of 31 x 31, outputs of 6 x 6; and then what the kernel itself takes: weights and biases, taps and places.
+    least = 4 * 2 * (31 * 31 * 3 + 6 * 6 * 64)
+    assert 1 < by_pass["conv1", "forward"].array_bytes / least < 10
+    # A thread multiplies for 64 sums: in tiles of 128 x 64, of which the 72 places fill one, eight at a time.
+    assert by_pass["conv1", "forward"].arithmetic * 32 >= 128 * 64 * 11 * 11 * 3
+    assert gpu_estimate.main(["--batch_size", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [*names, "forward:", "forward-backward:"]

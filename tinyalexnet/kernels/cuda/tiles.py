@@ -19,13 +19,16 @@ from .reduction import column_sums
 from .runtime import (
     SIMULATED,
     are_fours,
+    check_size,
     cuda,
     device,
     kernel,
     launch,
     launch_blocks,
+    load,
     load_four,
     position,
+    store,
     store_four,
     to_device,
 )
@@ -104,6 +107,7 @@ def _in_parts(kernel: Any, size: tuple[int, int, int], groups: int, arrays: tupl
     wanted = max(1, min(ENOUGH_BLOCKS // (tiles[0] * tiles[1] * groups), steps // LEAST_STEPS))
     steps_a_part = -(-steps // wanted)
     parts = -(-steps // steps_a_part)
+    check_size("an array of sums", parts * out.size)
     sums = out if parts == 1 else empty((parts, out.size), out.dtype)
     launch_blocks(
         kernel,
@@ -190,8 +194,8 @@ def _convolve(x, taps, places, w, b, image, size, shares, steps, fours, sums):  
             total = _plus_product(total, first, second, thread)
         cuda.syncthreads()
         for i in range(4):
-            first[(own_tap + i) * PITCH + own_row] = one[i]
-            first[(own_tap + i) * PITCH + own_row + ROWS // 2] = two[i]
+            store(first, (own_tap + i) * PITCH + own_row, one[i])
+            store(first, (own_tap + i) * PITCH + own_row + ROWS // 2, two[i])
         store_four(second, own_depth * COLS + own_col, three)
         cuda.syncthreads()
     at = (part * rows + row) * filters + group * shares[1] + col
@@ -279,7 +283,7 @@ def _seen(x, place, tap, taps, k, image, fours):  # type: ignore[no-untyped-def]
 
 @device
 def _value(x, place, tap, image):  # type: ignore[no-untyped-def]
-    return x[place[0] + tap[0]] if _is_inside(place, tap, image) else x.dtype.type(0)
+    return load(x, place[0] + tap[0]) if _is_inside(place, tap, image) else x.dtype.type(0)
 
 
 @device
@@ -299,10 +303,10 @@ def _columns(matrix, at, count, fours):  # type: ignore[no-untyped-def]
             four = load_four(matrix, at)
     else:
         four = (
-            matrix[at] if count > 0 else zero,
-            matrix[at + 1] if count > 1 else zero,
-            matrix[at + 2] if count > 2 else zero,
-            matrix[at + 3] if count > 3 else zero,
+            load(matrix, at) if count > 0 else zero,
+            load(matrix, at + 1) if count > 1 else zero,
+            load(matrix, at + 2) if count > 2 else zero,
+            load(matrix, at + 3) if count > 3 else zero,
         )
     return four
 
@@ -391,4 +395,4 @@ def _write_four(sums, at, count, fours, four):  # type: ignore[no-untyped-def]
     else:
         for i in range(4):
             if count > i:
-                sums[at + i] = four[i]
+                store(sums, at + i, four[i])
