@@ -62,7 +62,7 @@ class Area:
 
 
 class Users:
-    """The last thread that wrote each number, and that read it, since ``forget`` or in the same period."""
+    """The last thread that wrote each number, and that read it, and in which period between two barriers."""
 
     def __init__(self, count: int) -> None:
         self.writer, self.reader, self.written, self.read = np.zeros((4, count), np.int64)
@@ -121,10 +121,11 @@ class Counts:
 
 
 class Frame:
-    """The registers of threads in step, and which of the threads go on now: ``active``, or all where it is None."""
+    """The registers of threads in step, by their numbers in the launch, and which of them go on now: ``active``, or all
+    where it is None."""
 
-    def __init__(self, count: int, params: dict[str, Any], special: dict[str, np.ndarray]) -> None:
-        self.count = count
+    def __init__(self, lanes: np.ndarray, params: dict[str, Any], special: dict[str, np.ndarray]) -> None:
+        self.lanes, self.count = lanes, lanes.size
         self.params, self.special = params, special
         self.registers: dict[str, np.ndarray] = {}
         self.active: np.ndarray | None = None
@@ -309,11 +310,8 @@ class Function:
         def call(frame: Frame, launch: Launch) -> None:
             function = self.program.functions[name]
             values = (frame.params[argument] for argument in arguments.split(", "))
-            inner = Frame(
-                frame.count if frame.active is None else frame.active.size,
-                dict(zip((param for param, _ in function.params), values, strict=True)),
-                {},
-            )
+            params = dict(zip((param for param, _ in function.params), values, strict=True))
+            inner = Frame(frame.all(frame.lanes), params, {})
             launch.run(function, inner)
             frame.params[result] = inner.params["func_retval0"]
 
@@ -373,7 +371,7 @@ class Launch:
         values = {
             name: np.array(value).astype(TYPES[kind]) for (name, kind), value in zip(params, arguments, strict=True)
         }
-        self.frame = Frame(lanes.size, values, special)
+        self.frame = Frame(lanes, values, special)
         words = len(blocks) * -(-program.shared_size // 4)
         self.shared = np.zeros(words * 4, np.uint8)
         self.shared_users = Users(words)
@@ -403,9 +401,9 @@ class Launch:
             for self.text, instruction in block.instructions:
                 instruction(frame, self)
                 if self.counts is not None:
-                    self.counts.count(self.text.partition(" ")[0], frame.all(self.warp_of))
+                    self.counts.count(self.text.partition(" ")[0], self.warp_of[frame.all(frame.lanes)])
             if self.counts is not None and block.end != "next":
-                self.counts.count(block.end, frame.all(self.warp_of))
+                self.counts.count(block.end, self.warp_of[frame.all(frame.lanes)])
             following: Any = end if block.end == "return" else now + 1
             if block.end == "branch":
                 target = function.labels[block.target]
@@ -438,7 +436,7 @@ class Launch:
         values: Sequence[np.ndarray] | None = None,
     ) -> list[np.ndarray] | None:
         """Loads ``count`` numbers in a row for each active thread, or stores ``values`` there."""
-        lanes = np.arange(frame.count) if frame.active is None else frame.active
+        lanes = frame.all(frame.lanes)
         addresses = np.broadcast_to(addresses, lanes.shape)
         size = np.dtype(dtype).itemsize
         if (addresses % np.uint64(size * count)).any():
@@ -532,7 +530,8 @@ def run(
 ) -> int:
     """Runs all blocks of a kernel, or ``most`` of them, at even distances; returns how many."""
     count, threads = int(np.prod(grid)), int(np.prod(block))
-    blocks = np.unique(np.linspace(0, count - 1, min(most or count, count)).astype(np.int64))
+    chosen = min(most or count, count)
+    blocks = np.arange(chosen) * (count - 1) // max(1, chosen - 1)
     step = max(1, MOST_THREADS // threads)
     with np.errstate(all="ignore"):
         for first in range(0, blocks.size, step):
