@@ -33,9 +33,10 @@ ALIGNMENT = 512
 NOT_WRITTEN = 0xFF
 """Every byte of memory that is new, or used again: no number, where it is read as a float."""
 
-state = SimpleNamespace(installed=False, launched={}, count=None, most_blocks=None)
+state = SimpleNamespace(installed=False, launched={}, asked=[], count=None, most_blocks=None)
 """Whether the emulation is in place; what was launched, pairs of a function and the types that it was given, in a
-dictionary to keep their order; what to call with each launch's ``Counted``; and how many blocks of each to run."""
+dictionary to keep their order; what was asked of the driver, copies and new memory; what to call with each launch's
+``Counted``; and how many blocks of each to run."""
 
 
 @dataclass
@@ -54,7 +55,7 @@ def install() -> None:
     state.installed = True
     from numba import cuda
     from numba.cuda import compiler, dispatcher
-    from numba.cuda.cudadrv import devicearray, devices, driver
+    from numba.cuda.cudadrv import devices, driver
 
     gpu = SimpleNamespace(
         compute_capability=ARCHITECTURE, name="emulated", MULTIPROCESSOR_COUNT=132, CLOCK_RATE=1_980_000
@@ -73,9 +74,8 @@ def install() -> None:
     cuda.event = _Event
     cuda.event_elapsed_time = lambda start, end: 1e3 * (end.seconds - start.seconds)
     driver._to_core_stream = lambda stream: stream
-    driver.host_to_device = _copier(devicearray)
-    driver.device_to_host = _copier(devicearray)
-    driver.device_to_device = _copier(devicearray)
+    for name in ("host_to_device", "device_to_host", "device_to_device"):
+        setattr(driver, name, functools.partial(_copy, name))
     driver.MemoryPointer = _poisoning(driver.MemoryPointer)
     dispatcher.CUDADispatcher.call = _call
 
@@ -97,6 +97,7 @@ class _Memory:
         self.driver, self.context = driver, context
 
     def allocate(self, size: int) -> Any:
+        state.asked.append("memory")
         block = np.full(size + ALIGNMENT, NOT_WRITTEN, np.uint8)
         address = -(-block.ctypes.data // ALIGNMENT) * ALIGNMENT
         return self.driver.MemoryPointer(self.context, ctypes.c_void_p(address), size, owner=block)
@@ -120,11 +121,9 @@ def _address(array: Any) -> int:
     return int(array.device_ctypes_pointer.value)
 
 
-def _copier(devicearray: Any) -> Any:
-    def copy(target: Any, source: Any, size: int, stream: Any = 0) -> None:
-        ctypes.memmove(_address(target), _address(source), size)
-
-    return copy
+def _copy(name: str, target: Any, source: Any, size: int, stream: Any = 0) -> None:
+    state.asked.append(name)
+    ctypes.memmove(_address(target), _address(source), size)
 
 
 @functools.cache

@@ -21,8 +21,10 @@ if not emulated_gpu.state.installed:
 from numba import cuda
 from ptx_interpreter import KernelError, operation
 
-from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Relu, Variant
+from tinyalexnet import alexnet, softmax_cross_entropy, to_device
+from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant
 from tinyalexnet.kernels.cuda.runtime import launch_blocks, load_four, store_four
+from tinyalexnet.optimizer import SGD
 
 pytestmark = pytest.mark.cuda
 THREADS, BLOCKS = 64, 3
@@ -247,6 +249,27 @@ def test_memory_is_counted(monkeypatch, stride, moved, turns):
     assert counts.least_turns == {"load": warps, "store": warps}
     assert counts.turns == {"load": turns * warps, "store": turns * warps}
     assert counts.instructions["ld.global.f32"] == warps
+
+
+def test_a_step_asks_nothing_of_the_driver(monkeypatch, rng):
+    """But for its images and labels. From the third on: in the second, what the first computed is still held."""
+    layers = (Conv("conv1", 8, 5, 2), Norm("norm1", "tensorflow", {"radius": 2}), Pool("pool1", 3, 2), Relu("relu1"))
+    layers += Conv("conv2", 8, 3), Flat(), Full("fc3", 6), Drop("drop3"), Full("fc4")
+    monkeypatch.setitem(VARIANTS, "tiny", Variant((20, 20, 3), layers, 5))
+    net = alexnet("tiny", backend="cuda", algorithm="gemm")
+    images = rng.standard_normal((2, 20, 20, 3)).astype(np.float32)
+    sgd = SGD(net.params, backend="cuda")
+    net.train = True
+    monkeypatch.setattr(emulated_gpu.state, "asked", [])
+    for step in range(4):
+        x, labels = to_device(images), to_device(np.arange(2))
+        _, dout = softmax_cross_entropy(net.forward(x), labels, "cuda")
+        net.backward(dout)
+        sgd.step(net.grads)
+        if step == 1:
+            assert set(emulated_gpu.state.asked) == {"memory", "host_to_device"}
+            emulated_gpu.state.asked.clear()
+    assert emulated_gpu.state.asked == ["host_to_device", "host_to_device"] * 2
 
 
 def test_some_blocks_stand_for_all(monkeypatch):

@@ -33,7 +33,7 @@ def load(backend: str) -> Kernels:
 def to_device(array: np.ndarray) -> Any:
     """A copy of a NumPy array on the GPU, for layers of ``backend="cuda"``; errors as ``load``."""
     _cuda().check()
-    return _cuda().to_device(array)
+    return _cuda("memory").to_device(array)
 
 
 def to_host(array: Any) -> np.ndarray:
@@ -63,5 +63,5 @@ def for_checks(name: str, array: Any, backend: str) -> np.ndarray:
     return cast(np.ndarray, _cuda().stand_in(name, array)) if backend == "cuda" else array
 
 
-def _cuda() -> Any:
-    return import_module(f"{__name__}.cuda.runtime")
+def _cuda(module: str = "runtime") -> Any:
+    return import_module(f"{__name__}.cuda.{module}")

@@ -1,4 +1,4 @@
-"""Device arrays, made of memory that earlier ones have left: after the first step, training asks the driver for none.
+"""Device arrays, made of memory that earlier ones have left: after the second step, training asks the driver for none.
 
 Asking takes longer than many a kernel, and giving back waits for all of them. Kernels run in the order in which they
 are launched, so memory may serve a new array as soon as nothing in Python refers to the old one, nor to a view of it:
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .runtime import SIMULATED, cuda
+from .runtime import SIMULATED, cuda, write
 
 GRAIN = 512
 """Sizes are multiples of so many bytes, as the driver's are."""
@@ -56,3 +56,11 @@ class Pool:
 
 _pool = Pool(lambda size: cuda.device_array(size, np.uint8))
 empty = cuda.device_array if SIMULATED else _pool.empty
+
+
+def to_device(array: np.ndarray) -> Any:
+    """A copy of a host array on the device."""
+    host = np.ascontiguousarray(array)
+    target = empty(host.shape, host.dtype)
+    write(target, host)
+    return target

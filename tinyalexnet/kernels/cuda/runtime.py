@@ -103,11 +103,6 @@ def name() -> str:
     return f"{text}, sm_{gpu.compute_capability[0]}{gpu.compute_capability[1]}"
 
 
-def to_device(array: np.ndarray) -> Any:
-    """A copy of a host array on the device."""
-    return cuda.to_device(np.ascontiguousarray(array))
-
-
 def to_host(array: Any) -> np.ndarray:
     """A copy of a device array as a NumPy array; waits for what computes it."""
     host: np.ndarray = array.copy_to_host()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...geometry import Pair
-from .memory import empty
+from .memory import empty, to_device
 from .reduction import column_sums
 from .runtime import (
     SIMULATED,
@@ -30,7 +30,6 @@ from .runtime import (
     position,
     store,
     store_four,
-    to_device,
 )
 
 COLS = 32 if SIMULATED else 64
