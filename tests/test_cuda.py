@@ -354,6 +354,7 @@ def test_the_benchmark_runs(monkeypatch):
         assert "kernels compiled by a first step; ready after " in err.getvalue()
 
 
+@pytest.mark.skipif(runtime.SIMULATED, reason="no kernel that the other tests lack, and a minute of the simulator")
 def test_a_comparison_has_both_on_the_gpu(monkeypatch, tmp_path):
     """With the framework of ``fake_network.py``, which computes on the CPU what it is told to compute on a GPU."""
     monkeypatch.setattr(benchmark, "BURN_IN_STEPS", 0)
