@@ -225,7 +225,7 @@ def test_arrays_go_to_a_gpu_only_where_there_is_one(monkeypatch):
         return array.tolist()
 
     runtime = types.SimpleNamespace(check=check, to_device=moved, to_host=np.array)
-    monkeypatch.setattr(kernels, "_cuda", lambda: runtime)
+    monkeypatch.setattr(kernels, "_cuda", lambda module="runtime": runtime)
     for call in (lambda: kernels.load("cuda"), lambda: to_device(np.ones(2)), lambda: Dense(2, 3, backend="cuda")):
         with pytest.raises(ImportError, match="no GPU"):
             call()
