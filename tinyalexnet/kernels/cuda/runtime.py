@@ -143,10 +143,7 @@ def check_size(name: str, count: int) -> None:
 
 def launch(function: Any, count: int, *arguments: Any) -> None:
     """Runs a kernel with a thread for each of ``count`` numbers, and up to a block's more, which have nothing to do."""
-    if count > MOST_NUMBERS:
-        raise ValueError(
-            f"an array has {count} numbers, but may have at most {MOST_NUMBERS} on a GPU: take a smaller batch"
-        )
+    check_size("an array", count)
     launch_blocks(function, (-(-count // THREADS),), THREADS, *arguments)
 
 
