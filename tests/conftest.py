@@ -35,7 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--emulated-gpu"):
         import emulated_gpu
 
-        emulated_gpu.install()
+        try:
+            emulated_gpu.install()
+        except ImportError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -51,7 +51,11 @@ class Counted:
 
 
 def install() -> None:
-    """Puts the emulation in the place of the driver."""
+    """Puts the emulation in the place of the driver; ImportError where numba-cuda is not installed."""
+    try:
+        import numba_cuda  # noqa: F401
+    except ImportError:
+        raise ImportError("an emulated GPU needs numba-cuda: pip install 'tinyalexnet[cuda12]'") from None
     state.installed = True
     from numba import cuda
     from numba.cuda import compiler, dispatcher
@@ -176,6 +180,9 @@ def _passed(kind: Any, argument: Any, areas: dict[int, Area]) -> Iterator[Any]:
 if __name__ == "__main__":
     import emulated_gpu  # what the script's kernels refer to is not this module, whose name is __main__
 
-    emulated_gpu.install()
+    try:
+        emulated_gpu.install()
+    except ImportError as error:
+        sys.exit(str(error))
     del sys.argv[0]
     runpy.run_path(sys.argv[0], run_name="__main__")

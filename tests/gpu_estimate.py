@@ -90,7 +90,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--algorithm", choices=("auto", "gemm"), default="auto")
     options = parser.parse_args(arguments)
     if not emulated_gpu.state.installed:
-        emulated_gpu.install()
+        try:
+            emulated_gpu.install()
+        except ImportError as error:
+            parser.error(str(error))
     found = rows(options.batch_size, options.algorithm)
     print(f"{'':9}{'':10}{'launches':>9}{'instructions':>14}{'arithmetic':>12}{'bytes':>9}{'ms':>8}")
     for name, what, row in found:

@@ -43,7 +43,7 @@ if not runtime.cuda.is_available():
     pytest.skip("no GPU, neither simulated nor emulated", allow_module_level=True)
 
 # The simulator starts a thread of Python for each number.
-few = settings(max_examples=8 if runtime.SIMULATED else 25)
+few = settings(max_examples=25)
 BLOCK = runtime.THREADS
 PAST_A_BLOCK = Case(Window((3, 2), (2, 1), ((1, 0), (0, 1))), (1, 6, 7, 4), 2 * (BLOCK // 16 + 1), 2, 1)
 # Past a tile in each direction; loaded four at a time: both matrices, one of them, the other. In the last two sums over
@@ -354,7 +354,6 @@ def test_the_benchmark_runs(monkeypatch):
         assert "kernels compiled by a first step; ready after " in err.getvalue()
 
 
-@pytest.mark.skipif(runtime.SIMULATED, reason="no kernel that the other tests lack, and a minute of the simulator")
 def test_a_comparison_has_both_on_the_gpu(monkeypatch, tmp_path):
     """With the framework of ``fake_network.py``, which computes on the CPU what it is told to compute on a GPU."""
     monkeypatch.setattr(benchmark, "BURN_IN_STEPS", 0)
