@@ -5,7 +5,7 @@
 """
 
 from .alexnet import alexnet
-from .kernels import to_device, to_host
+from .devices import to_device, to_host
 from .layers import AvgPool2d, Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
 from .losses import l2_loss, softmax_cross_entropy
 from .network import Sequential

@@ -1,6 +1,6 @@
-"""Where a sliding window falls: kernel size, stride and padding give the output's size.
+"""The sliding window: kernel size, stride and padding give the output's size.
 
-Convolution and pooling share this arithmetic, so it stands here once. The rules are TensorFlow's:
+Convolution and pooling share this arithmetic. The rules are TensorFlow's:
 ``"VALID"`` pads nothing, ``"SAME"`` pads until the output has ``ceil(size / stride)`` positions, the odd row or
 column at the bottom and right.
 """
@@ -17,7 +17,7 @@ Pads = tuple[Pair, Pair]
 """``((top, bottom), (left, right))``, rows and columns added on each side."""
 
 Padding = Literal["SAME", "VALID"] | int | Pads
-"""What a user may ask for; an int pads all four sides alike."""
+"""The argument of a layer; an int pads all four sides alike."""
 
 _PADDING_RULE = "'SAME', 'VALID', an int >= 0, or ((top, bottom), (left, right)) of ints >= 0"
 
@@ -70,7 +70,7 @@ class Window:
         ``kernel`` (KH, KW) and ``stride`` (stride_h, stride_w) in pixels; ``padding`` ``"SAME"``, ``"VALID"`` or
         ((top, bottom), (left, right)).
     Errors
-        ValueError where a size is below 1, or the padding is none of those.
+        ValueError if a size is below 1, or the padding is none of those.
     Source
         Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, section 2; for ``"SAME"``
         the notes on padding in TensorFlow's ``tf.nn``.
@@ -98,7 +98,7 @@ class Window:
         return self.padding
 
     def before(self, size: tuple[int, ...]) -> Pair:
-        """(top, left) of ``pads``: how far the first window begins outside an image of ``size`` (H, W)."""
+        """(top, left) of ``pads``: the rows and columns of the first window outside an image of ``size`` (H, W)."""
         (top, _), (left, _) = self.pads((size[0], size[1]))
         return top, left
 
@@ -108,7 +108,7 @@ class Window:
         Math
             OH = floor((H + top + bottom - KH) / stride_h) + 1, and likewise OW.
         Errors
-            ValueError where the kernel does not fit the padded image even once.
+            ValueError if the kernel does not fit the padded image even once.
         """
         pads = self.pads(size)
         height, width = (
@@ -121,6 +121,16 @@ class Window:
                 "nowhere; the padded image must be at least as large as the kernel"
             )
         return height, width
+
+    def description(self, size: tuple[int, ...]) -> dict[str, object]:
+        """The window as plain data, for an image of ``size`` (H, W); ``padding`` is None unless it has a name."""
+        named = self.padding if isinstance(self.padding, str) else None
+        pads = self.pads((size[0], size[1]))
+        return {"kernel": self.kernel, "stride": self.stride, "pads": pads, "padding": named}
+
+    def options(self) -> str:
+        """The arguments of a layer that has this window, for its ``repr``."""
+        return f"kernel_size={self.kernel}, stride={self.stride}, padding={self.padding!r}"
 
     def positions(self, output_size: Pair) -> Iterator[tuple[int, int, slice, slice]]:
         """For each kernel position (kh, kw), row-major: the padded rows and columns that it meets.

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
-from .kernels.contract import Shape
-from .layers import Layer
+from .layers import Cost, Layer
+from .ops.checks import Shape
 
 
-class Sequential:
-    """Layers one after the other, each with a name. A Sequential is a layer itself and may stand in another one.
+class Sequential(Layer):
+    """Layers one after the other, each with a name. A Sequential is a layer itself and may be part of another one.
 
     Shapes
         ``params`` and ``grads`` are dicts from "layer.parameter", as in "conv1.w", to the layers' own arrays: writing
         to ``net.params["conv1.w"][...]`` changes the layer.
     Errors
-        ValueError where there is no layer, a name is empty, has a dot or occurs twice.
+        ValueError if there is no layer, a name is empty, has a dot or occurs twice, or the same layer object occurs
+        twice: its second forward would overwrite what its first one saved. Errors of a layer begin with its name.
     """
 
     def __init__(self, layers: Iterable[tuple[str, Layer]]) -> None:
@@ -30,6 +33,11 @@ class Sequential:
             self._layers[name] = layer
         if not self._layers:
             raise ValueError("layers is empty, but must hold at least one (name, layer)")
+        names: dict[int, str] = {}
+        for name, layer in self.leaves():
+            first = names.setdefault(id(layer), name)
+            if first != name:
+                raise ValueError(f"layers has one object as {first!r} and {name!r}, but must have a layer for each name")
 
     def __getitem__(self, name: str) -> Layer:
         return self._layers[name]
@@ -40,24 +48,29 @@ class Sequential:
     def __len__(self) -> int:
         return len(self._layers)
 
+    def leaves(self, name: str = "") -> Iterator[tuple[str, Layer]]:
+        """Every layer, also those of networks inside, by its name with dots."""
+        for inner, layer in self:
+            yield from layer.leaves(f"{name}.{inner}" if name else inner)
+
     @property
-    def params(self) -> dict[str, np.ndarray]:
+    def params(self) -> dict[str, np.ndarray]:  # type: ignore[override]
         """Every layer's parameters."""
         return {f"{name}.{key}": value for name, layer in self for key, value in layer.params.items()}
 
     @property
-    def grads(self) -> dict[str, np.ndarray]:
+    def grads(self) -> dict[str, np.ndarray]:  # type: ignore[override]
         """Every layer's gradients; without those of layers whose backward has not run."""
         return {f"{name}.{key}": value for name, layer in self for key, value in layer.grads.items()}
 
     @property
     def cache(self) -> tuple[np.ndarray, ...]:
-        """What the layers keep for their backward. A convolution and the ReLU before it keep the same array."""
+        """The arrays that the layers save for their backward. A convolution and the ReLU before it save the same array."""
         return tuple(array for _, layer in self for array in layer.cache)
 
     @property
     def train(self) -> bool:
-        """Whether layers that behave differently in training do so: all of them. Setting it sets them all."""
+        """If all layers that behave differently in training do so. Setting it sets them all."""
         return all(getattr(layer, "train", True) for _, layer in self)
 
     @train.setter
@@ -67,10 +80,10 @@ class Sequential:
                 layer.train = value
 
     def output_shapes(self, x_shape: Shape) -> dict[str, Shape]:
-        """Each layer's output shape for an input of ``x_shape``, computed without computing the layers."""
+        """Each layer's output shape for an input of ``x_shape``, without computing the layers."""
         shapes: dict[str, Shape] = {}
         for name, layer in self:
-            x_shape = shapes[name] = layer.output_shape(x_shape)
+            x_shape = shapes[name] = _named(name, layer.output_shape, x_shape)
         return shapes
 
     def output_shape(self, x_shape: Shape) -> Shape:
@@ -79,19 +92,47 @@ class Sequential:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The last layer's output; errors as the layers'."""
-        for _, layer in self:
-            x = layer.forward(x)
+        for name, layer in self:
+            x = _named(name, layer.forward, x)
         return x
 
     def backward(self, dout: np.ndarray) -> np.ndarray | None:
-        """Writes every layer's ``grads``; returns the first layer's dx, or None where that layer leaves it out.
+        """Writes every layer's ``grads``; returns the first layer's dx, or None if that layer leaves it out.
 
         Errors
-            As the layers'; ValueError where a layer in the middle leaves out the dx that the one before it needs.
+            As the layers'; ValueError if a layer in the middle leaves out the dx that the one before it needs.
         """
         gradient: np.ndarray | None = dout
         for name, layer in reversed(self._layers.items()):
             if gradient is None:
                 raise ValueError(f"needs_dx is False in a layer after {name!r}, but must be True in all but the first")
-            gradient = layer.backward(gradient)
+            gradient = _named(name, layer.backward, gradient)
         return gradient
+
+    def cost(self, x_shape: Shape) -> Cost:
+        """The sums over the layers."""
+        multiply_adds = performed = 0
+        for _, layer in self:
+            cost = layer.cost(x_shape)
+            multiply_adds, performed = multiply_adds + cost.multiply_adds, performed + cost.performed
+            x_shape = layer.output_shape(x_shape)
+        return Cost(multiply_adds, performed)
+
+    def __repr__(self) -> str:
+        lines = "".join(f"({name!r}, {layer!r}),\n" for name, layer in self)
+        return f"Sequential([\n{textwrap.indent(lines, '    ')}])"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+def _named(name: str, call: Callable[..., Any], argument: Any) -> Any:
+    """``call(argument)``, with the layer's name before the message of an error."""
+    try:
+        return call(argument)
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from error

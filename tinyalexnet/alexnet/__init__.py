@@ -1,0 +1,72 @@
+"""The networks called AlexNet. ``variants`` has their tables of layers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..geometry import as_integer
+from ..layers import Layer
+from ..network import Sequential
+from ..ops.checks import Shape
+from .variants import VARIANTS, Options, Variant, check_variant
+
+__all__ = ["VARIANTS", "Variant", "alexnet", "build", "check_variant"]
+
+
+def alexnet(
+    variant: str = "tf2015",
+    backend: str = "cpu",
+    seed: int | None = 0,
+    dtype: np.typing.DTypeLike = np.float32,
+    algorithm: str = "auto",
+    num_classes: int | None = None,
+) -> Sequential:
+    """A new AlexNet with random weights and zero biases.
+
+    Shapes
+        images (N, 227, 227, 3) -> (N, 6, 6, 256) for "tf2015"; a variant with dense layers gives logits (N,
+        ``num_classes``), by default as many as the original has. Layers are called conv1, pool1, relu1, ..., fc8.
+    State
+        The gradient of the images is not computed (``net["conv1"].needs_dx`` is False), and each ReLU works in place.
+    Errors
+        ValueError if the variant or the backend is unknown, num_classes is below 1 or given for a variant without dense
+        layers; TypeError for another dtype than float32 and float64.
+    Source
+        The comment at each entry of ``VARIANTS``.
+    """
+    table = check_variant(variant)
+    if num_classes is not None:
+        as_integer("num_classes", num_classes, 1)
+        if table.num_classes is None:
+            raise ValueError(
+                f"num_classes is {num_classes}, but must be left out for {variant!r}: it does not classify"
+            )
+    return build(table, backend, seed, dtype, algorithm, num_classes)
+
+
+def build(
+    table: Variant,
+    backend: str = "cpu",
+    seed: int | None = 0,
+    dtype: np.typing.DTypeLike = np.float32,
+    algorithm: str = "auto",
+    num_classes: int | None = None,
+) -> Sequential:
+    """A new network of any table, as ``alexnet`` makes those of ``VARIANTS``; all zeros if ``weight_std`` is 0.
+
+    Shapes
+        images (N, *``table.image_shape``) -> the output of the last row.
+    State
+        As ``alexnet``.
+    Errors
+        As the layers'.
+    """
+    classes = num_classes or table.num_classes or 0
+    options = Options(backend, dtype, algorithm, np.random.default_rng(seed), table.weight_std, classes)
+    layers: list[tuple[str, Layer]] = []
+    shape: Shape = (1, *table.image_shape)
+    for row in table.layers:
+        layers.append((row.name, row.layer(shape, options)))
+        shape = layers[-1][1].output_shape(shape)
+    layers[0][1].needs_dx = False
+    return Sequential(layers)

@@ -1,0 +1,108 @@
+"""How Numba compiles the CPU kernels, and how a kernel may call BLAS. The only decorators of the package are here."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numba
+
+# Numba's np.dot calls SciPy's BLAS. It is imported here because a library can only be limited to one thread after it
+# has been loaded.
+import scipy.linalg.cython_blas  # noqa: F401
+from numba.core import event
+from threadpoolctl import ThreadpoolController
+
+FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
+"""Fast-math without the flags that assume away NaN and infinity: the compiler may reorder arithmetic."""
+
+_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
+
+
+def inner(function: Any) -> Any:
+    """Decorator of a function that kernels call from inside one task."""
+    return _stamped(numba.njit(**_OPTIONS)(function))
+
+
+def strict_inner(function: Any) -> Any:
+    """Like ``inner``, without fast-math. With it, LLVM approximates 1/√x, which gives NaN at infinity."""
+    # The False is needed: a function without the option takes the flags of its caller.
+    return _stamped(numba.njit(**{**_OPTIONS, "fastmath": False})(function))
+
+
+def parallel(function: Any) -> Any:
+    """Decorator of a kernel: its ``prange`` loops are the only parallel ones."""
+    return _stamped(numba.njit(parallel=True, **_OPTIONS)(function))
+
+
+def _stamped(dispatcher: Any) -> Any:
+    """Makes the cached code of a kernel invalid if any source of its operation, or of this folder, has changed.
+
+    Numba itself looks at the file of the kernel alone, and would go on with the old code of functions and constants
+    that the kernel has from other files.
+    """
+    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if cache_file is not None:
+        file = Path(dispatcher.py_func.__code__.co_filename)
+        operation = next((folder for folder in file.parents if folder.parent.name == "ops"), Path(__file__).parent)
+        cache_file._source_stamp = cache_file._source_stamp, _sources(Path(__file__).parent), _sources(operation)
+    return dispatcher
+
+
+@functools.cache
+def _sources(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time of the last change and size of each source in the folder."""
+    stats = [(str(path), path.stat()) for path in sorted(folder.rglob("*.py"))]
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+
+@inner
+def slice_bounds(index, count, size):  # type: ignore[no-untyped-def]
+    """Begin and end of slice ``index``, if ``size`` elements are cut into ``count`` slices as equal as can be."""
+    return size * index // count, size * (index + 1) // count
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Holds BLAS to one thread: the tasks of a ``prange`` are the parallelism, and a second layer would fight with it.
+
+    It also makes the rounding of each product independent of the number of threads.
+    """
+    limited: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
+    return limited
+
+
+def most_threads() -> int:
+    """The number of threads that Numba started with: the processors of this process, or NUMBA_NUM_THREADS."""
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
+class CompilationListener(event.Listener):  # type: ignore[misc]
+    """Reports each kernel that Numba compiles; a kernel from the cache is not compiled and not reported."""
+
+    def __init__(self, on_start: Callable[[str], object], on_end: Callable[[float], object]) -> None:
+        self.names: list[str] = []
+        self._on_start, self._on_end = on_start, on_end
+        # Compiling a kernel compiles the functions that it calls: only the outermost is reported.
+        self._starts: list[float] = []
+
+    def on_start(self, event: event.Event) -> None:
+        if not self._starts:
+            function = event.data["dispatcher"].py_func
+            module = function.__module__.split(".ops.")[-1].split(".devices.")[-1]
+            self.names.append(f"{module}.{function.__name__}")
+            self._on_start(self.names[-1])
+        self._starts.append(time.perf_counter())
+
+    def on_end(self, event: event.Event) -> None:
+        start = self._starts.pop()
+        if not self._starts:
+            self._on_end(time.perf_counter() - start)

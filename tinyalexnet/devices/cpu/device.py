@@ -1,0 +1,45 @@
+"""The processors of this machine, used by compiled kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numba
+from numba.core import event
+
+from ..host import Device
+from . import memory
+from .compiler import CompilationListener, most_threads
+
+
+class Cpu(Device):
+    """The device of the backend "cpu"."""
+
+    name = "cpu"
+    compiles = True
+    fixed_memory = 200_000_000
+    makes_temporaries = False
+
+    def most_threads(self) -> int:
+        return most_threads()
+
+    @contextmanager
+    def limit_threads(self, count: int) -> Iterator[None]:
+        before = numba.get_num_threads()
+        numba.set_num_threads(count)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(before)
+
+    @contextmanager
+    def report_compilation(
+        self, on_start: Callable[[str], object], on_end: Callable[[float], object]
+    ) -> Iterator[list[str] | None]:
+        listener = CompilationListener(on_start, on_end)
+        with event.install_listener("numba:compile", listener):
+            yield listener.names
+
+    def held_memory(self) -> int:
+        return memory.held()

@@ -1,0 +1,133 @@
+"""The interface of a device, and the device that needs nothing but NumPy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from . import machine
+
+PEAK_SIZE = 2048
+"""Rows and columns of the matrices whose product measures the peak."""
+
+COPY_BYTES = 128 << 20
+"""Bytes of the array whose copy measures the memory bandwidth: more than any cache holds."""
+
+
+@dataclass
+class Peak:
+    """Float operations and bytes per second that a device reaches, on all threads.
+
+    For a GPU, ``peak`` is the theoretical maximum and ``how`` the calculation; for a CPU it is measured.
+    """
+
+    peak: float
+    bandwidth: float
+    how: str = ""
+
+
+class Device:
+    """The processors of this machine, used by NumPy alone: the device of the backend "reference".
+
+    The others inherit from it and replace what is different there. ``on_host`` tells if NumPy can read the arrays,
+    ``compiles`` if the first call of a kernel takes longer, ``fixed_memory`` the bytes of a run that do not depend on
+    its batch (code, and scratch of the convolutions), and ``makes_temporaries`` if an expression allocates arrays as
+    large as its operands.
+    """
+
+    name = "reference"
+    array_name = "a NumPy array"
+    on_host = True
+    compiles = False
+    fixed_memory = 50_000_000
+    makes_temporaries = True
+
+    def holds(self, array: object) -> bool:
+        """If ``array`` is an array of this device."""
+        return isinstance(array, np.ndarray)
+
+    def check_layout(self, name: str, array: Any) -> None:
+        """ValueError, which calls the array ``name``, if kernels cannot read it as it is in memory."""
+
+    def is_writeable(self, array: Any) -> bool:
+        """If a kernel can write to the array as it is in memory."""
+        return bool(array.flags.c_contiguous and array.flags.writeable)
+
+    def to_device(self, array: np.ndarray) -> Any:
+        """A NumPy array as an array of this device: a copy on a GPU, the array itself on the host."""
+        return array
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """An array of this device as a NumPy array: a copy from a GPU, the array itself on the host."""
+        found: np.ndarray = array
+        return found
+
+    def write(self, target: Any, array: np.ndarray) -> None:
+        """Copies the elements of a NumPy array into ``target``, an array of this device."""
+        target[...] = array
+
+    def seconds_of(self, step: Callable[[], object]) -> float:
+        """The time that ``step()`` takes, until all that it started is done."""
+        start = time.perf_counter()
+        step()
+        return time.perf_counter() - start
+
+    def wait(self) -> None:
+        """Waits until all that was started is done."""
+
+    def most_threads(self) -> int:
+        """The largest number of threads that ``limit_threads`` allows."""
+        return machine.cores()
+
+    def limit_threads(self, count: int) -> AbstractContextManager[object]:
+        """Holds the kernels to ``count`` threads."""
+        limited: AbstractContextManager[object] = threadpool_limits(count, user_api="blas")
+        return limited
+
+    @contextmanager
+    def report_compilation(
+        self, on_start: Callable[[str], object], on_end: Callable[[float], object]
+    ) -> Iterator[list[str] | None]:
+        """Reports each kernel that is compiled meanwhile: its name at the start, its seconds at the end.
+
+        The list holds the names in the end. It is None if this device cannot tell them.
+        """
+        yield None
+
+    def free_memory(self) -> int | None:
+        """Bytes that can still be allocated, or None if nobody tells."""
+        return machine.available_memory()
+
+    def held_memory(self) -> int:
+        """Bytes that the kernels keep for activations, gradients and scratch."""
+        return 0
+
+    def peak(self, threads: int) -> Peak:
+        """The speed of a large float32 matrix product on ``threads`` threads, and of a copy: each the best of eight."""
+        rng = np.random.default_rng(0)
+        a, b = (rng.standard_normal((PEAK_SIZE, PEAK_SIZE), dtype=np.float32) for _ in range(2))
+        product = np.empty_like(a)
+        with threadpool_limits(threads, user_api="blas"):
+            seconds = min(Device.seconds_of(self, lambda: np.matmul(a, b, out=product)) for _ in range(8))
+        sources = np.array_split(np.zeros(COPY_BYTES, np.uint8), threads)
+        targets = np.array_split(np.ones(COPY_BYTES, np.uint8), threads)
+        with ThreadPoolExecutor(threads) as pool:
+            copy_seconds = min(
+                Device.seconds_of(self, lambda: list(pool.map(np.copyto, targets, sources))) for _ in range(8)
+            )
+        return Peak(2 * PEAK_SIZE**3 / seconds, 2 * COPY_BYTES / copy_seconds)
+
+    def processor(self, threads: int) -> str:
+        """The hardware, for a title."""
+        return f"{threads} threads, {machine.cpu_name()}"
+
+    def arithmetic(self, threads: int) -> str:
+        """The library or the hardware that computes matrix products, for the head of a report."""
+        return f"BLAS {', '.join(machine.blas_names())}"

@@ -1,0 +1,216 @@
+"""What all layers share: parameters, gradients, and the arrays that a forward saves for its backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..devices import check_backend, device
+from ..ops.checks import FLOATS, Shape
+
+WEIGHT_STD = 0.1
+"""Standard deviation of a new layer's weights, before the tails are redrawn; as in TensorFlow's benchmark."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The matrix products of one pass over a batch.
+
+    ``multiply_adds`` is the number that the formula needs, ``performed`` the number that the algorithm does.
+    """
+
+    multiply_adds: int = 0
+    performed: int = 0
+    algorithm: str = ""
+
+
+class Layer:
+    """A function with a backward. The arithmetic is in ``ops``; a layer has the state.
+
+    A new layer defines ``forward``, ``backward`` and ``output_shape``, and passes the arrays that its backward needs to
+    ``_save``. ``backward`` is for the last ``forward``; it overwrites ``grads`` and returns dx.
+
+    State
+        ``params`` and ``grads``, dicts of arrays under the same names; ``rng``, the generator of a random layer. A copy
+        and a pickle hold these, and not the saved arrays: a copy starts before its first forward.
+    """
+
+    kind = ""
+    """The name of the operation in ``description``, for other programs: "conv", "pool", ..."""
+
+    keeps_input = False
+    """If the layer saves its input by reference."""
+
+    keeps_output = False
+    """If the layer saves its output by reference."""
+
+    in_place = False
+    """If the output is in the memory of the input."""
+
+    needs_dx = True
+    """If ``backward`` must return dx. The first layer of a network can do without; layers with weights then skip it."""
+
+    rng: np.random.Generator | None = None
+
+    def __init__(self, backend: str = "cpu") -> None:
+        check_backend(backend)
+        device(backend)
+        self.backend = backend
+        self.params: dict[str, np.ndarray] = {}
+        self.grads: dict[str, np.ndarray] = {}
+        self._saved: tuple[Any, ...] | None = None
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """The output for input x."""
+        raise NotImplementedError
+
+    def backward(self, dout: np.ndarray) -> np.ndarray | None:
+        """Writes ``grads`` and returns dx, or None if the layer leaves dx out.
+
+        Errors
+            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
+        """
+        raise NotImplementedError
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """The shape of the output for an input of ``x_shape``; here, and for most layers, the same."""
+        return x_shape
+
+    def backward_passes(self) -> list[tuple[str, Callable[[np.ndarray], np.ndarray | None]]]:
+        """The halves of ``backward`` by name, in order; the last returns dx."""
+        return [("dx", self.backward)]
+
+    def leaves(self, name: str) -> Iterator[tuple[str, Layer]]:
+        """The layer itself, under ``name``; a network has those of all its layers."""
+        yield name, self
+
+    @property
+    def cache(self) -> tuple[np.ndarray, ...]:
+        """The arrays that the last forward saved."""
+        return tuple(value for value in self._saved or () if not isinstance(value, tuple))
+
+    def cost(self, x_shape: Shape) -> Cost:
+        """The matrix products of one pass for an input of ``x_shape``."""
+        return Cost()
+
+    def saved_bytes(self, x_shape: Shape) -> int:
+        """Bytes of the arrays that a forward saves, beside its input and its output."""
+        return 0
+
+    def temporary_elements(self, x_shape: Shape) -> int:
+        """Elements of the arrays that NumPy's expressions make meanwhile, if the layer computes with NumPy."""
+        return _size(x_shape) + _size(self.output_shape(x_shape))
+
+    def description(self, x_shape: Shape) -> dict[str, Any]:
+        """The layer as plain data, for an input of ``x_shape``: its kind and its options."""
+        return {"kind": self.kind}
+
+    def summary(self) -> str:
+        """The options in a few characters, for a table."""
+        return self._options()
+
+    def _save(self, *values: Any) -> None:
+        """Saves arrays, and shapes, for ``backward``."""
+        self._saved = values
+
+    def _restored(self) -> tuple[Any, ...]:
+        """The saved values; ValueError before the first forward."""
+        if self._saved is None:
+            raise ValueError("dout was given to backward before any forward; call forward(x) first")
+        return self._saved
+
+    def _options(self) -> str:
+        """The arguments of the constructor, for ``repr``."""
+        return ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._options()})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        to_host = device(self.backend).to_host
+        arrays = {
+            name: {key: to_host(value) for key, value in getattr(self, name).items()} for name in ("params", "grads")
+        }
+        return self.__dict__ | arrays | {"_saved": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        to_device = device(state["backend"]).to_device
+        arrays = {name: {key: to_device(value) for key, value in state[name].items()} for name in ("params", "grads")}
+        self.__dict__.update(state | arrays)
+
+
+class WeightedLayer(Layer):
+    """A layer with weights "w" and a bias "b", whose backward has two halves. With ``needs_dx=False`` it leaves dx out.
+
+    Shapes
+        ``w_shape``, with one element of the bias for each element of its last axis.
+    Errors
+        TypeError for another dtype than float32 and float64.
+    Source
+        ``rng`` (a generator, a seed or None) draws w by ``truncated_normal`` of standard deviation ``std``; b is 0.
+    """
+
+    keeps_input = True
+
+    def __init__(
+        self,
+        w_shape: Shape,
+        backend: str,
+        dtype: np.typing.DTypeLike,
+        rng: np.random.Generator | int | None,
+        std: float,
+        needs_dx: bool,
+    ) -> None:
+        super().__init__(backend)
+        self.needs_dx = needs_dx
+        float_type = np.dtype(dtype)
+        if float_type not in FLOATS:
+            raise TypeError(f"dtype is {float_type}, but must be float32 or float64")
+        # Weights that a file will replace need not be drawn, which takes seconds for the 61 million of AlexNet.
+        zeros = np.zeros(w_shape, float_type)
+        w = truncated_normal(np.random.default_rng(rng), w_shape, std, float_type) if std else zeros
+        arrays = {"w": w, "b": np.zeros(w_shape[-1], float_type)}
+        self.params = {name: device(backend).to_device(array) for name, array in arrays.items()}
+
+    def backward(self, dout: np.ndarray) -> np.ndarray | None:
+        """Writes ``grads["w"]`` and ``grads["b"]``; returns dx, or None if ``needs_dx`` is False.
+
+        Errors
+            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
+        """
+        self.backward_params(dout)
+        return self.backward_input(dout) if self.needs_dx else None
+
+    def backward_params(self, dout: np.ndarray) -> None:
+        """The half of backward that writes ``grads``; errors as there."""
+        raise NotImplementedError
+
+    def backward_input(self, dout: np.ndarray) -> np.ndarray:
+        """The half of backward that computes dx; errors as there."""
+        raise NotImplementedError
+
+    def backward_passes(self) -> list[tuple[str, Callable[[np.ndarray], np.ndarray | None]]]:
+        """dw, and dx if it is needed."""
+        dx: list[tuple[str, Callable[[np.ndarray], np.ndarray | None]]] = [("dx", self.backward_input)]
+        return [("dw", self.backward_params), *(dx if self.needs_dx else [])]
+
+
+def truncated_normal(rng: np.random.Generator, shape: Shape, std: float, dtype: np.dtype) -> np.ndarray:
+    """Normal values of standard deviation ``std``; each beyond 2 ``std`` is drawn again.
+
+    Shapes
+        An array of ``shape`` and ``dtype``; its standard deviation comes to 0.88 ``std``.
+    Source
+        TensorFlow's ``truncated_normal``.
+    """
+    values = rng.standard_normal(shape)
+    while (tails := np.abs(values) > 2).any():
+        values[tails] = rng.standard_normal(np.count_nonzero(tails))
+    return (std * values).astype(dtype)
+
+
+def _size(shape: Shape) -> int:
+    return int(np.prod(shape, dtype=np.int64))

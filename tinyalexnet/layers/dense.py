@@ -1,0 +1,69 @@
+"""The dense layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..geometry import as_integer
+from ..ops.checks import Shape, check_shape
+from ..ops.dense import dense_backward_input, dense_backward_params, dense_forward, dense_shape
+from .base import WEIGHT_STD, Cost, WeightedLayer
+
+
+class Dense(WeightedLayer):
+    """A dense layer, each output a weighted sum of all inputs: ``dense_forward`` and its two backwards.
+
+    Shapes
+        x (N, in_features) -> out (N, out_features). ``params`` and ``grads`` hold "w" (in_features, out_features) and
+        "b" (out_features,).
+    State
+        The last x, by reference. With ``needs_dx=False``, backward leaves dx out and returns None.
+    Errors
+        ValueError if a number is below 1; TypeError for another dtype than float32 and float64.
+    Source
+        ``ops/dense/__init__.py``. ``rng`` draws w by ``truncated_normal`` of standard deviation ``std``, b is 0.
+    """
+
+    kind = "dense"
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        backend: str = "cpu",
+        dtype: np.typing.DTypeLike = np.float32,
+        rng: np.random.Generator | int | None = None,
+        needs_dx: bool = True,
+        std: float = WEIGHT_STD,
+    ) -> None:
+        w_shape = as_integer("in_features", in_features, 1), as_integer("out_features", out_features, 1)
+        super().__init__(w_shape, backend, dtype, rng, std, needs_dx)
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """(N, out_features) of vectors of ``x_shape``; ValueError as in forward."""
+        return dense_shape(x_shape, self.params["w"].shape)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """out (N, F) of vectors x (N, C); errors as ``dense_forward``."""
+        out = dense_forward(x, self.params["w"], self.params["b"], self.backend)
+        self._save(x)
+        return out
+
+    def backward_params(self, dout: np.ndarray) -> None:
+        """The half of backward that writes ``grads``; errors as there."""
+        (x,) = self._restored()
+        check_shape("dout", dout.shape, self.output_shape(x.shape), "the output's shape")
+        dw, db = dense_backward_params(dout, x, self.backend)
+        self.grads = {"w": dw, "b": db}
+
+    def backward_input(self, dout: np.ndarray) -> np.ndarray:
+        """The half of backward that computes dx; errors as there."""
+        return dense_backward_input(dout, self.params["w"], self.backend)
+
+    def cost(self, x_shape: Shape) -> Cost:
+        """A matrix product."""
+        multiply_adds = x_shape[0] * self.params["w"].size
+        return Cost(multiply_adds, multiply_adds, "product")
+
+    def _options(self) -> str:
+        return ", ".join(map(str, self.params["w"].shape))

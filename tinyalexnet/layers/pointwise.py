@@ -1,0 +1,152 @@
+"""The layers that take each element by itself: ReLU, dropout, and the change of shape before a dense layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..ops.checks import Shape, check_shape
+from ..ops.dropout import check_rate, dropout, dropout_mask
+from ..ops.relu import relu_backward, relu_forward
+from .base import Layer
+
+
+class ReLU(Layer):
+    """max(x, 0), with the derivative 0 at 0.
+
+    Shapes
+        Any shape, kept.
+    State
+        The last output, by reference. With ``inplace=True`` the output overwrites x and dx overwrites dout, which saves
+        two arrays of the layer's size: right between a convolution and a pool, neither of which looks at them again.
+    Errors
+        TypeError if x is not float32 or float64.
+    Source
+        ``ops/relu/__init__.py``.
+    """
+
+    kind = "relu"
+    keeps_output = True
+
+    def __init__(self, inplace: bool = False, backend: str = "cpu") -> None:
+        super().__init__(backend)
+        self.inplace = self.in_place = inplace
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y of x; errors as ``relu_forward``."""
+        y = relu_forward(x, x if self.inplace else None, self.backend)
+        self._save(y)
+        return y
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dx of dout.
+
+        Errors
+            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
+        """
+        (y,) = self._restored()
+        return relu_backward(dout, y, dout if self.inplace else None, self.backend)
+
+    def temporary_elements(self, x_shape: Shape) -> int:
+        """The result of ``np.where``."""
+        return math.prod(x_shape)
+
+    def _options(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class Flatten(Layer):
+    """Each image as one vector, its elements in the order (H, W, C).
+
+    Shapes
+        x (N, ...) -> out (N, product of the others), a view if x is contiguous.
+    State
+        The shape of the last x.
+    """
+
+    kind = "flatten"
+    in_place = True
+
+    def __init__(self) -> None:
+        super().__init__("reference")
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """(N, product of the others)."""
+        return x_shape[0], math.prod(x_shape[1:])
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """x, as N vectors."""
+        self._save(x.shape)
+        return x.reshape(self.output_shape(x.shape))
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dout in the shape of x; ValueError before the first forward, or if it does not have the output's shape."""
+        (x_shape,) = self._restored()
+        check_shape("dout", dout.shape, self.output_shape(x_shape), "the output's shape")
+        return dout.reshape(x_shape)
+
+    def temporary_elements(self, x_shape: Shape) -> int:
+        """At most a copy."""
+        return math.prod(x_shape)
+
+
+class Dropout(Layer):
+    """Drops each element with probability ``rate`` and scales up the others, so that the mean stays; in training only.
+
+    Shapes
+        Any shape, kept.
+    State
+        The mask of the last forward, one byte per element. ``train`` may be set at any time: if it is False, forward
+        returns x itself. ``rng`` is the layer's own generator, from which each forward takes the seed of its mask: so a
+        run repeats with the same seed, on every backend.
+    Errors
+        ValueError if rate is not at least 0 and below 1.
+    Source
+        ``ops/dropout/__init__.py``.
+    """
+
+    kind = "dropout"
+
+    def __init__(
+        self,
+        rate: float = 0.5,
+        train: bool = True,
+        rng: np.random.Generator | int | None = None,
+        backend: str = "cpu",
+    ) -> None:
+        super().__init__(backend)
+        check_rate(rate)
+        self.rate, self.train = rate, train
+        self.rng: np.random.Generator = np.random.default_rng(rng)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """The kept elements of x, scaled up; x itself if ``train`` is False. Errors as ``dropout``."""
+        if not self.train:
+            self._save(x.shape)
+            return x
+        kept = dropout_mask(x.shape, self.rate, int(self.rng.integers(1 << 63)), self.backend)
+        self._save(x.shape, kept)
+        return dropout(x, kept, self.rate, self.backend)
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dx of dout: the same elements are dropped.
+
+        Errors
+            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
+        """
+        x_shape, *mask = self._restored()
+        check_shape("dout", dout.shape, x_shape, "the output's shape")
+        return dropout(dout, mask[0], self.rate, self.backend) if mask else dout
+
+    def saved_bytes(self, x_shape: Shape) -> int:
+        """The bytes of the mask."""
+        return math.prod(x_shape)
+
+    def description(self, x_shape: Shape) -> dict[str, Any]:
+        """Kind and rate."""
+        return {"kind": self.kind, "rate": self.rate}
+
+    def _options(self) -> str:
+        return f"rate={self.rate:g}"

@@ -1,0 +1,104 @@
+"""Max-pooling and average-pooling as layers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..geometry import Padding, Pair, Window
+from ..ops.avgpool import avgpool_backward, avgpool_forward
+from ..ops.checks import Shape, pool_shape
+from ..ops.maxpool import argmax_dtype, maxpool_backward, maxpool_forward
+from .base import Layer
+
+
+class _Pool(Layer):
+    def __init__(
+        self, kernel_size: int | Pair, stride: int | Pair, padding: Padding = "VALID", backend: str = "cpu"
+    ) -> None:
+        super().__init__(backend)
+        self.window = Window(kernel_size, stride, padding)
+
+    def output_shape(self, x_shape: Shape) -> Shape:
+        """(N, OH, OW, C) of images of ``x_shape``; ValueError as in forward."""
+        return pool_shape(x_shape, self.window)
+
+    def description(self, x_shape: Shape) -> dict[str, Any]:
+        """Kind and window."""
+        return {"kind": self.kind} | self.window.description(x_shape[1:3])
+
+    def _options(self) -> str:
+        return self.window.options()
+
+
+class MaxPool2d(_Pool):
+    """Max-pooling: ``maxpool_forward`` and its backward. Windows may overlap.
+
+    Shapes
+        x (N, H, W, C) -> out (N, OH, OW, C); ``kernel_size``, ``stride`` and ``padding`` as in ``Conv2d``.
+    State
+        The position that won in each window, one byte per output element.
+    Errors
+        ValueError if a number is out of range; in forward if padding is as large as the kernel.
+    Source
+        ``ops/maxpool/__init__.py``.
+    """
+
+    kind = "pool"
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """out (N, OH, OW, C) of images x (N, H, W, C); errors as ``maxpool_forward``."""
+        out, argmax = maxpool_forward(x, self.window, self.backend)
+        self._save(argmax, x.shape)
+        return out
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dx of dout.
+
+        Errors
+            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
+        """
+        argmax, x_shape = self._restored()
+        return maxpool_backward(dout, argmax, x_shape, self.window, self.backend)
+
+    def saved_bytes(self, x_shape: Shape) -> int:
+        """The bytes of the positions that won."""
+        return argmax_dtype(self.window).itemsize * math.prod(self.output_shape(x_shape))
+
+    def temporary_elements(self, x_shape: Shape) -> int:
+        """The padded input, the candidates of each window, and their positions."""
+        candidates = math.prod(self.window.kernel) + 8
+        return math.prod(x_shape) + candidates * math.prod(self.output_shape(x_shape))
+
+
+class AvgPool2d(_Pool):
+    """Average-pooling: ``avgpool_forward`` and its backward. Padding is not counted.
+
+    Shapes
+        x (N, H, W, C) -> out (N, OH, OW, C); ``kernel_size``, ``stride`` and ``padding`` as in ``Conv2d``.
+    State
+        The shape of the last x.
+    Errors
+        ValueError if a number is out of range; in forward if padding is as large as the kernel.
+    Source
+        ``ops/avgpool/__init__.py``.
+    """
+
+    kind = "avgpool"
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """out (N, OH, OW, C) of images x (N, H, W, C); errors as ``avgpool_forward``."""
+        out = avgpool_forward(x, self.window, self.backend)
+        self._save(x.shape)
+        return out
+
+    def backward(self, dout: np.ndarray) -> np.ndarray:
+        """dx of dout.
+
+        Errors
+            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
+        """
+        (x_shape,) = self._restored()
+        return avgpool_backward(dout, x_shape, self.window, self.backend)

@@ -1,0 +1,129 @@
+"""Which algorithm computes a convolution. This is decided here alone, by shapes, dtype, batch size and backend.
+
+So one layer on one shape always gives the same bits, but an image may round differently in another batch size.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from ....geometry import Window
+from ...checks import ImagesShape, Shape
+from .matrices import MOST_POINTS, Tile, cook_toom
+
+ALGORITHMS = ("auto", "gemm", "winograd")
+
+# The cost model counts in multiply-adds of Winograd's matrix products. Measured on two AVX-512 cores (Zen 4) with the
+# layers of "tf2015" at batch 128, each stage of winograd/cpu by itself.
+TRANSFORMED_ELEMENT = 40
+"""Cost of one element of V, M or U: one stage writes it, the next reads it."""
+
+GEMM_MULTIPLY_ADD = 1.15
+"""Cost of one multiply-add of im2col and matrix product, the copying included."""
+
+FILTER_MULTIPLE = 64
+"""Matrix products take filters in multiples of this many; the cost model counts the rest as computed too."""
+
+
+class Ability(NamedTuple):
+    """Limits of a backend's Winograd, and the name of the algorithm that it uses without.
+
+    ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; with ``edge_tiles`` the
+    tiles at the edge of an image are smaller, so that they compute fewer points.
+    """
+
+    chooses: bool
+    strides: bool
+    edge_tiles: bool
+    otherwise: str
+
+
+ABILITIES = {
+    "reference": Ability(chooses=False, strides=True, edge_tiles=False, otherwise="direct"),
+    "cpu": Ability(chooses=True, strides=True, edge_tiles=True, otherwise="gemm"),
+    "cuda": Ability(chooses=True, strides=False, edge_tiles=False, otherwise="gemm"),
+}
+
+
+def check_algorithm(algorithm: str) -> None:
+    """ValueError if ``algorithm`` is not one of ALGORITHMS."""
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm is {algorithm!r}, but must be one of {', '.join(map(repr, ALGORITHMS))}")
+
+
+def choose_tile(
+    algorithm: str, backend: str, x_shape: Shape, filters: int, window: Window, groups: int, dtype: np.dtype
+) -> Tile | None:
+    """The Winograd tile that computes a convolution, or None for a convolution without Winograd.
+
+    ``"auto"`` takes Winograd if the cost model says that it is faster, and only in float32: float64 is for checking,
+    and gemm rounds less. Up to MOST_POINTS points the relative L2 error stays below 2e-5; no tile has more.
+
+    Shapes
+        x_shape (N, H, W, C), for filters (KH, KW, C / groups, ``filters``).
+    Errors
+        ValueError if ``algorithm`` is not one of ALGORITHMS, or is "winograd" and the backend cannot use it here or the
+        filter has more elements, counted in strides, than there are points.
+    """
+    check_algorithm(algorithm)
+    ability = ABILITIES[backend]
+    possible = ability.strides or window.stride == (1, 1)
+    if algorithm == "auto" and not (ability.chooses and possible and dtype == np.float32):
+        return None
+    if algorithm == "gemm":
+        return None
+    if not possible:
+        raise ValueError(
+            f"algorithm is 'winograd', but must be 'auto' or 'gemm' on backend {backend!r} for stride {window.stride}"
+        )
+    n, height, width, channels = x_shape
+    tile, cost = _best_tile((n, height, width, channels // groups), filters // groups, window)
+    if algorithm == "winograd":
+        if tile is None:
+            raise ValueError(
+                f"algorithm is 'winograd', but that allows a kernel_size of at most {MOST_POINTS} strides, and "
+                f"{window.kernel} with stride {window.stride} is more"
+            )
+        return tile
+    out_h, out_w = window.output_size((height, width))
+    w_shape = *window.kernel, channels // groups, filters // groups
+    return tile if cost < GEMM_MULTIPLY_ADD * n * out_h * out_w * np.prod(w_shape, dtype=float) else None
+
+
+def performed_multiply_adds(
+    tile: Tile, backend: str, x_shape: Shape, filters: int, window: Window, groups: int
+) -> int:
+    """The multiply-adds of Winograd's matrix products, over the whole batch and all groups."""
+    n, height, width, channels = x_shape
+    out_size = window.output_size((height, width))
+    whole_tiles = int(np.prod(tile.counts(out_size))) * tile.points
+    points = tile.points_of(out_size) if ABILITIES[backend].edge_tiles else whole_tiles
+    return n * points * window.stride[0] * window.stride[1] * (channels // groups) * filters
+
+
+@functools.cache
+def _best_tile(x_shape: ImagesShape, group_filters: int, window: Window) -> tuple[Tile | None, float]:
+    """The cheapest tile for one group, and its cost."""
+    n, height, width, channels = x_shape
+    (stride_h, stride_w), (kernel_h, kernel_w) = window.stride, window.kernel
+    r_h, r_w = -(-kernel_h // stride_h), -(-kernel_w // stride_w)
+    depth = stride_h * stride_w * channels
+    filters = -(-group_filters // FILTER_MULTIPLE) * FILTER_MULTIPLE
+    size = window.output_size((height, width))
+    best: tuple[Tile | None, float] = None, float("inf")
+    for m_h in range(1, MOST_POINTS - r_h + 2):
+        for m_w in range(1, MOST_POINTS - r_w + 2):
+            # A filter of one element leaves nothing to gain, and a tile is a pixel.
+            if (r_h == 1 and m_h > 1) or (r_w == 1 and m_w > 1):
+                continue
+            tile = Tile(cook_toom(m_h, r_h), cook_toom(m_w, r_w))
+            # A transform gains nothing from smaller tiles: each size has a loop of its own, and short loops are slow.
+            tiles_h, tiles_w = tile.counts(size)
+            transformed = tile.points * (n * tiles_h * tiles_w * (depth + filters) + depth * filters)
+            cost = n * tile.points_of(size) * depth * filters + TRANSFORMED_ELEMENT * transformed
+            if cost < best[1]:
+                best = tile, float(cost)
+    return best

@@ -1,0 +1,185 @@
+"""The plan of a Winograd convolution on a CPU: views, matrices and sizes, as plain integers and NumPy arrays.
+
+A strip is one row of tiles of one image. A chunk is a number of strips that one matrix product multiplies at once. If m
+does not divide the size of the output, the last tiles compute m - 1 outputs, along each axis: 13 = 5 + 4 + 4.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .....geometry import Pair
+from ..matrices import MOST_POINTS, Matrices, Tile
+
+FILTER_BLOCK = 64
+"""Filters of one matrix product."""
+
+
+class Limits(NamedTuple):
+    """The sizes that decide which schedule runs, and how large its chunks are.
+
+    ``small_product``: multiply-adds up to which OpenBLAS multiplies without copying both matrices first; above, it is
+    half as fast here.
+    ``chunk_bytes``: V and M of one chunk of the fused schedule, so that they stay in the cache that the cores share.
+    ``most_chunks``: chunks of a task of the fused schedule, if U is larger than a chunk and so costs more to read.
+    ``held_bytes``: V and M, or V and dM, that the staged schedule holds at a time, so that they too stay in that cache.
+    ``least_tasks``: small inputs are cut finer, so that this many threads have work.
+    ``split_chunks``: each task sums its own dU if it has at least this many chunks and dU fits in ``chunk_bytes``.
+    Adding the copies is then cheaper than reading data that another core wrote.
+    ``least_rows``: below this many rows of a product the time to load U dominates. The staged schedule loads U once,
+    the fused one once per task.
+    """
+
+    small_product: int = 1_000_000
+    chunk_bytes: int = 3 << 20
+    most_chunks: int = 3
+    held_bytes: int = 12 << 20
+    least_tasks: int = 16
+    split_chunks: int = 4
+    least_rows: int = 16
+
+
+class ImageView(NamedTuple):
+    """One group's channels of a batch, and where its blocks of stride_h x stride_w pixels begin.
+
+    ``rows`` are the rows of the images, flattened. A pixel has ``channels`` elements; the group's begin at
+    ``first_channel``. One row of a block has ``row_size`` elements of the group, neighbours in memory.
+    """
+
+    rows: np.ndarray
+    channels: int
+    first_channel: int
+    row_size: int
+    pad_top: int
+    pad_left: int
+    stride_h: int
+    stride_w: int
+
+
+class Sides(NamedTuple):
+    """The two matrices of a transform left[0] @ tile @ right[0].T of a large tile, each filled up to 8 x 8.
+
+    ``left[1]`` and ``right[1]`` belong to a smaller tile, which has one row and one term less.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    rows_h: int
+    rows_w: int
+    terms_h: int
+    terms_w: int
+
+
+class TileGrid(NamedTuple):
+    """How tiles cover a batch, down (h) and across (w).
+
+    ``m`` outputs and ``n`` points of a large tile; the ``tiles`` of an image, of which the first ``large`` are large;
+    the point at which A sums up; the ``strips`` of the batch and those of a chunk.
+    """
+
+    m_h: int
+    m_w: int
+    n_h: int
+    n_w: int
+    tiles_h: int
+    tiles_w: int
+    large_h: int
+    large_w: int
+    sum_point: int
+    strips: int
+    chunk_strips: int
+
+
+class ConvolutionPlan(NamedTuple):
+    """``chunks`` is the number of chunks of one task if ``fused``, otherwise of those held at a time."""
+
+    grid: TileGrid
+    fused: bool
+    chunks: int
+
+
+class AccumulationPlan(NamedTuple):
+    """If there are several ``splits``, each sums its own dU; otherwise ``chunks`` are held at a time."""
+
+    grid: TileGrid
+    splits: int
+    chunks: int
+
+
+def image_view(images: np.ndarray, channels: slice, before: Pair, stride: Pair) -> ImageView:
+    """The channels in place; a copy if a block has several pixels, and so a group's elements are not neighbours."""
+    if stride != (1, 1) and channels.stop - channels.start < images.shape[3]:
+        images = np.ascontiguousarray(images[..., channels])
+        channels = slice(0, images.shape[3])
+    row_size = stride[1] * (channels.stop - channels.start)
+    rows = images.reshape(*images.shape[:2], -1)
+    return ImageView(rows, images.shape[3], channels.start, row_size, *before, *stride)
+
+
+def sides(large: Matrices, smaller: Matrices) -> Sides:
+    """The matrices of a large tile and of a smaller one, for rows and columns."""
+    filled = np.zeros((2, 2, MOST_POINTS, MOST_POINTS), large[0].dtype)
+    for side, matrices in enumerate(zip(large, smaller, strict=True)):
+        for size, matrix in enumerate(matrices):
+            filled[side, size, : matrix.shape[0], : matrix.shape[1]] = matrix
+    (rows_h, terms_h), (rows_w, terms_w) = (matrix.shape for matrix in large)
+    return Sides(filled[0], filled[1], rows_h, rows_w, terms_h, terms_w)
+
+
+def transposed(matrices: Matrices) -> Matrices:
+    """Both matrices transposed."""
+    return matrices[0].T, matrices[1].T
+
+
+def plan_convolution(
+    tile: Tile, n: int, size: Pair, depth: int, blocks: int, itemsize: int, limits: Limits
+) -> ConvolutionPlan:
+    """For n images with outputs of ``size``, ``depth`` channels of a block and ``blocks`` blocks of filters."""
+    grid = _grid(tile, n, size, depth, blocks, limits)
+    u_bytes = tile.points * blocks * depth * FILTER_BLOCK * itemsize
+    chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
+    # A large U comes from the cache that the cores share, or from memory: it is read for several chunks at once.
+    chunks = min(max(u_bytes // limits.chunk_bytes, 1), limits.most_chunks)
+    task_strips = max(1, min(chunks * chunk_strips, grid.strips // limits.least_tasks))
+    chunks = max(1, min(chunks, task_strips, task_strips * grid.tiles_w // limits.least_rows))
+    fused = grid._replace(chunk_strips=task_strips // chunks)
+    if fused.chunk_strips * grid.tiles_w < limits.least_rows:
+        return ConvolutionPlan(grid, False, _held_chunks(tile, grid, depth, blocks, limits))
+    return ConvolutionPlan(fused, True, chunks)
+
+
+def plan_accumulation(
+    tile: Tile, n: int, size: Pair, depth: int, blocks: int, itemsize: int, limits: Limits
+) -> AccumulationPlan:
+    """For the gradient of the filters; arguments as ``plan_convolution``."""
+    grid = _grid(tile, n, size, depth, blocks, limits)
+    du_bytes = tile.points * blocks * depth * FILTER_BLOCK * itemsize
+    chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
+    enough = 0 < limits.split_chunks * chunk_strips <= grid.strips // limits.least_tasks
+    if enough and du_bytes <= limits.chunk_bytes and limits.least_tasks > 1:
+        return AccumulationPlan(grid._replace(chunk_strips=chunk_strips), limits.least_tasks, 1)
+    return AccumulationPlan(grid, 1, _held_chunks(tile, grid, depth, blocks, limits))
+
+
+def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: int, limits: Limits) -> TileGrid:
+    """The grid with chunks as large as products may be, and as may be held at a time."""
+    tiles_h, tiles_w = tile.counts(size)
+    strips = n * tiles_h
+    in_product = limits.small_product // (depth * FILTER_BLOCK * tiles_w)
+    in_memory = _strips_in(limits.held_bytes, tile, tiles_w, depth, blocks)
+    chunk_strips = max(1, min(in_product, in_memory, strips))
+    return TileGrid(
+        *tile.m, *tile.n, tiles_h, tiles_w, *tile.large_counts(size), tile.sum_point, strips, chunk_strips
+    )
+
+
+def _strips_in(size: int, tile: Tile, tiles_w: int, depth: int, blocks: int) -> int:
+    """How many strips of V and M, in float32, fit ``size`` bytes."""
+    return size // (4 * tile.points * tiles_w * (depth + blocks * FILTER_BLOCK))
+
+
+def _held_chunks(tile: Tile, grid: TileGrid, depth: int, blocks: int, limits: Limits) -> int:
+    strips = min(_strips_in(limits.held_bytes, tile, grid.tiles_w, depth, blocks), grid.strips)
+    return max(1, strips // grid.chunk_strips)

@@ -1,0 +1,72 @@
+"""Dropout: apply a mask, and draw one.
+
+Derivation: docs/dropout.md. Tests: tests/ops/test_dropout.py.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...geometry import as_integer
+from ..checks import Shape, check_array, check_floats, check_shape
+from ..dispatch import resolve
+
+_BOOL = (np.dtype(np.bool_),)
+
+
+def dropout(x: np.ndarray, kept: np.ndarray, rate: float, backend: str = "cpu") -> np.ndarray:
+    """The kept elements, scaled up by the share that is expected to be dropped; forward and backward are the same.
+
+    Math
+        out = x / (1 - rate) if kept, else 0. It is linear in x with a diagonal matrix, which is its own transpose: so
+        dx is the same function of dout.
+    Shapes
+        x and kept (bool) of one shape -> out of the same.
+    Errors
+        TypeError if x is not float32 or float64, or kept is not bool; ValueError if shapes differ or rate is not at
+        least 0 and below 1.
+    Cost
+        One multiplication and two memory accesses per element.
+    Source
+        Srivastava et al., "Dropout", 2014, section 10, for the scaling in training; docs/dropout.md.
+    """
+    device, kernels = resolve(__name__, backend)
+    check_floats(device, x=x)
+    check_array(device, "kept", kept, _BOOL, "dtype bool")
+    check_shape("kept", kept.shape, x.shape, "the shape of x")
+    check_rate(rate)
+    out: np.ndarray = kernels.dropout(x, kept, rate)
+    return out
+
+
+def dropout_mask(shape: Shape, rate: float, seed: int, backend: str = "cpu") -> np.ndarray:
+    """The elements to keep: each with probability 1 - ``rate``, a function of its index and the seed alone.
+
+    Math
+        kept[i] = (u >= rate), where i counts the elements in row-major order and u in [0, 1) has the upper 24 of the 32
+        bits that ``philox(i, seed)`` draws.
+    Shapes
+        -> bool of ``shape``.
+    Errors
+        ValueError if a size is below 0, rate not at least 0 and below 1, or seed not an int from 0 to 2^63 - 1.
+    Cost
+        Ten rounds of two multiplications and five other operations on integers per element, and one byte written.
+    Source
+        ``ops/dropout/philox.py``; docs/dropout.md.
+    """
+    _, kernels = resolve(__name__, backend)
+    for size in shape:
+        as_integer("shape", size, 0)
+    check_rate(rate)
+    if as_integer("seed", seed, 0) >> 63:
+        raise ValueError(f"seed is {seed}, but must be below 2^63")
+    kept: np.ndarray = kernels.dropout_mask(shape, math.ceil(rate * (1 << 24)), seed)
+    return kept
+
+
+def check_rate(rate: float) -> None:
+    """ValueError if ``rate`` is not at least 0 and below 1."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate is {rate}, but must be at least 0 and below 1")

@@ -1,0 +1,32 @@
+"""The update, compiled."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from ...devices.cpu.compiler import parallel, slice_bounds, strict_inner
+
+SLICES = 64
+"""Slices of the elements that threads take one after the other."""
+
+
+def momentum_step(w: np.ndarray, v: np.ndarray, dw: np.ndarray, rate: float, momentum: float, decay: float) -> None:
+    """Schedule: parallel over SLICES slices of the elements; each element is read and written once."""
+    factors = (w.dtype.type(factor) for factor in (rate, momentum, decay))
+    _step(w.reshape(-1), v.reshape(-1), np.ascontiguousarray(dw).reshape(-1), *factors)
+
+
+@parallel
+def _step(w, v, dw, rate, momentum, decay):  # type: ignore[no-untyped-def]
+    for index in numba.prange(SLICES):
+        first, last = slice_bounds(np.intp(index), SLICES, w.size)
+        _move(w[first:last], v[first:last], dw[first:last], rate, momentum, decay)
+
+
+@strict_inner
+def _move(w, v, dw, rate, momentum, decay):  # type: ignore[no-untyped-def]
+    """Without fused operations it rounds as NumPy does, so that the bits are those of the reference."""
+    for i in range(w.size):
+        v[i] = momentum * v[i] - rate * (decay * w[i] + dw[i])
+        w[i] += v[i]
