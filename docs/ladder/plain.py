@@ -1,7 +1,7 @@
 """Rung 1: the formula of docs/conv2d.md as seven loops over single elements, compiled, on one thread.
 
-The innermost loop is over filters. They are adjacent in ``w``, ``out`` and ``dout``, so the compiler can take several at
-once. The padding is stored as zeros beforehand, so no index needs a check. Limit of this rung: each multiply-add
+The innermost loop is over filters. They are adjacent in ``w``, ``out`` and ``dout``, so the compiler can take several
+at once. The padding is stored as zeros beforehand, so no index needs a check. Limit of this rung: each multiply-add
 reads its elements from the cache, and in two of the three functions it writes its sum to the cache. The unit that
 multiplies waits for them.
 """
