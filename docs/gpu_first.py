@@ -1,4 +1,4 @@
-"""The first version of the convolution on a GPU, a thread for each output, beside the tiled one: docs/gpu.md.
+"""The first version of the convolution on a GPU, a thread for each output, beside implicit GEMM: docs/gpu.md.
 
 python docs/gpu_first.py [--batch_size N] [--rounds N]     times both on the layers of the benchmark; needs a GPU
 """
@@ -21,7 +21,7 @@ from tinyalexnet.kernels.cuda.runtime import cuda, kernel, launch, name, positio
 def conv2d_forward(x, w, b, window, groups=1):
     """Schedule: a thread for each output, which sums over its window.
 
-    Neighbouring threads have neighbouring filters: they read the same pixels, and weights that lie side by side.
+    Neighbouring threads have neighbouring filters. They read the same pixels, and adjacent weights (coalesced).
     """
     out = empty((x.shape[0], *window.output_size(x.shape[1:3]), w.shape[3]), x.dtype)
     launch(_forward, out.size, x, w, b, window.stride, window.before(x.shape[1:3]), groups, out)
@@ -90,7 +90,7 @@ def _backward_bias(dout, db):
 
 
 def timed(window, x_shape, filters, rounds):
-    """Seconds of the forward and of the gradients of the parameters: of both versions, in turn, the medians."""
+    """Medians of the seconds of both versions, in turn: of the forward, and of the gradients of the parameters."""
     rng = np.random.default_rng(0)
     shapes = x_shape, (*window.kernel, x_shape[3], filters), (filters,)
     x, w, b = (to_device(rng.standard_normal(shape, np.float32)) for shape in shapes)

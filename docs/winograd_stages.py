@@ -1,4 +1,4 @@
-"""The stages of the fused Winograd forward, each by itself, on the convolutions of "tf2015".
+"""The stages of the fused Winograd forward, each timed alone, on the convolutions of "tf2015".
 
 python docs/winograd_stages.py [BATCH_SIZE]     milliseconds a batch of 128, or of BATCH_SIZE
 """
@@ -24,7 +24,7 @@ ROUNDS = 9
 
 @numba.njit
 def nothing(*arguments):
-    """Stands in for a stage that is left out."""
+    """Replaces a stage that is left out."""
 
 
 def without(*stages):

@@ -1,11 +1,11 @@
 """Rung 3: im2col of one block of output pixels at a time, compiled, on one thread.
 
-Changed: the rows of the im2col matrix are made for some hundred output pixels, multiplied, and forgotten before the
-next block is made. Faster, because a block is still in the cache when BLAS reads it: the large matrix never exists.
-What limits this rung: the number of multiplications, all of them on one core.
+Changed: the rows of the im2col matrix are made for some hundred output pixels, multiplied, and dropped before the
+next block is made. It is faster, because a block is still in the cache when BLAS reads it: the large matrix never
+exists. Limit of this rung: the number of multiplications, all of them on one core.
 
-A block is a run of output rows, where row ``oh`` of image ``n`` is row ``n * OH + oh``. The three functions for one
-block are shared with the next rung.
+A block is a run of output rows; row ``oh`` of image ``n`` is row ``n * OH + oh``. The next rung also uses the
+three functions for one block.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def forward_block(padded, w, b, kernel, stride, first, last, out):
 
 @inner
 def backward_input_block(dout, w, kernel, stride, first, last, dpadded):
-    """Adds to ``dpadded`` what output rows ``first`` up to ``last`` hand back."""
+    """Adds the gradient of output rows ``first`` up to ``last`` to ``dpadded``."""
     dout_block = pixels(dout, first, last)
     dcols = np.empty((len(dout_block), len(w)), dout.dtype)
     np.dot(dout_block, w.T, dcols)
@@ -109,7 +109,7 @@ def pixels(out, first, last):
 
 @inner
 def im2col(padded, kernel, stride, out_shape, first, last):
-    """A row for each output pixel: its window of KH*KW*C numbers."""
+    """A row for each output pixel: the KH*KW*C elements of its window."""
     (n, height, width, channels), (_, out_h, out_w, _) = padded.shape, out_shape
     lines = padded.reshape(n, height, width * channels)
     run = kernel[1] * channels
@@ -129,7 +129,7 @@ def im2col(padded, kernel, stride, out_shape, first, last):
 
 @inner
 def col2im(dcols, kernel, stride, out_shape, first, last, dpadded):
-    """The adjoint of ``im2col``: what comes back from the copies of a pixel adds up in it."""
+    """The adjoint of ``im2col``: the gradients of the copies of a pixel are added up."""
     (n, height, width, channels), (_, out_h, out_w, _) = dpadded.shape, out_shape
     lines = dpadded.reshape(n, height, width * channels)
     run = kernel[1] * channels

@@ -1,10 +1,11 @@
-"""Rung 6: Winograd's three stages fused. This is the package's own kernel, ``tinyalexnet/kernels/cpu/winograd.py``.
+"""Rung 6: Winograd's three stages fused. This is the package's own kernel, ``tinyalexnet/ops/conv2d/winograd/cpu/``.
 
-Changed: a task takes a few rows of tiles through all three stages before it turns to the next, in memory that it uses
-again and again. Faster, because V and M stay in the cache, and the transforms run on all cores as well. In dw the tiles
-of a chunk of the batch go through the stages together, since all of them add to the same sums. So they do in a small
-batch, which has too few tasks. What limits this rung: the products that are left, and the passes of the transforms over
-the cache. Larger tiles would leave fewer products, but with more than eight points too much is lost to rounding.
+Changed: a task takes a few rows of tiles through all three stages before it begins the next, and uses the same memory
+again and again. It is faster, because V and M stay in the cache, and the transforms run on all cores as well. In dw the
+tiles of a chunk of the batch go through the stages together, because all of them add to the same sums. A small batch,
+which has too few tasks, does this too. Limit of this rung: the remaining products, and the passes of the transforms
+over the cache. Larger tiles would leave fewer products, but with more than eight points the rounding error is too
+large.
 """
 
 from __future__ import annotations

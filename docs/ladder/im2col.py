@@ -1,9 +1,9 @@
-"""Rung 2: one matrix product in place of the loops, on one thread.
+"""Rung 2: one matrix product instead of the loops, on one thread.
 
 Changed: ``im2col`` copies the window under each output pixel into a row of a matrix. The convolution is then that
-matrix times the filters, and BLAS computes it (docs/convolution.md). Faster, because BLAS keeps a small block of the
-result in registers and uses each number that it loads many times. What limits this rung: at stride 1 the matrix is
-KH*KW times the batch. It is written to memory and read back, and does not fit any cache.
+matrix times the filters, and BLAS computes it (docs/conv2d.md). It is faster, because BLAS keeps a small block of the
+result in registers and uses each loaded element many times. Limit of this rung: if the stride is 1, the matrix is KH*KW
+times the batch. It is written to memory and read again, and does not fit any cache.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def backward_params(dout, x, window):
 
 
 def im2col(x, window):
-    """A row for each output pixel: its window of KH*KW*C numbers."""
+    """A row for each output pixel: the KH*KW*C elements of its window."""
     out_size, channels = window.output_size(x.shape[1:3]), x.shape[3]
     padded = pad(x, window)
     cols = np.empty((x.shape[0], *out_size, *window.kernel, channels), x.dtype)
@@ -49,7 +49,7 @@ def im2col(x, window):
 
 
 def col2im(dcols, x_shape, window):
-    """The adjoint of ``im2col``: what comes back from the copies of a pixel adds up in it."""
+    """The adjoint of ``im2col``: the gradients of the copies of a pixel are added up."""
     out_size = window.output_size(x_shape[1:3])
     taps = dcols.reshape(x_shape[0], *out_size, *window.kernel, x_shape[3])
     dx, dpadded = padded_zeros(x_shape, window, dcols.dtype)

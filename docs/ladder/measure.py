@@ -1,4 +1,4 @@
-"""What ``run.py`` times, and how: rungs in turn, so that what slows the machine down for a while slows them all."""
+"""How ``run.py`` times: all rungs in turn, so that a slow phase of the machine slows all of them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ LONGEST_CALL = 1.0
 """Seconds: a rung whose call would take longer gets fewer images."""
 
 SETTLE = 0.1
-"""Seconds of rest before a rung: threads of BLAS and of Numba look out for more work for a while after their last, and
-would take a core from the next rung's."""
+"""Seconds of rest before a rung: idle threads of BLAS and of Numba look for more work for a while, and would take a
+core from the next rung."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Layer:
 
     @property
     def multiply_adds(self):
-        """Of one image, computed directly."""
+        """The multiply-adds of one image, by the direct sum."""
         return math.prod((*self.out_size, self.filters, *self.window.kernel, self.image_shape[2]))
 
     def __str__(self):
@@ -54,7 +54,7 @@ class Layer:
         return f"{self.name}: {' -> '.join(shapes)}, kernel {kernel}, stride {stride}, {work}"
 
     def arrays(self, n):
-        """x, w, b and dout of normal numbers for ``n`` images."""
+        """x, w, b and dout with normal elements, for ``n`` images."""
         w_shape = (*self.window.kernel, self.image_shape[2], self.filters)
         shapes = (n, *self.image_shape), w_shape, (self.filters,), (n, *self.out_size, self.filters)
         rng = np.random.default_rng(0)
@@ -84,7 +84,7 @@ LAYERS = {layer.name: layer for layer in _layers()}
 
 
 def report(batch_size, rounds, layers, rungs):
-    """Times and prints, from the first layer and the lowest rung on, in whatever order they were asked for."""
+    """Times and prints, from the first layer and the lowest rung on, in any order of the arguments."""
     versions = ", ".join(f"{package} {number}" for package, number in machine.versions().items())
     print(f"{machine.cpu_name()}, {machine.cores()} cores, {versions}")
     peak = measure_machine(ALL).peak
@@ -132,7 +132,7 @@ def _measure(layer, batch_size, rounds, rungs):
 
 
 def _affordable(layer, rung, arrays):
-    """As many images as no call takes longer than LONGEST_CALL for, and the calls on them, each called before."""
+    """The largest number of images for which no call takes longer than LONGEST_CALL, and the calls, each made once."""
     images, batch_size = 1, len(arrays[0])
     for call in layer.calls(rung, arrays, images).values():
         call()  # compiles
@@ -146,7 +146,7 @@ def _affordable(layer, rung, arrays):
 
 
 class _Progress:
-    """One line on standard error that is written over, where that is a terminal."""
+    """One line on standard error that is overwritten, if that is a terminal."""
 
     def __enter__(self):
         return self

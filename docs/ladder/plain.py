@@ -1,9 +1,9 @@
-"""Rung 1: the formula of docs/convolution.md as seven loops over single numbers, compiled, on one thread.
+"""Rung 1: the formula of docs/conv2d.md as seven loops over single elements, compiled, on one thread.
 
-The innermost loop is over filters, which lie side by side in ``w``, ``out`` and ``dout``, so that the compiler can take
-several at once. The padding is written down as zeros beforehand, and no index needs a check. What limits this rung:
-each multiply-add reads its numbers, and in two of the three functions writes its sum, from and to the cache. The unit
-that multiplies waits for them.
+The innermost loop is over filters. They are adjacent in ``w``, ``out`` and ``dout``, so the compiler can take several
+at once. The padding is stored as zeros beforehand, so no index needs a check. Limit of this rung: each multiply-add
+reads its elements from the cache, and in two of the three functions it writes its sum to the cache. The unit that
+multiplies waits for them.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Rung 5: Winograd's algorithm, each of its three stages for the whole batch, in NumPy.
 
-Changed: a tile of outputs takes one multiplication for each of its points, and not one for each tap of each output
-(docs/winograd.md). With kernels of 3x3 and 5x5 that is a fourth to a sixth of them, and it should be faster by as much.
-What limits this rung: V and M are larger than the images, and each stage writes all of its result to memory, where the
-next one reads it. The products run on all cores, but NumPy copies and adds on one. Both can cost more than the
-multiplications that were saved.
+Changed: a tile of outputs takes one multiplication for each of its points, and not one for each kernel position of each
+output (docs/winograd.md). For kernels of 3x3 and 5x5 that is a fourth to a sixth of them, and it should be faster by
+this factor. Limit of this rung: V and M are larger than the images. Each stage writes all of its result to memory, and
+the next one reads it again. The products run on all cores, but NumPy copies and adds on one. Both can cost more than
+the multiplications that were saved.
 
-The three functions are those of ``tinyalexnet/kernels/reference/winograd.py``, one line for each stage.
+The three functions are those of ``tinyalexnet/ops/conv2d/winograd/reference.py``, one line for each stage.
 """
 
 from __future__ import annotations
@@ -29,5 +29,5 @@ def backward_params(dout, x, window):
 
 
 def _tile(x_shape, w_shape, window, dtype):
-    """How many outputs a tile has; ValueError where the kernel has more than eight taps, counted in strides."""
+    """The tile. ValueError if the kernel has more than eight positions in a direction, counted in strides."""
     return winograd_tile("winograd", x_shape, w_shape, window, dtype)

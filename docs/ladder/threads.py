@@ -1,9 +1,9 @@
 """Rung 4: the blocks of rung 3 on all cores.
 
 Changed: blocks are tasks of a parallel loop, each with its own block of the im2col matrix and BLAS on one thread.
-Faster by nearly the number of cores, as no two tasks write the same number. In the forward that is so already. In dx
-windows overlap within an image, so a task takes whole images. For dw all blocks add to the same sums, so each task adds
-a run of them up for itself, and the partial sums are added in order. What limits this rung: the number of
+It is faster by nearly the number of cores, because no two tasks write the same element. The forward needs nothing more.
+In dx windows overlap within an image, so a task takes whole images. For dw all blocks add to the same sums, so each
+task sums a run of them for itself, and the partial sums are added in a fixed order. Limit of this rung: the number of
 multiplications, at nearly the peak of the matrix product.
 """
 
