@@ -15,9 +15,9 @@ INTERRUPTED = 130
 
 def _parser() -> Parser:
     from .alexnet import VARIANTS
-    from .data import NAMES
     from .kernels import BACKENDS
     from .training import Settings
+    from .training.data import NAMES
 
     default = Settings()
     parser = Parser(prog="python -m tinyalexnet", description="AlexNet from scratch.", allow_abbrev=False)
@@ -97,8 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _classify(parser: Parser, flags: dict[str, Any]) -> int:
-    from .classify import classify
     from .console import Console
+    from .weights.classify import classify
 
     console = Console(sys.stderr, flags.pop("quiet"))
     images, weights = flags.pop("images"), flags.pop("weights")
@@ -107,8 +107,8 @@ def _classify(parser: Parser, flags: dict[str, Any]) -> int:
 
 def _train(parser: Parser, flags: dict[str, Any]) -> int:
     from .console import Console
-    from .data import load
     from .training import Settings, train
+    from .training.data import load
 
     name, folder, size, download, quiet = (flags.pop(key) for key in ("data", "folder", "size", "download", "quiet"))
     files = {key: flags.pop(key) for key in ("checkpoint", "resume", "log", "plot")}

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from tinyalexnet import __main__ as command
-from tinyalexnet import augment, checkpoint, plots, training
+from tinyalexnet import plots
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.console import Console
-from tinyalexnet.data import Dataset, Images
-from tinyalexnet.optimizer import Statistics
-from tinyalexnet.training import Settings, Training, read_log, train
+from tinyalexnet.training import Settings, Training, augment, checkpoint, loop, read_log, train
+from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.training.optimizer import Statistics
 
 CLASSES = ("dark", "light", "striped")
 TINY = Variant(
@@ -169,9 +169,9 @@ def test_colour_noise_moves_whole_images_along_the_components():
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path, monkeypatch):
-    loss = training.softmax_cross_entropy
+    loss = loop.softmax_cross_entropy
     losses = iter([1.0, 1.0, 1.0, np.nan])
-    monkeypatch.setattr(training, "softmax_cross_entropy", lambda *given: (next(losses), loss(*given)[1]))
+    monkeypatch.setattr(loop, "softmax_cross_entropy", lambda *given: (next(losses), loss(*given)[1]))
     with pytest.raises(ValueError, match=r"learning_rate is 0\.02, but must be smaller: the loss of step 3 is nan"):
         run(tmp_path, "run")
     assert checkpoint.load(tmp_path / "run.safetensors")[1]["run"]["step"] == 2
@@ -200,7 +200,7 @@ def test_images_a_second_count_the_steps_alone(tmp_path, monkeypatch):
 
         return slowed
 
-    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     for name, seconds in (("advance", 2), ("evaluate", 100), ("save", 10)):
         monkeypatch.setattr(Training, name, slow(getattr(Training, name), seconds))
     _, out, _ = run(tmp_path, "run", epochs=4)
@@ -298,7 +298,7 @@ def test_a_log_that_is_none(tmp_path):
 def test_what_is_missing_is_told_before_anything_is_computed(tmp_path, monkeypatch, files, error, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    monkeypatch.setattr(training, "Training", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(loop, "Training", lambda *_: pytest.fail("it began"))
     with pytest.raises(error, match=message):
         train(Settings(**SETTINGS), DATASET, io.StringIO(), Console(io.StringIO(), True), **files)
     assert not list(tmp_path.iterdir())
@@ -306,8 +306,8 @@ def test_what_is_missing_is_told_before_anything_is_computed(tmp_path, monkeypat
 
 def test_a_weight_of_zeros_leaves_the_log_readable(tmp_path, monkeypatch):
     """JSON has no NaN."""
-    step = training.SGD.step
-    monkeypatch.setattr(training.SGD, "step", lambda *given: {name: Statistics(0.0, 0.0) for name in step(*given)})
+    step = loop.SGD.step
+    monkeypatch.setattr(loop.SGD, "step", lambda *given: {name: Statistics(0.0, 0.0) for name in step(*given)})
     run(tmp_path, "run", epochs=1)
     record = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
     assert {moved["ratio"] for moved in record["layers"].values()} == {None}
@@ -347,7 +347,7 @@ def test_a_bar_shows_where_training_is(monkeypatch):
 @pytest.fixture
 def known(monkeypatch):
     """The tiny images in place of Fashion-MNIST."""
-    monkeypatch.setattr("tinyalexnet.data.load", lambda *arguments: DATASET)
+    monkeypatch.setattr("tinyalexnet.training.data.load", lambda *arguments: DATASET)
 
 
 def test_the_command(known, tmp_path, capsys):
@@ -395,7 +395,7 @@ def test_a_reader_who_has_seen_enough(known, monkeypatch):
         raise BrokenPipeError
 
     copies = []
-    monkeypatch.setattr(training, "train", closed)
+    monkeypatch.setattr("tinyalexnet.training.train", closed)
     monkeypatch.setattr(os, "dup2", lambda *given: copies.append(given))
     monkeypatch.setattr(sys, "stdout", sys.__stdout__)
     assert command.main(["train", "--variant=tiny"]) == 141

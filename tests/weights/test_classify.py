@@ -12,12 +12,12 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from tinyalexnet import __main__ as command
-from tinyalexnet import pretrained
 from tinyalexnet.alexnet import VARIANTS, Conv, Flat, Full, Pool, Relu, Variant
-from tinyalexnet.classify import BATCH, classify, likeliest, read_labels
 from tinyalexnet.console import Console
-from tinyalexnet.data import Dataset, Images
 from tinyalexnet.training import Settings, Training
+from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.weights import pretrained
+from tinyalexnet.weights.classify import BATCH, classify, likeliest, read_labels
 
 TINY = Variant((6, 6, 3), (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2")), num_classes=12)
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}

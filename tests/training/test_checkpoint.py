@@ -17,8 +17,8 @@ from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tinyalexnet import checkpoint
-from tinyalexnet.checkpoint import DTYPES, FORMAT, generator_state, load, restore_generator, save
+from tinyalexnet.training import checkpoint
+from tinyalexnet.training.checkpoint import DTYPES, FORMAT, generator_state, load, restore_generator, save
 
 ARRAYS = {
     "conv1.w": np.arange(-3, 3, dtype=np.float32).reshape(2, 3),
@@ -293,7 +293,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 import safetensors.numpy
-from tinyalexnet import checkpoint
+from tinyalexnet.training import checkpoint
 
 path, moment = Path(sys.argv[1]), sys.argv[2]
 

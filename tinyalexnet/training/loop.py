@@ -19,15 +19,16 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from . import augment, checkpoint, plots
-from .alexnet import alexnet, check_variant
-from .console import Console
+from .. import plots
+from ..alexnet import alexnet, check_variant
+from ..console import Console
+from ..files import check_writable, replacing
+from ..geometry import as_integer
+from ..kernels import placed, to_host, write
+from ..layers import Dropout
+from ..losses import softmax, softmax_cross_entropy
+from . import augment, checkpoint
 from .data import Dataset, Images
-from .files import check_writable, replacing
-from .geometry import as_integer
-from .kernels import placed, to_host, write
-from .layers import Dropout
-from .losses import softmax, softmax_cross_entropy
 from .optimizer import SGD, Statistics, parse_schedule
 
 EVALUATION_BATCH = 500

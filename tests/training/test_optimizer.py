@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyalexnet import optimizer
 from tinyalexnet.kernels import load
-from tinyalexnet.optimizer import SGD, Statistics, constant, exponential, parse_schedule, stepped
+from tinyalexnet.training import optimizer
+from tinyalexnet.training.optimizer import SGD, Statistics, constant, exponential, parse_schedule, stepped
 
 SHAPES = {"conv1.w": (3, 2, 2, 4), "conv1.b": (4,), "block.conv2.w": (1, 1, 4, 3), "block.conv2.b": (3,)}
 

@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 from urllib.parse import urljoin
 
-from .files import replacing
+from ..files import replacing
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",

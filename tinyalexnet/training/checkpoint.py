@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import replacing
+from ..files import replacing
 
 FORMAT = 1
 

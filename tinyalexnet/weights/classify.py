@@ -7,11 +7,12 @@ from typing import TextIO
 
 import numpy as np
 
-from . import plots, pretrained
-from .console import Console
-from .files import check_writable
-from .geometry import as_integer
-from .images import check_pillow
+from .. import plots
+from ..console import Console
+from ..files import check_writable
+from ..geometry import as_integer
+from ..images import check_pillow
+from . import pretrained
 
 BATCH = 16
 """Images that are computed at a time."""

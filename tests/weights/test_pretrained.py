@@ -11,12 +11,12 @@ from safetensors.numpy import save_file
 from torch_pickles import archived, state_dict, storage, tensor
 from torchvision_alexnet import module
 
-from tinyalexnet import checkpoint, pretrained
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant
-from tinyalexnet.data import Dataset, Images
 from tinyalexnet.images import read_image
-from tinyalexnet.pretrained import from_channels_first, load
-from tinyalexnet.training import Settings, Training
+from tinyalexnet.training import Settings, Training, checkpoint
+from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.weights import pretrained
+from tinyalexnet.weights.pretrained import from_channels_first, load
 
 LAYERS = (Conv("conv1", 4, 3, 2, groups=1), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2", 5), Drop("drop"))
 TINY = Variant((8, 12, 3), (*LAYERS, Relu("relu2"), Full("fc3")), num_classes=7)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..geometry import Pair, as_pair
+from ..images import SUFFIXES, check_pillow, read_image
 from .download import ADDRESSES, IDX_FILES, fetch
-from .geometry import Pair, as_pair
-from .images import SUFFIXES, check_pillow, read_image
 
 NAMES = ("fashion-mnist", "mnist", "cifar10", "digits", "folder")
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyalexnet import augment
-from tinyalexnet.augment import (
+from tinyalexnet.training import augment
+from tinyalexnet.training.augment import (
     center_crop,
     colour_noise,
     mean_image,

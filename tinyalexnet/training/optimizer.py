@@ -13,9 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from .geometry import as_integer
-from .kernels import for_checks, load, placed, to_host, write
-from .kernels.contract import check_floats
+from ..geometry import as_integer
+from ..kernels import for_checks, load, placed, to_host, write
+from ..kernels.contract import check_floats
 
 BLOCK = 1 << 16
 """Numbers of a parameter that statistics look at at a time, so that no temporary is as large as it."""

@@ -27,8 +27,8 @@ from torch_pickles import (
     text,
 )
 
-from tinyalexnet import torch_file
-from tinyalexnet.torch_file import load
+from tinyalexnet.weights import torch_file
+from tinyalexnet.weights.torch_file import load
 
 
 def refused(path, message):

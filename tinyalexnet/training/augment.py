@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .geometry import Pair, as_pair
-from .kernels.contract import check_floats
+from ..geometry import Pair, as_pair
+from ..kernels.contract import check_floats
 
 CHUNK = 1 << 16
 """Pixels turned into float64 at a time."""

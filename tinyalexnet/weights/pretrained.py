@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from . import augment, checkpoint, torch_file
-from .alexnet import VARIANTS, Conv, Flat, Full, Step, Variant, build, steps
-from .geometry import Pair
-from .images import read_image
-from .kernels import placed, to_host, write
-from .kernels.contract import Shape
-from .losses import softmax
-from .network import Sequential
+from ..alexnet import VARIANTS, Conv, Flat, Full, Step, Variant, build, steps
+from ..geometry import Pair
+from ..images import read_image
+from ..kernels import placed, to_host, write
+from ..kernels.contract import Shape
+from ..losses import softmax
+from ..network import Sequential
+from ..training import augment, checkpoint
+from . import torch_file
 
 NAMES = {
     "torchvision": {
