@@ -17,7 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyalexnet.training import data
+from tinyalexnet.training import cifar10, data, reading
+from tinyalexnet.training import folder as folders
+from tinyalexnet.training import idx as idx_files
+from tinyalexnet.training.idx import read_idx
 
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -59,7 +62,7 @@ def test_an_idx_file_is_read_as_it_was_written(tmp_path_factory, shape, start, p
     content = idx(array)
     path = write(tmp_path_factory.getbasetemp() / "round-trip", gzip.compress(content) if packed else content)
     for sizes in (None, shape, (None,) * len(shape)):
-        read = data.read_idx(str(path), sizes)
+        read = read_idx(str(path), sizes)
         assert read.dtype == np.uint8
         assert read.flags.c_contiguous
         np.testing.assert_array_equal(read, array, strict=True)
@@ -68,21 +71,21 @@ def test_an_idx_file_is_read_as_it_was_written(tmp_path_factory, shape, start, p
 def test_the_content_tells_gzip_from_plain_and_the_name_does_not(tmp_path):
     array = counted(3, 5)
     for name, content in (("plain.gz", idx(array)), ("packed", gzip.compress(idx(array)))):
-        np.testing.assert_array_equal(data.read_idx(write(tmp_path / name, content)), array)
+        np.testing.assert_array_equal(read_idx(write(tmp_path / name, content)), array)
 
 
 def test_a_file_of_many_pieces_and_two_gzip_members(tmp_path):
     """Longer than what is read at once, and incompressible, so that no buffer holds all of it."""
     array = np.frombuffer(random.Random(0).randbytes(300_000), np.uint8).reshape(3, 100_000)
     content = idx(array)
-    np.testing.assert_array_equal(data.read_idx(write(tmp_path / "plain", content)), array)
+    np.testing.assert_array_equal(read_idx(write(tmp_path / "plain", content)), array)
     members = gzip.compress(content[:70_001]) + gzip.compress(content[70_001:])
-    np.testing.assert_array_equal(data.read_idx(write(tmp_path / "packed", members)), array)
+    np.testing.assert_array_equal(read_idx(write(tmp_path / "packed", members)), array)
 
 
 def test_as_many_dimensions_as_numpy_takes(tmp_path):
     array = np.array([7], np.uint8).reshape((1,) * 64)
-    np.testing.assert_array_equal(data.read_idx(write(tmp_path / "x", idx(array))), array, strict=True)
+    np.testing.assert_array_equal(read_idx(write(tmp_path / "x", idx(array))), array, strict=True)
 
 
 EXAMPLE = idx(counted(2, 3, 4))
@@ -92,14 +95,14 @@ EXAMPLE = idx(counted(2, 3, 4))
 def test_a_plain_file_that_breaks_off_anywhere(tmp_path, end):
     path = write(tmp_path / "x", EXAMPLE[:end])
     wanted = 4 if end < 4 else 16 if end < 16 else len(EXAMPLE)
-    message = refusal(data.read_idx, path)
+    message = refusal(read_idx, path)
     assert message.startswith(f"{str(path)!r} has its end at byte {end}, but must have {wanted - end} more bytes for ")
 
 
 @pytest.mark.parametrize("end", range(len(EXAMPLE)))
 def test_a_gzip_of_a_file_that_breaks_off_anywhere(tmp_path, end):
     path = write(tmp_path / "x.gz", gzip.compress(EXAMPLE[:end]))
-    assert refusal(data.read_idx, path).startswith(f"{str(path)!r} has its end at byte {end}, but must have ")
+    assert refusal(read_idx, path).startswith(f"{str(path)!r} has its end at byte {end}, but must have ")
 
 
 def test_a_gzip_that_breaks_off_anywhere(tmp_path):
@@ -109,7 +112,7 @@ def test_a_gzip_that_breaks_off_anywhere(tmp_path):
     reached = []
     for end in range(2, len(packed)):
         path = write(tmp_path / "x.gz", packed[:end])
-        message = refusal(data.read_idx, path)
+        message = refusal(read_idx, path)
         assert message.startswith(f"{str(path)!r} has an error (Compressed file ended before the end-of-stream marker")
         assert message.endswith("but must have a file that can be read, whole")
         reached.append(int(message.split(" at byte ")[1].split(",")[0]))
@@ -118,7 +121,7 @@ def test_a_gzip_that_breaks_off_anywhere(tmp_path):
     assert reached[-8:] == [len(content)] * 8  # the checksum and the length are eight bytes
     assert len(set(reached)) > 300
     for end in range(2):
-        message = refusal(data.read_idx, write(tmp_path / "x.gz", packed[:end]))
+        message = refusal(read_idx, write(tmp_path / "x.gz", packed[:end]))
         assert f"has its end at byte {end}" in message
 
 
@@ -127,7 +130,7 @@ def test_a_gzip_with_a_wrong_checksum_or_length(tmp_path, at):
     packed = bytearray(gzip.compress(EXAMPLE))
     packed[at] ^= 1
     path = write(tmp_path / "x.gz", packed)
-    message = refusal(data.read_idx, path)
+    message = refusal(read_idx, path)
     assert message.startswith(f"{str(path)!r} has an error (")
     assert f"at byte {len(EXAMPLE)}, but must have a file that can be read, whole" in message
 
@@ -142,7 +145,7 @@ def test_a_gzip_with_any_bit_turned_is_refused_or_read_rightly(tmp_path):
             damaged[at] ^= 1 << bit
             path = write(tmp_path / "x.gz", damaged)
             try:
-                read = data.read_idx(path)
+                read = read_idx(path)
             except ValueError as error:
                 refused.append(str(error))
             else:
@@ -167,7 +170,7 @@ def test_no_header_with_a_byte_turned_is_believed(tmp_path_factory, shape, at, m
     content[at % (4 + 4 * len(shape))] ^= mask
     path = tmp_path_factory.getbasetemp() / "header"
     write(path, gzip.compress(content) if packed else content)
-    assert refusal(data.read_idx, path).startswith(f"{str(path)!r} has ")
+    assert refusal(read_idx, path).startswith(f"{str(path)!r} has ")
 
 
 def changed(at, value):
@@ -198,13 +201,13 @@ REFUSED = [
 @pytest.mark.parametrize(("content", "sizes", "message"), REFUSED)
 def test_idx_files_that_are_refused(tmp_path, content, sizes, message):
     path = write(tmp_path / "x", content)
-    assert refusal(data.read_idx, path, sizes).startswith(f"{str(path)!r} {message}")
+    assert refusal(read_idx, path, sizes).startswith(f"{str(path)!r} {message}")
 
 
 def test_a_file_that_cannot_be_opened(tmp_path):
     for path, why in ((tmp_path, "Is a directory"), (tmp_path / "none", "No such file or directory")):
         message = f"{str(path)!r} has an error ({why}) at byte 0, but must have a file that can be read"
-        assert refusal(data.read_idx, path) == message
+        assert refusal(read_idx, path) == message
 
 
 def peak(function):
@@ -221,7 +224,7 @@ def test_a_header_allocates_nothing_that_the_file_does_not_have(tmp_path, packed
     content = bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(10)
     path = write(tmp_path / "x", gzip.compress(content) if packed else content)
     message = []
-    assert peak(lambda: message.append(refusal(data.read_idx, path))) < 1 << 20
+    assert peak(lambda: message.append(refusal(read_idx, path))) < 1 << 20
     assert f"has its end at byte 26, but must have {(2**32 - 1) ** 3 - 10} more bytes" in message[0]
 
 
@@ -234,7 +237,7 @@ def test_a_gzip_bomb_is_not_unpacked_beyond_its_header(tmp_path):
         path = write(tmp_path / "x.gz", gzip.compress(header + bytes(1 << 26)))
         assert path.stat().st_size < 1 << 17
         messages = []
-        assert peak(lambda path=path, to=messages: to.append(refusal(data.read_idx, path, (10,)))) < 1 << 20
+        assert peak(lambda path=path, to=messages: to.append(refusal(read_idx, path, (10,)))) < 1 << 20
         assert message in messages[0]
 
 
@@ -354,8 +357,8 @@ def write_cifar10(folder):
 
 @pytest.fixture
 def small_cifar10(monkeypatch):
-    assert data.CIFAR10_RECORDS == 10_000
-    monkeypatch.setattr(data, "CIFAR10_RECORDS", RECORDS)
+    assert cifar10.RECORDS == 10_000
+    monkeypatch.setattr(cifar10, "RECORDS", RECORDS)
 
 
 @pytest.mark.usefixtures("small_cifar10")
@@ -441,9 +444,10 @@ def test_nothing_is_unpickled(home):
     for name in IDX:
         write(home / "mine" / name, harm)
     assert "has 128 at byte 0" in refusal(data.load, "mnist", home / "mine")
-    tree = ast.parse(Path(data.__file__).read_text())
-    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    readers = [ast.parse(Path(module.__file__).read_text()) for module in (data, reading, idx_files, cifar10, folders)]
+    nodes = [node for tree in readers for node in ast.walk(tree)]
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     assert "frombuffer" in names
     assert not names & {"load", "loads", "pickle", "allow_pickle"}
 
