@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import tracemalloc
 from fractions import Fraction
 
@@ -73,7 +75,7 @@ def test_equals_the_plain_loop_with_the_numbers_of_the_paper(rng):
     for grads in gradients:
         sgd.step(grads)
     for name in SHAPES:
-        # Six roundings a step, each of a number that is no larger than the largest w + v on the way.
+        # Six roundings a step, each of a value no larger than the largest w + v on the way.
         tolerance = 20 * 6 * 2**-53 * 2 * max(np.abs(before[name]).max(), np.abs(expected[name]).max())
         np.testing.assert_allclose(params[name], expected[name], rtol=0, atol=tolerance)
         np.testing.assert_allclose(sgd.state[name], velocities[name], rtol=0, atol=tolerance)
@@ -139,7 +141,7 @@ def test_float32_stays_float32_and_no_temporary_is_as_large_as_a_parameter(rate)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert params["fc.w"].dtype == sgd.state["fc.w"].dtype == np.float32
-    # NumPy casts through a buffer of 8192 numbers for the sums in float64; a block of float32 would be 262144 bytes.
+    # NumPy casts through a buffer of 8192 elements for the sums in float64; a block of float32 would be 262144 bytes.
     assert peak < 4 * optimizer.BLOCK
     assert params["fc.w"].nbytes == 32 * optimizer.BLOCK
     # 1 - 0.01 (5e-4 + 1) in float32: three roundings of numbers below 1.
@@ -221,6 +223,26 @@ def test_a_resumed_run_takes_the_same_steps(rng):
         np.testing.assert_array_equal(second.state[name], sgd.state[name], strict=True)
         assert not np.shares_memory(second.state[name], saved[name])
         assert (saved[name] != second.state[name]).any()
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda sgd: pickle.loads(pickle.dumps(sgd))], ids=["copy", "pickle"])
+def test_a_copy_takes_the_same_steps_on_parameters_of_its_own(rng, copied, backend):
+    """Nothing in it is bound to a process, such as a module. With the parameters in one dict, a copy has both."""
+    both = {"params": normals(rng, np.float32)}
+    both["sgd"] = SGD(both["params"], momentum=0.5, backend=backend)
+    grads = normals(rng, np.float32)
+    both["sgd"].step(grads)
+    again = copied(both)
+    before = copies(both["params"])
+    moved = again["sgd"].step(grads, statistics=True)
+    for name in SHAPES:
+        np.testing.assert_array_equal(both["params"][name], before[name], strict=True)
+        assert (again["params"][name] != before[name]).any()
+    assert both["sgd"].step(grads, statistics=True) == moved
+    for name in SHAPES:
+        np.testing.assert_array_equal(again["params"][name], both["params"][name], strict=True)
+        np.testing.assert_array_equal(again["sgd"].state[name], both["sgd"].state[name], strict=True)
 
 
 def test_state_is_named_as_the_parameters_and_begins_as_zero(rng):

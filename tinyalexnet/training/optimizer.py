@@ -1,6 +1,6 @@
 """Stochastic gradient descent with momentum, as AlexNet was trained, and schedules of its learning rate.
 
-Nothing here knows a layer: parameters and gradients are dicts of arrays, named as in ``Sequential.params``.
+The optimizer knows no layers: parameters and gradients are dicts of arrays, named as in ``Sequential.params``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..kernels import for_checks, load, placed, to_host, write
 from ..kernels.contract import check_floats
 
 BLOCK = 1 << 16
-"""Numbers of a parameter that statistics look at at a time, so that no temporary is as large as it."""
+"""Elements that the statistics take at a time, so that no temporary array is as large as a parameter."""
 
 _SCHEDULE_RULE = (
     "'constant', 'step:EVERY:FACTOR' or 'exponential:EVERY:FACTOR' with an int EVERY >= 1 and 0 < FACTOR <= 1"
@@ -27,14 +27,14 @@ _SCHEDULE_RULE = (
 
 @dataclass(frozen=True)
 class Statistics:
-    """How far a step moved a parameter: the mean of |w| before it, and the mean of |v|, which is what it added."""
+    """How far a step moved a parameter: the mean of |w| before the step, and the mean of |v|, which the step added."""
 
     weight: float
     update: float
 
     @property
     def ratio(self) -> float:
-        """Mean |v| / mean |w|; NaN where every w is 0."""
+        """Mean |v| / mean |w|; NaN if every w is 0."""
         return self.update / self.weight if self.weight else math.nan
 
 
@@ -44,22 +44,22 @@ class SGD:
     Math
         v <- momentum v - weight_decay rate w - rate grad, then w <- w + v; v begins as 0. For a bias, which is a
         parameter whose last name is "b", rate is ``bias_rate_factor`` times the learning rate and weight_decay is
-        ``bias_weight_decay``. PyTorch's SGD has v <- momentum v + weight_decay w + grad, then w <- w - rate v: as long
-        as the rate is constant, both take the same steps; when it falls, those of PyTorch shrink at once, and here the
-        old v goes on.
+        ``bias_weight_decay``. PyTorch's SGD has v <- momentum v + weight_decay w + grad, then w <- w - rate v. While
+        the rate is constant, both take the same steps. When it falls, PyTorch's steps shrink at once; here the old v
+        still acts.
     Shapes
-        ``params`` is a dict of C-contiguous arrays of any shape, on the GPU where the backend is "cuda". They are the
-        layers' own: ``step`` writes to them. Who puts another array into a layer needs a new SGD.
+        ``params`` is a dict of C-contiguous arrays of any shape, on the device of ``backend``. They are the layers'
+        own arrays, and ``step`` writes to them. If you replace an array in a layer, create a new SGD.
     State
-        ``state``, the velocities v.
+        ``state``, the velocities v. A copy or a pickle of an SGD has its own parameters too.
     Errors
-        ValueError where a number is out of range, ``params`` is empty, or one of them is empty, strided or read-only;
-        TypeError where one is not float32 or float64.
+        ValueError if an argument is out of range, ``params`` is empty, or one of them is empty, strided or read-only;
+        TypeError if one is not float32 or float64.
     Source
         Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
-        section 5, which gives no rule for biases; ``kernels/reference/momentum.py``. Twice the rate and no decay are
-        from the AlexNet of Caffe (``bvlc_alexnet/train_val.prototxt``: ``lr_mult: 2``, ``decay_mult: 0``);
-        cuda-convnet2, by the paper's first author, has twice the rate too (``epsB`` 0.02, ``epsW`` 0.01).
+        section 5, which gives no rule for biases; ``kernels/reference/momentum.py``. Twice the rate and no decay for
+        biases are Caffe's (``bvlc_alexnet/train_val.prototxt``: ``lr_mult: 2``, ``decay_mult: 0``); cuda-convnet2, by
+        the paper's first author, has twice the rate too (``epsB`` 0.02, ``epsW`` 0.01).
     """
 
     def __init__(
@@ -74,12 +74,13 @@ class SGD:
     ) -> None:
         if not params:
             raise ValueError("params is empty, but must hold at least one parameter")
-        self.kernels, self._backend = load(backend), backend
+        load(backend)  # An unknown backend is refused before anything else.
+        self._backend = backend
         for name, w in params.items():
             check_floats(name, for_checks(name, w, backend))
             on_host = isinstance(w, np.ndarray)
             if not w.size or (on_host and not (w.flags.c_contiguous and w.flags.writeable)):
-                raise ValueError(f"{name} is empty, strided or read-only, but must be C-contiguous numbers to write to")
+                raise ValueError(f"{name} is empty, strided or read-only, but must be C-contiguous and writable")
         self.learning_rate = _as_rate("learning_rate", learning_rate)
         self.momentum = _as_rate("momentum", momentum)
         if self.momentum >= 1:
@@ -97,10 +98,11 @@ class SGD:
         return dict(self._velocities)
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copies velocities, NumPy arrays, into ``state``; all of them or, where one does not fit, none.
+        """Copies velocities, which are NumPy arrays, into ``state``: all of them, or none if one does not fit.
 
         Errors
-            ValueError where ``state`` lacks a parameter, has one more, or has another shape; TypeError for its dtype.
+            ValueError if ``state`` lacks a parameter, has one too many, or one of another shape; TypeError for another
+            dtype.
         """
         self._check("state", state, "cpu")
         if surplus := sorted(state.keys() - self._params.keys()):
@@ -111,36 +113,35 @@ class SGD:
     def step(
         self, grads: Mapping[str, np.ndarray], learning_rate: float | None = None, statistics: bool = False
     ) -> dict[str, Statistics]:
-        """Moves every parameter, at ``learning_rate`` where given; all of them or, where a gradient is missing, none.
+        """Moves every parameter, or none if a gradient does not fit; ``learning_rate`` replaces the optimizer's rate.
 
-        NaN and infinity are not refused: they reach the parameters and the statistics. Gradients of other names are
-        left alone.
+        NaN and infinity are accepted and reach the parameters and the statistics. Gradients of other names are ignored.
 
         Shapes
-            ``grads`` has an array of each parameter's shape and dtype -> the ``Statistics`` of each parameter, or
-            nothing where ``statistics`` is False.
+            ``grads`` has an array of each parameter's shape and dtype -> the ``Statistics`` of each parameter, or an
+            empty dict if ``statistics`` is False.
         Errors
-            ValueError where ``grads`` lacks a parameter or has another shape, or the rate is out of range; TypeError
-            for another dtype.
+            ValueError if ``grads`` lacks a parameter or has another shape, or the rate is out of range; TypeError for
+            another dtype.
         Cost
-            Six operations a number. The statistics read everything twice more, on the host.
+            Six operations per element. The statistics read w and v once more each, on the host.
         """
         base = self.learning_rate if learning_rate is None else _as_rate("learning_rate", learning_rate)
         self._check("grads", grads, self._backend)
-        result = {}
+        result, kernels = {}, load(self._backend)
         with np.errstate(over="ignore", invalid="ignore"):
             for name, w in self._params.items():
                 weight = self._mean_magnitude(to_host(w)) if statistics else 0.0
-                self._move(name, grads[name], base)
+                rate, decay = self._rate_and_decay(name, base)
+                kernels.momentum_step(w, self._velocities[name], grads[name], rate, self.momentum, decay)
                 if statistics:
                     result[name] = Statistics(weight, self._mean_magnitude(to_host(self._velocities[name])))
         return result
 
-    def _move(self, name: str, grad: np.ndarray, rate: float) -> None:
-        decay = self.weight_decay
+    def _rate_and_decay(self, name: str, rate: float) -> tuple[float, float]:
         if name.rpartition(".")[2] == "b":
-            rate, decay = rate * self.bias_rate_factor, self.bias_weight_decay
-        self.kernels.momentum_step(self._params[name], self._velocities[name], grad, rate, self.momentum, decay)
+            return rate * self.bias_rate_factor, self.bias_weight_decay
+        return rate, self.weight_decay
 
     def _mean_magnitude(self, array: np.ndarray) -> float:
         flat, total = array.reshape(-1), 0.0
@@ -163,13 +164,13 @@ class SGD:
 
 
 class Schedule(Protocol):
-    """A learning rate for every step, which is counted from 0: a pure function, so that nothing needs restoring."""
+    """The learning rate of a step, counted from 0. A pure function, so a checkpoint need not hold it."""
 
     def __call__(self, step: int) -> float: ...
 
 
 def constant(rate: float) -> Schedule:
-    """``rate`` at every step; ValueError where it is not a finite number >= 0."""
+    """``rate`` at every step; ValueError if it is not a finite number >= 0."""
     rate = _as_rate("rate", rate)
 
     def schedule(step: int) -> float:
@@ -185,16 +186,16 @@ def stepped(rate: float, every: int, factor: float) -> Schedule:
     Math
         rate factor^⌊step / every⌋
     Errors
-        ValueError where rate is not a finite number >= 0, every not an int >= 1, or factor not above 0 and at most 1.
+        ValueError if rate is not a finite number >= 0, every not an int >= 1, or factor not above 0 and at most 1.
     Source
-        Krizhevsky et al., 2012, section 5, divided by 10 three times, when the validation error stopped falling.
+        Krizhevsky et al., 2012, section 5: divided by 10 three times, each time the validation error stopped falling.
     """
     rate, every, factor = _as_rate("rate", rate), as_integer("every", every, 1), _as_factor(factor)
     return lambda step: rate * factor ** (as_integer("step", step, 0) // every)
 
 
 def exponential(rate: float, factor: float, every: int) -> Schedule:
-    """A smooth slope through the first numbers of ``stepped``'s stairs.
+    """A smooth decay that equals ``stepped`` at the first step of each stair.
 
     Math
         rate factor^(step / every)
@@ -212,17 +213,17 @@ def parse_schedule(text: str, rate: float) -> Schedule:
     each 1000 steps.
 
     Errors
-        ValueError where ``text`` is none of these, or ``rate`` is not a finite number >= 0.
+        ValueError if ``text`` is none of these, or ``rate`` is not a finite number >= 0.
     """
     rate = _as_rate("rate", rate)
-    kind, *numbers = text.split(":")
+    kind, *values = text.split(":")
     try:
-        if kind == "constant" and not numbers:
+        if kind == "constant" and not values:
             return constant(rate)
-        every, factor = int(numbers[0]), float(numbers[1])
-        if kind == "step" and len(numbers) == 2:
+        every, factor = int(values[0]), float(values[1])
+        if kind == "step" and len(values) == 2:
             return stepped(rate, every, factor)
-        if kind == "exponential" and len(numbers) == 2:
+        if kind == "exponential" and len(values) == 2:
             return exponential(rate, factor, every)
     except (IndexError, ValueError):
         pass
@@ -230,7 +231,7 @@ def parse_schedule(text: str, rate: float) -> Schedule:
 
 
 def _as_rate(name: str, value: object) -> float:
-    # A float of Python's own: NumPy's float64 would make float32 arrays compute in float64.
+    # Python's float: a float64 of NumPy would make float32 arrays compute in float64.
     number = float(value) if isinstance(value, Real) else math.nan
     if not 0 <= number < math.inf:
         raise ValueError(f"{name} is {value!r}, but must be a finite number >= 0")
