@@ -27,7 +27,7 @@ from tinyalexnet.training.augment import (
 
 
 def numbered(*shape, dtype=np.float32):
-    """No two numbers alike and none 0, so that each tells where it came from; read-only, so that none can be lost."""
+    """All elements differ and none is 0, so that each shows its origin; read-only, so that none can be overwritten."""
     images = np.arange(1, np.prod(shape) + 1).reshape(shape).astype(dtype)
     images.setflags(write=False)
     return images
@@ -51,13 +51,13 @@ def test_random_crop_is_a_window_of_the_same_image(batch, seed):
         np.testing.assert_array_equal(crop, image[top : top + height, left : left + width], strict=True)
 
 
-def test_random_crop_takes_every_place_as_often_and_each_image_its_own(rng):
+def test_random_crop_takes_every_position_as_often_and_each_image_its_own(rng):
     images = np.repeat(numbered(1, 5, 7, 2), 12_000, axis=0)
     corners = random_crop(images, (3, 4), rng)[:, 0, 0, 0]
-    places = {float(images[0, top, left, 0]) for top in range(3) for left in range(4)}
+    positions = {float(images[0, top, left, 0]) for top in range(3) for left in range(4)}
     counts = Counter(corners.tolist())
-    assert counts.keys() == places
-    # 12 places: 1000 of 12,000 each, with a standard deviation of sqrt(12000 / 12 * 11 / 12) = 30; five of them.
+    assert counts.keys() == positions
+    # 12 positions: 1000 of 12,000 each, with a standard deviation of sqrt(12000 / 12 * 11 / 12) = 30; five of them.
     assert all(abs(count - 1000) < 150 for count in counts.values())
 
 
@@ -186,7 +186,7 @@ def test_the_mean_of_bytes_makes_no_float_copy_of_them():
     mean_image(images)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # Two buffers of 8192 numbers, the sum and the result; the images are 9 MB, and 74 MB in float64.
+    # Two buffers of 8192 elements, the sum and the result; the images are 9 MB, and 74 MB in float64.
     assert peak < 300_000
 
 
