@@ -19,7 +19,8 @@ from tinyalexnet import __main__ as command
 from tinyalexnet import plots
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.console import Console
-from tinyalexnet.training import Settings, Training, augment, checkpoint, loop, read_log, train
+from tinyalexnet.training import Settings, Training, augment, checkpoint, read_log, train
+from tinyalexnet.training import step as loop
 from tinyalexnet.training.data import Dataset, Images
 from tinyalexnet.training.optimizer import Statistics
 

@@ -1,5 +1,5 @@
 """Training on labelled images: the data, the optimizer, the loop, and checkpoints from which a run goes on."""
 
-from .loop import Settings, Training, read_log, train
+from .step import Settings, Training, read_log, train
 
 __all__ = ["Settings", "Training", "read_log", "train"]
