@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .command import Parser, exit_code
+from .command import INTERRUPTED, Parser, exit_code
 
 MADE_FOR = {"fashion-mnist": "mnist", "mnist": "mnist", "cifar10": "cifar", "digits": "digits"}
 """Which network images are trained on where none is named."""
-
-INTERRUPTED = 130
 
 
 def _parser() -> Parser:

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-PIPE_CLOSED, WRONG_USE = 141, 2
+INTERRUPTED, PIPE_CLOSED, WRONG_USE = 130, 141, 2
+"""Exit codes."""
 
 
 class Parser(argparse.ArgumentParser):
