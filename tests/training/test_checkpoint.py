@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,7 +18,6 @@ from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tinyalexnet.training import checkpoint
 from tinyalexnet.training.checkpoint import DTYPES, FORMAT, generator_state, load, restore_generator, save
 
 ARRAYS = {
@@ -199,9 +199,16 @@ def test_another_name_dtype_shape_or_meta_of_the_same_bytes_is_refused_by_the_ch
         load(path)
 
 
+def checksum(arrays, meta):
+    """SHA-256 over a line of JSON (the format, meta, and the name, dtype and shape of each array), then the bytes."""
+    names = sorted(arrays)
+    line = json.dumps([1, meta, [[name, arrays[name].dtype.name, list(arrays[name].shape)] for name in names]])
+    return hashlib.sha256(b"".join([line.encode(), b"\n", *(arrays[name].tobytes() for name in names)])).hexdigest()
+
+
 def resaved(path, meta="{}", **changes):
     """The file again with other metadata, under a checksum that fits it; None leaves a part out."""
-    record = {"format": "1", "sha256": f'"{checkpoint._checksum(ARRAYS, meta)}"', "meta": meta, **changes}
+    record = {"format": "1", "sha256": f'"{checksum(ARRAYS, meta)}"', "meta": meta, **changes}
     text = ", ".join(f'"{key}": {value}' for key, value in record.items() if value is not None)
     save_file(ARRAYS, path, {"tinyalexnet": f"{{{text}}}"})
 
@@ -508,5 +515,5 @@ def test_the_right_states_are_restored():
     ],
 )
 def test_a_malformed_state_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"^state is .*, but must be what generator_state returns for PCG64$"):
+    with pytest.raises(ValueError, match=r"^state is .*, but must be a value of generator_state, for PCG64$"):
         restore_generator(wrong)
