@@ -16,10 +16,9 @@ import numpy as np
 import pytest
 
 from tinyalexnet import __main__ as command
-from tinyalexnet import plots
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.console import Console
-from tinyalexnet.training import Settings, Training, augment, checkpoint, read_log, train
+from tinyalexnet.training import Settings, Training, augment, checkpoint, plots, read_log, train
 from tinyalexnet.training import run as runs
 from tinyalexnet.training import step as steps
 from tinyalexnet.training.data import Dataset, Images

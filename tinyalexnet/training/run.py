@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from .. import plots
 from ..command import INTERRUPTED
 from ..console import Console
 from ..files import check_writable
 from ..kernels import to_host
-from . import checkpoint
+from ..plots import check as check_plot
+from . import checkpoint, plots
 from .data import Dataset
 from .log import Append, appending, read_log
 from .optimizer import Statistics
@@ -51,7 +51,7 @@ def train(
     if checkpoint_path is not None:
         checkpoint.check()
     if plot_path is not None:
-        plots.check(plot_path)
+        check_plot(plot_path)
     training = Training(settings, dataset)
     if resume and checkpoint_path is not None and Path(checkpoint_path).exists():
         training.restore(checkpoint_path)

@@ -7,12 +7,12 @@ from typing import TextIO
 
 import numpy as np
 
-from .. import plots
 from ..console import Console
 from ..files import check_writable
 from ..geometry import as_integer
 from ..images import check_pillow
-from . import pretrained
+from ..plots import check as check_plot
+from . import plots, pretrained
 
 BATCH = 16
 """Images that are computed at a time."""
@@ -44,7 +44,7 @@ def classify(
     as_integer("top", top, 1)
     if plot is not None:
         check_writable("plot", plot)
-        plots.check(plot)
+        check_plot(plot)
     check_pillow("classify")
     read = pretrained.load(weights, variant, force)
     names = read_labels(labels, read.num_classes) if labels is not None else list(read.classes or ())
