@@ -23,6 +23,7 @@ from tinyalexnet.training import run as runs
 from tinyalexnet.training import step as steps
 from tinyalexnet.training.data import Dataset, Images
 from tinyalexnet.training.optimizer import SGD, Statistics
+from tinyalexnet.training.settings import FREE_SETTINGS
 
 CLASSES = ("dark", "light", "striped")
 TINY = Variant(
@@ -367,6 +368,14 @@ def test_the_command(known, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.startswith("epoch 1: loss ")
     assert err == ""
+
+
+def test_the_command_has_the_settings_and_their_defaults(known, monkeypatch):
+    seen = []
+    monkeypatch.setattr("tinyalexnet.training.train", lambda settings, *_: seen.append(settings) or 0)
+    assert command.main(["train", "--data=mnist"]) == 0
+    assert command.main(["train", "--data=mnist", *(f"--{name}=3" for name in FREE_SETTINGS), "--mirror"]) == 0
+    assert seen == [Settings(), Settings(epochs=3, views=3, checkpoint_every=3, mirror=True)]
 
 
 @pytest.mark.parametrize(

@@ -6,29 +6,33 @@ import math
 from dataclasses import dataclass
 
 from ..alexnet import check_variant
+from ..command import option
 from ..geometry import as_integer
+from ..kernels import BACKENDS
 from .data import Dataset
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. The flags of the command have the same names."""
+    """How to train. ``python -m tinyalexnet train`` has a flag for each field, with this help and default."""
 
-    variant: str = "mnist"
-    epochs: int = 10
-    batch_size: int = 128
-    learning_rate: float = 0.02
-    schedule: str = "constant"
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    bias_rate_factor: float = 2.0
-    pad: int = 0
-    mirror: bool = False
-    colour_noise: float = 0.0
-    views: int = 1
-    seed: int = 0
-    backend: str = "cpu"
-    checkpoint_every: int = 500
+    variant: str = option("mnist", "which network (the one that is made for the images)")
+    epochs: int = option(10, "times that every image is seen (%(default)s)", metavar="N")
+    batch_size: int = option(128, "images a step (%(default)s)", metavar="N")
+    learning_rate: float = option(0.02, "of w (%(default)s)", metavar="X")
+    schedule: str = option("constant", "constant, step:EVERY:FACTOR or exponential:EVERY:FACTOR", metavar="TEXT")
+    momentum: float = option(0.9, "(%(default)s)", metavar="X")
+    weight_decay: float = option(5e-4, "of w (%(default)s)", metavar="X")
+    bias_rate_factor: float = option(2.0, "times that is the learning rate of b (%(default)s)", metavar="X")
+    pad: int = option(0, "pixels of padding before the random crop (%(default)s)", metavar="N")
+    mirror: bool = option(False, "mirror half of the images")
+    colour_noise: float = option(0.0, "standard deviation; the paper's is 0.1 (%(default)s)", metavar="X")
+    views: int = option(1, "1 or 10 crops of each test image (%(default)s)", metavar="N")
+    seed: int = option(0, "of weights, order, crops and dropout (%(default)s)", metavar="N")
+    backend: str = option("cpu", "whose kernels (%(default)s)", choices=BACKENDS)
+    checkpoint_every: int = option(
+        500, "steps between two checkpoints; there is one after each epoch too (%(default)s)", metavar="N"
+    )
 
 
 FREE_SETTINGS = ("epochs", "views", "checkpoint_every")
