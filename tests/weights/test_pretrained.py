@@ -226,9 +226,9 @@ HUGE = np.array([1e39, 0])
         ({"classifier_1_weight": np.ones((24, 5))}, r"of shape \(24, 5\) in place of \(5, 24\)$"),
         ({"classifier_4_bias": np.ones(3)}, r"has classifier.4.weight of shape \(2, 5\) in place of \(3, 5\)$"),
         ({"classifier_4_bias": np.ones(())}, r"of shape \(\) in place of \(1,\)"),
-        ({"features_0_bias": np.ones(4, np.int64)}, "has conv1.b of int64, but must have floating-point numbers"),
-        ({"classifier_4_bias": HUGE}, "has numbers in fc3.b that are not finite"),
-        ({"classifier_4_bias": HUGE * np.nan}, "has numbers in fc3.b that are not finite"),
+        ({"features_0_bias": np.ones(4, np.int64)}, "has conv1.b of int64, but must have a floating-point dtype"),
+        ({"classifier_4_bias": HUGE}, "has elements of fc3.b that are not finite"),
+        ({"classifier_4_bias": HUGE * np.nan}, "has elements of fc3.b that are not finite"),
         ({f"other_{k}": np.ones(1) for k in range(100)}, r"it should not have 'other\.\d+', .*, and 60 more$"),
     ],
 )
@@ -295,7 +295,7 @@ def test_a_checkpoint_from_before_says_what_it_lacks(tmp_path):
         ({"mean": np.zeros((7, 13, 3), np.float32)}, {}, "has a mean of shape"),
         ({"mean": np.zeros((9, 11, 3), np.float32)}, {}, "has a mean of shape"),
         ({"mean": np.zeros((9, 13, 1), np.float32)}, {}, "has a mean of shape"),
-        ({"mean": np.full((9, 13, 3), np.inf)}, {}, "has numbers in mean that are not finite"),
+        ({"mean": np.full((9, 13, 3), np.inf)}, {}, "has elements of mean that are not finite"),
         ({"w:fc9.w": np.ones(1)}, {}, "does not fit 'tiny': it should not have 'fc9.w'"),
     ],
 )

@@ -157,7 +157,7 @@ CALL = "it would call {}, but may call only 'collections OrderedDict', "
         (b"X\xff\xff\xff\xffabc", "expected 4294967295 bytes in a unicodestring4, but only"),
         (b"X\x01\0\0\0\xff", "can't decode byte 0xff"),
         (b"\x8a\xff1", "not enough data in stream to read long1"),
-        (b"NQ", "a storage must be named by its type, its key, its place and its size"),
+        (b"NQ", "a storage must be named by its type, its key, its device and its size"),
         (storage().replace(b"ctorch\nFloatStorage\n", text("torch FloatStorage")), "a storage must be named by"),
         (storage(count=-6), r"'data/0' has 24 bytes, but must have at most -24"),
         (storage(kind="BFloat16Storage"), "'torch BFloat16Storage' is no storage that NumPy has a dtype for"),

@@ -1,4 +1,4 @@
-"""Weights from files: torchvision's and this package's own, and the classes that they find on photographs."""
+"""Weights from files, torchvision's and this package's own, and classification of photographs with them."""
 
 from .pretrained import Weights, from_channels_first, load
 
