@@ -1,7 +1,7 @@
 """Labelled images to train on, read from files; docs/data.md says where the files come from.
 
 Nothing is unpickled, and nothing is downloaded unless it is asked for. A damaged file is a ValueError of one sentence,
-which names the file, the byte (of the unpacked data if the file is gzip) and what the file must have there.
+which names the file, the byte (of the unpacked data if the file is gzip) and the expected content.
 """
 
 from __future__ import annotations
