@@ -153,7 +153,7 @@ def test_the_generator_alone_decides():
 
 
 def test_mean_image_adds_in_float64():
-    """70,000 times 255 is more than 2²⁴, where float32 can add no odd number any more."""
+    """70,000 times 255 is more than 2²⁴; above that float32 cannot hold odd numbers."""
     images = np.full((70_001, 1, 2, 1), 255, np.uint8)
     images[::2, 0, 1] = 254
     exact = [Fraction(255), Fraction(254 * 35_001 + 255 * 35_000, 70_001)]
@@ -172,7 +172,7 @@ def test_mean_image_and_its_subtraction(rng):
     np.testing.assert_array_equal(mean, (expected / 50).astype(np.float32), strict=True)
     centred = subtract_mean(images, mean)
     np.testing.assert_array_equal(centred, images.astype(np.float32) - mean, strict=True)
-    # What is left is the rounding of the mean: half a unit in the last place of a number below 256, and no more.
+    # The only error is the rounding of the mean: half a unit in the last place of a value below 256.
     np.testing.assert_allclose(centred.mean(axis=0, dtype=np.float64), 0, atol=2 * 2**-17)
     assert centred.std() > 50
     colour = np.array([100.5, 0.25, -3], np.float32)
@@ -245,7 +245,7 @@ def test_colour_noise_is_the_formula(dtype, rng):
             for channel in range(3):
                 shift[channel] += eigenvectors[channel, i] * alphas[n, i] * eigenvalues[i]
         assert np.abs(shift).min() > 1e-5
-        # Two roundings of numbers below 4, of the shift and of the sum.
+        # Two roundings of values below 4, of the shift and of the sum.
         np.testing.assert_allclose(out[n], image + shift, rtol=0, atol=2 * 4 * np.finfo(dtype).eps / 2)
     assert out.dtype == dtype
     np.testing.assert_array_equal(images, before)

@@ -78,7 +78,7 @@ def test_any_arrays_and_any_json_come_back(tmp_path_factory, data, names, meta):
     loaded, loaded_meta = load(path)
     assert_same(loaded, arrays)
     assert loaded_meta == meta
-    assert json.dumps(loaded_meta) == json.dumps(meta)  # where 1 is not 1.0 and not True
+    assert json.dumps(loaded_meta) == json.dumps(meta)  # as text, 1 differs from 1.0 and from True
 
 
 def test_strided_arrays_are_saved_as_they_read(tmp_path):
@@ -169,7 +169,7 @@ def test_a_changed_byte_that_means_the_same_gives_the_same_content(tmp_path):
 
 
 def test_a_changed_array_is_refused_by_the_checksum_though_the_format_is_right(tmp_path):
-    """What a bit flipped on the disk looks like to the library: nothing."""
+    """The library itself does not notice a bit that was flipped on the disk."""
     path = tmp_path / "a"
     content = bytearray(written(path))
     content[-1] ^= 1

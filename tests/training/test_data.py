@@ -75,7 +75,7 @@ def test_the_content_tells_gzip_from_plain_and_the_name_does_not(tmp_path):
 
 
 def test_a_file_of_many_pieces_and_two_gzip_members(tmp_path):
-    """Longer than what is read at once, and incompressible, so that no buffer holds all of it."""
+    """Longer than one piece, and incompressible, so that no buffer holds all of it."""
     array = np.frombuffer(random.Random(0).randbytes(300_000), np.uint8).reshape(3, 100_000)
     content = idx(array)
     np.testing.assert_array_equal(read_idx(write(tmp_path / "plain", content)), array)
@@ -343,7 +343,7 @@ RECORDS = 3
 
 
 def write_cifar10(folder):
-    """The six files, and what should be read of them: every pixel's place, colour, and file differ."""
+    """Writes the six files; returns the expected pixels and labels, random ones."""
     rng = np.random.default_rng(10)
     pixels = rng.integers(0, 256, (6, RECORDS, 32, 32, 3), np.uint8)
     labels = rng.permutation(6 * RECORDS).reshape(6, RECORDS) % 10
@@ -471,7 +471,7 @@ def check_digits(dataset, images, target):
     np.testing.assert_array_equal(labels, target.astype(np.intp), strict=True)
 
 
-def test_digits_of_a_stand_in_for_scikit_learn(monkeypatch):
+def test_digits_of_a_fake_scikit_learn(monkeypatch):
     rng = np.random.default_rng(0)
     images, target = rng.integers(0, 17, (14, 8, 8)).astype(float), rng.integers(0, 10, 14)
     module = types.ModuleType("sklearn.datasets")
@@ -515,7 +515,7 @@ def noise(seed, height=6, width=8):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes, five images to train on and two to test on, and what is no image or hidden."""
+    """Two classes, five images to train on and two to test on, and files that are no images or hidden."""
     for seed, name in enumerate(("train/dog/b.png", "train/dog/a.PNG", "train/cat/2.png", "train/cat/10.png")):
         save(tmp_path / name, noise(seed))
     save(tmp_path / "train/cat/3.jpg", np.full((6, 8, 3), 200, np.uint8))
@@ -541,7 +541,7 @@ def test_a_folder(folder):
 
 
 def test_a_size_crops_about_the_middle(folder):
-    """Edges left and right of a square, which alone is left; where nothing is scaled it is left to the last bit."""
+    """Edges left and right of a square are cropped. Nothing is scaled, so the square is unchanged to the last bit."""
     square = noise(40, 12, 12)
     save(folder / "train/cat/0.png", np.pad(square, ((0, 0), (6, 6), (0, 0))))
     dataset = data.load("folder", folder, size=12)

@@ -144,7 +144,7 @@ def test_float32_stays_float32_and_no_temporary_is_as_large_as_a_parameter(rate)
     # NumPy casts through a buffer of 8192 elements for the sums in float64; a block of float32 would be 262144 bytes.
     assert peak < 4 * optimizer.BLOCK
     assert params["fc.w"].nbytes == 32 * optimizer.BLOCK
-    # 1 - 0.01 (5e-4 + 1) in float32: three roundings of numbers below 1.
+    # 1 - 0.01 (5e-4 + 1) in float32: three roundings of values below 1.
     np.testing.assert_allclose(params["fc.w"], 1 - 0.01 * 1.0005, rtol=0, atol=3 * 2**-24)
 
 
@@ -360,13 +360,13 @@ def test_pytorch_takes_the_same_steps_at_a_constant_rate(rng):
     params, gradients = normals(rng), [normals(rng) for _ in range(10)]
     ours, theirs = (take(params, gradients, [0.01] * 10) for take in (steps, torch_steps))
     for name in SHAPES:
-        # As above: some six roundings a step on both sides, of numbers below 8.
+        # As above: some six roundings a step on both sides, of values below 8.
         np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=2 * 10 * 6 * 8 * 2**-53)
         assert np.abs(ours[name] - params[name]).min() > 1e-6
 
 
 def test_pytorch_takes_other_steps_where_the_rate_changes(rng):
-    """After a step at rate 1 and one at rate 0: here the old velocity goes on, PyTorch stands still."""
+    """After a step at rate 1 and one at rate 0: here the old velocity still acts, PyTorch does not move."""
     params, gradients = normals(rng), [normals(rng) for _ in range(2)]
     first = steps(params, gradients[:1], [1.0])
     ours, theirs = (take(params, gradients, [1.0, 0.0]) for take in (steps, torch_steps))
@@ -377,7 +377,7 @@ def test_pytorch_takes_other_steps_where_the_rate_changes(rng):
 
 
 def test_a_rate_after_the_momentum_differs_where_the_rate_changes():
-    """PyTorch's order in plain numbers: buffer <- momentum buffer + grad, then w <- w - rate buffer."""
+    """PyTorch's order by hand: buffer <- momentum buffer + grad, then w <- w - rate buffer."""
     rates, w, buffer = [0.5, 0.25, 0.125], 1.0, 0.0
     params = {"fc.w": np.ones(1)}
     sgd = SGD(params, momentum=0.5, weight_decay=0)
@@ -394,7 +394,7 @@ def test_a_rate_after_the_momentum_differs_where_the_rate_changes():
 @given(step=st.integers(0, 10**6), every=st.integers(1, 10**4))
 def test_schedules_are_their_formulas(step, every):
     assert constant(0.01)(step) == 0.01
-    # Powers of ½ are exact, down to where float64 ends.
+    # Powers of ½ are exact, down to the smallest of float64.
     assert stepped(1.0, every, 0.5)(step) == float(Fraction(1, 2 ** min(step // every, 1100)))
     assert exponential(1.0, 0.5, every)(step) == pytest.approx(2.0 ** -min(step / every, 1100), rel=1e-14)
     assert exponential(0.01, 0.3, every)(every) == stepped(0.01, every, 0.3)(every) == 0.01 * 0.3

@@ -1,4 +1,4 @@
-"""Training: what a step sees, what a run prints and keeps, and that one that goes on is one that was not stopped."""
+"""Training: the batch of a step, the lines and files of a run, and that a resumed run equals one that never stopped."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_images_are_centred_and_scaled():
 
 
 def test_colour_noise_moves_whole_images_along_the_components():
-    """By 255 times what the components of colours from 0 to 1 give, in the units of the scaled images."""
+    """By 255 times the noise of colours from 0 to 1, in the units of the scaled images."""
     # Each image has one colour, so that the crop, which is drawn after the noise, makes no difference.
     whole = Training(Settings(**SETTINGS, colour_noise=2.0), Dataset("uniform", UNIFORM, DATASET.test))
     still = Training(Settings(**SETTINGS), Dataset("uniform", UNIFORM, DATASET.test))

@@ -1,4 +1,4 @@
-"""Weights from files: every number where it belongs, images as they were in training, and what is refused."""
+"""Weights from files: every element in its position, images prepared as in training, and wrong files refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def saved(path, **changes):
     return path
 
 
-# --- where each number goes -------------------------------------------------------------------------------------------
+# --- the position of each element -------------------------------------------------------------------------------------
 
 
 def test_every_number_is_where_it_belongs(tmp_path):
@@ -144,7 +144,7 @@ def test_images_are_turned_upright_and_have_three_channels(tmp_path):
     pixels = np.zeros((300, 400), np.uint8)
     pixels[:, :200] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise: what is on the left comes to the top
+    exif[0x0112] = 6  # to be turned clockwise: the left comes to the top
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
     found = read_image(tmp_path / "a.png", (224, 224), 256)
     assert found.shape == (224, 224, 3)
