@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum, as AlexNet was trained, and schedules of its learning rate.
+"""Stochastic gradient descent with momentum, as AlexNet was trained.
 
 The optimizer knows no layers: parameters and gradients are dicts of arrays, named as in ``Sequential.params``.
 """
@@ -8,21 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
-from typing import Protocol
 
 import numpy as np
 
-from ..geometry import as_integer
 from ..kernels import for_checks, load, placed, to_host, write
 from ..kernels.contract import check_floats
+from .schedules import as_rate
 
 BLOCK = 1 << 16
 """Elements that the statistics take at a time, so that no temporary array is as large as a parameter."""
-
-_SCHEDULE_RULE = (
-    "'constant', 'step:EVERY:FACTOR' or 'exponential:EVERY:FACTOR' with an int EVERY >= 1 and 0 < FACTOR <= 1"
-)
 
 
 @dataclass(frozen=True)
@@ -81,13 +75,13 @@ class SGD:
             on_host = isinstance(w, np.ndarray)
             if not w.size or (on_host and not (w.flags.c_contiguous and w.flags.writeable)):
                 raise ValueError(f"{name} is empty, strided or read-only, but must be C-contiguous and writable")
-        self.learning_rate = _as_rate("learning_rate", learning_rate)
-        self.momentum = _as_rate("momentum", momentum)
+        self.learning_rate = as_rate("learning_rate", learning_rate)
+        self.momentum = as_rate("momentum", momentum)
         if self.momentum >= 1:
             raise ValueError(f"momentum is {momentum!r}, but must be less than 1")
-        self.weight_decay = _as_rate("weight_decay", weight_decay)
-        self.bias_rate_factor = _as_rate("bias_rate_factor", bias_rate_factor)
-        self.bias_weight_decay = _as_rate("bias_weight_decay", bias_weight_decay)
+        self.weight_decay = as_rate("weight_decay", weight_decay)
+        self.bias_rate_factor = as_rate("bias_rate_factor", bias_rate_factor)
+        self.bias_weight_decay = as_rate("bias_weight_decay", bias_weight_decay)
         self._params = dict(params)
         self._scratch = {w.dtype: np.empty(BLOCK, w.dtype) for w in params.values()}
         self._velocities = {name: placed(np.zeros(w.shape, w.dtype), backend) for name, w in params.items()}
@@ -126,7 +120,7 @@ class SGD:
         Cost
             Six operations per element. The statistics read w and v once more each, on the host.
         """
-        base = self.learning_rate if learning_rate is None else _as_rate("learning_rate", learning_rate)
+        base = self.learning_rate if learning_rate is None else as_rate("learning_rate", learning_rate)
         self._check("grads", grads, self._backend)
         result, kernels = {}, load(self._backend)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -161,85 +155,3 @@ class SGD:
                 raise TypeError(f"{what}[{name!r}] has dtype {array.dtype}, but must have its parameter's, {w.dtype}")
             if array.shape != w.shape:
                 raise ValueError(f"{what}[{name!r}] has shape {array.shape}, but must have its parameter's, {w.shape}")
-
-
-class Schedule(Protocol):
-    """The learning rate of a step, counted from 0. A pure function, so a checkpoint need not hold it."""
-
-    def __call__(self, step: int) -> float: ...
-
-
-def constant(rate: float) -> Schedule:
-    """``rate`` at every step; ValueError if it is not a finite number >= 0."""
-    rate = _as_rate("rate", rate)
-
-    def schedule(step: int) -> float:
-        as_integer("step", step, 0)
-        return rate
-
-    return schedule
-
-
-def stepped(rate: float, every: int, factor: float) -> Schedule:
-    """A staircase: ``rate``, multiplied by ``factor`` after every ``every`` steps.
-
-    Math
-        rate factor^⌊step / every⌋
-    Errors
-        ValueError if rate is not a finite number >= 0, every not an int >= 1, or factor not above 0 and at most 1.
-    Source
-        Krizhevsky et al., 2012, section 5: divided by 10 three times, each time the validation error stopped falling.
-    """
-    rate, every, factor = _as_rate("rate", rate), as_integer("every", every, 1), _as_factor(factor)
-    return lambda step: rate * factor ** (as_integer("step", step, 0) // every)
-
-
-def exponential(rate: float, factor: float, every: int) -> Schedule:
-    """A smooth decay that equals ``stepped`` at the first step of each stair.
-
-    Math
-        rate factor^(step / every)
-    Errors
-        As ``stepped``.
-    """
-    rate, factor, every = _as_rate("rate", rate), _as_factor(factor), as_integer("every", every, 1)
-    return lambda step: rate * factor ** (as_integer("step", step, 0) / every)
-
-
-def parse_schedule(text: str, rate: float) -> Schedule:
-    """The schedule that ``text`` names, beginning at ``rate``.
-
-    "constant", "step:EVERY:FACTOR" or "exponential:EVERY:FACTOR"; in "step:1000:0.1" the rate falls to a tenth after
-    each 1000 steps.
-
-    Errors
-        ValueError if ``text`` is none of these, or ``rate`` is not a finite number >= 0.
-    """
-    rate = _as_rate("rate", rate)
-    kind, *values = text.split(":")
-    try:
-        if kind == "constant" and not values:
-            return constant(rate)
-        every, factor = int(values[0]), float(values[1])
-        if kind == "step" and len(values) == 2:
-            return stepped(rate, every, factor)
-        if kind == "exponential" and len(values) == 2:
-            return exponential(rate, factor, every)
-    except (IndexError, ValueError):
-        pass
-    raise ValueError(f"schedule is {text!r}, but must be {_SCHEDULE_RULE}")
-
-
-def _as_rate(name: str, value: object) -> float:
-    # Python's float: a float64 of NumPy would make float32 arrays compute in float64.
-    number = float(value) if isinstance(value, Real) else math.nan
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{name} is {value!r}, but must be a finite number >= 0")
-    return number
-
-
-def _as_factor(value: object) -> float:
-    number = float(value) if isinstance(value, Real) else math.nan
-    if not 0 < number <= 1:
-        raise ValueError(f"factor is {value!r}, but must be a number above 0 and at most 1")
-    return number

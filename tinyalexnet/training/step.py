@@ -21,7 +21,8 @@ from ..kernels import placed, to_host, write
 from ..losses import softmax, softmax_cross_entropy
 from . import augment, checkpoint
 from .data import Dataset, Images
-from .optimizer import SGD, Statistics, parse_schedule
+from .optimizer import SGD, Statistics
+from .schedules import parse_schedule
 from .settings import FREE_SETTINGS, Settings, check_settings
 
 EVALUATION_BATCH = 500
