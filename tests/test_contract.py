@@ -251,10 +251,9 @@ def imports_of(path):
 
 def test_data_flows_one_way():
     """Nothing below imports from above, the command lines last; and every module has its place in the order."""
-    order = ["geometry", "files", "console", "machine", "kernels", "layers", "losses", "network", "alexnet"]
-    order += ["gradcheck", "images", "download", "data", "augment", "optimizer", "checkpoint", "torch_file"]
-    order += ["pretrained", "breakdown"]
-    order += ["peers", "versus", "plots", "classify", "training", "benchmark", "command", "__init__", "__main__"]
+    order = ["geometry", "files", "console", "command", "machine", "kernels", "layers", "losses", "network", "alexnet"]
+    order += ["gradcheck", "images", "breakdown", "peers", "versus", "plots", "training", "weights", "benchmark"]
+    order += ["__init__", "__main__"]
     assert {path.stem for path in PACKAGE.iterdir() if path.stem not in ("py", "__pycache__")} == set(order)
     checked = 0
     for path in PACKAGE.rglob("*.py"):

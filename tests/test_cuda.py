@@ -33,10 +33,10 @@ from tinyalexnet import (
     versus,
 )
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
-from tinyalexnet.data import Dataset, Images
 from tinyalexnet.geometry import Window
 from tinyalexnet.kernels.cuda import conv2d, runtime, tiles
 from tinyalexnet.training import Settings, Training
+from tinyalexnet.training.data import Dataset, Images
 
 pytestmark = pytest.mark.cuda
 if not runtime.cuda.is_available():

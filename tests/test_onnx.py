@@ -11,7 +11,7 @@ import pytest
 
 from tinyalexnet.alexnet import VARIANTS, build
 from tinyalexnet.losses import softmax
-from tinyalexnet.pretrained import from_channels_first
+from tinyalexnet.weights.pretrained import from_channels_first
 
 onnx = pytest.importorskip("onnx")
 from onnx.reference import ReferenceEvaluator  # noqa: E402  where onnx is there

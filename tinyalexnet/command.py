@@ -1,34 +1,65 @@
-"""What the package's command lines share: flags in two spellings, errors of one line, and exit codes."""
+"""Shared by the command lines: flags in two spellings, flags from dataclasses, one-line errors, and exit codes."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
 
-PIPE_CLOSED, WRONG_USE = 141, 2
+INTERRUPTED, PIPE_CLOSED, WRONG_USE = 130, 141, 2
+"""Exit codes."""
+
+T = TypeVar("T")
+
+
+def option(default: T, help: str, **how: object) -> T:
+    """A dataclass field with a default that ``Parser.flags`` makes a flag of; ``how`` is as for ``Parser.flag``."""
+    field: T = dataclasses.field(default=default, metadata={"help": help, **how})
+    return field
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
+    """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(WRONG_USE, f"{self.prog}: {message}\n")
 
     def flag(self, name: str, help: str, **how: object) -> None:
-        """Adds ``--name``, which may be written with hyphens too."""
+        """Adds ``--name``, which may be written with hyphens too; ``how`` is as for ``add_argument``."""
         names = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
         self.add_argument(*names, help=help, **how)  # type: ignore[arg-type]
 
+    def flags(self, options: type, **changes: Mapping[str, object]) -> None:
+        """Adds a flag for each field that ``option`` made, in their order.
+
+        Name and default are the field's, and so is the type: a bool gets the action "store_true"; int and float, also
+        with None or in a tuple, are converted. ``changes`` adds or replaces arguments of ``flag``, by the field's name.
+        """
+        types = typing.get_type_hints(options)
+        for field in dataclasses.fields(options):
+            if "help" in field.metadata:
+                how = {"default": field.default, **_conversion(types[field.name]), **field.metadata}
+                self.flag(field.name, **{**how, **changes.get(field.name, {})})
+
+
+def _conversion(annotation: Any) -> dict[str, object]:
+    """The arguments of ``add_argument`` that a field's type calls for."""
+    if annotation is bool:
+        return {"action": "store_true"}
+    kinds = {annotation, *typing.get_args(annotation)}
+    return next(({"type": kind} for kind in (int, float) if kind in kinds), {})
+
 
 def exit_code(parser: argparse.ArgumentParser, run: Callable[[], int]) -> int:
-    """What ``run`` returns; what it raises about its input, files or packages is the parser's to tell."""
+    """The value of ``run``. Its errors about input, files or packages become one line and the code WRONG_USE."""
     try:
         return run()
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would flush the closed pipe once more when it exits.
+        # The reader of the output has closed it. Python would flush the closed pipe once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except (ValueError, ImportError, MemoryError, OSError) as error:

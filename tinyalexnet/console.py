@@ -1,4 +1,4 @@
-"""What a long run says while it works: plain lines on standard error, and a progress bar where that is a terminal."""
+"""Messages of a long run: plain lines on standard error, and a progress bar if that is a terminal."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, Protocol, TextIO
 
 
 class Advance(Protocol):
-    """Moves a bar on by a step; ``note`` stands behind it."""
+    """Moves a bar on by a step; ``note`` is shown after the bar."""
 
     def __call__(self, note: str = "") -> object: ...
 
 
 class Write(Protocol):
-    """Prints a line to ``file`` without tearing a bar."""
+    """Prints a line to ``file`` without disturbing a bar."""
 
     def __call__(self, line: str, file: TextIO) -> object: ...
 
 
 class Console:
-    """Standard error, or nothing where the user asked for quiet."""
+    """Standard error, or nothing if the user asked for quiet."""
 
     def __init__(self, err: TextIO, quiet: bool) -> None:
         self.err = err
@@ -32,7 +32,7 @@ class Console:
 
     @contextmanager
     def bar(self, name: str, total: int, done: int = 0) -> Iterator[tuple[Advance, Write]]:
-        """A bar of ``total`` steps, of which some may be ``done``: what moves it on, and what prints past it."""
+        """A bar of ``total`` steps, of which ``done`` are taken: a function that moves it on, and one that prints."""
         tqdm = self._tqdm()
         if tqdm is None:
             yield (lambda note="": None), (lambda line, file: print(line, file=file, flush=True))
@@ -52,7 +52,7 @@ class Console:
 
     @property
     def shows_bars(self) -> bool:
-        """Whether standard error is a terminal, and there is something to draw a bar with."""
+        """Whether standard error is a terminal and tqdm, which draws the bar, is installed."""
         return self._tqdm() is not None
 
     def _tqdm(self) -> Any:

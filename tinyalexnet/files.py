@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Writing files whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def check_writable(name: str, path: str | Path) -> None:
-    """ValueError, which calls it ``name``, where ``path`` cannot be a file: to be told before the work is done."""
+    """ValueError, which calls it ``name``, if no file can be written to ``path``; asked before the work is done."""
     folder = Path(path).absolute().parent
     if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ValueError(f"{name} is {str(path)!r}, but must be a file in a folder that can be written to")
@@ -17,9 +17,9 @@ def check_writable(name: str, path: str | Path) -> None:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to; it is renamed at the end, so that no reader ever sees half a file.
+    """A temporary name beside ``path``, with the same ending. At the end the file is renamed: nobody reads half a file.
 
-    It has the same ending. Where writing fails nothing is left behind, and what was at ``path`` stays.
+    If writing fails, the temporary file is deleted and the file at ``path`` stays as it was.
     """
     target = Path(path)
     temporary = target.with_name(f".{os.getpid()}.{target.name}")

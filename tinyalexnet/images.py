@@ -13,11 +13,11 @@ from .kernels.contract import Shape
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 MOST_ELONGATED = 100
-"""How many times as long as the shorter side the longer one may be where an image is scaled before it is cropped."""
+"""The largest ratio of the longer to the shorter side of an image that is scaled before it is cropped."""
 
 
 def check_pillow(extra: str = "images") -> None:
-    """ImportError, which names the ``extra``, where there is no Pillow."""
+    """ImportError, which names the ``extra``, if Pillow is not installed."""
     try:
         import PIL  # noqa: F401
     except ImportError:
@@ -25,13 +25,14 @@ def check_pillow(extra: str = "images") -> None:
 
 
 def read_image(path: Path, size: Pair | None, shorter: int | None = None, channels: int = 3) -> np.ndarray:
-    """One image, upright as its EXIF orientation says, in red, green and blue, or grey.
+    """One image in red, green and blue, or grey, turned upright by its EXIF orientation.
 
     Shapes
-        (H, W, ``channels``), 3 or 1, uint8; with a ``size`` (H, W) scaled until the shorter side fits and cropped about
-        the middle. Where ``shorter`` is given the shorter side is scaled to that first, as torchvision does it.
+        (H, W, ``channels``), 3 or 1, uint8. If ``size`` (H, W) is given, the image is scaled until its shorter side
+        fits and cropped about the middle; if ``shorter`` is given too, its shorter side is scaled to that instead, as
+        in torchvision.
     Errors
-        ValueError where it cannot be read, or has more than 8 bits a channel.
+        ValueError if it cannot be read or has more than 8 bits per channel.
     Source
         Pillow's ``ImageOps.fit``; for ``shorter``, torchvision's ``ImageClassification`` in transforms/_presets.py.
     """
@@ -50,7 +51,7 @@ def read_image(path: Path, size: Pair | None, shorter: int | None = None, channe
             elif size is not None:
                 upright = ImageOps.fit(upright, (size[1], size[0]), Image.Resampling.BICUBIC)
             return np.array(upright).reshape(upright.height, upright.width, channels)
-    except Exception as error:  # on damaged bytes a decoder may raise anything
+    except Exception as error:  # a decoder may raise anything if the bytes are damaged
         raise ValueError(f"{str(path)!r} must be an image, but cannot be read as one: {error}") from None
 
 
@@ -63,7 +64,7 @@ def _scaled_and_cropped(image: Any, size: Pair, shorter: int) -> Any:
     scaled = shorter, int(shorter * long / short)
     width, height = scaled if image.width <= image.height else scaled[::-1]
     top, left = round((height - size[0]) / 2), round((width - size[1]) / 2)
-    # Pillow widens the triangle where it makes an image smaller, which other software calls antialiasing.
+    # When Pillow makes an image smaller, it widens the triangle filter; other software calls this antialiasing.
     whole = image.resize((width, height), Image.Resampling.BILINEAR)
     return whole.crop((left, top, left + size[1], top + size[0]))
 
@@ -71,14 +72,14 @@ def _scaled_and_cropped(image: Any, size: Pair, shorter: int) -> Any:
 def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
     """The photographs of a folder, in the order of their names, repeated until the batch is full.
 
-    Each is scaled until its shorter side fits and cropped about its middle; then the mean colour of the photographs
-    used is subtracted.
+    Each is scaled until its shorter side fits and cropped about its middle. Then the mean colour of the photographs in
+    the batch is subtracted.
 
     Shapes
         batch_shape (N, H, W, 3) -> an array of that shape, float32, in units of the full range from black to white.
     Errors
-        ValueError where the folder does not exist or holds no JPEG or PNG, or where one cannot be read; ImportError
-        where Pillow is missing.
+        ValueError if the folder does not exist, holds no JPEG or PNG, or one of them cannot be read; ImportError
+        without Pillow.
     """
     check_pillow()
     root = Path(folder)

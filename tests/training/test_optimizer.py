@@ -1,19 +1,20 @@
-"""SGD against plain loops and PyTorch, and the schedules against their formulas."""
+"""SGD against plain loops and PyTorch."""
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import tracemalloc
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyalexnet import optimizer
 from tinyalexnet.kernels import load
-from tinyalexnet.optimizer import SGD, Statistics, constant, exponential, parse_schedule, stepped
+from tinyalexnet.training import optimizer
+from tinyalexnet.training.optimizer import SGD, Statistics
 
 SHAPES = {"conv1.w": (3, 2, 2, 4), "conv1.b": (4,), "block.conv2.w": (1, 1, 4, 3), "block.conv2.b": (3,)}
 
@@ -73,7 +74,7 @@ def test_equals_the_plain_loop_with_the_numbers_of_the_paper(rng):
     for grads in gradients:
         sgd.step(grads)
     for name in SHAPES:
-        # Six roundings a step, each of a number that is no larger than the largest w + v on the way.
+        # Six roundings a step, each of a value no larger than the largest w + v on the way.
         tolerance = 20 * 6 * 2**-53 * 2 * max(np.abs(before[name]).max(), np.abs(expected[name]).max())
         np.testing.assert_allclose(params[name], expected[name], rtol=0, atol=tolerance)
         np.testing.assert_allclose(sgd.state[name], velocities[name], rtol=0, atol=tolerance)
@@ -139,10 +140,10 @@ def test_float32_stays_float32_and_no_temporary_is_as_large_as_a_parameter(rate)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert params["fc.w"].dtype == sgd.state["fc.w"].dtype == np.float32
-    # NumPy casts through a buffer of 8192 numbers for the sums in float64; a block of float32 would be 262144 bytes.
+    # NumPy casts through a buffer of 8192 elements for the sums in float64; a block of float32 would be 262144 bytes.
     assert peak < 4 * optimizer.BLOCK
     assert params["fc.w"].nbytes == 32 * optimizer.BLOCK
-    # 1 - 0.01 (5e-4 + 1) in float32: three roundings of numbers below 1.
+    # 1 - 0.01 (5e-4 + 1) in float32: three roundings of values below 1.
     np.testing.assert_allclose(params["fc.w"], 1 - 0.01 * 1.0005, rtol=0, atol=3 * 2**-24)
 
 
@@ -223,6 +224,26 @@ def test_a_resumed_run_takes_the_same_steps(rng):
         assert (saved[name] != second.state[name]).any()
 
 
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda sgd: pickle.loads(pickle.dumps(sgd))], ids=["copy", "pickle"])
+def test_a_copy_takes_the_same_steps_on_parameters_of_its_own(rng, copied, backend):
+    """Nothing in it is bound to a process, such as a module. With the parameters in one dict, a copy has both."""
+    both = {"params": normals(rng, np.float32)}
+    both["sgd"] = SGD(both["params"], momentum=0.5, backend=backend)
+    grads = normals(rng, np.float32)
+    both["sgd"].step(grads)
+    again = copied(both)
+    before = copies(both["params"])
+    moved = again["sgd"].step(grads, statistics=True)
+    for name in SHAPES:
+        np.testing.assert_array_equal(both["params"][name], before[name], strict=True)
+        assert (again["params"][name] != before[name]).any()
+    assert both["sgd"].step(grads, statistics=True) == moved
+    for name in SHAPES:
+        np.testing.assert_array_equal(again["params"][name], both["params"][name], strict=True)
+        np.testing.assert_array_equal(again["sgd"].state[name], both["sgd"].state[name], strict=True)
+
+
 def test_state_is_named_as_the_parameters_and_begins_as_zero(rng):
     state = SGD(normals(rng, np.float32)).state
     assert {name: v.shape for name, v in state.items()} == SHAPES
@@ -290,17 +311,6 @@ READ_ONLY.setflags(write=False)
         (lambda: SGD(W, bias_rate_factor=math.inf), ValueError, "bias_rate_factor is inf, but must"),
         (lambda: SGD(W, bias_weight_decay=None), ValueError, "bias_weight_decay is None, but must"),
         (lambda: SGD(copies(W)).step(W, learning_rate=-1.0), ValueError, r"learning_rate is -1\.0, but must"),
-        (lambda: constant(-1), ValueError, "rate is -1, but must be a finite number >= 0"),
-        (lambda: stepped(1, 0, 0.5), ValueError, "every is 0, but must be an int >= 1"),
-        (lambda: stepped(1, 10, 0), ValueError, "factor is 0, but must be a number above 0 and at most 1"),
-        (lambda: exponential(1, 1.5, 10), ValueError, r"factor is 1\.5, but must be a number above 0 and at most 1"),
-        (lambda: exponential(1, "x", 10), ValueError, "factor is 'x', but must be"),
-        (lambda: exponential(1, 0.5, 2.5), ValueError, r"every is 2\.5, but must be an int >= 1"),
-        (lambda: exponential(math.nan, 0.5, 2), ValueError, "rate is nan, but must be"),
-        (lambda: parse_schedule("constant", -1), ValueError, "rate is -1, but must be a finite number >= 0"),
-        (lambda: constant(1)(-1), ValueError, "step is -1, but must be an int >= 0"),
-        (lambda: stepped(1, 2, 0.5)(-1), ValueError, "step is -1, but must be an int >= 0"),
-        (lambda: exponential(1, 0.5, 2)(0.5), ValueError, r"step is 0\.5, but must be an int >= 0"),
     ],
 )
 def test_bad_numbers_are_refused_in_one_sentence(make, error, message):
@@ -338,13 +348,13 @@ def test_pytorch_takes_the_same_steps_at_a_constant_rate(rng):
     params, gradients = normals(rng), [normals(rng) for _ in range(10)]
     ours, theirs = (take(params, gradients, [0.01] * 10) for take in (steps, torch_steps))
     for name in SHAPES:
-        # As above: some six roundings a step on both sides, of numbers below 8.
+        # As above: some six roundings a step on both sides, of values below 8.
         np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=2 * 10 * 6 * 8 * 2**-53)
         assert np.abs(ours[name] - params[name]).min() > 1e-6
 
 
 def test_pytorch_takes_other_steps_where_the_rate_changes(rng):
-    """After a step at rate 1 and one at rate 0: here the old velocity goes on, PyTorch stands still."""
+    """After a step at rate 1 and one at rate 0: here the old velocity still acts, PyTorch does not move."""
     params, gradients = normals(rng), [normals(rng) for _ in range(2)]
     first = steps(params, gradients[:1], [1.0])
     ours, theirs = (take(params, gradients, [1.0, 0.0]) for take in (steps, torch_steps))
@@ -355,7 +365,7 @@ def test_pytorch_takes_other_steps_where_the_rate_changes(rng):
 
 
 def test_a_rate_after_the_momentum_differs_where_the_rate_changes():
-    """PyTorch's order in plain numbers: buffer <- momentum buffer + grad, then w <- w - rate buffer."""
+    """PyTorch's order by hand: buffer <- momentum buffer + grad, then w <- w - rate buffer."""
     rates, w, buffer = [0.5, 0.25, 0.125], 1.0, 0.0
     params = {"fc.w": np.ones(1)}
     sgd = SGD(params, momentum=0.5, weight_decay=0)
@@ -367,57 +377,3 @@ def test_a_rate_after_the_momentum_differs_where_the_rate_changes():
         trace.append((float(params["fc.w"][0]), w))
     # Here v = -½, -½, -⅜; there 1, 3/2 and 7/4 times the rate: ½, ⅜, 7/32.
     assert trace == [(0.5, 0.5), (0.0, 0.125), (-0.375, -0.09375)]
-
-
-@given(step=st.integers(0, 10**6), every=st.integers(1, 10**4))
-def test_schedules_are_their_formulas(step, every):
-    assert constant(0.01)(step) == 0.01
-    # Powers of ½ are exact, down to where float64 ends.
-    assert stepped(1.0, every, 0.5)(step) == float(Fraction(1, 2 ** min(step // every, 1100)))
-    assert exponential(1.0, 0.5, every)(step) == pytest.approx(2.0 ** -min(step / every, 1100), rel=1e-14)
-    assert exponential(0.01, 0.3, every)(every) == stepped(0.01, every, 0.3)(every) == 0.01 * 0.3
-
-
-def test_schedules_step_by_step():
-    assert [stepped(8, 2, 0.5)(step) for step in range(6)] == [8, 8, 4, 4, 2, 2]
-    slope = [exponential(8, 0.25, 2)(step) for step in range(5)]
-    assert slope == [8, 4, 2, 1, 0.5]
-    assert [constant(3)(step) for step in (0, 10**9, np.int64(7))] == [3, 3, 3]
-    assert isinstance(stepped(np.float32(0.5), 2, np.float64(0.5))(np.int64(3)), float)
-
-
-def test_parse_schedule():
-    for text, expected in {
-        "constant": constant(0.04),
-        "step:3:0.1": stepped(0.04, 3, 0.1),
-        "exponential:5:1e-1": exponential(0.04, 0.1, 5),
-    }.items():
-        schedule = parse_schedule(text, 0.04)
-        assert [schedule(step) for step in range(12)] == [expected(step) for step in range(12)]
-
-
-@pytest.mark.parametrize("kind", ["step", "exponential"])
-@pytest.mark.parametrize("form", ["", ":", ":10", ":10:", "::0.1", ":10:0.1:2"])
-def test_a_schedule_with_more_or_fewer_numbers_is_refused(kind, form):
-    with pytest.raises(ValueError, match=f"schedule is '{kind}{form}', but must be 'constant', 'step:EVERY"):
-        parse_schedule(kind + form, 0.01)
-
-
-@pytest.mark.parametrize("kind", ["step", "exponential"])
-@pytest.mark.parametrize(
-    "numbers", [":0:0.1", ":-1:0.1", ":1.5:0.1", ":x:0.1", ":9:0", ":9:2", ":9:nan", ":9:inf", ":9:-0.5", ":9:x"]
-)
-def test_a_schedule_with_numbers_out_of_range_is_refused(kind, numbers):
-    with pytest.raises(ValueError, match=f"schedule is '{kind}{numbers}', but must be 'constant', 'step:EVERY"):
-        parse_schedule(kind + numbers, 0.01)
-
-
-@pytest.mark.parametrize("text", ["", "constant:1", "constant:", "Constant", "cosine", "cosine:10:0.1", ":10:0.1"])
-def test_a_text_that_names_no_schedule_is_refused_in_one_sentence(text):
-    message = (
-        f"schedule is {text!r}, but must be 'constant', 'step:EVERY:FACTOR' or 'exponential:EVERY:FACTOR' with an int "
-        "EVERY >= 1 and 0 < FACTOR <= 1"
-    )
-    with pytest.raises(ValueError, match="schedule is") as caught:
-        parse_schedule(text, 0.01)
-    assert str(caught.value) == message

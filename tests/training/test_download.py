@@ -14,8 +14,8 @@ import threading
 import pytest
 
 from tinyalexnet import __main__ as command
-from tinyalexnet import data, download
-from tinyalexnet.download import ADDRESSES, IDX_FILES, MD5, fetch
+from tinyalexnet.training import data, download
+from tinyalexnet.training.download import ADDRESSES, IDX_FILES, MD5, fetch
 
 CONTENTS = {name: f"what is in {name}".encode() for name in IDX_FILES}
 

@@ -1,4 +1,4 @@
-"""python -m tinyalexnet classify: what it prints and draws, and that wrong use is one line and code 2."""
+"""python -m tinyalexnet classify: its lines and its picture; wrong use is one line and code 2."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from tinyalexnet import __main__ as command
-from tinyalexnet import pretrained
 from tinyalexnet.alexnet import VARIANTS, Conv, Flat, Full, Pool, Relu, Variant
-from tinyalexnet.classify import BATCH, classify, likeliest, read_labels
 from tinyalexnet.console import Console
-from tinyalexnet.data import Dataset, Images
 from tinyalexnet.training import Settings, Training
+from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.weights import pretrained
+from tinyalexnet.weights.classify import BATCH, classify, likeliest, read_labels
 
 TINY = Variant((6, 6, 3), (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2")), num_classes=12)
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -52,7 +52,7 @@ def run(capsys, *flags):
 
 
 def test_each_image_and_its_likeliest_classes(weights, capsys):
-    """Behind the first all are equal, and in the order of their numbers."""
+    """After the first all are equally likely, and so in the order of their numbers."""
     names = [f"class {k}" for k in range(12)]
     Path("names").write_text("\n".join(names) + "\n", encoding="utf-8")
     out, err = run(capsys, "red.png", "blue.png", "--weights=weights", "--labels=names", "--top=4")
@@ -61,7 +61,7 @@ def test_each_image_and_its_likeliest_classes(weights, capsys):
     assert [line[0] for line in lines if len(line) == 1] == ["red.png", "blue.png"]
     assert [line[1:] for line in lines[1:5]] == [[str(k), f"class {k}"] for k in (0, 1, 2, 3)]
     assert [line[1:] for line in lines[6:]] == [[str(k), f"class {k}"] for k in (7, 0, 1, 2)]
-    # Of a colour x = (1 - mean) / std there are 3 x 3 at weight 0.2; what is black is cut off by the ReLU.
+    # Of a colour x = (1 - mean) / std there are 3 x 3 at weight 0.2; the ReLU cuts off the other channels.
     strong = np.exp(0.2 * 9 * (1 - 0.485) / 0.229)
     assert [line[0] for line in lines[1:3]] == [f"{strong / (strong + 11):.2%}", f"{1 / (strong + 11):.2%}"]
 

@@ -1,9 +1,9 @@
 """The tensors of a file that PyTorch wrote, without PyTorch and without unpickling.
 
-Such a file is a zip archive: ``data.pkl``, a pickle, says which tensors there are, and each ``data/KEY`` holds the
-numbers of one storage. A pickle is a program for a small stack machine, and what makes it dangerous is that it may call
-any function. Here its few instructions that ``torch.save`` needs are carried out, and names of functions are only
-compared: nothing is imported, nothing called. docs/pretrained.md walks through one.
+Such a file is a zip archive: ``data.pkl``, a pickle, lists the tensors, and each ``data/KEY`` holds the elements of one
+storage. A pickle is a program for a small stack machine. It is dangerous because it may call any function. This reader
+executes only the few instructions that ``torch.save`` needs, and compares names of functions with those it knows:
+it imports nothing and calls nothing. docs/pretrained.md explains one pickle.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 
 ZIP, LEGACY = b"PK\x03\x04", b"\x80\x02\x8a\n"
-"""What the file begins with, since PyTorch 1.6 and before it."""
+"""The first bytes of a file, since PyTorch 1.6 and before it."""
 
 MOST_PICKLE = 1 << 22
-"""Bytes of ``data.pkl``: that of AlexNet has 2,000. An instruction of one byte makes an object of a hundred."""
+"""Limit for the bytes of ``data.pkl``; AlexNet's has 2,000. An instruction of one byte can make an object of 100."""
 
 MOST_DIMENSIONS = 64
-"""As many as NumPy takes."""
+"""NumPy's limit."""
 
 STORAGES = {
     "torch BoolStorage": "?",
@@ -42,7 +42,7 @@ STORAGES = {
     "torch FloatStorage": "<f4",
     "torch DoubleStorage": "<f8",
 }
-"""The dtypes, all that PyTorch of every version and NumPy have in common."""
+"""The dtype of each type of storage: all dtypes that NumPy and every version of PyTorch have."""
 
 DICT, TENSOR, PARAMETER = (
     "collections OrderedDict",
@@ -55,14 +55,14 @@ _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 @dataclass(frozen=True)
 class _Global:
-    """A name that the pickle would import; a class of its own, so that no string passes for one."""
+    """A name that the pickle would import. It has a class of its own, so that no string is taken for one."""
 
     name: str
 
 
 @dataclass(frozen=True, eq=False)
 class _Storage:
-    """The numbers of some tensors."""
+    """The elements of one or more tensors."""
 
     content: bytes
     dtype: np.dtype[Any]
@@ -73,11 +73,11 @@ class _Storage:
 
 
 class _Mark:
-    """Where on the stack a tuple or the items of a dict begin."""
+    """Marks the begin of a tuple, or of the items of a dict, on the stack."""
 
 
 def is_torch_file(path: str | Path) -> bool:
-    """Whether the file begins as PyTorch's do; OSError where there is none that can be read."""
+    """Whether the file begins as a file of PyTorch; OSError if it cannot be read."""
     with open(path, "rb") as file:
         return file.read(4) in (ZIP, LEGACY)
 
@@ -86,11 +86,11 @@ def load(path: str | Path) -> dict[str, np.ndarray]:
     """The tensors of a state dict, by name.
 
     Shapes
-        As saved. The arrays are read-only, and tensors that shared a storage share it here too, so that all of them
-        together take as much memory as the file.
+        As saved. The arrays are read-only. Tensors that shared a storage share it here too, so all arrays together
+        take no more memory than the file.
     Errors
-        OSError where there is no file that can be read; ValueError, which names the file, the reason and the place,
-        where it is damaged, or anything else than a dict of tensors.
+        OSError if the file cannot be read; ValueError, which names the file, the reason and the byte of the pickle, if
+        it is damaged or holds anything else than a dict of tensors.
     Source
         ``torch.serialization`` and ``torch._utils`` of PyTorch; PEP 307 and Python's ``pickletools`` for the pickle.
     """
@@ -111,7 +111,7 @@ def _tensors(file: io.BufferedReader) -> dict[str, np.ndarray]:
     pickle = archive.member("data.pkl", MOST_PICKLE)
     if archive.has("byteorder") and archive.member("byteorder", 6) != b"little":
         raise ValueError("its byteorder is not little")
-    found = _Machine(pickle, archive).run()
+    found = _Interpreter(pickle, archive).run()
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, but must hold a dict of tensors")
     for name, value in found.items():
@@ -121,13 +121,13 @@ def _tensors(file: io.BufferedReader) -> dict[str, np.ndarray]:
 
 
 class _Archive:
-    """A zip archive whose members are stored as they are, and are together no larger than the file."""
+    """A zip archive whose members are not compressed, and together have no more bytes than the file."""
 
     def __init__(self, file: io.BufferedReader) -> None:
         size = os.fstat(file.fileno()).st_size
         try:
             self._zip = zipfile.ZipFile(file)
-        except Exception as error:  # on damaged bytes zipfile may raise anything
+        except Exception as error:  # zipfile may raise anything if the bytes are damaged
             raise ValueError(f"it is no zip archive: {error}") from None
         members = self._zip.infolist()
         self._members = {member.filename: member for member in members}
@@ -137,7 +137,7 @@ class _Archive:
             member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size for member in members
         ):
             raise ValueError("it has compressed members, but torch.save compresses none")
-        # Members that lie on top of each other would unpack to more than the file.
+        # Members that overlap would unpack to more bytes than the file has.
         if sum(member.file_size for member in members) > size:
             raise ValueError(f"its members have more bytes than the file, which has {size}")
         folders = [name.removesuffix("data.pkl") for name in self._members if name.endswith("/data.pkl")]
@@ -149,7 +149,7 @@ class _Archive:
         return self._folder + name in self._members
 
     def member(self, name: str, most: int) -> bytes:
-        """The content of a member, of ``most`` bytes at most; its checksum is right."""
+        """The content of a member; ValueError if it has more than ``most`` bytes or its checksum is wrong."""
         if not self.has(name):
             raise ValueError(f"it has no member {_short(name)}")
         member = self._members[self._folder + name]
@@ -157,12 +157,14 @@ class _Archive:
             raise ValueError(f"its member {_short(name)} has {member.file_size} bytes, but must have at most {most}")
         try:
             return self._zip.read(member)
-        except Exception as error:  # as above
+        except Exception as error:  # as in __init__
             raise ValueError(f"its member {_short(name)} cannot be read: {error}") from None
 
 
-class _Machine:
-    """Carries out a pickle. Its values are strings, numbers, tuples, dicts, ``_Global``, ``_Storage`` and arrays."""
+class _Interpreter:
+    """Executes a pickle. Its values are strings, numbers, tuples, dicts, ``_Global``, ``_Storage`` and arrays."""
+
+    # Not pickle.Unpickler with its own find_class: it executes all instructions, and no foreign file is unpickled.
 
     def __init__(self, pickle: bytes, archive: _Archive) -> None:
         self._stream = io.BytesIO(pickle)
@@ -170,7 +172,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._contents: dict[str, bytes] = {}
-        # What each instruction does with its argument. An instruction that is not here is refused unread.
+        # The effect of each instruction, given its argument. Others are refused before their argument is read.
         self._instructions: dict[str, Callable[[Any], object]] = {
             "PROTO": self._proto,
             "GLOBAL": lambda _: self._stack.append(_Global(f"{self._line()} {self._line()}")),
@@ -198,7 +200,7 @@ class _Machine:
             self._instructions[name] = self._get
 
     def run(self) -> object:
-        """What the pickle makes; ValueError, which names the byte and the instruction, where it may not."""
+        """The value of the pickle; ValueError, which names the byte and the instruction, if it is refused."""
         while True:
             at = self._stream.tell()
             code = self._stream.read(1).decode("latin-1")
@@ -214,7 +216,7 @@ class _Machine:
                 raise ValueError(f"{error} (byte {at} of data.pkl, {name})") from None
 
     def _argument(self, opcode: pickletools.OpcodeInfo) -> Any:
-        # The two lines of a GLOBAL are read as they are: pickletools undoes escapes in them, and warns of wrong ones.
+        # The lines of a GLOBAL are read unchanged by _line: pickletools would decode escapes, and warn of wrong ones.
         return None if opcode.arg is None or opcode.name == "GLOBAL" else opcode.arg.reader(self._stream)
 
     def _line(self) -> str:
@@ -282,7 +284,7 @@ class _Machine:
                 raise ValueError(f"it would call a {type(function).__name__}")
 
     def _build(self, state: Any) -> None:
-        """The versions of the modules, which a state dict carries along and which nothing here needs."""
+        """Ignores the versions of the modules, the only attribute of a state dict."""
         (target,) = self._pop(1)
         if not isinstance(target, OrderedDict) or not isinstance(state, dict) or list(state) != ["_metadata"]:
             raise ValueError("only an OrderedDict's _metadata may be set")
@@ -295,7 +297,7 @@ class _Machine:
             case ("storage", _Global(name), *_):
                 raise ValueError(f"{_short(name)} is no storage that NumPy has a dtype for")
             case _:
-                raise ValueError("a storage must be named by its type, its key, its place and its size")
+                raise ValueError("a storage must be named by its type, its key, its device and its size")
         size = count * dtype.itemsize
         if key not in self._contents:
             self._contents[key] = self._archive.member(f"data/{key}", size)
@@ -306,10 +308,10 @@ class _Machine:
 
 
 def _tensor(storage: _Storage, offset: Any, size: Any, stride: Any) -> np.ndarray:
-    """The view of a storage, which it may not leave, and which may not have more elements."""
+    """A view of a storage, with no more elements than the storage and none outside it."""
     if not _are_counts((offset,)) or not _are_counts(size) or not _are_counts(stride) or len(size) != len(stride):
         raise ValueError("offset, sizes and strides must be integers from 0 up, as many strides as sizes")
-    # A stride that is never taken may be anything.
+    # The stride of a dimension of size 0 or 1 is never used, so any is allowed.
     strides = [step if length > 1 else 0 for length, step in zip(size, stride, strict=True)]
     last = offset + sum((length - 1) * step for length, step in zip(size, strides, strict=True))
     count = math.prod(size)
@@ -322,7 +324,7 @@ def _tensor(storage: _Storage, offset: Any, size: Any, stride: Any) -> np.ndarra
 
 
 def _are_counts(values: Any) -> bool:
-    """Whether they are no more than NumPy takes, each an int that it takes."""
+    """Whether they are a tuple of sizes that NumPy allows: not too many, each an int from 0 up."""
     return (
         isinstance(values, tuple)
         and len(values) <= MOST_DIMENSIONS

@@ -1,28 +1,28 @@
-"""What a training sees of its images: crops, mirror images and other colours; and what a test sees, the ten views.
+"""Augmentation of training images (crops, mirror images, colour noise), and the views of a test image.
 
-Pure functions on batches: no input is written to, and no output shares memory with one. What is random comes from the
-generator that is given, so that a generator's state is all that a resumed training needs.
+Pure functions on batches: none writes to its input or returns memory of it. All randomness comes from the generator
+that is passed in, so a run that goes on needs only the generator's state.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .geometry import Pair, as_pair
-from .kernels.contract import check_floats
+from ..geometry import Pair, as_pair
+from ..kernels.contract import check_floats
 
 CHUNK = 1 << 16
 """Pixels turned into float64 at a time."""
 
 
 def random_crop(images: np.ndarray, size: int | Pair, rng: np.random.Generator) -> np.ndarray:
-    """A window of each image, each at a place of its own; every place is as likely as any other.
+    """A window of each image, at a position drawn for that image; all positions are equally likely.
 
     Shapes
         images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, h, w, C) of that dtype.
     Errors
-        TypeError where images is no array; ValueError where it does not have these dimensions, or size is no size or
-        larger than the image.
+        TypeError if images is not an array; ValueError if it has other dimensions, or size is not a size or larger than
+        the image.
     Source
         Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 4.1.
     """
@@ -36,7 +36,7 @@ def random_crop(images: np.ndarray, size: int | Pair, rng: np.random.Generator) 
 
 
 def center_crop(images: np.ndarray, size: int | Pair) -> np.ndarray:
-    """The window in the middle of each image; of an odd row or column left over, the bottom and the right get more.
+    """The window in the middle of each image. If an odd row or column is left over, it is at the bottom or the right.
 
     Shapes
         images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, h, w, C) of that dtype.
@@ -54,7 +54,7 @@ def mirror(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Shapes
         images (N, H, W, C) of any dtype -> the same shape and dtype.
     Errors
-        TypeError where images is no array; ValueError where it does not have these dimensions.
+        TypeError if images is not an array; ValueError if it has other dimensions.
     Source
         Krizhevsky et al., 2012, section 4.1: "horizontal reflections".
     """
@@ -66,13 +66,13 @@ def mirror(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def pad(images: np.ndarray, margin: int | Pair) -> np.ndarray:
-    """Zeros around each image: the mean colour, where the mean has been subtracted. ``random_crop`` then moves it.
+    """Zeros around each image, so that ``random_crop`` can shift it. After ``subtract_mean`` zero is the mean colour.
 
     Shapes
         images (N, H, W, C) of any dtype, margin (rows, columns) or one int for both ->
         (N, H + 2 rows, W + 2 columns, C) of that dtype.
     Errors
-        TypeError where images is no array; ValueError where it does not have these dimensions or margin is negative.
+        TypeError if images is not an array; ValueError if it has other dimensions or margin is negative.
     Source
         He et al., "Deep residual learning for image recognition", 2016, section 4.2, for images of 32 x 32 pixels.
     """
@@ -82,15 +82,14 @@ def pad(images: np.ndarray, margin: int | Pair) -> np.ndarray:
 
 
 def mean_image(images: np.ndarray) -> np.ndarray:
-    """The mean of every pixel and channel over all images, which is subtracted from each.
+    """The mean over all images, for every pixel and channel; it is subtracted from each image.
 
     Shapes
         images (N, H, W, C) of any dtype -> (H, W, C), float32; the sum is in float64.
     Errors
-        TypeError where images is no array; ValueError where it does not have these dimensions.
+        TypeError if images is not an array; ValueError if it has other dimensions.
     Cost
-        One addition an element. NumPy converts a few thousand numbers at a time, so that there is never a float copy of
-        the images.
+        One addition per element. NumPy converts a few thousand elements at a time, never all images at once.
     Source
         Krizhevsky et al., 2012, section 2: "subtracting the mean activity over the training set from each pixel".
     """
@@ -105,7 +104,7 @@ def subtract_mean(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
     Shapes
         images (N, H, W, C) of any dtype; mean (H, W, C) or (C,), float32 -> (N, H, W, C), float32.
     Errors
-        TypeError where images is no array, or mean is not float32; ValueError for other shapes.
+        TypeError if images is not an array or mean is not float32; ValueError for other shapes.
     Source
         ``mean_image``.
     """
@@ -119,10 +118,10 @@ def subtract_mean(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def standardised(images: np.ndarray, mean: np.ndarray, scale: np.ndarray | np.float32) -> np.ndarray:
-    """``subtract_mean``, then times ``scale``: what a network sees.
+    """The input of a network: ``subtract_mean``, then times ``scale``.
 
     Shapes
-        As ``subtract_mean``; scale is one number or (C,), float32.
+        As ``subtract_mean``; scale is a scalar or (C,), float32.
     Errors
         As ``subtract_mean``.
     """
@@ -130,7 +129,7 @@ def standardised(images: np.ndarray, mean: np.ndarray, scale: np.ndarray | np.fl
 
 
 def pca_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The axes along which the colours of the training images differ, and how much.
+    """The principal components of the colours of the training images, and the variance along each.
 
     Math
         With the colours x = pixels / 255, from 0 to 1, over all M pixels: the eigenvalues λ and eigenvectors p of the
@@ -139,9 +138,9 @@ def pca_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pixels (..., C), uint8 -> λ (C,), the largest first, and P (C, C), whose column i is the unit vector p_i, of
         either sign; float64.
     Errors
-        TypeError where pixels is no uint8 array; ValueError where it has no dimension or one of size 0.
+        TypeError if pixels is not a uint8 array; ValueError if it has no dimension or one of size 0.
     Cost
-        C² multiply-adds a pixel. A chunk of pixels at a time becomes float64, in which the sums are exact integers.
+        C² multiply-adds per pixel. CHUNK pixels at a time become float64, in which the sums are exact integers.
     Source
         Krizhevsky et al., 2012, section 4.1.
     """
@@ -158,7 +157,7 @@ def pca_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         products += chunk.T @ chunk
     mean = total / m
     eigenvalues, eigenvectors = np.linalg.eigh((products / m - np.outer(mean, mean)) / 255**2)
-    # A colour that never varies has the eigenvalue 0, which rounding may leave below it.
+    # The eigenvalue of a colour that never varies is 0; rounding may make it negative.
     return np.maximum(eigenvalues[::-1], 0), eigenvectors[:, ::-1].copy()
 
 
@@ -169,20 +168,20 @@ def colour_noise(
     rng: np.random.Generator,
     std: float = 0.1,
 ) -> np.ndarray:
-    """Shifts the colour of each image as a whole, as another light would, along the axes of ``pca_colours``.
+    """Shifts the colour of each image as a whole along the components of ``pca_colours``, as another light would.
 
     Math
-        Every pixel of image n gets + [p_1 .. p_C] [α_1 λ_1 .. α_C λ_C]ᵀ, with α of mean 0 and standard deviation
-        ``std``, drawn for each image and axis. λ grows with the square of the images' unit, so its unit matters:
-        ``pca_colours`` and this formula hold for colours from 0 to 1. On pixels from 0 to 255 give 255 λ for the same
-        effect.
+        To every pixel of image n is added [p_1 .. p_C] [α_1 λ_1 .. α_C λ_C]ᵀ, with α of mean 0 and standard deviation
+        ``std``, drawn for each image and component. λ grows with the square of the images' unit, so the unit matters:
+        ``pca_colours`` and this formula hold for colours from 0 to 1. For pixels from 0 to 255 pass 255 λ.
     Shapes
         images (N, H, W, C), float32 or float64; eigenvalues (C,); eigenvectors (C, C) -> images' shape and dtype.
     Errors
-        TypeError where images is not float32 or float64; ValueError where the dimensions are not these.
+        TypeError if images is not float32 or float64; ValueError for other dimensions.
     Source
-        Krizhevsky et al., 2012, section 4.1, which has the eigenvalues where one expects their roots. The published
-        cuda-convnet2 calls these numbers ``color_stdevs`` (convdata.py); for that noise give ``np.sqrt(eigenvalues)``.
+        Krizhevsky et al., 2012, section 4.1, which multiplies by the eigenvalues and not, as one expects, by their
+        roots. cuda-convnet2 calls the factors ``color_stdevs`` (convdata.py); for that noise pass
+        ``np.sqrt(eigenvalues)``.
     """
     check_floats("images", images)
     _check(images)
@@ -199,7 +198,7 @@ def colour_noise(
 
 
 def one_view(images: np.ndarray, size: int | Pair) -> np.ndarray:
-    """The centre of each image alone, shaped as ``ten_views``.
+    """The centre crop of each image, in the layout of ``ten_views``.
 
     Shapes
         images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, 1, h, w, C) of that dtype.
@@ -210,7 +209,7 @@ def one_view(images: np.ndarray, size: int | Pair) -> np.ndarray:
 
 
 def ten_views(images: np.ndarray, size: int | Pair) -> np.ndarray:
-    """What a test averages over: the corners top left, top right, bottom left, bottom right, the centre; all mirrored.
+    """The ten crops that a test averages over: top left, top right, bottom left, bottom right, centre; then mirrored.
 
     Shapes
         images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, 10, h, w, C) of that dtype. View 5 + i
@@ -221,9 +220,9 @@ def ten_views(images: np.ndarray, size: int | Pair) -> np.ndarray:
         Krizhevsky et al., 2012, section 4.1.
     """
     (height, width), (bottom, right) = _fits(images, size)
-    places = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
+    positions = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
     out = np.empty((len(images), 10, height, width, images.shape[3]), images.dtype)
-    for view, (top, left) in enumerate(places):
+    for view, (top, left) in enumerate(positions):
         out[:, view] = images[:, top : top + height, left : left + width]
     out[:, 5:] = out[:, :5, :, ::-1]
     return out
@@ -239,7 +238,7 @@ def _check(images: np.ndarray) -> None:
 
 
 def _fits(images: np.ndarray, size: int | Pair) -> tuple[Pair, Pair]:
-    """(h, w), and the rows and columns that images have more than that."""
+    """The size as (h, w), and how many rows and columns more the images have."""
     _check(images)
     height, width = as_pair("size", size, 1)
     rows, columns = images.shape[1] - height, images.shape[2] - width

@@ -1,4 +1,4 @@
-"""Weights from a file, torchvision's or a checkpoint of this package, and what an image goes through before them."""
+"""Weights from a file, torchvision's or a checkpoint of this package, and the preparation of images for them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from . import augment, checkpoint, torch_file
-from .alexnet import VARIANTS, Conv, Flat, Full, Step, Variant, build, steps
-from .geometry import Pair
-from .images import read_image
-from .kernels import placed, to_host, write
-from .kernels.contract import Shape
-from .losses import softmax
-from .network import Sequential
+from ..alexnet import VARIANTS, Conv, Flat, Full, Step, Variant, build, steps
+from ..geometry import Pair
+from ..images import read_image
+from ..kernels import placed, to_host, write
+from ..kernels.contract import Shape
+from ..losses import softmax
+from ..network import Sequential
+from ..training import augment, checkpoint
+from . import torch_file
 
 NAMES = {
     "torchvision": {
@@ -30,26 +31,26 @@ NAMES = {
         "classifier.6": "fc8",
     },
 }
-"""The layers in a state dict, for each variant that is read from one; each has a ``.weight`` and a ``.bias``."""
+"""For each variant that a state dict can hold: its layers there and here. Each has a ``.weight`` and a ``.bias``."""
 
 SHORTER = 256
-"""Pixels of the shorter side before the crop; with the two below ``AlexNet_Weights.IMAGENET1K_V1.transforms()``."""
+"""Pixels of the shorter side before the crop. This, MEAN and STD are ``AlexNet_Weights.IMAGENET1K_V1.transforms()``."""
 
 MEAN = 255 * np.array([0.485, 0.456, 0.406])
 STD = 255 * np.array([0.229, 0.224, 0.225])
 
 NAMED = 40
-"""Wrong tensors that an error names, which is all of them but for another network's file."""
+"""The most wrong tensors that an error names; only the file of another network has more."""
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """What was read: the parameters of ``variant``, and how its images are prepared.
+    """The parameters of ``variant`` from a file, and how its images are prepared.
 
     Shapes
-        ``params`` as ``net.params``, float32, read-only or not; an image is read in ``size`` (H, W), its shorter side
-        first scaled to ``shorter`` pixels where that is given; ``mean`` (H, W, C) or (C,) is subtracted, ``scale``
-        multiplied. ``classes`` are their names, where the file has them.
+        ``params`` as ``net.params``, float32, read-only or not. An image is cropped to ``size`` (H, W); if ``shorter``
+        is given, its shorter side is first scaled to as many pixels. Then ``mean``, (H, W, C) or (C,), is subtracted
+        and the result multiplied by ``scale``. ``classes`` are the names of the classes, or None if the file has none.
     """
 
     variant: str
@@ -62,7 +63,7 @@ class Weights:
     classes: tuple[str, ...] | None = None
 
     def image(self, path: str | Path) -> np.ndarray:
-        """The image as the network is shown it, (H, W, C), uint8; errors as ``images.read_image``."""
+        """The image, scaled and cropped for the network, (H, W, C), uint8; errors as ``images.read_image``."""
         return read_image(Path(path), self.size, self.shorter, VARIANTS[self.variant].image_shape[2])
 
     def network(self, backend: str = "cpu") -> Sequential:
@@ -75,24 +76,24 @@ class Weights:
         return net
 
     def probabilities(self, net: Sequential, pixels: np.ndarray, backend: str = "cpu") -> np.ndarray:
-        """What ``net`` gives each class, (N, K), for images (N, H, W, C) from ``image``: the middle of each."""
+        """The probability of each class, (N, K), for the centre crops of images (N, H, W, C) from ``image``."""
         height, width, _ = VARIANTS[self.variant].image_shape
         views = augment.one_view(augment.standardised(pixels, self.mean, self.scale), (height, width))
         return softmax(to_host(net.forward(placed(views[:, 0], backend))))
 
 
 def load(path: str | Path, variant: str | None = None, force: bool = False) -> Weights:
-    """The weights in a file of PyTorch's, in safetensors with the same names, or in a checkpoint of this package.
+    """The weights in a file of PyTorch, in a safetensors file with the same names, or in a checkpoint of this package.
 
-    Without a ``variant`` they are for the one that the file says or whose names it has. Another one may have the same
-    shapes and yet mean something else, such as other normalisation: only with ``force`` it takes them.
+    If ``variant`` is None, it is read from the checkpoint or recognised by the tensor names. Weights of another variant
+    may fit in shape but not in meaning, for instance if it normalises elsewhere, so they need ``force=True``.
 
     Shapes
-        The number of classes is that of the file; all other shapes are the variant's, whatever ``force``.
+        The number of classes is that of the file. All other shapes must be the variant's, also with ``force``.
     Errors
-        ImportError where a safetensors file is given without that package; OSError where there is no file that can be
-        read; ValueError, which names the file, where it is damaged, a tensor is missing, too many, of another shape or
-        not finite, or it is of another variant.
+        ImportError for a safetensors file without that package; OSError if the file cannot be read; ValueError, which
+        names the file, if it is damaged or of another variant, or if a tensor is missing, superfluous, of another shape
+        or not finite.
     Source
         ``torchvision.models.alexnet``; docs/pretrained.md derives the order of the first dense layer's inputs.
     """
@@ -109,7 +110,8 @@ def from_channels_first(tensors: Mapping[str, np.ndarray], table: Variant, num_c
 
     Shapes
         ``tensors`` "conv1.w" (F, C, KH, KW), "fc6.w" (out, in) and "conv1.b", "fc6.b" -> the names and shapes of
-        ``net.params``, as views but for one. The inputs of the first dense layer behind images change their order too.
+        ``net.params``. The first dense layer after images is a copy, because the order of its inputs changes; all
+        other arrays are views.
     Source
         docs/pretrained.md.
     """
@@ -135,7 +137,7 @@ def from_channels_first(tensors: Mapping[str, np.ndarray], table: Variant, num_c
 
 
 def _from_state_dict(path: str | Path, tensors: dict[str, np.ndarray], variant: str | None, force: bool) -> Weights:
-    # One table so far. With a second, the names in the file tell which it is.
+    # NAMES has one variant so far. With a second, choose by the names in the file.
     ((own, names),) = NAMES.items()
     variant = _chosen(path, own, variant, force)
     table = VARIANTS[variant]
@@ -176,10 +178,10 @@ def _from_checkpoint(
             "checkpoints had them, and its run must go on for another epoch with --resume"
         )
     table, classes, scale = VARIANTS[variant], meta["classes"], meta["scale"]
-    # A terminal would obey what is not printable.
+    # A terminal would execute control characters in a name.
     if not isinstance(classes, list) or not all(isinstance(name, str) and name.isprintable() for name in classes):
         raise ValueError(f"{path} has other classes than a list of names")
-    # One over a standard deviation of at least 1.
+    # The scale is one over a standard deviation of at least 1.
     if not isinstance(scale, float) or not 0 < scale <= 1:
         raise ValueError(f"{path} has a scale that is no number above 0 and up to 1")
     mean = arrays["mean"]
@@ -207,18 +209,18 @@ def _chosen(path: str | Path, own: str, variant: str | None, force: bool) -> str
     if not force:
         raise ValueError(
             f"variant is {variant!r}, but must be {own!r} for the weights in {path}: in another network they mean "
-            "something else even where the shapes are the same (force takes them nevertheless)"
+            "something else even if the shapes are the same (force takes them nevertheless)"
         )
     return variant
 
 
 def _layers(table: Variant, num_classes: int | None = None) -> list[Step]:
-    """The rows that have parameters."""
+    """The steps of rows with parameters."""
     return [step for step in steps(table, num_classes) if isinstance(step.row, (Conv, Full))]
 
 
 def _shapes(table: Variant, num_classes: int) -> dict[str, Shape]:
-    """Of each parameter."""
+    """The shape of each parameter."""
     shapes: dict[str, Shape] = {}
     for step in _layers(table, num_classes):
         row, outputs = step.row, step.shape[-1]
@@ -235,7 +237,7 @@ def _channels_first(shape: Shape) -> Shape:
 
 
 def _check(path: str | Path, variant: str, tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> None:
-    """ValueError, which names them, where tensors are missing, too many or of another shape."""
+    """ValueError, which names the tensors, if any are missing, superfluous or of another shape."""
     wrong = [f"lacks {name}" for name in shapes if name not in tensors]
     wrong += [f"should not have {name[:80]!r}" for name in tensors if name not in shapes]
     wrong += [
@@ -252,10 +254,10 @@ def _check(path: str | Path, variant: str, tensors: Mapping[str, np.ndarray], sh
 def _as_float32(path: str | Path, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name, value in params.items():
         if value.dtype.kind != "f":
-            raise ValueError(f"{path} has {name} of {value.dtype}, but must have floating-point numbers")
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is told
+            raise ValueError(f"{path} has {name} of {value.dtype}, but must have a floating-point dtype")
+    with np.errstate(over="ignore"):  # too large values become infinite, and are refused below
         converted = {name: value.astype(np.float32, copy=False) for name, value in params.items()}
     for name, value in converted.items():
         if not np.isfinite(value).all():
-            raise ValueError(f"{path} has numbers in {name} that are not finite")
+            raise ValueError(f"{path} has elements of {name} that are not finite")
     return converted

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyalexnet import augment
-from tinyalexnet.augment import (
+from tinyalexnet.training import augment
+from tinyalexnet.training.augment import (
     center_crop,
     colour_noise,
     mean_image,
@@ -27,7 +27,7 @@ from tinyalexnet.augment import (
 
 
 def numbered(*shape, dtype=np.float32):
-    """No two numbers alike and none 0, so that each tells where it came from; read-only, so that none can be lost."""
+    """All elements differ and none is 0, so that each shows its origin; read-only, so that none can be overwritten."""
     images = np.arange(1, np.prod(shape) + 1).reshape(shape).astype(dtype)
     images.setflags(write=False)
     return images
@@ -51,13 +51,13 @@ def test_random_crop_is_a_window_of_the_same_image(batch, seed):
         np.testing.assert_array_equal(crop, image[top : top + height, left : left + width], strict=True)
 
 
-def test_random_crop_takes_every_place_as_often_and_each_image_its_own(rng):
+def test_random_crop_takes_every_position_as_often_and_each_image_its_own(rng):
     images = np.repeat(numbered(1, 5, 7, 2), 12_000, axis=0)
     corners = random_crop(images, (3, 4), rng)[:, 0, 0, 0]
-    places = {float(images[0, top, left, 0]) for top in range(3) for left in range(4)}
+    positions = {float(images[0, top, left, 0]) for top in range(3) for left in range(4)}
     counts = Counter(corners.tolist())
-    assert counts.keys() == places
-    # 12 places: 1000 of 12,000 each, with a standard deviation of sqrt(12000 / 12 * 11 / 12) = 30; five of them.
+    assert counts.keys() == positions
+    # 12 positions: 1000 of 12,000 each, with a standard deviation of sqrt(12000 / 12 * 11 / 12) = 30; five of them.
     assert all(abs(count - 1000) < 150 for count in counts.values())
 
 
@@ -153,7 +153,7 @@ def test_the_generator_alone_decides():
 
 
 def test_mean_image_adds_in_float64():
-    """70,000 times 255 is more than 2²⁴, where float32 can add no odd number any more."""
+    """70,000 times 255 is more than 2²⁴; above that float32 cannot hold odd numbers."""
     images = np.full((70_001, 1, 2, 1), 255, np.uint8)
     images[::2, 0, 1] = 254
     exact = [Fraction(255), Fraction(254 * 35_001 + 255 * 35_000, 70_001)]
@@ -172,7 +172,7 @@ def test_mean_image_and_its_subtraction(rng):
     np.testing.assert_array_equal(mean, (expected / 50).astype(np.float32), strict=True)
     centred = subtract_mean(images, mean)
     np.testing.assert_array_equal(centred, images.astype(np.float32) - mean, strict=True)
-    # What is left is the rounding of the mean: half a unit in the last place of a number below 256, and no more.
+    # The only error is the rounding of the mean: half a unit in the last place of a value below 256.
     np.testing.assert_allclose(centred.mean(axis=0, dtype=np.float64), 0, atol=2 * 2**-17)
     assert centred.std() > 50
     colour = np.array([100.5, 0.25, -3], np.float32)
@@ -186,7 +186,7 @@ def test_the_mean_of_bytes_makes_no_float_copy_of_them():
     mean_image(images)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # Two buffers of 8192 numbers, the sum and the result; the images are 9 MB, and 74 MB in float64.
+    # Two buffers of 8192 elements, the sum and the result; the images are 9 MB, and 74 MB in float64.
     assert peak < 300_000
 
 
@@ -245,7 +245,7 @@ def test_colour_noise_is_the_formula(dtype, rng):
             for channel in range(3):
                 shift[channel] += eigenvectors[channel, i] * alphas[n, i] * eigenvalues[i]
         assert np.abs(shift).min() > 1e-5
-        # Two roundings of numbers below 4, of the shift and of the sum.
+        # Two roundings of values below 4, of the shift and of the sum.
         np.testing.assert_allclose(out[n], image + shift, rtol=0, atol=2 * 4 * np.finfo(dtype).eps / 2)
     assert out.dtype == dtype
     np.testing.assert_array_equal(images, before)

@@ -1,4 +1,4 @@
-"""What a network sees on images: the likeliest classes of each, printed and drawn."""
+"""Classifies images: prints and draws the likeliest classes of each."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import TextIO
 
 import numpy as np
 
+from ..console import Console
+from ..files import check_writable
+from ..geometry import as_integer
+from ..images import check_pillow
+from ..plots import check as check_plot
 from . import plots, pretrained
-from .console import Console
-from .files import check_writable
-from .geometry import as_integer
-from .images import check_pillow
 
 BATCH = 16
 """Images that are computed at a time."""
 
 SHOWN_IMAGES = 20
-"""Images on the picture."""
+"""Images in the picture."""
 
 
 def classify(
@@ -34,16 +35,16 @@ def classify(
 ) -> int:
     """Prints each image's path and its ``top`` likeliest classes: probability, number and name. Returns 0.
 
-    Of equally likely classes the one of the lower number comes first.
+    Of equally likely classes the one with the lower number comes first.
 
     Errors
-        As ``pretrained.load``, ``read_labels`` and ``images.read_image``; ValueError where top is below 1 or plot
-        cannot be written; ImportError where a package is missing. All of them before a network is computed.
+        As ``pretrained.load``, ``read_labels`` and ``images.read_image``; ValueError if top is below 1 or plot cannot
+        be written; ImportError if a package is missing. All are raised before the network runs.
     """
     as_integer("top", top, 1)
     if plot is not None:
         check_writable("plot", plot)
-        plots.check(plot)
+        check_plot(plot)
     check_pillow("classify")
     read = pretrained.load(weights, variant, force)
     names = read_labels(labels, read.num_classes) if labels is not None else list(read.classes or ())
@@ -66,12 +67,12 @@ def classify(
 
 
 def likeliest(probabilities: np.ndarray, top: int) -> np.ndarray:
-    """The numbers of the ``top`` largest of the last axis, the largest first; of equal ones the lower number first."""
+    """The indices of the ``top`` largest along the last axis, largest first; of equal ones the lower index first."""
     return np.argsort(-probabilities, axis=-1, kind="stable")[..., :top]
 
 
 def read_labels(path: str | Path, count: int) -> list[str]:
-    """The names of ``count`` classes, one a line, in UTF-8; OSError or ValueError where they are not that."""
+    """The names of ``count`` classes from a file with one a line, in UTF-8; OSError or ValueError if it is not one."""
     try:
         names = [line.strip() for line in Path(path).read_text(encoding="utf-8").rstrip("\n").split("\n")]
     except UnicodeDecodeError as error:
@@ -82,5 +83,6 @@ def read_labels(path: str | Path, count: int) -> list[str]:
 
 
 def _lines(row: np.ndarray, chosen: np.ndarray, names: list[str]) -> list[str]:
+    # By hand: a library for tables would be a new dependency for this one format.
     width = len(str(len(row) - 1))
     return [f"{row[k]:9.2%}  {k:{width}}  {names[k] if names else ''}".rstrip() for k in chosen]

@@ -1,8 +1,8 @@
-"""Checkpoints: arrays and what belongs to them in one file, which is whole and unchanged or refused.
+"""Checkpoints: arrays and JSON values in one file, which is refused unless it is whole and unchanged.
 
-The file is in the safetensors format, which other tools read too: the arrays are its tensors, and its metadata has one
-text, "tinyalexnet", which is JSON: {"format": 1, "sha256": over everything else, "meta": what belongs to the arrays}.
-Equal arrays and the same meta make equal files. Nothing is pickled, so loading runs no code.
+The format is safetensors, which other tools read too. The arrays are its tensors. Its metadata has one text,
+"tinyalexnet", which is JSON: {"format": 1, "sha256": over everything else, "meta": the JSON values}.
+Equal arrays and equal meta give equal files. Nothing is pickled, so loading runs no code.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from .files import replacing
+from ..files import replacing
 
 FORMAT = 1
 
 _INTEGERS = (f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
 DTYPES = ("bool", "float16", "float32", "float64", *_INTEGERS)
-"""What an array of a checkpoint may hold."""
+"""The dtypes that an array of a checkpoint may have."""
 
 
 def check() -> None:
-    """ImportError where there is no safetensors."""
+    """ImportError if safetensors is not installed."""
     try:
         import safetensors.numpy  # noqa: F401
     except ImportError:
@@ -35,23 +35,23 @@ def check() -> None:
 
 
 def save(path: str | Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Writes a checkpoint that replaces the one at ``path`` at once, when all of it is on the disk.
+    """Writes a checkpoint beside the file at ``path``, and replaces that file when all bytes are on the disk.
 
-    A writer that is killed leaves the old file, and beside it perhaps a hidden one, which may be deleted.
+    If the writer is killed, the old file remains, perhaps with a hidden file beside it, which may be deleted.
 
     Shapes
         ``arrays`` of any shapes, by name; ``meta`` is a dict of JSON values, which ``load`` returns equal.
     Errors
-        ImportError without safetensors; TypeError where an array is none, or of a dtype not in ``DTYPES``; ValueError
-        where ``meta`` is not JSON, or a name is reserved; OSError where the file cannot be written.
+        ImportError without safetensors; TypeError if an array is not an array or has a dtype not in ``DTYPES``;
+        ValueError if ``meta`` is not JSON or a name is reserved; OSError if the file cannot be written.
     """
     check()
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    # The library writes the memory as it lies, also where an array is strided.
+    # The library writes an array's memory as it is, even if the array is strided; so make it contiguous.
     tensors = {name: np.asarray(_checked(name, array), order="C") for name, array in arrays.items()}
-    # One text and not three, because the library writes several in a random order.
+    # One text and not three: the library would write three in a random order.
     record = json.dumps({"format": FORMAT, "sha256": _checksum(tensors, _as_json(meta)), "meta": meta})
     with replacing(path) as temporary:
         temporary.touch()
@@ -60,7 +60,7 @@ def save(path: str | Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, 
             save_file(tensors, temporary, {"tinyalexnet": record})
         except SafetensorError as error:
             raise OSError(f"{path} cannot be written: {error}") from None
-        # The library makes files that only their owner can read.
+        # The library makes files that only their owner can read; give the file the usual mode.
         temporary.chmod(mode)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -70,17 +70,33 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the meta of a checkpoint, exactly as they were saved.
 
     Shapes
-        The arrays are in the order of their names, writable, and not connected with the file.
+        The arrays are in the order of their names, writable, and copies of the file's content.
     Errors
-        ImportError without safetensors; OSError where there is no file that can be opened; ValueError, which names the
-        file and the reason, where it is damaged, cut off or something else.
+        ImportError without safetensors; OSError if the file cannot be opened; ValueError, which names the file and the
+        reason, if it is damaged, cut off or not a checkpoint.
     """
     tensors, metadata = read(path)
     return tensors, verified(path, tensors, metadata)
 
 
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors and the metadata of any safetensors file; errors as ``load``."""
+    check()
+    from safetensors import SafetensorError, safe_open
+
+    with open(path, "rb"):  # The library's OSError does not name the file.
+        pass
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
+        # The library raises the last three if NumPy lacks a tensor's dtype.
+        raise _refused(path, str(error)) from None
+
+
 def verified(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The meta of a checkpoint of which ``read`` has returned the rest; ValueError where it is not what was saved."""
+    """The meta of a checkpoint that ``read`` has read; ValueError if the checksum or the metadata is wrong."""
     try:
         checksum, meta, text = _unpacked(metadata.get("tinyalexnet", "{}"))
     except (ValueError, RecursionError) as error:
@@ -91,10 +107,10 @@ def verified(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapp
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:
-    """Where a generator stands, as JSON values. Its integers have 128 bits, which Python's JSON keeps.
+    """A generator's state as JSON values. Its integers have 128 bits, which Python's JSON keeps.
 
     Errors
-        ValueError where ``rng`` is not a generator on PCG64, as ``np.random.default_rng`` makes them.
+        ValueError if ``rng`` is not a generator on PCG64, as ``np.random.default_rng`` makes them.
     """
     if not isinstance(rng, np.random.Generator) or type(rng.bit_generator) is not np.random.PCG64:
         kind = type(getattr(rng, "bit_generator", rng)).__name__
@@ -103,13 +119,13 @@ def generator_state(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def restore_generator(state: dict[str, Any]) -> np.random.Generator:
-    """A new generator that goes on where ``generator_state`` was called. Only its ``spawn`` is not that of the old.
+    """A new generator that continues from ``state``. Only its ``spawn`` differs from that of the old one.
 
     Errors
-        ValueError where ``state`` is not what ``generator_state`` returns.
+        ValueError if ``state`` is not a value that ``generator_state`` returns.
     """
     if not _is_generator_state(state):
-        raise ValueError(f"state is {reprlib.repr(state)}, but must be what generator_state returns for PCG64")
+        raise ValueError(f"state is {reprlib.repr(state)}, but must be a value of generator_state, for PCG64")
     bits: Any = np.random.PCG64(0)
     bits.state = state
     return np.random.Generator(bits)
@@ -120,7 +136,7 @@ def _is_generator_state(state: Any) -> bool:
         case {"bit_generator": "PCG64", "state": {"state": at, "inc": increment}, "has_uint32": has, "uinteger": half}:
             limits = ((at, 128), (increment, 128), (has, 1), (half, 32))
             in_range = all(type(value) is int and 0 <= value < 1 << bits for value, bits in limits)
-            # PCG64 makes every increment odd: with an even one its low bits would hardly change.
+            # PCG64's increments are odd: with an even one the low bits would hardly change.
             return in_range and increment % 2 == 1 and len(state) == 4 and len(state["state"]) == 2
     return False
 
@@ -146,7 +162,7 @@ def _as_json(meta: Mapping[str, Any]) -> str:
 
 
 def _unpacked(record: str) -> tuple[str, dict[str, Any], str]:
-    """The checksum in a record, its meta, and that again as the text that the checksum is over."""
+    """The checksum in a record, its meta, and the meta as the text that the checksum covers."""
     match parts := json.loads(record):
         case {"format": format_, "sha256": str(checksum), "meta": dict(meta)} if format_ == FORMAT and len(parts) == 3:
             return checksum, meta, _as_json(meta)
@@ -161,22 +177,6 @@ def _checksum(tensors: Mapping[str, np.ndarray], meta: str) -> str:
     for name in names:
         digest.update(tensors[name].reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors and the metadata of any safetensors file; errors as ``load``."""
-    check()
-    from safetensors import SafetensorError, safe_open
-
-    with open(path, "rb"):  # The library's OSError does not name the file.
-        pass
-    try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-            return tensors, file.metadata() or {}
-    except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
-        # The last three where a tensor's dtype is one that NumPy does not have.
-        raise _refused(path, str(error)) from None
 
 
 def _refused(path: str | Path, reason: str) -> ValueError:

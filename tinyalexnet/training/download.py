@@ -1,4 +1,4 @@
-"""Fetches the files of a data set from where its authors, or who keeps it now, have put them; checked by checksum."""
+"""Downloads the files of a data set from its authors or its present keepers, and checks their MD5 sums."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 from urllib.parse import urljoin
 
-from .files import replacing
+from ..files import replacing
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -21,7 +21,7 @@ ADDRESSES = {
     "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "cifar10": "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
 }
-"""A folder of files, or an archive."""
+"""The address of a folder of files, which ends in a slash, or of an archive."""
 
 # The MD5 sums that the pages of Fashion-MNIST and CIFAR-10 state, and for MNIST those that torchvision checks.
 MD5 = {
@@ -54,7 +54,7 @@ MD5 = {
 
 
 def check() -> None:
-    """ImportError where there is no pooch."""
+    """ImportError if pooch is not installed."""
     try:
         import pooch  # noqa: F401
     except ImportError:
@@ -62,13 +62,13 @@ def check() -> None:
 
 
 def fetch(name: str, folder: Path, progress: bool = False) -> None:
-    """Puts the files of the data set ``name``, one of ``ADDRESSES``, into ``folder``, which is made if there is none.
+    """Puts the files of the data set ``name``, one of ``ADDRESSES``, into ``folder``, which is made if it is missing.
 
-    Files that are there already, and right, are kept. An archive is unpacked, and then deleted.
+    A file that is already there with the right checksum is kept. An archive is unpacked, and then deleted.
 
     Errors
-        ImportError without pooch; OSError where a file cannot be fetched or written, ValueError where it is not the one
-        that it should be: nothing of it is then kept.
+        ImportError without pooch; OSError if a file cannot be fetched or written; ValueError if its checksum is wrong:
+        the file is then not kept.
     """
     check()
     import pooch
@@ -81,7 +81,7 @@ def fetch(name: str, folder: Path, progress: bool = False) -> None:
         except ValueError:
             raise ValueError(f"{address} is not the file that it was: its MD5 sum must be {md5}") from None
         except OSError as error:
-            # An answer such as "not found", which pooch leaves open; as a truth value it is False.
+            # pooch does not close an answer such as "not found"; such an answer is falsy, hence the comparison.
             if (answer := getattr(error, "response", None)) is not None:
                 answer.close()
             raise OSError(
@@ -92,12 +92,13 @@ def fetch(name: str, folder: Path, progress: bool = False) -> None:
 
 
 def _first_words(error: OSError) -> str:
-    """Errors of requests hold the whole chain of what failed."""
+    """The system's message, or the type: the text of an error of requests is its whole chain of causes."""
     return type(error).__name__ if error.strerror is None else error.strerror
 
 
 def _unpack(archive: Path) -> None:
-    """The data in an archive, beside it, whatever folder the archive has them in; then deletes the archive."""
+    """Writes an archive's .bin and .txt files beside it, without the archive's folders; then deletes the archive."""
+    # Not shutil.unpack_archive or pooch.Untar: both keep the folders, and if interrupted they leave half a file.
     with tarfile.open(archive) as tar:
         for member in tar:
             name = Path(member.name).name

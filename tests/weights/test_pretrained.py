@@ -1,4 +1,4 @@
-"""Weights from files: every number where it belongs, images as they were in training, and what is refused."""
+"""Weights from files: every element in its position, images prepared as in training, and wrong files refused."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from safetensors.numpy import save_file
 from torch_pickles import archived, state_dict, storage, tensor
 from torchvision_alexnet import module
 
-from tinyalexnet import checkpoint, pretrained
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant
-from tinyalexnet.data import Dataset, Images
 from tinyalexnet.images import read_image
-from tinyalexnet.pretrained import from_channels_first, load
-from tinyalexnet.training import Settings, Training
+from tinyalexnet.training import Settings, Training, checkpoint
+from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.weights import pretrained
+from tinyalexnet.weights.pretrained import from_channels_first, load
 
 LAYERS = (Conv("conv1", 4, 3, 2, groups=1), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2", 5), Drop("drop"))
 TINY = Variant((8, 12, 3), (*LAYERS, Relu("relu2"), Full("fc3")), num_classes=7)
@@ -48,7 +48,7 @@ def saved(path, **changes):
     return path
 
 
-# --- where each number goes -------------------------------------------------------------------------------------------
+# --- the position of each element -------------------------------------------------------------------------------------
 
 
 def test_every_number_is_where_it_belongs(tmp_path):
@@ -144,7 +144,7 @@ def test_images_are_turned_upright_and_have_three_channels(tmp_path):
     pixels = np.zeros((300, 400), np.uint8)
     pixels[:, :200] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise: what is on the left comes to the top
+    exif[0x0112] = 6  # to be turned clockwise: the left comes to the top
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
     found = read_image(tmp_path / "a.png", (224, 224), 256)
     assert found.shape == (224, 224, 3)
@@ -226,9 +226,9 @@ HUGE = np.array([1e39, 0])
         ({"classifier_1_weight": np.ones((24, 5))}, r"of shape \(24, 5\) in place of \(5, 24\)$"),
         ({"classifier_4_bias": np.ones(3)}, r"has classifier.4.weight of shape \(2, 5\) in place of \(3, 5\)$"),
         ({"classifier_4_bias": np.ones(())}, r"of shape \(\) in place of \(1,\)"),
-        ({"features_0_bias": np.ones(4, np.int64)}, "has conv1.b of int64, but must have floating-point numbers"),
-        ({"classifier_4_bias": HUGE}, "has numbers in fc3.b that are not finite"),
-        ({"classifier_4_bias": HUGE * np.nan}, "has numbers in fc3.b that are not finite"),
+        ({"features_0_bias": np.ones(4, np.int64)}, "has conv1.b of int64, but must have a floating-point dtype"),
+        ({"classifier_4_bias": HUGE}, "has elements of fc3.b that are not finite"),
+        ({"classifier_4_bias": HUGE * np.nan}, "has elements of fc3.b that are not finite"),
         ({f"other_{k}": np.ones(1) for k in range(100)}, r"it should not have 'other\.\d+', .*, and 60 more$"),
     ],
 )
@@ -295,7 +295,7 @@ def test_a_checkpoint_from_before_says_what_it_lacks(tmp_path):
         ({"mean": np.zeros((7, 13, 3), np.float32)}, {}, "has a mean of shape"),
         ({"mean": np.zeros((9, 11, 3), np.float32)}, {}, "has a mean of shape"),
         ({"mean": np.zeros((9, 13, 1), np.float32)}, {}, "has a mean of shape"),
-        ({"mean": np.full((9, 13, 3), np.inf)}, {}, "has numbers in mean that are not finite"),
+        ({"mean": np.full((9, 13, 3), np.inf)}, {}, "has elements of mean that are not finite"),
         ({"w:fc9.w": np.ones(1)}, {}, "does not fit 'tiny': it should not have 'fc9.w'"),
     ],
 )

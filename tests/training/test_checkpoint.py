@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,8 +18,7 @@ from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tinyalexnet import checkpoint
-from tinyalexnet.checkpoint import DTYPES, FORMAT, generator_state, load, restore_generator, save
+from tinyalexnet.training.checkpoint import DTYPES, FORMAT, generator_state, load, restore_generator, save
 
 ARRAYS = {
     "conv1.w": np.arange(-3, 3, dtype=np.float32).reshape(2, 3),
@@ -78,7 +78,7 @@ def test_any_arrays_and_any_json_come_back(tmp_path_factory, data, names, meta):
     loaded, loaded_meta = load(path)
     assert_same(loaded, arrays)
     assert loaded_meta == meta
-    assert json.dumps(loaded_meta) == json.dumps(meta)  # where 1 is not 1.0 and not True
+    assert json.dumps(loaded_meta) == json.dumps(meta)  # as text, 1 differs from 1.0 and from True
 
 
 def test_strided_arrays_are_saved_as_they_read(tmp_path):
@@ -169,7 +169,7 @@ def test_a_changed_byte_that_means_the_same_gives_the_same_content(tmp_path):
 
 
 def test_a_changed_array_is_refused_by_the_checksum_though_the_format_is_right(tmp_path):
-    """What a bit flipped on the disk looks like to the library: nothing."""
+    """The library itself does not notice a bit that was flipped on the disk."""
     path = tmp_path / "a"
     content = bytearray(written(path))
     content[-1] ^= 1
@@ -199,9 +199,16 @@ def test_another_name_dtype_shape_or_meta_of_the_same_bytes_is_refused_by_the_ch
         load(path)
 
 
+def checksum(arrays, meta):
+    """SHA-256 over a line of JSON (the format, meta, and the name, dtype and shape of each array), then the bytes."""
+    names = sorted(arrays)
+    line = json.dumps([1, meta, [[name, arrays[name].dtype.name, list(arrays[name].shape)] for name in names]])
+    return hashlib.sha256(b"".join([line.encode(), b"\n", *(arrays[name].tobytes() for name in names)])).hexdigest()
+
+
 def resaved(path, meta="{}", **changes):
     """The file again with other metadata, under a checksum that fits it; None leaves a part out."""
-    record = {"format": "1", "sha256": f'"{checkpoint._checksum(ARRAYS, meta)}"', "meta": meta, **changes}
+    record = {"format": "1", "sha256": f'"{checksum(ARRAYS, meta)}"', "meta": meta, **changes}
     text = ", ".join(f'"{key}": {value}' for key, value in record.items() if value is not None)
     save_file(ARRAYS, path, {"tinyalexnet": f"{{{text}}}"})
 
@@ -293,7 +300,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 import safetensors.numpy
-from tinyalexnet import checkpoint
+from tinyalexnet.training import checkpoint
 
 path, moment = Path(sys.argv[1]), sys.argv[2]
 
@@ -508,5 +515,5 @@ def test_the_right_states_are_restored():
     ],
 )
 def test_a_malformed_state_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"^state is .*, but must be what generator_state returns for PCG64$"):
+    with pytest.raises(ValueError, match=r"^state is .*, but must be a value of generator_state, for PCG64$"):
         restore_generator(wrong)

@@ -1,4 +1,4 @@
-"""PyTorch's files: what they hold comes back as saved; what is damaged, hostile or something else is refused."""
+"""PyTorch's files: tensors come back as saved; damaged, hostile and other files are refused."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from torch_pickles import (
     text,
 )
 
-from tinyalexnet import torch_file
-from tinyalexnet.torch_file import load
+from tinyalexnet.weights import torch_file
+from tinyalexnet.weights.torch_file import load
 
 
 def refused(path, message):
@@ -85,7 +85,7 @@ def test_the_versions_of_modules_are_left_out(tmp_path):
 
 
 def test_the_memo_and_every_kind_of_value(tmp_path):
-    """All that _metadata holds is read, checked, and left out; what was put aside is the same when it comes again."""
+    """Every kind of value in _metadata is read, checked and ignored; the memo gives back the same object."""
     values = b"N\x88\x89K\x01M\x01\x00J\x01\x00\x00\x00\x8a\x01\x01G\x3f\xf0\x00\x00\x00\x00\x00\x00"
     metadata = b"}" + text("_metadata") + b"}" + text("values") + b"(" + values + b"\x85tss"
     memo = text("t") + b"q\x00" + tensor() + b"r\xff\xff\xff\x7fs" + text("u") + b"j\xff\xff\xff\x7fs"
@@ -157,7 +157,7 @@ CALL = "it would call {}, but may call only 'collections OrderedDict', "
         (b"X\xff\xff\xff\xffabc", "expected 4294967295 bytes in a unicodestring4, but only"),
         (b"X\x01\0\0\0\xff", "can't decode byte 0xff"),
         (b"\x8a\xff1", "not enough data in stream to read long1"),
-        (b"NQ", "a storage must be named by its type, its key, its place and its size"),
+        (b"NQ", "a storage must be named by its type, its key, its device and its size"),
         (storage().replace(b"ctorch\nFloatStorage\n", text("torch FloatStorage")), "a storage must be named by"),
         (storage(count=-6), r"'data/0' has 24 bytes, but must have at most -24"),
         (storage(kind="BFloat16Storage"), "'torch BFloat16Storage' is no storage that NumPy has a dtype for"),

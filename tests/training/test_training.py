@@ -1,4 +1,4 @@
-"""Training: what a step sees, what a run prints and keeps, and that one that goes on is one that was not stopped."""
+"""Training: the batch of a step, the lines and files of a run, and that a resumed run equals one that never stopped."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from tinyalexnet import __main__ as command
-from tinyalexnet import augment, checkpoint, plots, training
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.console import Console
-from tinyalexnet.data import Dataset, Images
-from tinyalexnet.optimizer import Statistics
-from tinyalexnet.training import Settings, Training, read_log, train
+from tinyalexnet.training import Settings, Training, augment, checkpoint, plots, read_log, train
+from tinyalexnet.training import run as runs
+from tinyalexnet.training import step as steps
+from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.training.optimizer import SGD, Statistics
+from tinyalexnet.training.settings import FREE_SETTINGS
 
 CLASSES = ("dark", "light", "striped")
 TINY = Variant(
@@ -100,7 +102,7 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatc
     advance = Training.advance
 
     def stopping(self, statistics=False):
-        if self.run.step == stop:
+        if self.progress.step == stop:
             raise Stop
         return advance(self, statistics)
 
@@ -147,16 +149,18 @@ def test_an_epoch_sees_every_image_once():
 
 
 def test_images_are_centred_and_scaled():
-    run = Training(Settings(**SETTINGS), DATASET)
-    prepared = run._prepared(DATASET.train.pixels)
-    np.testing.assert_allclose(prepared.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(
-        prepared.std(), np.std(DATASET.train.pixels - run.mean) / np.std(DATASET.train.pixels), rtol=1e-5
-    )
+    """In a batch of the whole training set, of images that are not cropped because they have the network's size."""
+    pixels = DATASET.train.pixels[:, :6, :6]
+    whole = Dataset("whole", Images(pixels, DATASET.train.labels, CLASSES), DATASET.test)
+    run = Training(Settings(**{**SETTINGS, "batch_size": 50}), whole)
+    images, _ = run.batch(0)
+    assert images.shape == pixels.shape
+    np.testing.assert_allclose(images.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(images.std(), np.std(pixels - run.mean) / np.std(pixels), rtol=1e-5)
 
 
 def test_colour_noise_moves_whole_images_along_the_components():
-    """By 255 times what the components of colours from 0 to 1 give, in the units of the scaled images."""
+    """By 255 times the noise of colours from 0 to 1, in the units of the scaled images."""
     # Each image has one colour, so that the crop, which is drawn after the noise, makes no difference.
     whole = Training(Settings(**SETTINGS, colour_noise=2.0), Dataset("uniform", UNIFORM, DATASET.test))
     still = Training(Settings(**SETTINGS), Dataset("uniform", UNIFORM, DATASET.test))
@@ -169,9 +173,9 @@ def test_colour_noise_moves_whole_images_along_the_components():
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path, monkeypatch):
-    loss = training.softmax_cross_entropy
+    loss = steps.softmax_cross_entropy
     losses = iter([1.0, 1.0, 1.0, np.nan])
-    monkeypatch.setattr(training, "softmax_cross_entropy", lambda *given: (next(losses), loss(*given)[1]))
+    monkeypatch.setattr(steps, "softmax_cross_entropy", lambda *given: (next(losses), loss(*given)[1]))
     with pytest.raises(ValueError, match=r"learning_rate is 0\.02, but must be smaller: the loss of step 3 is nan"):
         run(tmp_path, "run")
     assert checkpoint.load(tmp_path / "run.safetensors")[1]["run"]["step"] == 2
@@ -200,7 +204,7 @@ def test_images_a_second_count_the_steps_alone(tmp_path, monkeypatch):
 
         return slowed
 
-    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(runs, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     for name, seconds in (("advance", 2), ("evaluate", 100), ("save", 10)):
         monkeypatch.setattr(Training, name, slow(getattr(Training, name), seconds))
     _, out, _ = run(tmp_path, "run", epochs=4)
@@ -248,7 +252,7 @@ def test_a_checkpoint_from_before_a_setting_was_trained_with_its_default(tmp_pat
     checkpoint.save(old, arrays, meta)
     training = Training(Settings(**SETTINGS), DATASET)
     training.restore(old)
-    assert training.run.step == 18
+    assert training.progress.step == 18
     with pytest.raises(ValueError, match=r"bias_rate_factor is 1\.0, but must be 2\.0 as in"):
         Training(Settings(**{**SETTINGS, "bias_rate_factor": 1.0}), DATASET).restore(old)
 
@@ -269,7 +273,7 @@ def test_a_run_does_not_go_on_with_other_settings_or_images(tmp_path):
         Training(Settings(**SETTINGS), Dataset("tiny", relabelled, DATASET.test)).restore(path)
     more = Training(Settings(**{**SETTINGS, "epochs": 9, "views": 10}), DATASET)
     more.restore(path)
-    assert more.run.step == 18
+    assert more.progress.step == 18
     damaged = bytearray(path.read_bytes())
     damaged[-3] ^= 1
     path.write_bytes(damaged)
@@ -298,7 +302,7 @@ def test_a_log_that_is_none(tmp_path):
 def test_what_is_missing_is_told_before_anything_is_computed(tmp_path, monkeypatch, files, error, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    monkeypatch.setattr(training, "Training", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(runs, "Training", lambda *_: pytest.fail("it began"))
     with pytest.raises(error, match=message):
         train(Settings(**SETTINGS), DATASET, io.StringIO(), Console(io.StringIO(), True), **files)
     assert not list(tmp_path.iterdir())
@@ -306,8 +310,8 @@ def test_what_is_missing_is_told_before_anything_is_computed(tmp_path, monkeypat
 
 def test_a_weight_of_zeros_leaves_the_log_readable(tmp_path, monkeypatch):
     """JSON has no NaN."""
-    step = training.SGD.step
-    monkeypatch.setattr(training.SGD, "step", lambda *given: {name: Statistics(0.0, 0.0) for name in step(*given)})
+    step = SGD.step
+    monkeypatch.setattr(SGD, "step", lambda *given: {name: Statistics(0.0, 0.0) for name in step(*given)})
     run(tmp_path, "run", epochs=1)
     record = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
     assert {moved["ratio"] for moved in record["layers"].values()} == {None}
@@ -347,7 +351,7 @@ def test_a_bar_shows_where_training_is(monkeypatch):
 @pytest.fixture
 def known(monkeypatch):
     """The tiny images in place of Fashion-MNIST."""
-    monkeypatch.setattr("tinyalexnet.data.load", lambda *arguments: DATASET)
+    monkeypatch.setattr("tinyalexnet.training.data.load", lambda *arguments: DATASET)
 
 
 def test_the_command(known, tmp_path, capsys):
@@ -364,6 +368,14 @@ def test_the_command(known, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.startswith("epoch 1: loss ")
     assert err == ""
+
+
+def test_the_command_has_the_settings_and_their_defaults(known, monkeypatch):
+    seen = []
+    monkeypatch.setattr("tinyalexnet.training.train", lambda settings, *_: seen.append(settings) or 0)
+    assert command.main(["train", "--data=mnist"]) == 0
+    assert command.main(["train", "--data=mnist", *(f"--{name}=3" for name in FREE_SETTINGS), "--mirror"]) == 0
+    assert seen == [Settings(), Settings(epochs=3, views=3, checkpoint_every=3, mirror=True)]
 
 
 @pytest.mark.parametrize(
@@ -395,7 +407,7 @@ def test_a_reader_who_has_seen_enough(known, monkeypatch):
         raise BrokenPipeError
 
     copies = []
-    monkeypatch.setattr(training, "train", closed)
+    monkeypatch.setattr("tinyalexnet.training.train", closed)
     monkeypatch.setattr(os, "dup2", lambda *given: copies.append(given))
     monkeypatch.setattr(sys, "stdout", sys.__stdout__)
     assert command.main(["train", "--variant=tiny"]) == 141

@@ -1,0 +1,153 @@
+"""Labelled images to train on, read from files; docs/data.md says where the files come from.
+
+Nothing is unpickled, and nothing is downloaded unless it is asked for. A damaged file is a ValueError of one sentence,
+which names the file, the byte (of the unpacked data if the file is gzip) and the expected content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..geometry import Pair, as_pair
+from . import cifar10
+from .download import ADDRESSES, IDX_FILES, fetch
+from .folder import read_folder
+from .idx import read_pair
+
+NAMES = ("fashion-mnist", "mnist", "cifar10", "digits", "folder")
+
+DEBIAN_FOLDER = "/usr/share/datasets/fashion-mnist"
+"""Debian's package dataset-fashion-mnist has its files there."""
+
+DIGITS = tuple("0123456789")
+FASHION = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images and the class of each: image n shows a ``classes[labels[n]]``.
+
+    Shapes
+        ``pixels`` (N, H, W, C), uint8; ``labels`` (N,), intp.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images to train on, and others of the same size and the same classes to test on."""
+
+    name: str
+    train: Images
+    test: Images
+
+
+def load(
+    name: str,
+    folder: str | Path | None = None,
+    size: int | Pair | None = None,
+    download: bool = False,
+    progress: bool = False,
+) -> Dataset:
+    """The data set ``name``, one of NAMES, from the files in ``folder``.
+
+    Without a folder, ``"fashion-mnist"``, ``"mnist"`` and ``"cifar10"`` are read from ``~/.cache/tinyalexnet/NAME``;
+    ``"fashion-mnist"`` first from the folder of Debian's package. If ``download`` is true, files that are missing
+    there, or in ``folder``, are fetched and checked; ``progress`` shows a bar of it on standard error. ``"digits"``
+    comes with scikit-learn and has no folder; its last fifth is the test. ``"folder"`` is your own images, in
+    ``FOLDER/train/CLASS`` and ``FOLDER/test/CLASS``. If ``size`` is given, each of them is scaled until its shorter
+    side fits and cropped about its middle; if not, all must have the same size.
+
+    Shapes
+        ``pixels`` (N, 28, 28, 1) of ``"fashion-mnist"`` and ``"mnist"``, (N, 32, 32, 3) of ``"cifar10"``,
+        (N, 8, 8, 1) of ``"digits"``, (N, H, W, 3) of ``"folder"``; ``size`` is (H, W).
+    Errors
+        ValueError if an argument is none of these, files are missing, or a file is damaged; ImportError if ``"digits"``
+        lacks scikit-learn, ``"folder"`` Pillow or ``download`` pooch; OSError if files cannot be fetched.
+    """
+    if name not in NAMES:
+        raise ValueError(f"name is {name!r}, but must be one of {', '.join(map(repr, NAMES))}")
+    if size is not None and name != "folder":
+        raise ValueError(f"size is {size!r}, but must be None for {name!r}, whose images have one size")
+    if download and name not in ADDRESSES:
+        raise ValueError(f"download is True, but must be False for {name!r}, which is not on the network")
+    if name == "digits":
+        if folder is not None:
+            raise ValueError(f"folder is {str(folder)!r}, but must be None for 'digits', which is part of scikit-learn")
+        return _digits()
+    root = None if folder is None else Path(folder)
+    if root is not None and not root.is_dir():
+        raise ValueError(f"folder is {str(folder)!r}, but must be a folder that exists")
+    if name == "folder":
+        if root is None:
+            raise ValueError("folder is None, but must be the folder that holds train/CLASS and test/CLASS")
+        classes, (train, test) = read_folder(root, None if size is None else as_pair("size", size, 1))
+        return Dataset("folder", Images(*train, classes), Images(*test, classes))
+    if name == "cifar10":
+        return _cifar10(_find(name, root, cifar10.FILES, download, progress))
+    files = _find(name, root, IDX_FILES, download, progress)
+    classes = FASHION if name == "fashion-mnist" else DIGITS
+    return Dataset(name, Images(*read_pair(*files[:2]), classes), Images(*read_pair(*files[2:]), classes))
+
+
+def _cifar10(files: list[Path]) -> Dataset:
+    classes = cifar10.class_names(files[0].parent)
+    *batches, test = [cifar10.read_batch(path) for path in files]
+    pixels, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+    return Dataset("cifar10", Images(pixels, labels, classes), Images(*test, classes))
+
+
+def _digits() -> Dataset:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ImportError("digits needs scikit-learn: pip install 'tinyalexnet[data]'") from None
+    digits = load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    labels = digits.target.astype(np.intp)
+    split = len(labels) - len(labels) // 5
+    train = Images(pixels[:split], labels[:split], DIGITS)
+    return Dataset("digits", train, Images(pixels[split:], labels[split:], DIGITS))
+
+
+def _find(name: str, folder: Path | None, files: tuple[str, ...], download: bool, progress: bool) -> list[Path]:
+    """Each file, with or without its ending ``.gz``, in the first folder that has all of them."""
+    debian = [Path(DEBIAN_FOLDER)] if name == "fashion-mnist" else []
+    folders = [*debian, Path.home() / ".cache" / "tinyalexnet" / name] if folder is None else [folder]
+    if download and all(_missing(candidate, files) for candidate in folders):
+        fetch(name, folders[-1], progress)
+    for candidate in folders:
+        if not _missing(candidate, files):
+            return [path for file in files if (path := _plain_or_packed(candidate / file))]
+    package = ", or install Debian's package dataset-fashion-mnist and give no folder" if debian else ""
+    own, lacking = str(folders[-1]), ", ".join(_missing(folders[-1], files))
+    raise ValueError(
+        f"{name} must be whole in {' or '.join(repr(str(path)) for path in folders)}, but is not: download it "
+        f"(--download), or put {lacking} from {ADDRESSES[name]} into {own!r}{package}"
+    )
+
+
+def _missing(folder: Path, files: tuple[str, ...]) -> list[str]:
+    return [file for file in files if _plain_or_packed(folder / file) is None]
+
+
+def _plain_or_packed(path: Path) -> Path | None:
+    plain = path.with_name(path.name.removesuffix(".gz"))
+    return next((option for option in (plain, path) if option.is_file()), None)

@@ -1,0 +1,120 @@
+"""A whole run: the steps of all epochs, with a log, checkpoints, printed lines and a picture."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+from ..command import INTERRUPTED
+from ..console import Console
+from ..files import check_writable
+from ..kernels import to_host
+from ..plots import check as check_plot
+from . import checkpoint, plots
+from .data import Dataset
+from .log import Append, appending, read_log
+from .optimizer import Statistics
+from .settings import Settings
+from .step import Sums, Training
+
+LOG_EVERY = 20
+"""Steps per line of the log."""
+
+SHOWN_IMAGES = 20
+"""Test images in the picture."""
+
+
+def train(
+    settings: Settings,
+    dataset: Dataset,
+    out: TextIO,
+    console: Console,
+    checkpoint_path: str | None = None,
+    resume: bool = False,
+    log_path: str | None = None,
+    plot_path: str | None = None,
+) -> int:
+    """Trains, prints a line for each epoch, and returns the exit code: 0, or INTERRUPTED after Ctrl-C.
+
+    After Ctrl-C no checkpoint is written, because a step may be half done; the last one remains.
+
+    Errors
+        As ``Training`` and ``Training.restore``; ValueError if a file cannot be written, ImportError if a package is
+        missing. All are raised before anything is computed.
+    """
+    for name, path in (("checkpoint", checkpoint_path), ("log", log_path), ("plot", plot_path)):
+        if path is not None:
+            check_writable(name, path)
+    if checkpoint_path is not None:
+        checkpoint.check()
+    if plot_path is not None:
+        check_plot(plot_path)
+    training = Training(settings, dataset)
+    if resume and checkpoint_path is not None and Path(checkpoint_path).exists():
+        training.restore(checkpoint_path)
+        console.line(f"goes on after step {training.progress.step} of {checkpoint_path}")
+    total = settings.epochs * training.steps_an_epoch
+    code = 0
+    with appending(log_path, training.progress.step) as log:
+        try:
+            _steps(training, total, log, out, console, checkpoint_path)
+        except KeyboardInterrupt:
+            console.line("interrupted")
+            code = INTERRUPTED
+    if plot_path is not None and log_path is not None:
+        shown = dataset.test.pixels[:SHOWN_IMAGES]
+        plots.training(
+            read_log(log_path),
+            to_host(training.net.params["conv1.w"]),
+            shown,
+            training.probabilities(shown),
+            dataset.test.labels[:SHOWN_IMAGES],
+            dataset.test.classes,
+            plot_path,
+        )
+    return code
+
+
+def _steps(
+    training: Training, total: int, log: Append, out: TextIO, console: Console, checkpoint_path: str | None
+) -> None:
+    """Takes the steps that are left of ``total``."""
+    progress, an_epoch, settings = training.progress, training.steps_an_epoch, training.settings
+    seconds, first = 0.0, progress.step
+    with console.bar("training", total, done=first) as (advance, write):
+        while progress.step < total:
+            is_last = (progress.step + 1) % an_epoch == 0
+            start = time.perf_counter()
+            moved = training.advance(statistics=is_last)
+            seconds += time.perf_counter() - start
+            speed = settings.batch_size * (progress.step - first) / seconds
+            record = {"step": progress.step, "epoch": math.ceil(progress.step / an_epoch)}
+            note = ""
+            if progress.logged.steps == LOG_EVERY:
+                means = progress.logged.means
+                log(record | {"rate": training.schedule(progress.step - 1), **means, "images_a_second": round(speed)})
+                note = f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.1%}, {speed:.0f} images/s"
+                progress.logged = Sums()
+            if is_last:
+                results = progress.epoch.means | training.evaluate(training.dataset.test)
+                log(record | {"whole_epoch": True, **results, "layers": _layers(moved)})
+                write(f"epoch {record['epoch']}: {_in_words(results)}; {speed:.0f} images/s", out)
+                progress.epoch = Sums()
+            if checkpoint_path is not None and (is_last or progress.step % settings.checkpoint_every == 0):
+                training.save(checkpoint_path)
+            advance(note)
+
+
+def _layers(moved: dict[str, Statistics]) -> dict[str, dict[str, float | None]]:
+    """The statistics of each parameter for the log. If every weight is 0, the ratio is NaN, which JSON lacks: None."""
+    return {name: asdict(value) | {"ratio": value.ratio if value.weight else None} for name, value in moved.items()}
+
+
+def _in_words(results: dict[str, float]) -> str:
+    return (
+        f"loss {results['loss']:.4f}, accuracy {results['accuracy']:.2%}; "
+        f"test loss {results['test_loss']:.4f}, accuracy {results['test_accuracy']:.2%}"
+    )

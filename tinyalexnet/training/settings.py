@@ -1,0 +1,62 @@
+"""The settings of a training, and the checks that they are in range and fit the images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..alexnet import check_variant
+from ..command import option
+from ..geometry import as_integer
+from ..kernels import BACKENDS
+from .data import Dataset
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. ``python -m tinyalexnet train`` has a flag for each field, with this help and default."""
+
+    variant: str = option("mnist", "which network (the one that is made for the images)")
+    epochs: int = option(10, "times that every image is seen (%(default)s)", metavar="N")
+    batch_size: int = option(128, "images a step (%(default)s)", metavar="N")
+    learning_rate: float = option(0.02, "of w (%(default)s)", metavar="X")
+    schedule: str = option("constant", "constant, step:EVERY:FACTOR or exponential:EVERY:FACTOR", metavar="TEXT")
+    momentum: float = option(0.9, "(%(default)s)", metavar="X")
+    weight_decay: float = option(5e-4, "of w (%(default)s)", metavar="X")
+    bias_rate_factor: float = option(2.0, "times that is the learning rate of b (%(default)s)", metavar="X")
+    pad: int = option(0, "pixels of padding before the random crop (%(default)s)", metavar="N")
+    mirror: bool = option(False, "mirror half of the images")
+    colour_noise: float = option(0.0, "standard deviation; the paper's is 0.1 (%(default)s)", metavar="X")
+    views: int = option(1, "1 or 10 crops of each test image (%(default)s)", metavar="N")
+    seed: int = option(0, "of weights, order, crops and dropout (%(default)s)", metavar="N")
+    backend: str = option("cpu", "whose kernels (%(default)s)", choices=BACKENDS)
+    checkpoint_every: int = option(
+        500, "steps between two checkpoints; there is one after each epoch too (%(default)s)", metavar="N"
+    )
+
+
+FREE_SETTINGS = ("epochs", "views", "checkpoint_every")
+"""These may differ when a run goes on from a checkpoint, because no step depends on them."""
+
+
+def check_settings(settings: Settings, dataset: Dataset) -> None:
+    """ValueError if a setting is out of range, or the images do not fit the variant."""
+    table = check_variant(settings.variant)
+    for name, least in (("epochs", 1), ("batch_size", 1), ("checkpoint_every", 1), ("pad", 0), ("seed", 0)):
+        as_integer(name, getattr(settings, name), least)
+    if table.num_classes is None:
+        raise ValueError(f"variant is {settings.variant!r}, but must be one that classifies")
+    if settings.views not in (1, 10):
+        raise ValueError(f"views is {settings.views}, but must be 1 or 10")
+    if not 0 <= settings.colour_noise < math.inf:
+        raise ValueError(f"colour_noise is {settings.colour_noise}, but must be a number from 0 up")
+    count, height, width, channels = dataset.train.pixels.shape
+    if settings.batch_size > count:
+        raise ValueError(f"batch_size is {settings.batch_size}, but must be at most the {count} images there are")
+    wanted = table.image_shape
+    fits = height >= wanted[0] and width >= wanted[1] and channels == wanted[2]
+    if not fits:
+        raise ValueError(
+            f"data has images of {height} x {width} x {channels}, but must have at least the "
+            f"{wanted[0]} x {wanted[1]} x {wanted[2]} of {settings.variant!r}"
+        )

@@ -1,0 +1,238 @@
+"""The state of a training and its steps: the batch of a step, the update, evaluation, and checkpoints.
+
+A step depends on the weights, the seed, its own number and the generators of the dropout layers, which a checkpoint
+holds. So a run that was stopped and goes on gives the same bits as a run that was not stopped.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..alexnet import alexnet, check_variant
+from ..kernels import placed, to_host, write
+from ..losses import softmax, softmax_cross_entropy
+from . import augment, checkpoint
+from .data import Dataset, Images
+from .optimizer import SGD, Statistics
+from .schedules import parse_schedule
+from .settings import FREE_SETTINGS, Settings, check_settings
+
+EVALUATION_BATCH = 500
+"""Views of test images that are computed at a time."""
+
+
+@dataclass
+class Sums:
+    """Sums over some steps, for the means in the log."""
+
+    steps: int = 0
+    loss: float = 0.0
+    right: int = 0
+    images: int = 0
+
+    def add(self, loss: float, right: int, images: int) -> None:
+        self.steps, self.loss = self.steps + 1, self.loss + loss
+        self.right, self.images = self.right + right, self.images + images
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Loss and accuracy."""
+        return {"loss": self.loss / self.steps, "accuracy": self.right / self.images}
+
+
+@dataclass
+class Progress:
+    """The number of steps taken, and the sums since the last line of the log and since the last epoch."""
+
+    step: int = 0
+    logged: Sums = field(default_factory=Sums)
+    epoch: Sums = field(default_factory=Sums)
+
+
+class Training:
+    """A network, its optimizer and its images; ``advance`` takes one step.
+
+    Shapes
+        The images of ``dataset`` must be at least as large as those of the variant. They are cropped: at a random
+        position in training, after padding by ``settings.pad``, and in the middle for the test. Before that the mean
+        image of the training set is subtracted, and the result divided by the standard deviation of its pixels.
+    Errors
+        ValueError if a setting is out of range or the images do not fit the variant.
+    Source
+        Krizhevsky et al., 2012, sections 4 and 5.
+    """
+
+    def __init__(self, settings: Settings, dataset: Dataset) -> None:
+        check_settings(settings, dataset)
+        self.settings, self.dataset, self.progress = settings, dataset, Progress()
+        self.image_size = check_variant(settings.variant).image_shape[:2]
+        self.net = alexnet(settings.variant, settings.backend, settings.seed, num_classes=len(dataset.train.classes))
+        self.optimizer = SGD(
+            self.net.params,
+            settings.learning_rate,
+            settings.momentum,
+            settings.weight_decay,
+            settings.bias_rate_factor,
+            backend=settings.backend,
+        )
+        self.schedule = parse_schedule(settings.schedule, settings.learning_rate)
+        pixels = dataset.train.pixels
+        self.mean = augment.mean_image(pixels)
+        self.scale = np.float32(1 / max(_standard_deviation(pixels), 1.0))
+        self.colours = self._colours() if settings.colour_noise else None
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Full batches in an epoch. The images left over are not used in it; the next epoch has another order."""
+        return len(self.dataset.train.labels) // self.settings.batch_size
+
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """The images (N, H, W, C) and labels (N,) of a step; they depend on the seed and the step alone."""
+        settings, size = self.settings, self.settings.batch_size
+        epoch, index = divmod(step, self.steps_an_epoch)
+        chosen = _order(settings.seed, epoch, len(self.dataset.train.labels))[index * size : (index + 1) * size]
+        rng = np.random.default_rng([settings.seed, 1, step])
+        images = self._prepared(self.dataset.train.pixels[chosen])
+        if self.colours is not None:
+            images = augment.colour_noise(images, *self.colours, rng, settings.colour_noise)
+        if settings.pad:
+            images = augment.pad(images, settings.pad)
+        images = augment.random_crop(images, self.image_size, rng)
+        if settings.mirror:
+            images = augment.mirror(images, rng)
+        return np.ascontiguousarray(images), self.dataset.train.labels[chosen]
+
+    def advance(self, statistics: bool = False) -> dict[str, Statistics]:
+        """Takes one step; returns the statistics of every parameter if ``statistics`` is true.
+
+        Errors
+            ValueError if the loss is infinite or NaN; the step is then not taken.
+        """
+        backend, step = self.settings.backend, self.progress.step
+        images, labels = self.batch(step)
+        self.net.train = True
+        logits = self.net.forward(placed(images, backend))
+        found, dlogits = softmax_cross_entropy(logits, placed(labels, backend), backend)
+        loss = found if isinstance(found, float) else float(to_host(found)[0])
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"learning_rate is {self.settings.learning_rate}, but must be smaller: "
+                f"the loss of step {step} is {loss}"
+            )
+        self.net.backward(dlogits)
+        moved = self.optimizer.step(self.net.grads, self.schedule(step), statistics)
+        right = int(np.count_nonzero(to_host(logits).argmax(axis=1) == labels))
+        for sums in (self.progress.logged, self.progress.epoch):
+            sums.add(loss, right, len(labels))
+        self.progress.step += 1
+        return moved
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """The probability of each class (N, K): the mean over the views of each image, without dropout."""
+        self.net.train = False
+        images = self._prepared(pixels)
+        if self.settings.views == 1:
+            views = augment.one_view(images, self.image_size)
+        else:
+            views = augment.ten_views(images, self.image_size)
+        logits = self.net.forward(placed(views.reshape(-1, *views.shape[-3:]), self.settings.backend))
+        found = softmax(to_host(logits))
+        mean: np.ndarray = found.reshape(len(pixels), -1, found.shape[1]).mean(axis=1)
+        return mean
+
+    def evaluate(self, images: Images) -> dict[str, float]:
+        """The mean loss and the accuracy on some images."""
+        loss, right = 0.0, 0
+        at_a_time = EVALUATION_BATCH // self.settings.views
+        for first in range(0, len(images.labels), at_a_time):
+            labels = images.labels[first : first + at_a_time]
+            found = self.probabilities(images.pixels[first : first + at_a_time])
+            of_right = found[np.arange(len(labels)), labels]
+            loss -= float(np.log(np.maximum(of_right, np.finfo(np.float64).tiny)).sum())
+            right += int(np.count_nonzero(found.argmax(axis=1) == labels))
+        return {"test_loss": loss / len(images.labels), "test_accuracy": right / len(images.labels)}
+
+    def save(self, path: str | Path) -> None:
+        """Writes everything that the next step depends on, and everything that is needed to classify an image.
+
+        Errors
+            As ``checkpoint.save``.
+        """
+        arrays = {"mean": self.mean} | {f"w:{name}": to_host(value) for name, value in self.net.params.items()}
+        arrays |= {f"v:{name}": to_host(value) for name, value in self.optimizer.state.items()}
+        meta = {
+            "settings": asdict(self.settings),
+            "data": self._fingerprint,
+            "scale": float(self.scale),
+            "classes": list(self.dataset.train.classes),
+            "run": asdict(self.progress),
+            "generators": {name: checkpoint.generator_state(layer.rng) for name, layer in self._random_layers()},
+        }
+        checkpoint.save(path, arrays, meta)
+
+    def restore(self, path: str | Path) -> None:
+        """Sets the state that ``save`` wrote.
+
+        Errors
+            ValueError if the file is damaged, or was written with other settings or other images.
+        """
+        arrays, meta = checkpoint.load(path)
+        for name, value in asdict(self.settings).items():
+            # A checkpoint that lacks a setting was trained with that setting's default.
+            saved = meta.get("settings", {}).get(name, getattr(Settings, name))
+            if name not in FREE_SETTINGS and saved != value:
+                raise ValueError(f"{name} is {value!r}, but must be {saved!r} as in {path}, from which the run goes on")
+        if meta["data"] != self._fingerprint:
+            raise ValueError(f"data is {self._fingerprint}, but must be {meta['data']} as in {path}")
+        for name, value in self.net.params.items():
+            write(value, arrays[f"w:{name}"])
+        self.optimizer.load_state({name: arrays[f"v:{name}"] for name in self.net.params})
+        for name, layer in self._random_layers():
+            layer.rng = checkpoint.restore_generator(meta["generators"][name])
+        run = meta["run"]
+        self.progress = Progress(run["step"], Sums(**run["logged"]), Sums(**run["epoch"]))
+
+    def _prepared(self, pixels: np.ndarray) -> np.ndarray:
+        return augment.standardised(pixels, self.mean, self.scale)
+
+    def _random_layers(self) -> Iterator[tuple[str, Any]]:
+        """The layers that have a generator, whose state belongs into a checkpoint."""
+        for name, layer in self.net:
+            if getattr(layer, "rng", None) is not None:
+                yield name, layer
+
+    def _colours(self) -> tuple[np.ndarray, np.ndarray]:
+        """The principal components of the colours: ``pca_colours`` is for colours from 0 to 1, these are scaled."""
+        eigenvalues, eigenvectors = augment.pca_colours(self.dataset.train.pixels)
+        return 255 * float(self.scale) * eigenvalues, eigenvectors
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        train = self.dataset.train
+        digest = hashlib.sha256(np.ascontiguousarray(train.pixels).data)
+        digest.update(train.labels.tobytes())
+        return f"{self.dataset.name}, {len(train.labels)} images, sha256 {digest.hexdigest()}"
+
+
+@functools.lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of the images in an epoch."""
+    return np.random.default_rng([seed, 0, epoch]).permutation(count)
+
+
+def _standard_deviation(pixels: np.ndarray) -> float:
+    """The standard deviation of all pixels; some images at a time become float64, never all of them."""
+    sums = np.zeros(2)
+    for first in range(0, len(pixels), EVALUATION_BATCH):
+        some = pixels[first : first + EVALUATION_BATCH].astype(np.float64)
+        sums += some.sum(), np.square(some).sum()
+    mean, mean_square = sums / pixels.size
+    return math.sqrt(max(mean_square - mean**2, 0.0))
