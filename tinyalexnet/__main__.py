@@ -44,7 +44,7 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
 
 
 def _add_classify(parser: Parser, variants: list[str]) -> None:
-    from .kernels import BACKENDS
+    from .devices import BACKENDS
 
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a JPEG, a PNG, or what else Pillow reads")
     flag = parser.flag

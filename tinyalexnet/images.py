@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .geometry import Pair
-from .kernels.contract import Shape
+from .ops.checks import Shape
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 

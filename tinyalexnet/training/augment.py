@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry import Pair, as_pair
-from ..kernels.contract import check_floats
+from ..devices import device
+from ..ops.checks import check_floats
 
 CHUNK = 1 << 16
 """Pixels turned into float64 at a time."""
@@ -183,7 +184,7 @@ def colour_noise(
         roots. cuda-convnet2 calls the factors ``color_stdevs`` (convdata.py); for that noise pass
         ``np.sqrt(eigenvalues)``.
     """
-    check_floats("images", images)
+    check_floats(device("reference"), images=images)
     _check(images)
     n, channels = images.shape[0], images.shape[3]
     if np.shape(eigenvalues) != (channels,) or np.shape(eigenvectors) != (channels, channels):

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernels import for_checks, load, placed, to_host, write
-from ..kernels.contract import check_floats
+from ..devices import Device, device, to_host
+from ..ops.checks import check_floats
+from ..ops.momentum import momentum_step
 from .schedules import as_rate
 
 BLOCK = 1 << 16
@@ -51,7 +52,7 @@ class SGD:
         TypeError if one is not float32 or float64.
     Source
         Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
-        section 5, which gives no rule for biases; ``kernels/reference/momentum.py``. Twice the rate and no decay for
+        section 5, which gives no rule for biases; ``ops/momentum``. Twice the rate and no decay for
         biases are Caffe's (``bvlc_alexnet/train_val.prototxt``: ``lr_mult: 2``, ``decay_mult: 0``); cuda-convnet2, by
         the paper's first author, has twice the rate too (``epsB`` 0.02, ``epsW`` 0.01).
     """
@@ -68,12 +69,11 @@ class SGD:
     ) -> None:
         if not params:
             raise ValueError("params is empty, but must hold at least one parameter")
-        load(backend)  # An unknown backend is refused before anything else.
         self._backend = backend
+        place = device(backend)
         for name, w in params.items():
-            check_floats(name, for_checks(name, w, backend))
-            on_host = isinstance(w, np.ndarray)
-            if not w.size or (on_host and not (w.flags.c_contiguous and w.flags.writeable)):
+            check_floats(place, **{name: w})
+            if not w.size or not place.is_writeable(w):
                 raise ValueError(f"{name} is empty, strided or read-only, but must be C-contiguous and writable")
         self.learning_rate = as_rate("learning_rate", learning_rate)
         self.momentum = as_rate("momentum", momentum)
@@ -84,7 +84,7 @@ class SGD:
         self.bias_weight_decay = as_rate("bias_weight_decay", bias_weight_decay)
         self._params = dict(params)
         self._scratch = {w.dtype: np.empty(BLOCK, w.dtype) for w in params.values()}
-        self._velocities = {name: placed(np.zeros(w.shape, w.dtype), backend) for name, w in params.items()}
+        self._velocities = {name: place.to_device(np.zeros(w.shape, w.dtype)) for name, w in params.items()}
 
     @property
     def state(self) -> dict[str, np.ndarray]:
@@ -98,11 +98,11 @@ class SGD:
             ValueError if ``state`` lacks a parameter, has one too many, or one of another shape; TypeError for another
             dtype.
         """
-        self._check("state", state, "cpu")
+        self._check("state", state, device("cpu"))
         if surplus := sorted(state.keys() - self._params.keys()):
             raise ValueError(f"state has {', '.join(surplus)}, but must hold the names of params alone")
         for name, v in self._velocities.items():
-            write(v, state[name])
+            device(self._backend).write(v, state[name])
 
     def step(
         self, grads: Mapping[str, np.ndarray], learning_rate: float | None = None, statistics: bool = False
@@ -121,13 +121,13 @@ class SGD:
             Six operations per element. The statistics read w and v once more each, on the host.
         """
         base = self.learning_rate if learning_rate is None else as_rate("learning_rate", learning_rate)
-        self._check("grads", grads, self._backend)
-        result, kernels = {}, load(self._backend)
+        self._check("grads", grads, device(self._backend))
+        result = {}
         with np.errstate(over="ignore", invalid="ignore"):
             for name, w in self._params.items():
                 weight = self._mean_magnitude(to_host(w)) if statistics else 0.0
                 rate, decay = self._rate_and_decay(name, base)
-                kernels.momentum_step(w, self._velocities[name], grads[name], rate, self.momentum, decay)
+                momentum_step(w, self._velocities[name], grads[name], rate, self.momentum, decay, self._backend)
                 if statistics:
                     result[name] = Statistics(weight, self._mean_magnitude(to_host(self._velocities[name])))
         return result
@@ -145,12 +145,12 @@ class SGD:
             total += float(magnitudes.sum(dtype=np.float64))
         return total / flat.size
 
-    def _check(self, what: str, arrays: Mapping[str, np.ndarray], backend: str) -> None:
+    def _check(self, what: str, arrays: Mapping[str, np.ndarray], place: Device) -> None:
         if missing := [name for name in self._params if name not in arrays]:
             raise ValueError(f"{what} lacks {', '.join(missing)}, but must have an array for every parameter")
         for name, w in self._params.items():
             array = arrays[name]
-            check_floats(f"{what}[{name!r}]", for_checks(f"{what}[{name!r}]", array, backend))
+            check_floats(place, **{f"{what}[{name!r}]": array})
             if array.dtype != w.dtype:
                 raise TypeError(f"{what}[{name!r}] has dtype {array.dtype}, but must have its parameter's, {w.dtype}")
             if array.shape != w.shape:

@@ -11,7 +11,7 @@ from typing import TextIO
 from ..command import INTERRUPTED
 from ..console import Console
 from ..files import check_writable
-from ..kernels import to_host
+from ..devices import to_host
 from ..plots import check as check_plot
 from . import checkpoint, plots
 from .data import Dataset

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..alexnet import check_variant
 from ..command import option
 from ..geometry import as_integer
-from ..kernels import BACKENDS
+from ..devices import BACKENDS
 from .data import Dataset
 
 

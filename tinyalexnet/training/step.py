@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..alexnet import alexnet, check_variant
-from ..kernels import placed, to_host, write
+from ..devices import device, to_host
 from ..losses import softmax, softmax_cross_entropy
 from . import augment, checkpoint
 from .data import Dataset, Images
@@ -116,11 +116,11 @@ class Training:
         Errors
             ValueError if the loss is infinite or NaN; the step is then not taken.
         """
-        backend, step = self.settings.backend, self.progress.step
+        place, step = device(self.settings.backend), self.progress.step
         images, labels = self.batch(step)
         self.net.train = True
-        logits = self.net.forward(placed(images, backend))
-        found, dlogits = softmax_cross_entropy(logits, placed(labels, backend), backend)
+        logits = self.net.forward(place.to_device(images))
+        found, dlogits = softmax_cross_entropy(logits, place.to_device(labels), self.settings.backend)
         loss = found if isinstance(found, float) else float(to_host(found)[0])
         if not math.isfinite(loss):
             raise ValueError(
@@ -143,7 +143,8 @@ class Training:
             views = augment.one_view(images, self.image_size)
         else:
             views = augment.ten_views(images, self.image_size)
-        logits = self.net.forward(placed(views.reshape(-1, *views.shape[-3:]), self.settings.backend))
+        place = device(self.settings.backend)
+        logits = self.net.forward(place.to_device(views.reshape(-1, *views.shape[-3:])))
         found = softmax(to_host(logits))
         mean: np.ndarray = found.reshape(len(pixels), -1, found.shape[1]).mean(axis=1)
         return mean
@@ -193,7 +194,7 @@ class Training:
         if meta["data"] != self._fingerprint:
             raise ValueError(f"data is {self._fingerprint}, but must be {meta['data']} as in {path}")
         for name, value in self.net.params.items():
-            write(value, arrays[f"w:{name}"])
+            device(self.settings.backend).write(value, arrays[f"w:{name}"])
         self.optimizer.load_state({name: arrays[f"v:{name}"] for name in self.net.params})
         for name, layer in self._random_layers():
             layer.rng = checkpoint.restore_generator(meta["generators"][name])

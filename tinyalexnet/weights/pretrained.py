@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..alexnet import VARIANTS, Conv, Flat, Full, Step, Variant, build, steps
+from ..alexnet import VARIANTS, Variant, build
+from ..devices import device, to_host
 from ..geometry import Pair
 from ..images import read_image
-from ..kernels import placed, to_host, write
-from ..kernels.contract import Shape
 from ..losses import softmax
 from ..network import Sequential
+from ..ops.checks import Shape
 from ..training import augment, checkpoint
 from . import torch_file
 
@@ -68,10 +69,9 @@ class Weights:
 
     def network(self, backend: str = "cpu") -> Sequential:
         """The network with these weights, without dropout."""
-        table = replace(VARIANTS[self.variant], weight_std=0.0)
-        net = build(table, backend, num_classes=self.num_classes)
+        net = _empty_network(VARIANTS[self.variant], self.num_classes, backend)
         for name, value in net.params.items():
-            write(value, self.params[name])
+            device(backend).write(value, self.params[name])
         net.train = False
         return net
 
@@ -79,7 +79,7 @@ class Weights:
         """The probability of each class, (N, K), for the centre crops of images (N, H, W, C) from ``image``."""
         height, width, _ = VARIANTS[self.variant].image_shape
         views = augment.one_view(augment.standardised(pixels, self.mean, self.scale), (height, width))
-        return softmax(to_host(net.forward(placed(views[:, 0], backend))))
+        return softmax(to_host(net.forward(device(backend).to_device(views[:, 0]))))
 
 
 def load(path: str | Path, variant: str | None = None, force: bool = False) -> Weights:
@@ -117,18 +117,19 @@ def from_channels_first(tensors: Mapping[str, np.ndarray], table: Variant, num_c
     """
     params: dict[str, np.ndarray] = {}
     image: Shape = ()
-    for step in steps(table, num_classes):
-        name = step.row.name
-        if isinstance(step.row, Flat):
-            image = step.x_shape[1:]
-        if not isinstance(step.row, (Conv, Full)):
+    x_shape: Shape = (1, *table.image_shape)
+    for name, layer in _empty_network(table, num_classes):
+        if layer.kind == "flatten":
+            image = x_shape[1:]
+        x_shape = layer.output_shape(x_shape)
+        if not layer.params:
             continue
         w = tensors[f"{name}.w"]
-        if isinstance(step.row, Conv):
+        if w.ndim == 4:
             w = w.transpose(2, 3, 1, 0)
         elif image:
             height, width, channels = image
-            w = w.reshape(-1, channels, height, width).transpose(2, 3, 1, 0).reshape(step.x_shape[1], -1)
+            w = w.reshape(-1, channels, height, width).transpose(2, 3, 1, 0).reshape(math.prod(image), -1)
             image = ()
         else:
             w = w.T
@@ -146,7 +147,7 @@ def _from_state_dict(path: str | Path, tensors: dict[str, np.ndarray], variant: 
         for name, layer in names.items()
         for short, long in (("w", "weight"), ("b", "bias"))
     }
-    last = files[f"{_layers(VARIANTS[own])[-1].row.name}.b"]
+    last = files[f"{VARIANTS[own].layers[-1].name}.b"]
     num_classes = tensors[last].size if last in tensors else 0
     shapes = {name: _channels_first(shape) for name, shape in _shapes(table, num_classes).items()}
     _check(path, variant, tensors, {files.get(name, name): shape for name, shape in shapes.items()})
@@ -214,22 +215,16 @@ def _chosen(path: str | Path, own: str, variant: str | None, force: bool) -> str
     return variant
 
 
-def _layers(table: Variant, num_classes: int | None = None) -> list[Step]:
-    """The steps of rows with parameters."""
-    return [step for step in steps(table, num_classes) if isinstance(step.row, (Conv, Full))]
+def _empty_network(table: Variant, num_classes: int, backend: str = "reference") -> Sequential:
+    """The network with zeros for weights, which take no time to draw and no memory until they are read."""
+    return build(replace(table, weight_std=0.0), backend, num_classes=num_classes)
 
 
 def _shapes(table: Variant, num_classes: int) -> dict[str, Shape]:
-    """The shape of each parameter."""
-    shapes: dict[str, Shape] = {}
-    for step in _layers(table, num_classes):
-        row, outputs = step.row, step.shape[-1]
-        if isinstance(row, Conv):
-            shapes[f"{row.name}.w"] = row.kernel, row.kernel, step.x_shape[3] // row.groups, outputs
-        else:
-            shapes[f"{row.name}.w"] = step.x_shape[1], outputs
-        shapes[f"{row.name}.b"] = (outputs,)
-    return shapes
+    """The shape of each parameter. The number of classes comes from a file, so no array of that size is made."""
+    shapes = {name: value.shape for name, value in _empty_network(table, 1).params.items()}
+    last, classes = table.layers[-1].name, num_classes or table.num_classes or 0
+    return shapes | {f"{last}.w": (shapes[f"{last}.w"][0], classes), f"{last}.b": (classes,)}
 
 
 def _channels_first(shape: Shape) -> Shape:
