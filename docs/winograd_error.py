@@ -11,10 +11,10 @@ from fractions import Fraction
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-
-from tinyalexnet.geometry import Window
 from tinyalexnet.kernels.cook_toom import POINTS, Tile, at_points, cook_toom
 from tinyalexnet.kernels.reference import conv2d_forward, winograd
+
+from tinyalexnet.geometry import Window
 
 CHANNELS, FILTERS, SIZE = 256, 32, 26
 LABELS = ("the points of cook_toom.py", "1/4 besides", "4 besides", "0, 1, -1, 2, -2, 3, ... in their place")

@@ -11,13 +11,13 @@ import types
 
 import numba
 import numpy as np
-
-from tinyalexnet import Conv2d, alexnet, machine
 from tinyalexnet.breakdown import seconds_of
 from tinyalexnet.kernels.algorithm import FILTER_BLOCK, winograd_tile
 from tinyalexnet.kernels.cpu import winograd
 from tinyalexnet.kernels.cpu.runtime import FASTMATH, most_threads, one_blas_thread
 from tinyalexnet.kernels.reference.winograd import filters_to_blocks
+
+from tinyalexnet import Conv2d, alexnet, machine
 
 ROUNDS = 9
 

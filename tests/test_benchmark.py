@@ -17,12 +17,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numba.core import event
+from tinyalexnet.kernels.cpu.runtime import report_compilation
 
 import bench
 from tinyalexnet import alexnet, benchmark, images, machine
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant, comparison
 from tinyalexnet.benchmark import Options, legacy_statistics, memory_estimate, run, statistics
-from tinyalexnet.kernels.cpu.runtime import report_compilation
 
 BENCH = Path(__file__).parent.parent / "bench.py"
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?"

@@ -8,12 +8,12 @@ import sys
 
 import numpy as np
 import pytest
+from tinyalexnet.breakdown import Machine, Row, ledger, ledger_line, measure, measure_machine, table
+from tinyalexnet.kernels.cpu import memory
 
 from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, breakdown, l2_loss, plots
 from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Relu, Variant
 from tinyalexnet.benchmark import PASSES, Options, run
-from tinyalexnet.breakdown import Machine, Row, ledger, ledger_line, measure, measure_machine, table
-from tinyalexnet.kernels.cpu import memory
 
 TINY = Variant(
     (9, 9, 3),

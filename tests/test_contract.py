@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tinyalexnet.kernels import BACKENDS, load
+from tinyalexnet.kernels.contract import Kernels
 
 import tinyalexnet
 from tinyalexnet.geometry import Window
-from tinyalexnet.kernels import BACKENDS, load
-from tinyalexnet.kernels.contract import Kernels
 
 PACKAGE = Path(tinyalexnet.__file__).parent
 FUNCTIONS = [name for name, value in vars(Kernels).items() if inspect.isfunction(value) and not name.startswith("_")]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from strategies import Case, cases
+from tinyalexnet.kernels import load
 
 from tinyalexnet.geometry import Window
-from tinyalexnet.kernels import load
 
 BACKENDS = pytest.mark.parametrize("kernels", [load("reference"), load("cpu")], ids=["reference", "cpu"])
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import cases
+from tinyalexnet.kernels import load
+from tinyalexnet.kernels.philox import philox
 
 from tinyalexnet import AvgPool2d, Dense, Dropout, Flatten, Sequential, softmax_cross_entropy
 from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import adjoint_identities, assert_gradients
-from tinyalexnet.kernels import load
-from tinyalexnet.kernels.philox import philox
 from tinyalexnet.losses import softmax
 
 BACKENDS = pytest.mark.parametrize("kernels", [load("reference"), load("cpu")], ids=["reference", "cpu"])

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tinyalexnet.kernels import load
 
 from tinyalexnet import LocalResponseNorm
 from tinyalexnet.gradcheck import assert_gradients, directional_derivatives
-from tinyalexnet.kernels import load
 
 BACKENDS = pytest.mark.parametrize("kernels", [load("reference"), load("cpu")], ids=["reference", "cpu"])
 # alpha is not small: at the usual 1e-4 the sum over the neighbours could be left out of the backward unnoticed.

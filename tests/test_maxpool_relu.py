@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import Case, cases
+from tinyalexnet.kernels import load
 
 from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import separated_values
-from tinyalexnet.kernels import load
 
 BACKENDS = pytest.mark.parametrize("kernels", [load("reference"), load("cpu")], ids=["reference", "cpu"])
 ALEXNET_POOL = Case(Window(3, 2), (2, 13, 13, 5), 5, 1, 1)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tinyalexnet.versus import ON_GPU, PACKAGES, Choice, Comparison, Peer, check_choice, compare, describe
 
 import bench
 from tinyalexnet import (
@@ -32,7 +33,6 @@ from tinyalexnet import (
 )
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.benchmark import Options, run
-from tinyalexnet.versus import ON_GPU, PACKAGES, Choice, Comparison, Peer, check_choice, compare, describe
 
 TINY = Variant(
     (9, 9, 3),

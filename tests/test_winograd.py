@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from strategies import Case, cases
+from tinyalexnet.kernels import load
+from tinyalexnet.kernels.algorithm import winograd_tile
+from tinyalexnet.kernels.cook_toom import MOST_POINTS, POINTS, Tile, cook_toom
+from tinyalexnet.kernels.cpu import winograd as cpu_winograd
 
 from conftest import JIT
 from tinyalexnet import Conv2d, alexnet
 from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import assert_gradients
-from tinyalexnet.kernels import load
-from tinyalexnet.kernels.algorithm import winograd_tile
-from tinyalexnet.kernels.cook_toom import MOST_POINTS, POINTS, Tile, cook_toom
-from tinyalexnet.kernels.cpu import winograd as cpu_winograd
 
 BACKENDS = pytest.mark.parametrize("kernels", [load("reference"), load("cpu")], ids=["reference", "cpu"])
 ALL = [(m, r) for r in range(1, MOST_POINTS + 1) for m in range(1, MOST_POINTS + 2 - r)]

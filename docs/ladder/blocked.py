@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 from plain import pad
-
 from tinyalexnet.kernels.cpu.runtime import inner, one_blas_thread
 from tinyalexnet.kernels.reference.padding import padded_zeros
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from plain import pad
-
 from tinyalexnet.kernels.cpu.runtime import one_blas_thread
 from tinyalexnet.kernels.reference.padding import padded_zeros
 

@@ -10,11 +10,11 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from tinyalexnet.breakdown import PASSES, PEAK_SIZE, measure_machine, seconds_of
+from tinyalexnet.kernels.cpu.runtime import most_threads
 
 from tinyalexnet import Conv2d, alexnet, machine
-from tinyalexnet.breakdown import PASSES, PEAK_SIZE, measure_machine, seconds_of
 from tinyalexnet.geometry import Window
-from tinyalexnet.kernels.cpu.runtime import most_threads
 
 ALL = most_threads()
 RUNGS = {"plain": 1, "im2col": 1, "blocked": 1, "threads": ALL, "stages": ALL, "fused": ALL}

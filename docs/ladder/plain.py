@@ -9,7 +9,6 @@ multiplies waits for them.
 from __future__ import annotations
 
 import numpy as np
-
 from tinyalexnet.kernels.cpu.runtime import inner
 from tinyalexnet.kernels.reference.padding import padded_zeros
 

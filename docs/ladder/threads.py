@@ -13,7 +13,6 @@ import numba
 import numpy as np
 from blocked import BLOCK_PIXELS, add, backward_input_block, backward_params_block, block_rows, forward_block
 from plain import pad
-
 from tinyalexnet.kernels.cpu.runtime import one_blas_thread, parallel
 from tinyalexnet.kernels.reference.padding import padded_zeros
 

@@ -10,7 +10,6 @@ from types import ModuleType
 
 from threadpoolctl import threadpool_info
 
-
 resource: ModuleType | None
 try:
     import resource
@@ -58,8 +57,6 @@ def peak_memory() -> int | None:
         return None
     peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
-
-
 
 
 def blas_names() -> list[str]:
