@@ -19,7 +19,7 @@ PASSES = ("Forward", "Forward-backward")
 
 @dataclass(frozen=True)
 class Options:
-    """What to run. Each field with a help text is a flag of the command line under the same name."""
+    """The options of a run. Each field with a help text is a flag of the command line under the same name."""
 
     batch_size: int = option(128, "images in a batch (%(default)s)", metavar="N")
     num_batches: int = option(100, "timed steps in each run (%(default)s)", metavar="N")
