@@ -133,8 +133,9 @@ def adjoint_identities(
 
             ⟨dout, F(a) - F(0)⟩  =  ⟨da, a⟩
 
-        dout is drawn from the integers -4 ... 4. If x and the parameters are small integers too, every sum on both sides
-        is exact in float32, in any order, and the two sides are equal to the last bit: hence the tolerance of 0. Max-pooling and ReLU satisfy it as well, since F(a) = F'(a) a for both.
+        dout is drawn from the integers -4 ... 4. If x and the parameters are small integers too, every sum on both
+        sides is exact in float32, in any order, and the two sides are equal to the last bit: hence the tolerance of 0.
+        Max-pooling and ReLU satisfy it as well, since F(a) = F'(a) a for both.
     Shapes
         x of the layer's input shape -> one Check per argument; none of x with ``needs_dx=False``.
     Errors

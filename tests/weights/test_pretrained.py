@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from torch_pickles import archived, state_dict, storage, tensor
 from torchvision_alexnet import module
 
+from tinyalexnet import LocalResponseNorm
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant
 from tinyalexnet.images import read_image
 from tinyalexnet.training import Settings, Training, checkpoint
@@ -20,7 +21,7 @@ from tinyalexnet.weights.pretrained import from_channels_first, load
 
 LAYERS = (Conv("conv1", 4, 3, 2, groups=1), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2", 5), Drop("drop"))
 TINY = Variant((8, 12, 3), (*LAYERS, Relu("relu2"), Full("fc3")), num_classes=7)
-OTHER = Variant((8, 12, 3), (LAYERS[0], Norm("norm1", "tensorflow"), *LAYERS[1:], Full("fc3")), num_classes=7)
+OTHER = Variant((8, 12, 3), (LAYERS[0], Norm("norm1", LocalResponseNorm), *LAYERS[1:], Full("fc3")), num_classes=7)
 GREY = Variant((5, 6, 1), (Conv("conv1", 2, 3), Relu("relu1"), Flat(), Full("fc2")), num_classes=3)
 NAMES = {"features.0": "conv1", "classifier.1": "fc2", "classifier.4": "fc3"}
 

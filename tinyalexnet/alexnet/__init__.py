@@ -8,9 +8,22 @@ from ..geometry import as_integer
 from ..layers import Layer
 from ..network import Sequential
 from ..ops.checks import Shape
-from .variants import VARIANTS, Options, Variant, check_variant
+from .variants import VARIANTS, Conv, Drop, Flat, Full, Norm, Options, Pool, Relu, Variant, check_variant
 
-__all__ = ["VARIANTS", "Variant", "alexnet", "build", "check_variant"]
+__all__ = [
+    "VARIANTS",
+    "Conv",
+    "Drop",
+    "Flat",
+    "Full",
+    "Norm",
+    "Pool",
+    "Relu",
+    "Variant",
+    "alexnet",
+    "build",
+    "check_variant",
+]
 
 
 def alexnet(
