@@ -162,7 +162,7 @@ def test_labels(content, count, expected):
 )
 def test_wrong_use_is_one_line_and_code_2(weights, capsys, monkeypatch, flags, message):
     """Told before a network is made."""
-    monkeypatch.setattr(pretrained, "build", lambda *_, **__: pytest.fail("it began"))
+    monkeypatch.setattr(pretrained.Weights, "network", lambda *_: pytest.fail("it began"))
     with pytest.raises(SystemExit) as caught:
         command.main(["classify", *flags])
     assert caught.value.code == 2
