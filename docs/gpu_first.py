@@ -10,12 +10,12 @@ import statistics
 import sys
 
 import numpy as np
+from tinyalexnet.kernels.cuda.memory import empty
+from tinyalexnet.kernels.cuda.runtime import cuda, kernel, launch, name, position, seconds_of
 
 from tinyalexnet import kernels, to_device
 from tinyalexnet.alexnet import VARIANTS, Conv, steps
 from tinyalexnet.geometry import Window, as_integer
-from tinyalexnet.kernels.cuda.memory import empty
-from tinyalexnet.kernels.cuda.runtime import cuda, kernel, launch, name, position, seconds_of
 
 
 def conv2d_forward(x, w, b, window, groups=1):

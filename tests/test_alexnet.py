@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tinyalexnet.kernels.cpu.runtime import limit_threads, most_threads
 
 from tinyalexnet import Conv2d, Dense, Dropout, LocalResponseNorm, alexnet, softmax_cross_entropy
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant, comparison, steps
 from tinyalexnet.gradcheck import assert_gradients
-from tinyalexnet.kernels.cpu.runtime import limit_threads, most_threads
 
 SMALL = ["cifar", "mnist", "digits"]
 

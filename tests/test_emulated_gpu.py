@@ -20,10 +20,10 @@ if not emulated_gpu.state.installed:
 
 from numba import cuda
 from ptx_interpreter import KernelError, operation
+from tinyalexnet.kernels.cuda.runtime import launch_blocks, load_four, store_four
 
 from tinyalexnet import alexnet, softmax_cross_entropy, to_device
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant
-from tinyalexnet.kernels.cuda.runtime import launch_blocks, load_four, store_four
 from tinyalexnet.training.optimizer import SGD
 
 pytestmark = pytest.mark.cuda

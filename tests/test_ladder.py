@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from strategies import Case, cases
-
-from conftest import JIT
-from tinyalexnet.geometry import Window
 from tinyalexnet.kernels import load
 from tinyalexnet.kernels.cook_toom import MOST_POINTS
 from tinyalexnet.kernels.cpu.runtime import limit_threads
+
+from conftest import JIT
+from tinyalexnet.geometry import Window
 
 LADDER = Path(__file__).parent.parent / "docs" / "ladder"
 # At the end, so that no file there hides another module. The rungs import one another by these names, and Numba's cache

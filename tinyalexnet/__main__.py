@@ -18,7 +18,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     classifying = [name for name, table in VARIANTS.items() if table.num_classes is not None]
     _add_train(commands.add_parser("train", help="train a network on labelled images", allow_abbrev=False), classifying)
-    _add_classify(commands.add_parser("classify", help="say what is on images", allow_abbrev=False), classifying)
+    _add_classify(commands.add_parser("classify", help="name the objects on images", allow_abbrev=False), classifying)
     return parser
 
 
@@ -34,7 +34,7 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
     parser.flags(Settings, variant={"default": None, "choices": variants})
     flag(
         "checkpoint",
-        "where to write what a run needs to go on; without --resume it replaces one that is there",
+        "where to write the state of a run; without --resume it replaces an existing file",
         metavar="FILE",
     )
     flag("resume", "go on from the checkpoint, if it is there", action="store_true")
@@ -46,7 +46,7 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
 def _add_classify(parser: Parser, variants: list[str]) -> None:
     from .devices import BACKENDS
 
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a JPEG, a PNG, or what else Pillow reads")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a JPEG, a PNG, or another file that Pillow reads")
     flag = parser.flag
     flag(
         "weights",

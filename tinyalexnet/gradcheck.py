@@ -1,6 +1,6 @@
 """Checks a backward against its forward, for any layer or network that has ``params`` and ``grads``.
 
-Two checks that share no code with what they check. ``directional_derivatives`` compares each gradient with a difference
+Two checks that share no code with the layers. ``directional_derivatives`` compares each gradient with a difference
 of two forwards, along random directions. ``adjoint_identities`` needs no step at all: a layer that is linear in an
 argument is exact in it.
 
@@ -21,7 +21,7 @@ import numpy as np
 
 
 class Differentiable(Protocol):
-    """What is checked. ``params`` and ``grads`` hold arrays under the same names, or nothing."""
+    """A layer to check. ``params`` and ``grads`` hold arrays under the same names, or nothing."""
 
     @property
     def params(self) -> dict[str, np.ndarray]: ...
@@ -36,10 +36,10 @@ class Differentiable(Protocol):
 
 @dataclass(frozen=True)
 class Check:
-    """One gradient held against one number that the forward alone gave.
+    """One gradient, compared with one value that the forward alone gave.
 
-    ``argument`` is "x" or a parameter's name; ``analytic`` is what the gradient says, ``numeric`` what the forward
-    says; ``scale`` is what an error is measured against.
+    ``argument`` is "x" or a parameter's name; ``analytic`` comes from the gradient, ``numeric`` from the forward. An
+    error is measured relative to ``scale``.
     """
 
     argument: str
@@ -50,18 +50,18 @@ class Check:
 
     @property
     def error(self) -> float:
-        """|analytic - numeric| / scale; 0 where all three are 0."""
+        """|analytic - numeric| / scale; 0 if all three are 0."""
         difference = abs(self.analytic - self.numeric)
         return difference / self.scale if self.scale else difference
 
     @property
     def vacuous(self) -> bool:
-        """Whether nothing was checked: the gradient is all zeros, and the forward does not depend on the argument."""
+        """If nothing was checked: the gradient is all zeros, and the forward does not depend on the argument."""
         return self.scale == 0
 
     @property
     def passed(self) -> bool:
-        """Whether the error is within the tolerance, and something was checked. A NaN fails."""
+        """If the error is within the tolerance, and something was checked. A NaN fails."""
         return self.error <= self.tolerance and not self.vacuous
 
     def __str__(self) -> str:
@@ -89,13 +89,13 @@ def directional_derivatives(
             ⟨dout, F(a + h v) - F(a - h v)⟩ / 2h  =  ⟨da, v⟩
 
         The left side has an error of about h² from the curvature of F and of about ε / h from rounding (ε = 2.2e-16),
-        which h = ε^(1/3) = 6e-6 balances. Where F is linear in each argument there is no curvature: use ``step=1`` and
-        ``tolerance=1e-11``. Where it has kinks (max, ReLU), x must keep clear of them: see ``separated_values``.
+        which h = ε^(1/3) = 6e-6 balances. If F is linear in each argument there is no curvature: use ``step=1`` and
+        ``tolerance=1e-11``. If it has kinks (max, ReLU), x must keep clear of them: see ``separated_values``.
     Shapes
         x of the layer's input shape, float64 -> one Check per argument and direction; none of x with
         ``needs_dx=False``, for a first layer that leaves dx out.
     Errors
-        TypeError where x or a parameter is not float64: float32 leaves no digits for a difference. ValueError where a
+        TypeError if x or a parameter is not float64: float32 leaves no digits for a difference. ValueError if a
         gradient is missing or does not have the shape of its argument.
     Source
         Random projection: Baydin et al., "Automatic differentiation in machine learning: a survey", 2018, section 2.1.
@@ -113,7 +113,7 @@ def directional_derivatives(
             minus = _forward_with(layer, x, name, lambda a, v=v: a - step * v)  # type: ignore[misc]
             numeric = _dot(dout, plus - minus) / (2 * step)
             analytic = _dot(gradient, v)
-            # ⟨da, v⟩ is a normal number of standard deviation ‖da‖: that, not its own size, is what it is measured by.
+            # ⟨da, v⟩ is normal with standard deviation ‖da‖: errors are relative to that, not to its own size.
             scale = float(np.maximum(np.linalg.norm(gradient), abs(numeric)))
             checks.append(Check(name, analytic, numeric, scale, tolerance))
     return checks
@@ -133,13 +133,12 @@ def adjoint_identities(
 
             ⟨dout, F(a) - F(0)⟩  =  ⟨da, a⟩
 
-        dout is drawn from the integers -4 ... 4. Where x and the parameters are small integers too, every sum on both
-        sides is exact in float32, whatever its order, and the two sides are equal to the last bit: hence the tolerance
-        of 0. Max-pooling and ReLU satisfy it as well, since F(a) = F'(a) a for both.
+        dout is drawn from the integers -4 ... 4. If x and the parameters are small integers too, every sum on both sides
+        is exact in float32, in any order, and the two sides are equal to the last bit: hence the tolerance of 0. Max-pooling and ReLU satisfy it as well, since F(a) = F'(a) a for both.
     Shapes
         x of the layer's input shape -> one Check per argument; none of x with ``needs_dx=False``.
     Errors
-        ValueError where a gradient is missing or does not have the shape of its argument.
+        ValueError if a gradient is missing or does not have the shape of its argument.
     Source
         Claerbout, "Earth soundings analysis: processing versus inversion", 1992, section 5.3, the dot-product test.
     """
@@ -187,7 +186,7 @@ def separated_values(shape: tuple[int, ...], rng: np.random.Generator | int = 0,
 def _run_backward(
     layer: Differentiable, x: np.ndarray, draw: Callable[[tuple[int, ...]], np.ndarray], needs_dx: bool
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """A random dout, and the gradients that the layer's backward makes of it, copied."""
+    """A random dout, and copies of the gradients that the layer's backward computes from it."""
     # Copies, because a layer may work in place.
     dout = draw(layer.forward(x.copy()).shape)
     dx = layer.backward(dout.copy())
@@ -206,7 +205,7 @@ def _run_backward(
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
-    """⟨a, b⟩ in float64, where products and sums of small integers are exact."""
+    """⟨a, b⟩ in float64: products and sums of small integers are exact."""
     return float(np.sum(a.astype(np.float64) * b.astype(np.float64)))
 
 

@@ -37,7 +37,9 @@ class Sequential(Layer):
         for name, layer in self.leaves():
             first = names.setdefault(id(layer), name)
             if first != name:
-                raise ValueError(f"layers has one object as {first!r} and {name!r}, but must have a layer for each name")
+                raise ValueError(
+                    f"layers has one object as {first!r} and {name!r}, but must have a layer for each name"
+                )
 
     def __getitem__(self, name: str) -> Layer:
         return self._layers[name]
@@ -65,7 +67,7 @@ class Sequential(Layer):
 
     @property
     def cache(self) -> tuple[np.ndarray, ...]:
-        """The arrays that the layers save for their backward. A convolution and the ReLU before it save the same array."""
+        """The arrays that the layers save. A convolution and the ReLU before it save the same one."""
         return tuple(array for _, layer in self for array in layer.cache)
 
     @property

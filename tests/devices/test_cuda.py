@@ -18,6 +18,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import Case, cases
+from tinyalexnet.kernels.cuda import conv2d, runtime, tiles
 
 from tinyalexnet import (
     Conv2d,
@@ -34,7 +35,6 @@ from tinyalexnet import (
 )
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.geometry import Window
-from tinyalexnet.kernels.cuda import conv2d, runtime, tiles
 from tinyalexnet.training import Settings, Training
 from tinyalexnet.training.data import Dataset, Images
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tinyalexnet.kernels.cuda import memory, runtime
 
 from tinyalexnet import kernels
-from tinyalexnet.kernels.cuda import memory, runtime
 
 if runtime.SIMULATED:
     pytest.skip("the simulator has none of these classes", allow_module_level=True)

@@ -8,10 +8,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-
-from tinyalexnet import alexnet, l2_loss
 from tinyalexnet.kernels.cpu import memory
 from tinyalexnet.kernels.cpu.memory import ALIGNMENT, LEAST_BYTES, LIFETIME, Pool
+
+from tinyalexnet import alexnet, l2_loss
 
 ROWS = LEAST_BYTES // 40
 SHAPE = (ROWS, 11)

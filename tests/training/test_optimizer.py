@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tinyalexnet.kernels import load
+
 from tinyalexnet.training import optimizer
 from tinyalexnet.training.optimizer import SGD, Statistics
 

@@ -190,6 +190,8 @@ _ONE_TOWER_END: tuple[Row, ...] = (
     Relu("relu5"),
 )
 
+_OWT_NORM = {"size": 5, "scale": 1e-4, "power": 0.75, "min_divisor": 2.0}
+
 VARIANTS = {
     # TensorFlow's alexnet_benchmark.py of November 2015: neither normalisation nor dense layers. ReLU and max-pooling
     # commute (docs/relu.md), and behind the pool a ReLU has a quarter of the elements.
@@ -228,12 +230,12 @@ VARIANTS = {
         image_shape=(224, 224, 3),
         layers=(
             Conv("conv1", 64, 11, 4, ((0, 3), (0, 3))),
-            Norm("norm1", LocalResponseNorm.from_cuda_convnet, {"size": 5, "scale": 1e-4, "power": 0.75, "min_divisor": 2.0}),
+            Norm("norm1", LocalResponseNorm.from_cuda_convnet, _OWT_NORM),
             Pool("pool1"),
             Relu("relu1"),
             Conv("conv2", 192, 5),
             Relu("relu2"),
-            Norm("norm2", LocalResponseNorm.from_cuda_convnet, {"size": 5, "scale": 1e-4, "power": 0.75, "min_divisor": 2.0}),
+            Norm("norm2", LocalResponseNorm.from_cuda_convnet, _OWT_NORM),
             Pool("pool2"),
             *_ONE_TOWER_END,
             *_CLASSIFIER,

@@ -36,7 +36,7 @@ class Peak:
 class Device:
     """The processors of this machine, used by NumPy alone: the device of the backend "reference".
 
-    The others inherit from it and replace what is different there. ``on_host`` tells if NumPy can read the arrays,
+    The others inherit from it and replace the methods that differ. ``on_host`` tells if NumPy can read the arrays,
     ``compiles`` if the first call of a kernel takes longer, ``fixed_memory`` the bytes of a run that do not depend on
     its batch (code, and scratch of the convolutions), and ``makes_temporaries`` if an expression allocates arrays as
     large as its operands.

@@ -10,7 +10,6 @@ from types import ModuleType
 
 from threadpoolctl import threadpool_info
 
-
 resource: ModuleType | None
 try:
     import resource
@@ -39,7 +38,7 @@ def cpu_name() -> str:
 def available_memory() -> int | None:
     """Bytes that can still be allocated without swapping, or None if the system does not tell.
 
-    On Linux the kernel's own estimate, or what a control group's limit leaves, if that is less.
+    On Linux the kernel's own estimate, or the rest of a control group's limit, if that is less.
     """
     limits = [int(line.split()[1]) * 1024 for line in _lines(_MEMINFO) if line.startswith("MemAvailable:")]
     limit, used = _lines(_CGROUP / "memory.max"), _lines(_CGROUP / "memory.current")
@@ -58,8 +57,6 @@ def peak_memory() -> int | None:
         return None
     peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
-
-
 
 
 def blas_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""What all layers share: parameters, gradients, and the arrays that a forward saves for its backward."""
+"""The base of all layers: parameters, gradients, and the arrays that a forward saves for its backward."""
 
 from __future__ import annotations
 

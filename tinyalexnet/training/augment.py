@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..geometry import Pair, as_pair
 from ..devices import device
+from ..geometry import Pair, as_pair
 from ..ops.checks import check_floats
 
 CHUNK = 1 << 16

@@ -10,8 +10,8 @@ from typing import TextIO
 
 from ..command import INTERRUPTED
 from ..console import Console
-from ..files import check_writable
 from ..devices import to_host
+from ..files import check_writable
 from ..plots import check as check_plot
 from . import checkpoint, plots
 from .data import Dataset

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ..alexnet import check_variant
 from ..command import option
-from ..geometry import as_integer
 from ..devices import BACKENDS
+from ..geometry import as_integer
 from .data import Dataset
 
 

@@ -1,1 +1,1 @@
-"""What compiled kernels share: the compiler's options, threads, and memory that is used again."""
+"""The parts that compiled kernels share: the compiler's options, threads, and memory that is used again."""

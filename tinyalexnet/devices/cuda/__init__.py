@@ -1,1 +1,1 @@
-"""What CUDA kernels share: launches, memory on the GPU, implicit GEMM and reductions. Only ``runtime`` imports Numba."""
+"""The parts that CUDA kernels share: launches, memory, implicit GEMM, reductions. Only ``runtime`` imports Numba."""

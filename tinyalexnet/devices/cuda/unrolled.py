@@ -26,7 +26,7 @@ def unrolled_loop(count: int, parameters: str, statement: str, **names: Any) -> 
 
 
 def unrolled_sum(count: int, parameters: str, total: str, **names: Any) -> Any:
-    """A device function whose first parameter is ``total``: it becomes the text ``total`` for k = 0 ... ``count`` - 1."""
+    """A device function that sets its first parameter to ``total``, for k = 0 ... ``count`` - 1, and returns it."""
     first = parameters.partition(",")[0]
     lines = [f"{first} = {total.format(k=k)}" for k in range(count)]
     return _compiled(parameters, "\n    ".join([*lines, f"return {first}"]), names)

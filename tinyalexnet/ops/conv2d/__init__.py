@@ -6,13 +6,17 @@ tests/ops/test_winograd.py.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ...devices import device
 from ...geometry import Window
 from ..checks import ImagesShape, Shape, check_floats, check_shape, images_shape
-from ..dispatch import code, resolve
+from ..dispatch import code
 from . import winograd
 from .winograd.choice import choose_tile
+from .winograd.matrices import Tile
 
 
 def conv2d_forward(
@@ -49,16 +53,11 @@ def conv2d_forward(
         Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 3.2.
         Derivation in docs/conv2d.md.
     """
-    device, kernels = resolve(__name__, backend)
-    check_floats(device, x=x, w=w, b=b)
+    check_floats(device(backend), x=x, w=w, b=b)
     out_shape = conv2d_shape(x.shape, w.shape, window, groups)
     check_shape("b", b.shape, out_shape[3:], "one element per filter")
-    tile = choose_tile(algorithm, backend, x.shape, w.shape[3], window, groups, x.dtype)
-    out: np.ndarray
-    if tile is None:
-        out = kernels.conv2d_forward(x, w, b, window, groups)
-    else:
-        out = code(winograd.__name__, backend).conv2d_forward(x, w, b, window, groups, tile)
+    kernels, tile = _chosen(algorithm, backend, x.shape, w.shape[3], window, groups, x.dtype)
+    out: np.ndarray = kernels.conv2d_forward(x, w, b, window, groups, *tile)
     return out
 
 
@@ -86,15 +85,10 @@ def conv2d_backward_input(
     Source
         The adjoint of ``conv2d_forward`` in x; docs/conv2d.md.
     """
-    device, kernels = resolve(__name__, backend)
-    check_floats(device, w=w, dout=dout)
+    check_floats(device(backend), w=w, dout=dout)
     check_shape("dout", dout.shape, conv2d_shape(x_shape, w.shape, window, groups), "the output's shape")
-    tile = choose_tile(algorithm, backend, x_shape, w.shape[3], window, groups, dout.dtype)
-    dx: np.ndarray
-    if tile is None:
-        dx = kernels.conv2d_backward_input(dout, w, x_shape, window, groups)
-    else:
-        dx = code(winograd.__name__, backend).conv2d_backward_input(dout, w, x_shape, window, groups, tile)
+    kernels, tile = _chosen(algorithm, backend, x_shape, w.shape[3], window, groups, dout.dtype)
+    dx: np.ndarray = kernels.conv2d_backward_input(dout, w, x_shape, window, groups, *tile)
     return dx
 
 
@@ -121,19 +115,21 @@ def conv2d_backward_params(
     Source
         The adjoint of ``conv2d_forward`` in w and b; docs/conv2d.md.
     """
-    device, kernels = resolve(__name__, backend)
-    check_floats(device, x=x, dout=dout)
+    check_floats(device(backend), x=x, dout=dout)
     n, height, width, channels = images_shape("x", x.shape)
     _check_groups(channels, groups)
     filters = dout.shape[-1] if dout.ndim == 4 and dout.shape[-1] and dout.shape[-1] % groups == 0 else groups
     expected = n, *window.output_size((height, width)), filters
     check_shape("dout", dout.shape, expected, "the output's shape")
-    tile = choose_tile(algorithm, backend, x.shape, filters, window, groups, x.dtype)
-    if tile is None:
-        dw, db = kernels.conv2d_backward_params(dout, x, window, groups)
-    else:
-        dw, db = code(winograd.__name__, backend).conv2d_backward_params(dout, x, window, groups, tile)
+    kernels, tile = _chosen(algorithm, backend, x.shape, filters, window, groups, x.dtype)
+    dw, db = kernels.conv2d_backward_params(dout, x, window, groups, *tile)
     return dw, db
+
+
+def _chosen(algorithm: str, backend: str, *convolution: Any) -> tuple[Any, tuple[Tile, ...]]:
+    """The code of the algorithm that computes a convolution, and its last argument if that is Winograd's."""
+    tile = choose_tile(algorithm, backend, *convolution)
+    return (code(__name__, backend), ()) if tile is None else (code(winograd.__name__, backend), (tile,))
 
 
 def conv2d_shape(x_shape: Shape, w_shape: Shape, window: Window, groups: int) -> ImagesShape:

@@ -33,9 +33,7 @@ def relu_forward(x: np.ndarray, out: np.ndarray | None = None, backend: str = "c
     return y
 
 
-def relu_backward(
-    dout: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, backend: str = "cpu"
-) -> np.ndarray:
+def relu_backward(dout: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, backend: str = "cpu") -> np.ndarray:
     """Gradient with respect to x, from the output y alone: y is positive exactly if x is.
 
     Math

@@ -93,9 +93,7 @@ def choose_tile(
     return tile if cost < GEMM_MULTIPLY_ADD * n * out_h * out_w * np.prod(w_shape, dtype=float) else None
 
 
-def performed_multiply_adds(
-    tile: Tile, backend: str, x_shape: Shape, filters: int, window: Window, groups: int
-) -> int:
+def performed_multiply_adds(tile: Tile, backend: str, x_shape: Shape, filters: int, window: Window, groups: int) -> int:
     """The multiply-adds of Winograd's matrix products, over the whole batch and all groups."""
     n, height, width, channels = x_shape
     out_size = window.output_size((height, width))

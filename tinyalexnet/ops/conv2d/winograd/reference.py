@@ -61,7 +61,7 @@ def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, tile: 
 def _backward_input(
     dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], window: Window, tile: Tile
 ) -> np.ndarray:
-    """dx = Σ_tiles B [ (A dout Aᵀ) (G w Gᵀ)ᵀ ] Bᵀ. Tiles overlap in what they read of x, so here they add."""
+    """dx = Σ_tiles B [ (A dout Aᵀ) (G w Gᵀ)ᵀ ] Bᵀ. Tiles overlap in x, so here they add."""
     u = _transform_filters(w, window, tile)
     dv = _transform_gradient(dout, tile) @ u.swapaxes(1, 2)
     n, (tiles_h, tiles_w) = x_shape[0], tile.counts(dout.shape[1:3])

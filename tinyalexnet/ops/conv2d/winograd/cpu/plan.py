@@ -170,9 +170,7 @@ def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: int, limits: Limit
     in_product = limits.small_product // (depth * FILTER_BLOCK * tiles_w)
     in_memory = _strips_in(limits.held_bytes, tile, tiles_w, depth, blocks)
     chunk_strips = max(1, min(in_product, in_memory, strips))
-    return TileGrid(
-        *tile.m, *tile.n, tiles_h, tiles_w, *tile.large_counts(size), tile.sum_point, strips, chunk_strips
-    )
+    return TileGrid(*tile.m, *tile.n, tiles_h, tiles_w, *tile.large_counts(size), tile.sum_point, strips, chunk_strips)
 
 
 def _strips_in(size: int, tile: Tile, tiles_w: int, depth: int, blocks: int) -> int:

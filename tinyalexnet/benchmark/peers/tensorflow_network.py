@@ -82,7 +82,7 @@ def _output(layers: list[dict[str, Any]], x: Any, params: dict[str, Any], train:
         elif kind == "dropout":
             x = tf.nn.dropout(x, rate=layer["rate"]) if train else x
         else:
-            # By name where there is one: the gradients of explicitly padded convolutions take half as long again.
+            # By name if there is one: the gradients of explicitly padded convolutions take half as long again.
             padding = layer["padding"] or [[0, 0], *layer["pads"], [0, 0]]
             strides = [1, *layer["stride"], 1]
             if kind == "pool":

@@ -2,9 +2,9 @@
 
 FOLDER holds ``network.json``, a list of layers, and ``arrays.npz``, the images, the parameters and, for a network that
 classifies, the labels. Standard input has a command a line, standard output has an answer a line, in JSON: first the
-framework's version or what is missing, then for the name of a pass the seconds that one step took, and for "results"
-nothing, after the output and the gradients have been written to ``results.npz``. The end of standard input is the end
-of the process. DEVICE is "cpu", "cuda", or "cuda-tf32" where a GPU may take that for products of float32.
+framework's version or the missing package, then for the name of a pass the seconds of one step, and for "results"
+nothing, after the output and the gradients have been written to ``results.npz``. The process ends with its standard
+input. DEVICE is "cpu", "cuda", or "cuda-tf32" if a GPU may use TensorFloat-32 for products of float32.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Arrays = dict[str, np.ndarray]
 
 
 class Network(Protocol):
-    """What a framework's module has to offer, as the class ``Network``."""
+    """The class ``Network`` of a framework's module."""
 
     version: str
-    """The framework's name and version, and what is to be known of how it runs."""
+    """The framework's name and version, and the way in which it runs."""
 
     def __init__(
         self, layers: Layers, images: np.ndarray, labels: np.ndarray | None, params: Arrays, threads: int, device: str
@@ -39,7 +39,7 @@ class Network(Protocol):
     def forward_backward(self) -> None:
         """Computes the output, with dropout, the loss, and the gradients of the parameters.
 
-        The loss is the mean softmax cross-entropy or, where there are no labels, half the sum of squares.
+        The loss is the mean softmax cross-entropy or, without labels, half the sum of squares.
         """
 
     def results(self) -> tuple[np.ndarray, Arrays]:
@@ -50,7 +50,7 @@ class Network(Protocol):
 
 
 def main(framework: str, folder: Path, threads: int, device: str) -> None:
-    # Frameworks print to standard output what they like; the answers go to where it was.
+    # Frameworks print to standard output too. They get standard error, and the answers get standard output.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
@@ -85,7 +85,7 @@ def main(framework: str, folder: Path, threads: int, device: str) -> None:
 
 
 def limit_processors(count: int) -> None:
-    """Holds this process to ``count`` processors, where the system can: not every framework can be told."""
+    """Holds this process to ``count`` processors, if the system can: not every framework has a setting for it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 

@@ -11,6 +11,7 @@ import math
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -20,25 +21,24 @@ from typing import Any
 
 import numpy as np
 
-from .breakdown import seconds_of
-from .kernels import to_host
-from .kernels.contract import Shape
-from .layers import Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
-from .losses import Loss
-from .network import Sequential
+from ..devices import to_host
+from ..network import Sequential
+from ..ops.checks import Shape
+from .timing import Workload
 
 PACKAGES = {"torch": "torch", "tensorflow": "tensorflow-cpu", "jax": "jax"}
 """The frameworks, and the package that installs each of them for a CPU."""
 
 ON_GPU = {"torch"}
-"""Those that can be compared with on a GPU."""
+"""The frameworks that can be compared with on a GPU."""
+
+COUNTERPARTS = ("conv", "pool", "relu", "lrn", "flatten", "dense", "dropout")
+"""The kinds of layers that the other frameworks have too."""
 
 TURN_SECONDS = 0.5
-"""A side's turn has about so many seconds of steps, or one step where that takes longer."""
+"""Each side runs for about this many seconds per round, or for one step if that takes longer."""
 
 WORKER = Path(__file__).parent / "peers" / "worker.py"
-
-Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Choice:
     python: str | None = None
     """The interpreter, or None for this one."""
     tf32: bool = False
-    """Whether a GPU may round the factors of float32 products to 10 bits behind the point (TensorFloat-32)."""
+    """If a GPU may round the factors of float32 products to 10 bits behind the point (TensorFloat-32)."""
 
 
 @dataclass
@@ -62,10 +62,10 @@ class Comparison:
     output_difference: float = math.nan
     gradient_differences: dict[str, float] = field(default_factory=dict)
     has_dropout: bool = False
-    """The differences are then those without it; the times are always those of training."""
+    """The differences are then without dropout; the times are always those of training."""
 
     def ratio(self, name: str) -> tuple[float, float, float]:
-        """How many times as fast ours is: the lower quartile over the rounds, the median, the upper quartile."""
+        """Their seconds over ours: the lower quartile over the rounds, the median, the upper quartile."""
         low, median, high = np.percentile([theirs / ours for ours, theirs in self.seconds[name]], [25, 50, 75])
         return float(low), float(median), float(high)
 
@@ -89,56 +89,43 @@ class Comparison:
 
 
 def describe(net: Sequential, x_shape: Shape) -> list[dict[str, Any]]:
-    """The network as plain data, each ReLU right behind its convolution, where other frameworks have it.
+    """The network as plain data, each ReLU right behind its convolution, as other frameworks have it.
 
-    Here it stands behind the pool, which computes the same (docs/pooling.md); they can merge it with the convolution.
-    It moves in front of a max-pool and of nothing else: with a normalisation it does not commute.
+    Here a ReLU may come behind the pool, which computes the same (docs/relu.md); they can merge it with the
+    convolution. It moves in front of a max-pool and of nothing else: with a normalisation it does not commute.
     """
     layers: list[dict[str, Any]] = []
     for name, layer in net:
-        if isinstance(layer, ReLU):
-            behind = len(layers) - (bool(layers) and layers[-1]["kind"] == "pool")
-            layers.insert(behind, {"kind": "relu", "name": name})
-        elif isinstance(layer, (Conv2d, MaxPool2d)):
-            window = layer.window
-            pads = window.pads((x_shape[1], x_shape[2]))
-            named = window.padding if isinstance(window.padding, str) else None
-            shared = {"name": name, "kernel": window.kernel, "stride": window.stride, "pads": pads, "padding": named}
-            kind = {"kind": "conv", "groups": layer.groups} if isinstance(layer, Conv2d) else {"kind": "pool"}
-            layers.append(kind | shared)
-        elif isinstance(layer, LocalResponseNorm):
-            numbers = {"radius": layer.radius, "bias": layer.bias, "alpha": layer.alpha, "beta": layer.beta}
-            layers.append({"kind": "lrn", "name": name} | numbers)
-        elif isinstance(layer, Dropout):
-            layers.append({"kind": "dropout", "name": name, "rate": layer.rate})
-        elif isinstance(layer, (Dense, Flatten)):
-            layers.append({"kind": "dense" if isinstance(layer, Dense) else "flatten", "name": name})
-        else:
+        if layer.kind not in COUNTERPARTS:
             raise ValueError(f"versus is asked for, but has no counterpart of {type(layer).__name__}, layer {name!r}")
+        at = len(layers)
+        if layer.kind == "relu" and layers and layers[-1]["kind"] == "pool":
+            at -= 1
+        layers.insert(at, {"name": name} | layer.description(x_shape))
         x_shape = layer.output_shape(x_shape)
     return layers
 
 
 def check_choice(choice: Choice, on_gpu: bool) -> None:
-    """ValueError where the framework is not known, or cannot be run like that."""
+    """ValueError if the framework is not known, or cannot be run like that."""
     known = [name for name in PACKAGES if not on_gpu or name in ON_GPU]
     if choice.framework not in known:
         where = " with backend 'cuda'" * on_gpu
         raise ValueError(f"versus is {choice.framework!r}, but must be one of {', '.join(map(repr, known))}{where}")
     if choice.tf32 and not on_gpu:
-        raise ValueError("tf32 is asked for, but must not be where the backend is not 'cuda': only a GPU has it")
+        raise ValueError("tf32 is asked for, but must not be unless the backend is 'cuda': only a GPU has it")
 
 
 class Peer:
     """A framework's process, as a context: it starts on entering, with the network, and ends on leaving.
 
-    Where the images are on a GPU, the framework computes there too.
+    If the images are on a GPU, the framework computes there too.
 
     Shapes
         images (N, H, W, C); with labels (N,) the loss is the mean softmax cross-entropy, else half the sum of squares.
     Errors
-        ValueError where the framework is not one of PACKAGES, or cannot be compared with there; ImportError where the
-        interpreter does not have it, or cannot be run; ChildProcessError where the process ends early, with its last
+        ValueError if the framework is not one of PACKAGES, or cannot be compared with there; ImportError if the
+        interpreter does not have it, or cannot be run; ChildProcessError if the process ends early, with its last
         words.
     """
 
@@ -231,34 +218,27 @@ class Peer:
 
 
 def compare(
-    peers: Sequence[Peer],
-    net: Sequential,
-    images: np.ndarray,
-    loss: Loss,
-    steps: dict[str, Step],
-    rounds: int,
-    done: Step,
+    peers: Sequence[Peer], work: Workload, passes: Sequence[str], rounds: int, done: Callable[[], object]
 ) -> list[Comparison]:
     """Times each pass in ``rounds`` rounds, in each of which every side has its turn, and then compares the results.
 
-    Every side draws its own dropout, so the results that are compared are those without.
-
-    Shapes
-        ``loss`` is the one that the peers compute, ``steps`` has this package's step of each pass, which waits for what
-        it computes, and ``done`` is called after each round.
+    Every side draws its own dropout, so the results that are compared are those without. ``done`` is called after each
+    round. The peers compute the loss of ``work``.
     """
-    has_dropout = any(isinstance(layer, Dropout) for _, layer in net)
+    net = work.net
+    has_dropout = any(layer.rng is not None for _, layer in net.leaves())
     comparisons = [Comparison(peer.framework, peer.version, has_dropout=has_dropout) for peer in peers]
-    for name, step in steps.items():
+    for name in passes:
+        step = work.finished_step(name)
         for _ in range(rounds):
-            ours = _turn(lambda step=step: seconds_of(step))  # type: ignore[misc]
+            ours = _turn(lambda step=step: _seconds_of(step))  # type: ignore[misc]
             for peer, comparison in zip(peers, comparisons, strict=True):
                 theirs = _turn(lambda peer=peer, name=name: peer.step(name))  # type: ignore[misc]
                 comparison.seconds.setdefault(name, []).append((ours, theirs))
             done()
     train, net.train = net.train, False
-    output = net.forward(images)
-    net.backward(loss(output)[1])
+    output = net.forward(work.images)
+    net.backward(work.loss(output)[1])
     net.train = train
     for peer, comparison in zip(peers, comparisons, strict=True):
         their_output, their_grads = peer.results()
@@ -270,9 +250,16 @@ def compare(
 
 
 def _turn(step: Callable[[], float]) -> float:
-    """The median seconds of a side's steps in its turn, after one that only makes caches and threads its own again."""
+    """The median seconds of a side's steps in its turn, after one that only warms up caches and threads."""
     steps = max(1, round(TURN_SECONDS / max(step(), 1e-6)))
     return float(np.median([step() for _ in range(steps)]))
+
+
+def _seconds_of(step: Callable[[], object]) -> float:
+    """By the clock of the host, as the other side's seconds are."""
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
 
 
 def _relative(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -51,7 +51,7 @@ class Network:
         return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(output), self.labels[:, None], axis=1))
 
     def _output(self, params: dict[str, jax.Array], x: jax.Array, seed: np.uint32 | None) -> jax.Array:
-        """Without dropout where there is no seed."""
+        """Without dropout if there is no seed."""
         for number, layer in enumerate(self.layers):
             kind, name = layer["kind"], layer["name"]
             if kind == "relu":

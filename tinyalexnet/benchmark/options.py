@@ -1,0 +1,70 @@
+"""The options of the benchmark, and their checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import plots
+from ..alexnet import check_variant
+from ..command import option
+from ..devices import BACKENDS, device
+from ..files import check_writable
+from ..geometry import as_integer
+from ..ops.checks import Shape
+from ..ops.conv2d.winograd.choice import ALGORITHMS
+from .versus import Choice, check_choice
+
+PASSES = ("Forward", "Forward-backward")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a run. Each field with a help text is a flag of the command line under the same name."""
+
+    batch_size: int = option(128, "images in a batch (%(default)s)", metavar="N")
+    num_batches: int = option(100, "timed steps in each run (%(default)s)", metavar="N")
+    variant: str = option("tf2015", "which AlexNet (%(default)s)")
+    backend: str = option("cpu", "whose kernels (%(default)s)", choices=BACKENDS)
+    algorithm: str = option("auto", "of the convolutions (%(default)s)", choices=ALGORITHMS)
+    threads: int | None = option(None, "threads to use (all processors)", metavar="N")
+    seed: int = option(0, "of the weights and the noise (%(default)s)", metavar="N")
+    legacy_stats: bool = option(False, "mean and spread as the script of 2015 computed them")
+    images: str | None = option(None, "photographs (JPEG, PNG) in place of noise", metavar="FOLDER")
+    json: str | None = option(None, "write configuration, versions, every duration and the statistics", metavar="FILE")
+    layers: bool = option(False, "then a table of every layer's time, and of the memory")
+    plot: str | None = option(None, "the same as a picture, PNG or SVG", metavar="FILE")
+    rounds: int = option(10, "of --layers and --versus (%(default)s)", metavar="N")
+    quiet: bool = option(False, "nothing on standard error but errors")
+    passes: tuple[str, ...] = PASSES
+    versus: tuple[Choice, ...] = ()
+
+    @property
+    def backward(self) -> bool:
+        """If the gradients are computed."""
+        return PASSES[1] in self.passes
+
+
+def checked_shape(options: Options) -> Shape:
+    """The shape of the images (N, H, W, C); ValueError or ImportError if an option cannot be used."""
+    for name in ("batch_size", "num_batches", "rounds"):
+        as_integer(name, getattr(options, name), 1)
+    as_integer("seed", options.seed, 0)
+    on_gpu = not device(options.backend).on_host
+    for choice in options.versus:
+        check_choice(choice, on_gpu)
+    for name, path in (("json", options.json), ("plot", options.plot)):
+        if path is not None:
+            check_writable(name, path)
+    if options.plot is not None:
+        plots.check(options.plot)
+    return options.batch_size, *check_variant(options.variant).image_shape
+
+
+def checked_threads(options: Options) -> int:
+    """The number of threads; ValueError if there are not that many."""
+    most = device(options.backend).most_threads()
+    if options.threads is None:
+        return most
+    if as_integer("threads", options.threads, 1) > most:
+        raise ValueError(f"threads is {options.threads}, but must be at most {most} here")
+    return options.threads

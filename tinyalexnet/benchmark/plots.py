@@ -1,0 +1,63 @@
+"""The picture of a breakdown: time by layer and pass, and a roofline."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from ..devices import Peak
+from ..plots import COLOURS, save
+from .breakdown import LAYER_PASSES, LayerRow
+
+
+def breakdown(rows: list[LayerRow], machine: Peak, title: str, path: str) -> None:
+    """Time by layer and pass, and a roofline, as one picture."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure.suptitle(title)
+    times, roofline = figure.subplots(1, 2)
+    _times(times, rows)
+    _roofline(roofline, [row for row in rows if row.multiply_adds], machine)
+    save(figure, path, dpi=120)
+
+
+def _times(axes: Any, rows: list[LayerRow]) -> None:
+    names = [row.name for row in rows]
+    begins = [0.0] * len(rows)
+    for name in LAYER_PASSES:
+        widths = [1e3 * row.seconds.get(name, 0.0) for row in rows]
+        if any(widths):
+            axes.barh(names, widths, left=begins, color=COLOURS[name], label=name)
+            begins = [begin + width for begin, width in zip(begins, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlabel("milliseconds a batch")
+    axes.legend()
+
+
+def _roofline(axes: Any, rows: list[LayerRow], machine: Peak) -> None:
+    """Operations of the products (filled) and of the formula (hollow), against the least bytes that must move."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    ridge = machine.peak / machine.bandwidth
+    low = ridge / 10
+    high = 2 * max(ridge, *(2 * row.multiply_adds / row.bytes_moved for row in rows))
+    roof = [rate / 1e9 for rate in (low * machine.bandwidth, machine.peak, machine.peak)]
+    axes.plot([low, ridge, high], roof, "k-")
+    axes.annotate(f"{roof[1]:.0f} GFLOP/s", (ridge, roof[1]), xytext=(0, 4), textcoords="offset points")
+    axes.annotate(f"{machine.bandwidth / 1e9:.0f} GB/s", (low, roof[0]), xytext=(14, 4), textcoords="offset points")
+    for row, marker in zip(rows, itertools.cycle("os^Dv<>P"), strict=False):
+        axes.plot([], [], marker, color="grey", label=row.name)
+        for name, seconds in row.seconds.items():
+            for multiply_adds, style in ((row.performed, "full"), (row.multiply_adds, "none")):
+                at = 2 * multiply_adds / row.bytes_moved, 2 * multiply_adds / seconds / 1e9
+                axes.plot(*at, marker, color=COLOURS[name], fillstyle=style)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_locator(NullLocator())
+    axes.set_xlabel("float operations a byte: input, output and weights, each moved once")
+    axes.set_ylabel("GFLOP/s: filled, of the products; hollow, of the formula")
+    axes.legend()

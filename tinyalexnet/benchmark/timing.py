@@ -1,0 +1,114 @@
+"""The timed steps of the benchmark, and their statistics."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TextIO
+
+from ..console import Console
+from ..devices import Device
+from ..losses import Loss
+from ..network import Sequential
+
+BURN_IN_STEPS = 10
+"""Steps that run before each timed run and do not count."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network and its input, on a device, with the loss of its output."""
+
+    net: Sequential
+    images: Any
+    loss: Loss
+    device: Device
+
+    def step(self, name: str) -> Callable[[], object]:
+        """A step of a pass: the forward alone, or the forward, the loss and the gradients of the parameters."""
+
+        def forward_backward() -> None:
+            _, dout = self.loss(self.net.forward(self.images))
+            self.net.backward(dout)
+
+        return {"Forward": lambda: self.net.forward(self.images), "Forward-backward": forward_backward}[name]
+
+    def finished_step(self, name: str) -> Callable[[], object]:
+        """A step that ends when the device is done, as the step of another framework does."""
+        step = self.step(name)
+
+        def finished() -> None:
+            step()
+            self.device.wait()
+
+        return finished
+
+
+@dataclass
+class TimedRun:
+    """A timed run: the durations in seconds of the steps that were finished, and the CPU time of all threads."""
+
+    name: str
+    durations: list[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+
+    def cpu_utilisation(self, threads: int) -> float:
+        """Process CPU time over wall time times threads: 1 if every thread computed all the time."""
+        return self.cpu_seconds / (sum(self.durations) * threads)
+
+
+def statistics(durations: list[float]) -> tuple[float, float]:
+    """Mean and population standard deviation of all durations, in seconds."""
+    mean = math.fsum(durations) / len(durations)
+    return mean, math.sqrt(math.fsum((duration - mean) ** 2 for duration in durations) / len(durations))
+
+
+def legacy_statistics(durations: list[float]) -> tuple[float, float]:
+    """The 2015 script's mean and standard deviation: the first sample is dropped, the divisor is not reduced.
+
+    Math
+        mean = Σ_{i>0} d_i / N and spread = √(Σ_{i>0} d_i² / N - mean²). So N equal durations d give the mean
+        d (N - 1) / N and the spread d √(N - 1) / N: 10 % of d at N = 100, although nothing varied at all.
+    Source
+        docs/benchmark.md.
+    """
+    n = len(durations)
+    mean = math.fsum(durations[1:]) / n
+    return mean, math.sqrt(max(math.fsum(duration**2 for duration in durations[1:]) / n - mean**2, 0.0))
+
+
+def compile_kernels(work: Workload, passes: tuple[str, ...], say: Console) -> None:
+    """Runs every pass once, so that no timed step has to wait for a compiler.
+
+    It uses the whole batch, because a smaller one may take other algorithms.
+    """
+    if not work.device.compiles:
+        return
+    start = time.perf_counter()
+    with work.device.report_compilation(
+        on_start=lambda name: say.line(f"compiling {name} ...", end=""),
+        on_end=lambda seconds: say.line(f" {seconds:.1f} s"),
+    ) as compiled:
+        for name in passes:
+            work.finished_step(name)()
+    cached = "" if compiled else ", all from the cache"
+    done = "kernels compiled by a first step" if compiled is None else f"{len(compiled)} functions compiled{cached}"
+    say.line(f"{done}; ready after {time.perf_counter() - start:.1f} s")
+
+
+def time_steps(run: TimedRun, work: Workload, num_batches: int, out: TextIO, say: Console) -> None:
+    """Times the steps of a run and prints every tenth."""
+    step = work.step(run.name)
+    with say.bar(run.name, BURN_IN_STEPS + num_batches) as (advance, write):
+        for i in range(-BURN_IN_STEPS, num_batches):
+            cpu_start = time.process_time()
+            duration = work.device.seconds_of(step)
+            if i >= 0:
+                run.cpu_seconds += time.process_time() - cpu_start
+                run.durations.append(duration)
+                if i > 0 and i % 10 == 0:
+                    write(f"{datetime.now()}: step {i}, duration = {duration:.3f}", out)
+            advance()
