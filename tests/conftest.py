@@ -1,47 +1,76 @@
-"""What the tests share: reproducible examples, the backends, and whether kernels are compiled here."""
+"""What the tests share: reproducible examples, the backends, and whether kernels are compiled here.
+
+pytest                                       the backends "reference" and "cpu", and everything that needs no GPU
+pytest --backend cuda                        the tests of the operations, and of the GPU itself, on a GPU
+pytest --backend cuda --emulated-gpu         the same without a GPU: compiled, and interpreted; needs numba-cuda
+"""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
+from backends import Backend
 from hypothesis import HealthCheck, settings
 
 JIT = not numba.config.DISABLE_JIT
+HOST = ("reference", "cpu")
 
 # As plain Python the kernels' products of sizes that fill no vector were seen to warn of an invalid value, though every
-# number was finite: OpenBLAS computes on what lies behind the matrix too. Compiled code does not look at that flag.
+# element was finite: OpenBLAS computes on what lies behind the matrix too. Compiled code does not look at that flag.
 if not JIT:
     np.seterr(invalid="ignore")
 
-# Derandomised: the same examples in every run. No deadline: the first example of a kernel compiles it.
-settings.register_profile(
-    "default",
-    derandomize=True,
-    deadline=None,
-    max_examples=200 if JIT else 60,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("default")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--emulated-gpu", action="store_true", help="compiled CUDA kernels, interpreted: tests/emulated_gpu.py"
+# Derandomised: the same examples in every run. No deadline: the first example of a kernel compiles it. On a GPU a test
+# has fewer: each example waits for the GPU, and the emulated one interprets every thread.
+for name, examples in {"compiled": 200, "plain": 60, "cuda": 25}.items():
+    settings.register_profile(
+        name,
+        derandomize=True,
+        deadline=None,
+        max_examples=examples,
+        suppress_health_check=[HealthCheck.too_slow],
     )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--backend", choices=["host", "cuda"], default="host", help="where the operations are tested")
+    parser.addoption("--emulated-gpu", action="store_true", help="compiled kernels, interpreted: tests/gpu/emulator.py")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--emulated-gpu"):
-        import emulated_gpu
+    on_gpu = config.getoption("--backend") == "cuda"
+    settings.load_profile("cuda" if on_gpu else "compiled" if JIT else "plain")
+    try:
+        if config.getoption("--emulated-gpu"):
+            sys.path.append(str(Path(__file__).parent / "gpu"))
+            import emulator
 
-        try:
-            emulated_gpu.install()
-        except ImportError as error:
-            raise pytest.UsageError(str(error)) from None
+            emulator.install()
+        if on_gpu:
+            assert Backend("cuda").device
+    except ImportError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``run`` calls a function on each backend that is tested here: ``backends.Backend``."""
+    names = ("cuda",) if metafunc.config.getoption("--backend") == "cuda" else HOST
+    if "run" in metafunc.fixturenames:
+        metafunc.parametrize("run", [Backend(name) for name in names], ids=names)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    on_gpu = config.getoption("--backend") == "cuda"
+    wanted, left_out = [], []
+    for item in items:
+        needs_gpu, either = "cuda" in item.keywords, "run" in getattr(item, "fixturenames", ())
+        (wanted if needs_gpu == on_gpu or (on_gpu and either) else left_out).append(item)
+    items[:] = wanted
+    config.hook.pytest_deselected(items=left_out)
     if not JIT:
         skip = pytest.mark.skip(reason="NUMBA_DISABLE_JIT=1: plain Python would take minutes")
         for item in items:
@@ -54,6 +83,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20151126)
 
 
-@pytest.fixture(params=["reference", "cpu"])
+@pytest.fixture(params=HOST)
 def backend(request: pytest.FixtureRequest) -> str:
+    """The names of those whose arrays are NumPy's."""
     return request.param

@@ -55,7 +55,7 @@ class Cuda(Device):
         return host
 
     def write(self, target: Any, array: np.ndarray) -> None:
-        target.copy_to_device(np.ascontiguousarray(array))
+        target.copy_to_device(np.asarray(array, order="C"))
 
     def seconds_of(self, step: Callable[[], object]) -> float:
         """By the GPU's own clock, from an event before the step to an event behind it."""

@@ -59,7 +59,7 @@ empty = _pool.empty
 
 def to_device(array: np.ndarray) -> Any:
     """A copy of a host array on the device."""
-    host = np.ascontiguousarray(array)
+    host = np.asarray(array, order="C")
     target = empty(host.shape, host.dtype)
     target.copy_to_device(host)
     return target

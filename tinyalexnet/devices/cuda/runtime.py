@@ -37,7 +37,9 @@ def check_size(name: str, size: int) -> None:
 def launch(function: Any, count: int, *arguments: Any) -> None:
     """Runs a kernel with one thread for each of ``count`` elements; the spare threads of the last block do nothing."""
     check_size("an array", count)
-    launch_blocks(function, (-(-count // THREADS),), THREADS, *arguments)
+    # A GPU refuses a launch of no blocks.
+    if count:
+        launch_blocks(function, (-(-count // THREADS),), THREADS, *arguments)
 
 
 def launch_blocks(function: Any, blocks: tuple[int, ...], threads: int, *arguments: Any) -> None:

@@ -1,0 +1,70 @@
+"""The dense layer: equal to the loops on integers, and rounding."""
+
+from __future__ import annotations
+
+import loops
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tinyalexnet import Flatten
+from tinyalexnet.geometry import Window
+from tinyalexnet.ops.conv2d import conv2d_forward
+from tinyalexnet.ops.dense import dense_backward_input, dense_backward_params, dense_forward
+
+SIZES = st.tuples(st.integers(1, 5), st.integers(1, 40), st.integers(1, 9))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(sizes=SIZES, seed=st.integers(0, 1000))
+@example(sizes=(1, 1, 1), seed=0)
+def test_equals_the_loops(run, dtype, sizes, seed):
+    rng = np.random.default_rng(seed)
+    n, channels, filters = sizes
+    x, w, b, dout = (
+        rng.integers(-4, 5, shape).astype(dtype)
+        for shape in [(n, channels), (channels, filters), filters, (n, filters)]
+    )
+    out, dx, dw, db = loops.dense(x, w, b, dout)
+    np.testing.assert_array_equal(run(dense_forward, x, w, b), out, strict=True)
+    np.testing.assert_array_equal(run(dense_backward_input, dout, w), dx, strict=True)
+    found_dw, found_db = run(dense_backward_params, dout, x)
+    np.testing.assert_array_equal(found_dw, dw, strict=True)
+    np.testing.assert_array_equal(found_db, db, strict=True)
+
+
+@given(sizes=SIZES, seed=st.integers(0, 1000))
+def test_rounds_within_the_derived_bound(run, sizes, seed):
+    """|error| <= γ Σ |x| |w| with γ = n u / (1 - n u), for sums of n = C + 1 terms in float32, u = 2**-24."""
+    rng = np.random.default_rng(seed)
+    n, channels, filters = sizes
+    x, w, b = (rng.standard_normal(s).astype(np.float32) for s in [(n, channels), (channels, filters), filters])
+    exact = x.astype(float) @ w + b
+    size = np.abs(x).astype(float) @ np.abs(w) + np.abs(b)
+    gamma = (channels + 1) * 2**-24 / (1 - (channels + 1) * 2**-24)
+    assert (np.abs(run(dense_forward, x, w, b) - exact) <= gamma * size).all()
+
+
+def test_strided_input(run, rng):
+    run.skip_without_views()
+    x, w, b, dout = (rng.integers(-4, 5, s).astype(np.float32) for s in [(7, 3), (5, 7), (10,), (3, 10)])
+    strided = x.T, w.T, b[::2], dout[:, ::2]
+    plain = tuple(array.copy() for array in strided)
+    np.testing.assert_array_equal(run(dense_forward, *strided[:3]), run(dense_forward, *plain[:3]))
+    np.testing.assert_array_equal(
+        run(dense_backward_input, strided[3], strided[1]), run(dense_backward_input, plain[3], plain[1])
+    )
+    for got, expected in zip(
+        run(dense_backward_params, strided[3], strided[0]),
+        run(dense_backward_params, plain[3], plain[0]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_it_is_a_convolution_whose_kernel_is_the_whole_image(run, rng):
+    """Flattened in the order (H, W, C)."""
+    x, w, b = (rng.integers(-4, 5, s).astype(float) for s in [(2, 3, 4, 5), (3, 4, 5, 6), (6,)])
+    whole = conv2d_forward(x, w, b, Window((3, 4)), backend="reference").reshape(2, 6)
+    np.testing.assert_array_equal(run(dense_forward, Flatten().forward(x), w.reshape(60, 6), b), whole)

@@ -1,0 +1,56 @@
+"""Dropout: exact, and the bits of its mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tinyalexnet.ops.dropout import dropout, dropout_mask
+from tinyalexnet.ops.dropout.philox import philox
+
+
+@given(
+    shape=st.lists(st.integers(0, 5), min_size=1, max_size=4),
+    rate=st.sampled_from([0.0, 0.25, 0.5]),
+    seed=st.integers(0, 99),
+)
+def test_it_chooses_and_scales(run, shape, rate, seed):
+    assume(np.prod(shape) < 300)
+    rng = np.random.default_rng(seed)
+    x, kept = rng.standard_normal(shape).astype(np.float32), rng.random(shape) >= 0.5
+    expected = np.zeros_like(x)
+    for index in np.ndindex(*shape):
+        if kept[index]:
+            expected[index] = x[index] * np.float32(1 / (1 - rate))
+    np.testing.assert_array_equal(run(dropout, x, kept, rate), expected, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("index", "seed", "bits"),
+    [
+        (0, 0, 0xFF1DAE59),
+        (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x2C3F628B),
+        (0x243F6A88, 0x85A308D313198A2E, 0xDD7CE038),
+    ],
+)
+def test_random_bits_are_those_of_the_paper(index, seed, bits):
+    """The known answers that its authors publish with Random123."""
+    assert philox(index, seed) == bits
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.9999])
+def test_a_mask_is_a_function_of_index_and_seed(run, rate):
+    seed = 0x7123456789ABCDEF  # of 63 bits, so that both halves and the sign matter
+    mask = run(dropout_mask, (3, 5, 67), rate, seed)
+    expected = [(philox(i, seed) >> 8) / (1 << 24) >= rate for i in range(mask.size)]
+    np.testing.assert_array_equal(mask, np.reshape(expected, (3, 5, 67)), strict=True)
+    assert run(dropout_mask, (0, 3), rate, 1).shape == (0, 3)
+
+
+def test_what_is_dropped_cannot_leak(run):
+    """0 times infinity is NaN: the element is chosen, not multiplied."""
+    x = np.array([np.inf, np.nan, 2, np.nan], np.float32)
+    out = run(dropout, x, np.array([False, False, True, True]), 0.5)
+    np.testing.assert_array_equal(out, np.array([0, 0, 4, np.nan], np.float32))

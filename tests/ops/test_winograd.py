@@ -1,0 +1,337 @@
+"""Winograd: exact matrices, the three passes against gemm and against each other, accuracy, and the choice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from backends import Backend, fewer
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from strategies import Case, cases
+
+from conftest import JIT
+from tinyalexnet import Conv2d, alexnet
+from tinyalexnet.geometry import Window
+from tinyalexnet.gradcheck import assert_gradients
+from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
+from tinyalexnet.ops.conv2d.winograd import cpu
+from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import FILTER_BLOCK, Limits, plan_accumulation, plan_convolution
+from tinyalexnet.ops.conv2d.winograd.matrices import MOST_POINTS, POINTS, Tile, cook_toom
+
+ALL = [(m, r) for r in range(1, MOST_POINTS + 1) for m in range(1, MOST_POINTS + 2 - r)]
+# As plain Python the compiled passes take a second for a case of this size.
+examples = fewer(0.5 if JIT else 0.13)
+
+
+@pytest.mark.parametrize(("m", "r"), ALL)
+def test_the_matrices_are_exact(m, r):
+    """Of each input times each filter element: the coefficient in each output, 1 if they belong together, else 0."""
+    t = cook_toom(m, r)
+    n = m + r - 1
+    assert t.n == n <= MOST_POINTS
+    for output in range(m):
+        for i in range(n):
+            for k in range(r):
+                product = sum((t.at[output][p] * t.g[p][k] * t.bt[p][i] for p in range(n)), start=Fraction(0))
+                assert product == (i == output + k)
+
+
+@pytest.mark.parametrize(("m", "r"), [(m, r) for m, r in ALL if m > 1])
+def test_a_smaller_tile_has_the_first_points_and_their_rows_of_g(m, r):
+    """So the same transformed filters serve tiles of both sizes; A agrees too, but for the last output."""
+    large, smaller = cook_toom(m, r), cook_toom(m - 1, r)
+    assert large.g[:-1] == smaller.g
+    assert [row[1:-1] for row in large.at[:-1]] == [row[1:] for row in smaller.at]
+
+
+def test_the_rows_of_g_are_of_size_one():
+    """Powers of two keep U as large as w, within √2: multiplying by them is exact in floating point."""
+    for m, r in ALL:
+        for row in cook_toom(m, r).g:
+            assert 1 / 2 <= sum(map(abs, row)) ** 2 <= 2
+
+
+@pytest.mark.parametrize(("m", "r"), [(0, 3), (3, 0), (7, 3), (1, 9)])
+def test_sizes_without_matrices_are_refused(m, r):
+    with pytest.raises(ValueError, match=f"m and r are {m} and {r}, but must be at least 1"):
+        cook_toom(m, r)
+
+
+def test_points_are_distinct():
+    assert len(set(POINTS)) == len(POINTS) == MOST_POINTS - 1
+
+
+def passes(run, case, arrays, algorithm):
+    x, w, b, dout = arrays
+    last = case.window, case.groups, algorithm
+    out, dx = run(conv2d_forward, x, w, b, *last), run(conv2d_backward_input, dout, w, x.shape, *last)
+    return out, dx, *run(conv2d_backward_params, dout, x, *last)
+
+
+def direct_passes(case, arrays):
+    return passes(Backend("reference"), case, arrays, "gemm")
+
+
+def possible(run, case):
+    """The case, with stride 1 if this backend's Winograd has no other; only if there is a tile for its kernel."""
+    if not ABILITIES[run.name].strides:
+        case = replace(case, window=Window(case.window.kernel, 1, case.window.padding))
+    assume(all(-(-k // s) <= MOST_POINTS for k, s in zip(case.window.kernel, case.window.stride, strict=True)))
+    return case
+
+
+def close(found, expected, bound):
+    """Relative L2 error within the bound; within it of 1 if 0 is expected."""
+    size = np.linalg.norm(expected.ravel()) or 1.0
+    assert np.linalg.norm((found - expected).ravel()) <= bound * size
+
+
+SEVERAL_TASKS = Case(Window(3, 1, "SAME"), (5, 13, 12, 7), 70, 1, 1)
+TWO_BLOCKS_EACH_WAY = Case(Window((3, 2), 1, "SAME"), (2, 9, 8, 66), 130, 1, 2)
+GROUPS_OF_TWO_BLOCKS = Case(Window(3, 1, "SAME"), (2, 9, 8, 132), 140, 2, 6)
+FIRST_LAYER = Case(Window(11, 4), (2, 35, 31, 3), 5, 1, 3)
+STRIDED_PADDED = Case(Window((5, 4), (2, 3), ((1, 3), (2, 0))), (2, 17, 19, 30), 20, 2, 4)
+UNREACHED_PIXELS = Case(Window(2, 5), (1, 9, 9, 2), 3, 1, 5)
+
+
+@examples
+@given(case=cases())
+@example(case=SEVERAL_TASKS)
+@example(case=TWO_BLOCKS_EACH_WAY)
+@example(case=GROUPS_OF_TWO_BLOCKS)
+@example(case=FIRST_LAYER)
+@example(case=STRIDED_PADDED)
+@example(case=UNREACHED_PIXELS)
+def test_in_float64_it_is_the_convolution(run, case):
+    """The transforms amplify rounding by some hundreds: 1e-12 is 2**13 units in the last place."""
+    case = possible(run, case)
+    arrays = case.normals(np.float64)
+    for got, exact in zip(passes(run, case, arrays, "winograd"), direct_passes(case, arrays), strict=True):
+        assert got.shape == exact.shape
+        assert got.flags.c_contiguous
+        close(got, exact, 1e-12)
+
+
+@examples
+@given(case=cases())
+@example(case=SEVERAL_TASKS)
+def test_in_float32_the_error_is_within_2e_5(run, case):
+    """oneDNN's bound for its own Winograd, against a direct convolution in float64."""
+    case = possible(run, case)
+    arrays = case.normals(np.float32)
+    expected = direct_passes(case, [a.astype(np.float64) for a in arrays])
+    # If terms cancel, no bound relative to the result can hold: it is relative to the result without cancellation.
+    sizes = direct_passes(case, [np.abs(a).astype(np.float64) for a in arrays])
+    for got, exact, size in zip(passes(run, case, arrays, "winograd"), expected, sizes, strict=True):
+        assert got.dtype == np.float32
+        assert np.linalg.norm((got - exact).ravel()) <= 2e-5 * np.linalg.norm(size.ravel())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(Window(3, 1, "SAME"), (2, 5, 6, 3), 4, 1, 1),
+        Case(Window((2, 3), 1, ((2, 0), (1, 3))), (1, 4, 3, 4), 6, 2, 2),
+    ],
+    ids=["same", "groups"],
+)
+def test_without_cancellation_the_error_is_within_2e_5_of_the_result(run, case):
+    arrays = case.normals(np.float32)
+    expected = direct_passes(case, [a.astype(np.float64) for a in arrays])
+    for got, exact in zip(passes(run, case, arrays, "winograd"), expected, strict=True):
+        close(got, exact, 2e-5)
+
+
+@examples
+@given(case=cases())
+def test_backward_is_the_adjoint_of_forward(run, case):
+    case = possible(run, case)
+    x, w, b, dout = case.normals(np.float64)
+    out, dx, dw, db = passes(run, case, (x, w, np.zeros_like(b), dout), "winograd")
+    scale = np.linalg.norm(x.ravel()) * np.linalg.norm(w.ravel()) * np.linalg.norm(dout.ravel())
+    assert abs(np.sum(dout * out) - np.sum(x * dx)) <= 1e-12 * scale
+    assert abs(np.sum(dout * out) - np.sum(w * dw)) <= 1e-12 * scale
+    np.testing.assert_allclose(np.sum(b * db), np.sum(dout * b), rtol=1e-11, atol=1e-11)
+
+
+def test_nan_reaches_its_tile_and_no_other_image(run):
+    case = Case(Window(3, 1, "SAME"), (2, 9, 9, 2), 3, 1, 6)
+    x, w, b, _ = case.normals(np.float32)
+    x[0, 4, 4, 0] = np.nan
+    out = run(conv2d_forward, x, w, b, case.window, 1, "winograd")
+    assert np.isnan(out[0, 3:6, 3:6]).all()
+    assert np.isfinite(out[1]).all()
+
+
+def test_gradients_of_the_layer(backend, rng):
+    conv = Conv2d(3, 4, 3, 1, "SAME", backend=backend, dtype=np.float64, rng=rng, algorithm="winograd")
+    conv.params["b"][...] = rng.standard_normal(4)
+    assert_gradients(conv, rng.standard_normal((2, 7, 6, 3)), step=1, tolerance=1e-11)
+
+
+# --- the plan and the schedules of "cpu" ------------------------------------------------------------------------------
+
+SCHEDULES = {
+    "fused": Limits(least_rows=1),
+    "fused, several chunks a task": Limits(least_rows=1, least_tasks=1, chunk_bytes=2000),
+    "staged": Limits(least_rows=10**9),
+    "staged, strip by strip": Limits(least_rows=10**9, held_bytes=1),
+    "split": Limits(least_tasks=3, split_chunks=1, small_product=1, chunk_bytes=10**9),
+}
+
+
+@pytest.mark.parametrize("limits", SCHEDULES.values(), ids=SCHEDULES)
+@examples
+@given(case=cases())
+@example(case=SEVERAL_TASKS)
+@example(case=TWO_BLOCKS_EACH_WAY)
+@example(case=GROUPS_OF_TWO_BLOCKS)
+def test_every_schedule_is_the_convolution(limits, case):
+    """Which one a case takes by itself depends on its size."""
+    case = possible(Backend("cpu"), case)
+    x, w, b, dout = arrays = case.normals(np.float64)
+    tile = choose_tile("winograd", "cpu", case.x_shape, case.filters, case.window, case.groups, x.dtype)
+    last = case.window, case.groups, tile, limits
+    found = cpu.conv2d_forward(x, w, b, *last), cpu.conv2d_backward_input(dout, w, x.shape, *last)
+    found += cpu.conv2d_backward_params(dout, x, *last)
+    for got, exact in zip(found, direct_passes(case, arrays), strict=True):
+        close(got, exact, 1e-12)
+
+
+TILES = st.builds(
+    lambda h, w: Tile(cook_toom(*h), cook_toom(*w)), *[st.sampled_from([(4, 3), (5, 3), (4, 5), (1, 1)])] * 2
+)
+SIZES = {
+    "tile": TILES,
+    "n": st.integers(1, 128),
+    "size": st.tuples(st.integers(1, 56), st.integers(1, 56)),
+    "depth": st.integers(1, 512),
+    "blocks": st.integers(1, 8),
+    "itemsize": st.sampled_from([4, 8]),
+}
+LIMITS = st.builds(
+    Limits,
+    small_product=st.integers(1, 2_000_000),
+    chunk_bytes=st.integers(1, 8 << 20),
+    most_chunks=st.integers(1, 4),
+    held_bytes=st.integers(1, 32 << 20),
+    least_tasks=st.integers(1, 32),
+    split_chunks=st.integers(1, 6),
+    least_rows=st.integers(1, 64),
+)
+
+
+@given(**SIZES, limits=LIMITS)
+def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, blocks, itemsize, limits):
+    convolution = plan_convolution(tile, n, size, depth, blocks, itemsize, limits)
+    accumulation = plan_accumulation(tile, n, size, depth, blocks, itemsize, limits)
+    for plan in (convolution, accumulation):
+        grid = plan.grid
+        assert (grid.tiles_h, grid.tiles_w) == tile.counts(size)
+        assert grid.strips == n * grid.tiles_h
+        assert 1 <= grid.chunk_strips <= grid.strips
+        # Large tiles compute m outputs and the others m - 1: no more of them than the image needs.
+        for tiles, large, m, outputs in (
+            (grid.tiles_h, grid.large_h, grid.m_h, size[0]),
+            (grid.tiles_w, grid.large_w, grid.m_w, size[1]),
+        ):
+            covered = tiles * (m - 1) + large
+            assert (tiles - 1) * m < outputs <= covered
+            assert large == 0 or covered == outputs
+    of_strip = 4 * tile.points * convolution.grid.tiles_w * (depth + blocks * FILTER_BLOCK)
+    of_product = convolution.grid.tiles_w * depth * FILTER_BLOCK
+    chunk_strips = convolution.grid.chunk_strips
+    if convolution.fused:
+        assert chunk_strips * convolution.grid.tiles_w >= limits.least_rows
+        assert 1 <= convolution.chunks <= limits.most_chunks
+        # Few rows cost more than a chunk that does not fit.
+        if chunk_strips > 1 and 2 * limits.least_rows <= chunk_strips * convolution.grid.tiles_w:
+            assert chunk_strips * of_strip <= limits.chunk_bytes
+            assert chunk_strips * of_product <= limits.small_product
+    for plan, held in ((convolution, not convolution.fused), (accumulation, accumulation.splits == 1)):
+        if held and plan.grid.chunk_strips > 1:
+            assert plan.grid.chunk_strips * of_product <= limits.small_product
+        if held and plan.chunks * plan.grid.chunk_strips > 1:
+            assert plan.chunks * plan.grid.chunk_strips * of_strip <= limits.held_bytes
+    if accumulation.splits > 1:
+        assert accumulation.splits == limits.least_tasks
+        assert tile.points * blocks * depth * FILTER_BLOCK * itemsize <= limits.chunk_bytes
+        assert accumulation.grid.chunk_strips * of_strip <= limits.chunk_bytes
+        per_task = accumulation.grid.strips // accumulation.splits
+        assert per_task >= limits.split_chunks * accumulation.grid.chunk_strips
+
+
+def planned(n, size, depth, filters, m=(5, 5), r=(3, 3)):
+    tile = Tile(cook_toom(m[0], r[0]), cook_toom(m[1], r[1]))
+    sizes = tile, n, size, depth, filters // FILTER_BLOCK, 4, Limits()
+    return plan_convolution(*sizes), plan_accumulation(*sizes)
+
+
+def test_the_batch_size_decides_which_schedule_runs():
+    """conv3 and conv1 of the benchmark, of a batch and of one image."""
+    conv3, image = planned(128, (13, 13), 192, 384), planned(1, (13, 13), 192, 384)
+    assert conv3[0].fused
+    assert conv3[0].chunks == Limits().most_chunks  # U has 14 MB
+    assert not image[0].fused
+    assert conv3[1].splits == image[1].splits == 1
+    conv1 = planned(128, (55, 55), 48, 64)  # an 11 x 11 kernel at stride 4 is 3 x 3 of blocks of 48 elements
+    assert conv1[1].splits == Limits().least_tasks
+
+
+# --- the choice ------------------------------------------------------------------------------------------------------
+
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+CONV3 = (128, 13, 13, 192), 384, Window(3, 1, "SAME"), 1
+
+
+@pytest.mark.parametrize("n", [10, 128, 512])
+def test_auto_takes_winograd_for_every_layer_of_alexnet(n):
+    net, shape = alexnet(backend="reference"), (n, 227, 227, 3)
+    tiles = {}
+    for name, layer in net:
+        if isinstance(layer, Conv2d):
+            tile = choose_tile("auto", "cpu", shape, layer.params["w"].shape[3], layer.window, 1, F32)
+            tiles[name] = tile and (tile.m, tile.r)
+        shape = layer.output_shape(shape)
+    three = ((5, 5), (3, 3))
+    assert tiles == {"conv1": three, "conv2": ((4, 4), (5, 5)), "conv3": three, "conv4": three, "conv5": three}
+
+
+def test_auto_falls_back_to_gemm():
+    assert choose_tile("auto", "cpu", *CONV3, F32).m == (5, 5)
+    assert choose_tile("gemm", "cpu", *CONV3, F32) is None
+    assert choose_tile("auto", "cpu", *CONV3, F64) is None
+    assert choose_tile("winograd", "cpu", *CONV3, F64).m == (5, 5)
+    # A filter of one element leaves nothing to save, three channels leave little, and one of nine has no tile.
+    assert choose_tile("auto", "cpu", (128, 13, 13, 192), 384, Window(1), 1, F32) is None
+    assert choose_tile("auto", "cpu", (128, 13, 13, 3), 4, Window(3), 1, F32) is None
+    assert choose_tile("auto", "cpu", (128, 33, 33, 192), 384, Window(9), 1, F32) is None
+
+
+def test_what_the_choice_refuses():
+    with pytest.raises(ValueError, match="algorithm is 'fft', but must be one of 'auto', 'gemm', 'winograd'"):
+        choose_tile("fft", "cpu", *CONV3, F32)
+    with pytest.raises(ValueError, match=r"algorithm is 'winograd', but .* kernel_size of at most 8 strides"):
+        choose_tile("winograd", "cpu", (1, 33, 33, 1), 1, Window(9), 1, F32)
+    with pytest.raises(ValueError, match="algorithm is 'fft', but must be one of"):
+        Conv2d(1, 1, 3, algorithm="fft")
+
+
+def test_a_tile_counts():
+    tile = Tile(cook_toom(5, 3), cook_toom(4, 5))
+    assert (tile.m, tile.r, tile.n, tile.points) == ((5, 4), (3, 5), (7, 8), 56)
+    assert tile.counts((13, 13)) == (3, 4)
+    assert tile.large_counts((13, 13)) == (1, 1)  # 5 + 4 + 4 and 4 + 3 + 3 + 3
+    assert tile.points_of((13, 13)) == (7 + 6 + 6) * (8 + 7 + 7 + 7)
+    assert tile.smaller == Tile(cook_toom(4, 3), cook_toom(3, 5))
+    assert (tile.counts((10, 2)), tile.large_counts((10, 2))) == ((2, 1), (2, 0))
+
+
+@pytest.mark.parametrize(("m", "r"), ALL)
+def test_the_sum_point_adds_up_and_is_added(m, r):
+    tile = Tile(cook_toom(m, r), cook_toom(1, 1))
+    assert all(outputs[tile.sum_point] == 1 for outputs in tile.height.at)
