@@ -26,7 +26,7 @@ if not JIT:
 
 # Derandomised: the same examples in every run. No deadline: the first example of a kernel compiles it. On a GPU a test
 # has fewer: each example waits for the GPU, and the emulated one interprets every thread.
-for name, examples in {"compiled": 200, "plain": 60, "cuda": 25}.items():
+for name, examples in {"compiled": 200, "plain": 60, "cuda": 25, "few": 10}.items():
     settings.register_profile(
         name,
         derandomize=True,
@@ -38,12 +38,14 @@ for name, examples in {"compiled": 200, "plain": 60, "cuda": 25}.items():
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--backend", choices=["host", "cuda"], default="host", help="where the operations are tested")
+    parser.addoption("--few-examples", action="store_true", help="ten of each property, for a second Python")
     parser.addoption("--emulated-gpu", action="store_true", help="compiled kernels, interpreted: tests/gpu/emulator.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     on_gpu = config.getoption("--backend") == "cuda"
-    settings.load_profile("cuda" if on_gpu else "compiled" if JIT else "plain")
+    profile = "few" if config.getoption("--few-examples") else "compiled" if JIT else "plain"
+    settings.load_profile("cuda" if on_gpu else profile)
     try:
         if config.getoption("--emulated-gpu"):
             sys.path.append(str(Path(__file__).parent / "gpu"))
