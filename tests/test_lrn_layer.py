@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tinyalexnet.kernels import load
 
 from tinyalexnet import LocalResponseNorm
 from tinyalexnet.gradcheck import assert_gradients, directional_derivatives

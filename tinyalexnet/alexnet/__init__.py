@@ -8,7 +8,7 @@ from ..geometry import as_integer
 from ..layers import Layer
 from ..network import Sequential
 from ..ops.checks import Shape
-from .variants import VARIANTS, Conv, Drop, Flat, Full, Norm, Options, Pool, Relu, Variant, check_variant
+from .variants import VARIANTS, Conv, Drop, Flat, Full, LayerOptions, Norm, Pool, Relu, Variant, check_variant
 
 __all__ = [
     "VARIANTS",
@@ -75,7 +75,7 @@ def build(
         As the layers'.
     """
     classes = num_classes or table.num_classes or 0
-    options = Options(backend, dtype, algorithm, np.random.default_rng(seed), table.weight_std, classes)
+    options = LayerOptions(backend, dtype, algorithm, np.random.default_rng(seed), table.weight_std, classes)
     layers: list[tuple[str, Layer]] = []
     shape: Shape = (1, *table.image_shape)
     for row in table.layers:

@@ -14,7 +14,7 @@ from ..layers import WEIGHT_STD, Conv2d, Dense, Dropout, Flatten, Layer, LocalRe
 from ..ops.checks import Shape
 
 
-class Options(NamedTuple):
+class LayerOptions(NamedTuple):
     """The arguments that all layers of a network share; ``rng`` draws their weights, ``weight_std`` as in Variant."""
 
     backend: str
@@ -35,7 +35,7 @@ class Row:
 
     name: str
 
-    def layer(self, x_shape: Shape, options: Options) -> Layer:
+    def layer(self, x_shape: Shape, options: LayerOptions) -> Layer:
         """A new layer."""
         raise NotImplementedError
 
@@ -50,7 +50,7 @@ class Conv(Row):
     padding: Padding = "SAME"
     groups: int = 1
 
-    def layer(self, x_shape: Shape, options: Options) -> Layer:
+    def layer(self, x_shape: Shape, options: LayerOptions) -> Layer:
         channels = x_shape[3]
         return Conv2d(
             channels,
@@ -75,7 +75,7 @@ class Pool(Row):
     stride: int = 2
     padding: Padding = "VALID"
 
-    def layer(self, x_shape: Shape, options: Options) -> Layer:
+    def layer(self, x_shape: Shape, options: LayerOptions) -> Layer:
         return MaxPool2d(self.kernel, self.stride, self.padding, backend=options.backend)
 
 
@@ -83,7 +83,7 @@ class Pool(Row):
 class Relu(Row):
     """A ReLU, in place."""
 
-    def layer(self, x_shape: Shape, options: Options) -> Layer:
+    def layer(self, x_shape: Shape, options: LayerOptions) -> Layer:
         return ReLU(inplace=True, backend=options.backend)
 
 
@@ -94,7 +94,7 @@ class Norm(Row):
     convention: Callable[..., LocalResponseNorm]
     options: dict[str, float] = field(default_factory=dict)
 
-    def layer(self, x_shape: Shape, options: Options) -> Layer:
+    def layer(self, x_shape: Shape, options: LayerOptions) -> Layer:
         return self.convention(**self.options, backend=options.backend)
 
 
@@ -104,7 +104,7 @@ class Flat(Row):
 
     name: str = "flatten"
 
-    def layer(self, x_shape: Shape, options: Options) -> Layer:
+    def layer(self, x_shape: Shape, options: LayerOptions) -> Layer:
         return Flatten()
 
 
@@ -114,7 +114,7 @@ class Full(Row):
 
     units: int | None = None
 
-    def layer(self, x_shape: Shape, options: Options) -> Layer:
+    def layer(self, x_shape: Shape, options: LayerOptions) -> Layer:
         inputs, units = x_shape[1], self.units or options.classes
         return Dense(inputs, units, options.backend, options.dtype, options.rng, std=options.std(inputs))
 
@@ -125,7 +125,7 @@ class Drop(Row):
 
     rate: float = 0.5
 
-    def layer(self, x_shape: Shape, options: Options) -> Layer:
+    def layer(self, x_shape: Shape, options: LayerOptions) -> Layer:
         return Dropout(self.rate, rng=options.rng.spawn(1)[0], backend=options.backend)
 
 

@@ -176,11 +176,7 @@ class WeightedLayer(Layer):
         self.params = {name: device(backend).to_device(array) for name, array in arrays.items()}
 
     def backward(self, dout: np.ndarray) -> np.ndarray | None:
-        """Writes ``grads["w"]`` and ``grads["b"]``; returns dx, or None if ``needs_dx`` is False.
-
-        Errors
-            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
-        """
+        """Writes ``grads["w"]`` and ``grads["b"]``; returns dx, or None if ``needs_dx`` is False. Errors as above."""
         self.backward_params(dout)
         return self.backward_input(dout) if self.needs_dx else None
 

@@ -74,11 +74,7 @@ class LocalResponseNorm(Layer):
         return out
 
     def backward(self, dout: np.ndarray) -> np.ndarray:
-        """dx of dout.
-
-        Errors
-            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
-        """
+        """dx of dout; errors as ``Layer.backward``."""
         x, scale = self._restored()
         return lrn_backward(dout, x, scale, self.radius, self.alpha, self.beta, self.backend)
 

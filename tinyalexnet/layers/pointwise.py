@@ -41,11 +41,7 @@ class ReLU(Layer):
         return y
 
     def backward(self, dout: np.ndarray) -> np.ndarray:
-        """dx of dout.
-
-        Errors
-            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
-        """
+        """dx of dout; errors as ``Layer.backward``."""
         (y,) = self._restored()
         return relu_backward(dout, y, dout if self.inplace else None, self.backend)
 
@@ -131,11 +127,7 @@ class Dropout(Layer):
         return dropout(x, kept, self.rate, self.backend)
 
     def backward(self, dout: np.ndarray) -> np.ndarray:
-        """dx of dout: the same elements are dropped.
-
-        Errors
-            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
-        """
+        """dx of dout: the same elements are dropped; errors as ``Layer.backward``."""
         x_shape, *mask = self._restored()
         check_shape("dout", dout.shape, x_shape, "the output's shape")
         return dropout(dout, mask[0], self.rate, self.backend) if mask else dout

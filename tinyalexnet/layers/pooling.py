@@ -55,11 +55,7 @@ class MaxPool2d(_Pool):
         return out
 
     def backward(self, dout: np.ndarray) -> np.ndarray:
-        """dx of dout.
-
-        Errors
-            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
-        """
+        """dx of dout; errors as ``Layer.backward``."""
         argmax, x_shape = self._restored()
         return maxpool_backward(dout, argmax, x_shape, self.window, self.backend)
 
@@ -95,10 +91,6 @@ class AvgPool2d(_Pool):
         return out
 
     def backward(self, dout: np.ndarray) -> np.ndarray:
-        """dx of dout.
-
-        Errors
-            ValueError before the first forward, or if dout does not have the output's shape; TypeError for its dtype.
-        """
+        """dx of dout; errors as ``Layer.backward``."""
         (x_shape,) = self._restored()
         return avgpool_backward(dout, x_shape, self.window, self.backend)
