@@ -11,10 +11,6 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from tinyalexnet.kernels import load
-from tinyalexnet.kernels.algorithm import winograd_tile
-from tinyalexnet.kernels.cpu import conv2d as cpu_conv2d
-from tinyalexnet.kernels.cpu.runtime import limit_threads, most_threads
 
 from tinyalexnet import alexnet, l2_loss
 from tinyalexnet.geometry import Window
