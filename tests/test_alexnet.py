@@ -147,7 +147,9 @@ EVERYTHING = Variant(
     image_shape=(12, 11, 4),
     layers=(
         Conv("conv1", 6, 3, 2, ((0, 1), (1, 0)), groups=2),
-        Norm("norm1", LocalResponseNorm.from_cuda_convnet, {"size": 3, "scale": 0.9, "power": 0.75, "min_divisor": 2.0}),
+        Norm(
+            "norm1", LocalResponseNorm.from_cuda_convnet, {"size": 3, "scale": 0.9, "power": 0.75, "min_divisor": 2.0}
+        ),
         Pool("pool1", 2, 1),
         Relu("relu1"),
         Conv("conv2", 4, 3),
