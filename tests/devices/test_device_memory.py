@@ -8,12 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tinyalexnet.kernels.cuda import memory, runtime
 
-from tinyalexnet import kernels
-
-if runtime.SIMULATED:
-    pytest.skip("the simulator has none of these classes", allow_module_level=True)
+from tinyalexnet.devices.cuda import memory, runtime
+from tinyalexnet.devices.cuda.device import Cuda
 
 
 @pytest.fixture
@@ -28,7 +25,7 @@ def pool(asked):
         asked.append(size)
         return SimpleNamespace(gpu_data=SimpleNamespace(device_pointer=ctypes.c_void_p(len(asked) << 20), context=None))
 
-    return memory.Pool(allocate)
+    return memory.DeviceMemoryPool(allocate)
 
 
 def address(array):
@@ -43,11 +40,21 @@ def test_an_array_is_what_was_asked_for(pool, asked):
     assert pool.empty((), np.float32).shape == ()
 
 
-def test_numbers_of_the_host_are_written_to_a_device_array():
+def test_elements_of_the_host_are_written_to_a_device_array():
+    """In the order of the device's: a view is copied first."""
     written = []
-    kernels.write(SimpleNamespace(copy_to_device=written.append), np.arange(6).reshape(2, 3).T)
+    cuda = object.__new__(Cuda)
+    cuda.write(SimpleNamespace(copy_to_device=written.append), np.arange(6).reshape(2, 3).T)
     assert written[0].flags.c_contiguous
     np.testing.assert_array_equal(written[0], [[0, 3], [1, 4], [2, 5]])
+
+
+def test_a_new_pool_has_nothing_and_release_gives_everything_back(pool, asked):
+    array = pool.empty((300,), np.float32)
+    del array
+    pool.release()
+    pool.empty((300,), np.float32)
+    assert len(asked) == 2
 
 
 def test_memory_is_used_again_when_nothing_refers_to_it(pool, asked):
@@ -80,7 +87,7 @@ def test_a_view_keeps_the_memory(pool, asked, view):
     assert len(asked) == 2
 
 
-def test_what_is_free_is_given_back_where_memory_runs_out(asked):
+def test_free_memory_is_given_back_if_memory_runs_out(asked):
     limit = 3
 
     def allocate(size):
@@ -91,7 +98,7 @@ def test_what_is_free_is_given_back_where_memory_runs_out(asked):
         block = SimpleNamespace(gpu_data=SimpleNamespace(device_pointer=ctypes.c_void_p(1 << 20), context=None))
         return Giving(block, asked)
 
-    pool = memory.Pool(allocate)
+    pool = memory.DeviceMemoryPool(allocate)
     held = [pool.empty((100,), np.float32) for _ in range(2)]
     pool.empty((1000,), np.float32)
     held.append(pool.empty((2000,), np.float32))

@@ -1,4 +1,4 @@
-"""The pool of memory: reused when nothing refers to it, never while anything does."""
+"""The pool of host memory: used again when nothing refers to it, never while anything does."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from tinyalexnet.kernels.cpu import memory
-from tinyalexnet.kernels.cpu.memory import ALIGNMENT, LEAST_BYTES, LIFETIME, Pool
 
 from tinyalexnet import alexnet, l2_loss
+from tinyalexnet.devices.cpu import memory
+from tinyalexnet.devices.cpu.memory import ALIGNMENT, LEAST_BYTES, LIFETIME, HostMemoryPool
 
 ROWS = LEAST_BYTES // 40
 SHAPE = (ROWS, 11)
@@ -24,7 +24,7 @@ def address(array):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
 def test_an_array_is_as_from_numpy(dtype):
     for shape in [SHAPE, (LEAST_BYTES,), (3, 0, 4), (2, 2), ()]:
-        array = Pool().empty(shape, dtype)
+        array = HostMemoryPool().empty(shape, dtype)
         assert (array.shape, array.dtype) == (shape, dtype)
         assert array.flags.c_contiguous
         assert array.flags.writeable
@@ -32,7 +32,7 @@ def test_an_array_is_as_from_numpy(dtype):
 
 
 def test_memory_is_used_again_once_nothing_refers_to_it():
-    pool = Pool()
+    pool = HostMemoryPool()
     first = pool.empty(SHAPE, np.float32)
     place = address(first)
     del first
@@ -43,9 +43,9 @@ def test_memory_is_used_again_once_nothing_refers_to_it():
 
 @pytest.mark.parametrize(("cached_bytes", "for_20"), [(10**9, 40), (0, 24)], ids=["last used", "smallest"])
 def test_memory_of_up_to_twice_the_size_is_taken(monkeypatch, cached_bytes, for_20):
-    """Of what fits a cache what was used last, otherwise the smallest."""
+    """If it fits a cache, the last used; otherwise the smallest."""
     monkeypatch.setattr(memory, "CACHED_BYTES", cached_bytes)
-    pool = Pool()
+    pool = HostMemoryPool()
     arrays = [pool.empty((ROWS, columns), np.float32) for columns in (40, 24, 11)]
     places = {array.shape[1]: address(array) for array in arrays}
     del arrays
@@ -80,7 +80,7 @@ def test_memory_of_up_to_twice_the_size_is_taken(monkeypatch, cached_bytes, for_
     ids=["array", "view of a view", "other dtype", "memoryview", "in a container"],
 )
 def test_what_is_held_is_never_handed_out(hold):
-    pool = Pool()
+    pool = HostMemoryPool()
     array = pool.empty(SHAPE, np.float32)
     place = address(array)
     held = hold(array)
@@ -92,7 +92,7 @@ def test_what_is_held_is_never_handed_out(hold):
 
 
 def test_what_was_not_asked_for_in_a_long_time_is_given_back():
-    pool = Pool()
+    pool = HostMemoryPool()
     old = pool.empty(SHAPE, np.float32)
     old[...] = 7
     for _ in range(LIFETIME):
@@ -104,7 +104,7 @@ def test_what_was_not_asked_for_in_a_long_time_is_given_back():
 
 
 def test_release_gives_everything_back_and_leaves_arrays_alone():
-    pool = Pool()
+    pool = HostMemoryPool()
     array = pool.empty(SHAPE, np.float32)
     array[...] = 7
     pool.release()
@@ -114,7 +114,7 @@ def test_release_gives_everything_back_and_leaves_arrays_alone():
 
 
 def test_threads_never_share_an_array():
-    pool, mistakes = Pool(), []
+    pool, mistakes = HostMemoryPool(), []
 
     def work(number):
         for _ in range(200):

@@ -1,0 +1,164 @@
+"""The interface of the devices: arrays, threads, time, compilation and memory."""
+
+from __future__ import annotations
+
+import time
+
+import numba
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from conftest import JIT
+from tinyalexnet import Conv2d, Dense, to_device, to_host
+from tinyalexnet.devices import BACKENDS, check_backend, device, host, machine
+from tinyalexnet.devices.cpu import memory
+from tinyalexnet.devices.cpu.compiler import most_threads, parallel
+from tinyalexnet.devices.cuda import device as cuda_device
+
+
+def test_one_device_for_each_backend(backend):
+    found = device(backend)
+    assert found.name == backend
+    assert found.on_host
+    assert found is device(backend)
+    assert device("reference") is not device("cpu")
+    assert BACKENDS == ("reference", "cpu", "cuda")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "CPU", None])
+def test_an_unknown_backend_is_refused(name):
+    for call in (device, check_backend, lambda name: Conv2d(1, 1, 1, backend=name)):
+        with pytest.raises(ValueError, match=f"backend is {name!r}, but must be one of 'reference', 'cpu', 'cuda'"):
+            call(name)
+
+
+def test_a_gpu_that_is_missing_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(cuda_device.cuda, "is_available", lambda: False)
+    for call in (
+        lambda: device("cuda"),
+        lambda: to_device(np.ones(2)),
+        lambda: Dense(2, 3, backend="cuda"),
+    ):
+        with pytest.raises(ImportError, match="backend is 'cuda', but Numba finds no GPU: it needs an NVIDIA") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_arrays_of_the_host_are_themselves(backend, rng):
+    found, array = device(backend), rng.standard_normal((2, 3))
+    assert found.holds(array)
+    assert not found.holds([1.0])
+    assert found.to_device(array) is array
+    assert found.to_host(array) is array
+    assert to_host(array) is array
+    found.write(array.T, np.arange(6).reshape(3, 2))
+    np.testing.assert_array_equal(array, [[0, 2, 4], [1, 3, 5]])
+    found.check_layout("x", array[:, ::2])
+
+
+def test_which_arrays_can_be_written(backend, rng):
+    array = rng.standard_normal((4, 4))
+    assert device(backend).is_writeable(array)
+    assert not device(backend).is_writeable(array[:, ::2])
+    array.setflags(write=False)
+    assert not device(backend).is_writeable(array)
+
+
+def test_a_step_is_timed(backend):
+    done = []
+    seconds = device(backend).seconds_of(lambda: done.append(time.sleep(0.02)))
+    assert 0.02 <= seconds < 1
+    assert len(done) == 1
+    assert device(backend).wait() is None
+
+
+@pytest.mark.skipif(most_threads() < 2, reason="needs two threads")
+def test_threads_are_limited_and_restored():
+    def fail():
+        with device("cpu").limit_threads(1):
+            assert numba.get_num_threads() == 1
+            raise RuntimeError("inside")
+
+    assert device("cpu").most_threads() == most_threads()
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
+    assert numba.get_num_threads() == most_threads()
+
+
+def test_the_reference_limits_the_blas():
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    assert device("reference").most_threads() == machine.cores()
+    before = threads()
+    with device("reference").limit_threads(1):
+        assert threads() == {1}
+    assert threads() == before
+
+
+@pytest.mark.compiled
+def test_compilation_is_reported():
+    """By the outermost function alone, and nothing the second time."""
+
+    def plus_one(x):
+        for i in numba.prange(x.size):
+            x[i] += 1
+
+    plus_one.__module__ = "tinyalexnet.ops.example.cpu"
+    kernel, events = numba.njit(parallel=True)(plus_one), []
+    with device("cpu").report_compilation(events.append, events.append) as names:
+        kernel(np.zeros(3))
+        kernel(np.zeros(3))
+    assert names == ["example.cpu.plus_one"]
+    name, seconds = events
+    assert name == names[0]
+    assert seconds > 0
+    kernel(np.zeros(3, np.float32))
+    assert len(events) == 2  # what is compiled later is not reported
+
+
+def test_nothing_is_compiled_by_the_reference():
+    with device("reference").report_compilation(pytest.fail, pytest.fail) as names:
+        pass
+    assert names is None
+    assert not device("reference").compiles
+    assert device("cpu").compiles
+
+
+def test_memory(backend, monkeypatch):
+    monkeypatch.setattr(machine, "available_memory", lambda: 12345)
+    assert device(backend).free_memory() == 12345
+    memory.release()
+    assert device(backend).held_memory() == 0
+    held = memory.empty((memory.LEAST_BYTES,), np.uint8)
+    assert device("cpu").held_memory() == held.nbytes
+    assert device("reference").held_memory() == 0
+
+
+def test_the_peak_is_measured(backend, monkeypatch):
+    monkeypatch.setattr(host, "PEAK_SIZE", 64)
+    monkeypatch.setattr(host, "COPY_BYTES", 1 << 20)
+    found = device(backend).peak(1)
+    assert found.peak > 1e6
+    assert found.bandwidth > 1e6
+    assert found.how == ""
+
+
+def test_the_hardware_by_name(backend):
+    assert device(backend).processor(3) == f"3 threads, {machine.cpu_name()}"
+    assert device(backend).arithmetic(1).startswith("BLAS ")
+    assert all(name in device(backend).arithmetic(1) for name in machine.blas_names())
+
+
+@pytest.mark.skipif(not JIT, reason="plain functions have no options")
+def test_a_kernel_may_reorder_and_must_keep_nan():
+    @parallel
+    def total(x):
+        found = 0.0
+        for i in range(x.size):
+            found += x[i]
+        return found
+
+    assert total.targetoptions["fastmath"] == {"reassoc", "contract", "nsz", "arcp"}
+    assert total.targetoptions["error_model"] == "numpy"
