@@ -11,13 +11,14 @@ from fractions import Fraction
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from tinyalexnet.kernels.cook_toom import POINTS, Tile, at_points, cook_toom
-from tinyalexnet.kernels.reference import conv2d_forward, winograd
 
 from tinyalexnet.geometry import Window
+from tinyalexnet.ops.conv2d import conv2d_forward
+from tinyalexnet.ops.conv2d.winograd import reference
+from tinyalexnet.ops.conv2d.winograd.matrices import POINTS, Tile, at_points, cook_toom
 
 CHANNELS, FILTERS, SIZE = 256, 32, 26
-LABELS = ("the points of cook_toom.py", "1/4 besides", "4 besides", "0, 1, -1, 2, -2, 3, ... in their place")
+LABELS = ("the points of matrices.py", "1/4 besides", "4 besides", "0, 1, -1, 2, -2, 3, ... in their place")
 
 
 def transforms(r: int) -> dict[str, list[tuple[int, object]]]:
@@ -37,20 +38,20 @@ def main(path: str) -> None:
         normal = np.random.default_rng(0).standard_normal
         shapes = (1, SIZE, SIZE, CHANNELS), (r, r, CHANNELS, FILTERS), (FILTERS,)
         x, w, b = (normal(shape).astype(np.float32) for shape in shapes)
-        exact = conv2d_forward(x.astype(float), w.astype(float), b.astype(float), Window(r))
+        exact = conv2d_forward(x.astype(float), w.astype(float), b.astype(float), Window(r), backend="reference")
 
         def error(out: np.ndarray, exact: np.ndarray = exact) -> float:
             return float(np.linalg.norm(out - exact) / np.linalg.norm(exact))
 
-        direct = error(conv2d_forward(x, w, b, Window(r)))
+        direct = error(conv2d_forward(x, w, b, Window(r), backend="reference"))
         print(f"{r}x{r} filter: direct {direct:.1e}")
         for (label, variants), marker in zip(transforms(r).items(), "o^vs", strict=True):
-            errors = [error(winograd.forward(x, w, b, Window(r), Tile(f, f))) for _, f in variants]
+            errors = [error(reference.conv2d_forward(x, w, b, Window(r), 1, Tile(f, f))) for _, f in variants]
             for (n, f), value in zip(variants, errors, strict=True):
                 print(f"  {n} points, F({f.m}, {r}), {label}: {value:.1e}")
             axes.plot([n for n, _ in variants], errors, f"{marker}-", label=label)
         axes.axhline(direct, color="grey", linestyle=":", label="direct, in float32")
-        axes.axhline(2e-5, color="black", linestyle="--", label="the bound of algorithm.py")
+        axes.axhline(2e-5, color="black", linestyle="--", label="the bound of choice.py")
         axes.set_yscale("log")
         axes.set_title(f"{r}x{r} filter, {CHANNELS} channels, normal numbers")
         axes.set_xticks(range(r + 1, 10))

@@ -11,13 +11,15 @@ import types
 
 import numba
 import numpy as np
-from tinyalexnet.breakdown import seconds_of
-from tinyalexnet.kernels.algorithm import FILTER_BLOCK, winograd_tile
-from tinyalexnet.kernels.cpu import winograd
-from tinyalexnet.kernels.cpu.runtime import FASTMATH, most_threads, one_blas_thread
-from tinyalexnet.kernels.reference.winograd import filters_to_blocks
 
-from tinyalexnet import Conv2d, alexnet, machine
+from tinyalexnet import alexnet
+from tinyalexnet.devices import device, machine
+from tinyalexnet.devices.cpu.compiler import FASTMATH, most_threads, one_blas_thread
+from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
+from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
+from tinyalexnet.ops.conv2d.winograd.cpu import schedules
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import FILTER_BLOCK, Limits, image_view, plan_convolution, sides
+from tinyalexnet.ops.conv2d.winograd.cpu.transforms import filters_to_points
 
 ROUNDS = 9
 
@@ -28,22 +30,22 @@ def nothing(*arguments):
 
 
 def without(*stages):
-    """``winograd._convolve_fused``, compiled again without these functions."""
-    names = {**vars(winograd), **dict.fromkeys(stages, nothing)}
-    function = types.FunctionType(winograd._convolve_fused.py_func.__code__, names)
+    """``schedules.convolve_fused``, compiled again without these functions."""
+    names = {**vars(schedules), **dict.fromkeys(stages, nothing)}
+    function = types.FunctionType(schedules.convolve_fused.py_func.__code__, names)
     return numba.njit(parallel=True, fastmath=set(FASTMATH), error_model="numpy")(function)
 
 
 def milliseconds(call):
     call()
-    return 1e3 * statistics.median(seconds_of(call) for _ in range(ROUNDS))
+    return 1e3 * statistics.median(device("cpu").seconds_of(call) for _ in range(ROUNDS))
 
 
 def main(batch_size):
     stages = {
-        "transform": without("_multiply", "_restore_strip"),
-        "products": without("_transform_strip", "_restore_strip"),
-        "back": without("_transform_strip", "_multiply"),
+        "transform": without("_multiply", "restore_strip"),
+        "products": without("transform_strip", "restore_strip"),
+        "back": without("transform_strip", "_multiply"),
         "all three": without(),
     }
     print(f"{machine.cpu_name()}, {most_threads()} threads, batch {batch_size}")
@@ -51,29 +53,32 @@ def main(batch_size):
     net, shape = alexnet(), (batch_size, 227, 227, 3)
     for name, layer in net:
         x_shape, shape = shape, layer.output_shape(shape)
-        if not isinstance(layer, Conv2d):
+        if layer.kind != "conv":
             continue
         w, window = layer.params["w"], layer.window
-        tile = winograd_tile("winograd", x_shape, w.shape, window, w.dtype)
+        tile = choose_tile("winograd", "cpu", x_shape, w.shape[3], window, 1, w.dtype)
         blocks_of_w = filters_to_blocks(w, window.stride)
-        u = winograd._transform_filters(blocks_of_w, tile.g(w.dtype), exchanged=False)
-        points, blocks, depth, _ = u.shape
-        grid, chunks = winograd._tasks(tile, winograd._grid(tile, batch_size, shape[1:3], depth, blocks), u)
-        numbers = chunks * grid.strips_a_chunk * grid.tiles_w * points * (depth + blocks * FILTER_BLOCK)
+        depth, blocks = blocks_of_w.shape[2], -(-w.shape[3] // FILTER_BLOCK)
+        u = np.empty((tile.points, blocks, depth, FILTER_BLOCK), w.dtype)
+        g = sides(tile.g(w.dtype), tile.g(w.dtype))
+        # A limit of one row: the fused schedule, whatever the batch.
+        plan = plan_convolution(tile, batch_size, shape[1:3], depth, blocks, w.dtype.itemsize, Limits(least_rows=1))
+        tiles = plan.chunks * plan.grid.chunk_strips * plan.grid.tiles_w
+        scratch = np.zeros((most_threads(), tiles * tile.points * (depth + blocks * FILTER_BLOCK)), w.dtype)
         x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
         arguments = (
-            winograd._images(x, slice(0, x_shape[3]), window.before(x_shape[1:3]), window.stride),
-            winograd._sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype)),
+            image_view(x, slice(0, x_shape[3]), window.before(x_shape[1:3]), window.stride),
+            sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype)),
             u,
             np.zeros((blocks, FILTER_BLOCK), x.dtype),
-            winograd._sides(tile.at(x.dtype), tile.smaller.at(x.dtype)),
-            grid,
-            chunks,
-            np.zeros((most_threads(), numbers), x.dtype),
-            winograd._images(out, slice(0, shape[3]), (0, 0), (1, 1)),
+            sides(tile.at(x.dtype), tile.smaller.at(x.dtype)),
+            plan.grid,
+            plan.chunks,
+            scratch,
+            image_view(out, slice(0, shape[3]), (0, 0), (1, 1)),
         )
         line = f"{name:6}"
-        line += f"{milliseconds(lambda: winograd._transform_filters(blocks_of_w, tile.g(w.dtype), False)):10.1f}"  # noqa: B023
+        line += f"{milliseconds(lambda: filters_to_points(blocks_of_w, False, g, u)):10.1f}"  # noqa: B023
         with one_blas_thread():
             times = {stage: milliseconds(lambda: run(*arguments)) for stage, run in stages.items()}  # noqa: B023
         products = batch_size * tile.points_of(shape[1:3]) * depth * blocks * FILTER_BLOCK

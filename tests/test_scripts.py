@@ -30,7 +30,7 @@ def test_the_errors_are_drawn(tmp_path):
     done = run("winograd_error.py", str(tmp_path / "error.svg"))
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "error.svg").read_text().startswith("<?xml")
-    errors = re.findall(r"the points of cook_toom.py: (\S+)", done.stdout)
+    errors = re.findall(r"the points of matrices.py: (\S+)", done.stdout)
     assert len(errors) == 8
     assert all(0 < float(error) < 2e-5 for error in errors)
 

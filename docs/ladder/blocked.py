@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 from plain import pad
-from tinyalexnet.kernels.cpu.runtime import inner, one_blas_thread
-from tinyalexnet.kernels.reference.padding import padded_zeros
+
+from tinyalexnet.devices.cpu.compiler import inner, one_blas_thread
+from tinyalexnet.ops.padding import padded_zeros
 
 BLOCK_PIXELS = 448
 """Rows of one matrix product: enough to keep it near its peak, few enough for a block to stay in the cache."""

@@ -10,7 +10,7 @@ large.
 
 from __future__ import annotations
 
-from tinyalexnet.kernels.cpu import conv2d_backward_input, conv2d_backward_params, conv2d_forward
+from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 
 
 def forward(x, w, b, window):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 from plain import pad
-from tinyalexnet.kernels.cpu.runtime import one_blas_thread
-from tinyalexnet.kernels.reference.padding import padded_zeros
+
+from tinyalexnet.devices.cpu.compiler import one_blas_thread
+from tinyalexnet.ops.padding import padded_zeros
 
 
 def forward(x, w, b, window):

@@ -10,13 +10,17 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from tinyalexnet.breakdown import PASSES, PEAK_SIZE, measure_machine, seconds_of
-from tinyalexnet.kernels.cpu.runtime import most_threads
 
-from tinyalexnet import Conv2d, alexnet, machine
+from tinyalexnet import Conv2d, alexnet
+from tinyalexnet.benchmark.breakdown import LAYER_PASSES
+from tinyalexnet.benchmark.report import versions
+from tinyalexnet.devices import device, machine
+from tinyalexnet.devices.cpu.compiler import most_threads
+from tinyalexnet.devices.host import PEAK_SIZE
 from tinyalexnet.geometry import Window
 
 ALL = most_threads()
+HOST = device("cpu")
 RUNGS = {"plain": 1, "im2col": 1, "blocked": 1, "threads": ALL, "stages": ALL, "fused": ALL}
 """Each rung's module and how many threads it uses, from the ground up."""
 
@@ -85,9 +89,9 @@ LAYERS = {layer.name: layer for layer in _layers()}
 
 def report(batch_size, rounds, layers, rungs):
     """Times and prints, from the first layer and the lowest rung on, in any order of the arguments."""
-    versions = ", ".join(f"{package} {number}" for package, number in machine.versions().items())
-    print(f"{machine.cpu_name()}, {machine.cores()} cores, {versions}")
-    peak = measure_machine(ALL).peak
+    numbers = ", ".join(f"{package} {number}" for package, number in versions().items())
+    print(f"{machine.cpu_name()}, {machine.cores()} cores, {numbers}")
+    peak = HOST.peak(ALL).peak
     shape = f"{PEAK_SIZE} x {PEAK_SIZE}"
     print(f"peak: {peak / 1e9:.0f} GFLOP/s, np.matmul of {shape} float32 matrices on all threads", flush=True)
     for layer in LAYERS.values():
@@ -98,11 +102,11 @@ def report(batch_size, rounds, layers, rungs):
 
 def _print(layer, rows, peak):
     print(f"\n{layer}")
-    print(" " * 26 + "".join(f"{name:>12}{'':14}" for name in PASSES).rstrip())
-    print(f"{'rung':10}{'threads':>8}{'images':>8}" + f"{'ms/image':>12}{'GFLOP/s':>8}{'peak':>6}" * len(PASSES))
+    print(" " * 26 + "".join(f"{name:>12}{'':14}" for name in LAYER_PASSES).rstrip())
+    print(f"{'rung':10}{'threads':>8}{'images':>8}" + f"{'ms/image':>12}{'GFLOP/s':>8}{'peak':>6}" * len(LAYER_PASSES))
     for rung, (images, seconds) in rows.items():
         line = f"{[*RUNGS].index(rung) + 1} {rung:8}{RUNGS[rung]:8}{images:8}"
-        for name in PASSES:
+        for name in LAYER_PASSES:
             if name in seconds:
                 rate = 2 * layer.multiply_adds * images / seconds[name]
                 line += f"{1e3 * seconds[name] / images:12.3f}{rate / 1e9:8.1f}{rate / peak:6.0%}"
@@ -125,7 +129,7 @@ def _measure(layer, batch_size, rounds, rungs):
                 progress(f"{layer.name}: round {number + 1} of {rounds}, {rung}")
                 time.sleep(SETTLE)
                 for name, call in calls[rung].items():
-                    durations[rung, name].append(seconds_of(call))
+                    durations[rung, name].append(HOST.seconds_of(call))
     return {
         rung: (images[rung], {name: statistics.median(durations[rung, name]) for name in calls[rung]}) for rung in rungs
     }
@@ -138,7 +142,7 @@ def _affordable(layer, rung, arrays):
         call()  # compiles
     while True:
         calls = layer.calls(rung, arrays, images)
-        seconds = max(map(seconds_of, calls.values()))
+        seconds = max(map(HOST.seconds_of, calls.values()))
         more = min(2 * images, batch_size)
         if more == images or seconds * more / images > LONGEST_CALL:
             return images, calls

@@ -9,8 +9,9 @@ multiplies waits for them.
 from __future__ import annotations
 
 import numpy as np
-from tinyalexnet.kernels.cpu.runtime import inner
-from tinyalexnet.kernels.reference.padding import padded_zeros
+
+from tinyalexnet.devices.cpu.compiler import inner
+from tinyalexnet.ops.padding import padded_zeros
 
 
 def forward(x, w, b, window):

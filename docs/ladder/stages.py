@@ -11,23 +11,23 @@ The three functions are those of ``tinyalexnet/ops/conv2d/winograd/reference.py`
 
 from __future__ import annotations
 
-from tinyalexnet.kernels.algorithm import winograd_tile
-from tinyalexnet.kernels.reference import winograd
+from tinyalexnet.ops.conv2d.winograd import reference
+from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 
 
 def forward(x, w, b, window):
-    return winograd.forward(x, w, b, window, _tile(x.shape, w.shape, window, x.dtype))
+    return reference.conv2d_forward(x, w, b, window, 1, _tile(x.shape, w.shape[3], window, x.dtype))
 
 
 def backward_input(dout, w, x_shape, window):
-    return winograd.backward_input(dout, w, x_shape, window, _tile(x_shape, w.shape, window, dout.dtype))
+    tile = _tile(x_shape, w.shape[3], window, dout.dtype)
+    return reference.conv2d_backward_input(dout, w, x_shape, window, 1, tile)
 
 
 def backward_params(dout, x, window):
-    w_shape = (*window.kernel, x.shape[3], dout.shape[3])
-    return winograd.backward_params(dout, x, window, _tile(x.shape, w_shape, window, x.dtype))
+    return reference.conv2d_backward_params(dout, x, window, 1, _tile(x.shape, dout.shape[3], window, x.dtype))
 
 
-def _tile(x_shape, w_shape, window, dtype):
+def _tile(x_shape, filters, window, dtype):
     """The tile. ValueError if the kernel has more than eight positions in a direction, counted in strides."""
-    return winograd_tile("winograd", x_shape, w_shape, window, dtype)
+    return choose_tile("winograd", "cpu", x_shape, filters, window, 1, dtype)

@@ -13,8 +13,9 @@ import numba
 import numpy as np
 from blocked import BLOCK_PIXELS, add, backward_input_block, backward_params_block, block_rows, forward_block
 from plain import pad
-from tinyalexnet.kernels.cpu.runtime import one_blas_thread, parallel
-from tinyalexnet.kernels.reference.padding import padded_zeros
+
+from tinyalexnet.devices.cpu.compiler import one_blas_thread, parallel
+from tinyalexnet.ops.padding import padded_zeros
 
 PARTIAL_SUMS = 16
 """Not the number of threads: so the result has the same bits on any machine's number of cores."""

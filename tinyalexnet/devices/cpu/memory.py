@@ -72,7 +72,7 @@ class HostMemoryPool:
         return array.view(dtype).reshape(shape)
 
     def _free_block(self, size: int) -> _Block:
-        """A free block that is large enough (the last used, or the smallest if it would not be in cache), or a new one."""
+        """A free block that is large enough: the last used, or the smallest if none would be in cache. Or a new one."""
         fit = [b for b in self._blocks if size <= b.size <= MOST_SLACK * size and b.references() == _FREE]
         if fit and size <= CACHED_BYTES:
             return max(fit, key=lambda block: block.last_request)

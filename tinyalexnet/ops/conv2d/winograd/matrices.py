@@ -32,7 +32,7 @@ C = 256 and normal data, docs/winograd.md): above the bound of 2e-5."""
 
 @dataclass(frozen=True, eq=False)
 class Transform:
-    """F(m, r) in one dimension: y = at [(g w) ⊙ (bt x)] for n = m + r - 1 inputs x, a filter w of r elements, m outputs y.
+    """F(m, r) in one dimension: y = at [(g w) ⊙ (bt x)] for n = m + r - 1 inputs x, r elements of w, m outputs y.
 
     There is one object for each m and r, compared and hashed by identity and not fraction by fraction.
     """

@@ -1,4 +1,4 @@
-"""A "framework" for the tests of ``versus.py``: the network rebuilt from its description, on the reference kernels."""
+"""A "framework" for the tests of ``versus.py``: the network rebuilt from its description, on the reference."""
 
 from __future__ import annotations
 

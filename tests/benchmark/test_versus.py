@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import itertools
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tinyalexnet.versus import ON_GPU, PACKAGES, Choice, Comparison, Peer, check_choice, compare, describe
 
 import bench
 from tinyalexnet import (
@@ -27,12 +28,14 @@ from tinyalexnet import (
     Sequential,
     alexnet,
     l2_loss,
-    layers,
     softmax_cross_entropy,
-    versus,
 )
-from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
-from tinyalexnet.benchmark import Options, run
+from tinyalexnet.alexnet import VARIANTS, Variant, build
+from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
+from tinyalexnet.benchmark import Options, run, versus
+from tinyalexnet.benchmark.timing import Workload
+from tinyalexnet.benchmark.versus import ON_GPU, PACKAGES, Choice, Comparison, Peer, check_choice, compare, describe
+from tinyalexnet.devices import device
 
 TINY = Variant(
     (9, 9, 3),
@@ -74,7 +77,7 @@ def network(rng):
 def classifier(rng):
     """The other kinds of layers, in both orders of the variants: lrn, pool, relu and relu, lrn, pool.
 
-    The normalisations have a large alpha: with AlexNet's a wrong gradient would pass (docs/normalisation.md). One beta
+    The normalisations have a large alpha: with AlexNet's a wrong gradient would pass (docs/lrn.md). One beta
     is 0.75, for which there are shorter ways.
     """
     net = Sequential(
@@ -166,8 +169,8 @@ def test_rounds_turns_and_differences(rng):
     images = rng.standard_normal((2, 11, 10, 4)).astype(np.float32)
     rounds = []
     with Peer(Choice("fake"), 1, net, images) as peer:
-        steps = {"Forward": lambda: net.forward(images), "Forward-backward": lambda: net.forward(images)}
-        (comparison,) = compare([peer], net, images, l2_loss, steps, 3, lambda: rounds.append(1))
+        work = Workload(net, images, l2_loss, device("reference"))
+        (comparison,) = compare([peer], work, ("Forward", "Forward-backward"), 3, lambda: rounds.append(1))
     assert len(rounds) == 6
     assert {name: len(pairs) for name, pairs in comparison.seconds.items()} == {"Forward": 3, "Forward-backward": 3}
     assert all(theirs >= 0.01 > 0 < ours for ours, theirs in comparison.seconds["Forward"])
@@ -176,7 +179,7 @@ def test_rounds_turns_and_differences(rng):
     assert set(comparison.gradient_differences.values()) == {0.0}
     net.params["conv2.w"][...] *= 1 + 2**-10
     with Peer(Choice("fake"), 1, network(np.random.default_rng(5)), images) as other:
-        (comparison,) = compare([other], net, images, l2_loss, {}, 3, lambda: None)
+        (comparison,) = compare([other], work, (), 3, lambda: None)
     assert comparison.output_difference > 0.01
     assert min(comparison.gradient_differences.values()) > 0.01
 
@@ -185,9 +188,8 @@ def test_results_are_compared_without_dropout(rng):
     net = classifier(rng)
     images = rng.standard_normal((2, 11, 10, 4)).astype(np.float32)
     with Peer(Choice("fake"), 1, net, images, LABELS) as peer:
-        (comparison,) = compare(
-            [peer], net, images, lambda y: softmax_cross_entropy(y, LABELS, "reference"), {}, 1, lambda: None
-        )
+        loss = functools.partial(softmax_cross_entropy, labels=LABELS, backend="reference")
+        (comparison,) = compare([peer], Workload(net, images, loss, device("reference")), (), 1, lambda: None)
     # Not 0: pool1 and relu1 are swapped, and so its gradient's sums have other terms, all of them 0.
     assert comparison.output_difference < 1e-6
     assert max(comparison.gradient_differences.values()) < 1e-6
@@ -197,7 +199,7 @@ def test_results_are_compared_without_dropout(rng):
 
 def test_torch_draws_a_dropout_for_each_step_of_training():
     torch = pytest.importorskip("torch")
-    from tinyalexnet.peers.torch_network import Network
+    from tinyalexnet.benchmark.peers.torch_network import Network
 
     torch.manual_seed(0)
     images = np.ones((2, 30, 20, 10), np.float32)
@@ -264,7 +266,7 @@ def test_what_cannot_be_compared_is_one_line(capsys, monkeypatch):
     assert "python is '/nowhere', but must be an interpreter" in message("--versus", "fake", "--python", "/nowhere")
     assert message("--python", "/a") == "bench.py: --python /a must follow the --versus that it is for\n"
     assert message("--tf32") == "bench.py: --tf32 must follow the --versus that it is for\n"
-    assert message("--versus", "fake", "--tf32").startswith("bench.py: tf32 is asked for, but must not be where")
+    assert message("--versus", "fake", "--tf32").startswith("bench.py: tf32 is asked for, but must not be unless")
     assert "rounds is 0" in message("--rounds", "0")
 
 
@@ -302,7 +304,7 @@ def test_a_gpu_has_fewer_frameworks_and_one_precision_more():
 def test_torch_on_a_gpu_takes_a_layout_and_a_precision(device, precision, rng, monkeypatch):
     """On a CPU that passes for a GPU: that the results are those of the reference in both layouts."""
     torch = pytest.importorskip("torch")
-    from tinyalexnet.peers import torch_network
+    from tinyalexnet.benchmark.peers import torch_network
 
     precisions = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]
     before = [module.fp32_precision for module in precisions]
@@ -344,24 +346,24 @@ def test_torch_on_a_gpu_takes_a_layout_and_a_precision(device, precision, rng, m
         module.fp32_precision = value
 
 
-def test_each_flag_belongs_to_the_framework_before_it():
-    parser = bench._parser(("cpu",), ("auto",), ("torch", "jax"), ("tf2015",))
-    flags = parser.parse_args(
+def test_each_flag_belongs_to_the_framework_before_it(monkeypatch):
+    found = []
+    monkeypatch.setattr("tinyalexnet.benchmark.run", lambda options, out, err: found.append(options) or 0)
+    bench.main(
         [
             *("--versus", "torch"),
             *("--versus", "jax", "--python", "/a"),
             *("--versus", "torch", "--tf32", "--python", "/b"),
         ]
     )
-    assert flags.versus == (Choice("torch"), Choice("jax", "/a"), Choice("torch", "/b", True))
+    assert found[0].versus == (Choice("torch"), Choice("jax", "/a"), Choice("torch", "/b", True))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_can_be_described(variant, monkeypatch):
+def test_every_variant_can_be_described(variant):
     """With its rows in their order, but for the ReLUs behind pools."""
-    monkeypatch.setattr(layers, "truncated_normal", lambda rng, shape, std, dtype: np.zeros(shape, dtype))
     table = VARIANTS[variant]
-    described = describe(alexnet(variant, backend="reference"), (2, *table.image_shape))
+    described = describe(build(replace(table, weight_std=0.0), backend="reference"), (2, *table.image_shape))
     assert json.loads(json.dumps(described))
     names = [layer["name"] for layer in described]
     rows = [row.name for row in table.layers]

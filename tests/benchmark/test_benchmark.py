@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import os
@@ -10,21 +9,24 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from numba.core import event
-from tinyalexnet.kernels.cpu.runtime import report_compilation
 
 import bench
-from tinyalexnet import alexnet, benchmark, images, machine
-from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant, comparison
-from tinyalexnet.benchmark import Options, legacy_statistics, memory_estimate, run, statistics
+from tinyalexnet import LocalResponseNorm, alexnet, benchmark, l2_loss
+from tinyalexnet.alexnet import VARIANTS, Variant
+from tinyalexnet.alexnet.comparison import comparison
+from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
+from tinyalexnet.benchmark import Options, legacy_statistics, main, memory_estimate, run, statistics
+from tinyalexnet.benchmark.report import write_json
+from tinyalexnet.benchmark.timing import BURN_IN_STEPS, Workload
+from tinyalexnet.devices import device, machine
 
-BENCH = Path(__file__).parent.parent / "bench.py"
+BENCH = Path(__file__).parents[2] / "bench.py"
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?"
 
 TINY = Variant(
@@ -117,7 +119,7 @@ def test_quiet_and_passes(tiny):
 
 def test_burn_in_steps_run_and_do_not_count(tiny, monkeypatch):
     calls = []
-    monkeypatch.setattr(benchmark, "_step", lambda *_: lambda: calls.append(1))
+    monkeypatch.setattr(Workload, "step", lambda *_: lambda: calls.append(1))
     _, out, _ = run_text(with_options(tiny, num_batches=3, passes=("Forward",)))
     assert len(calls) == 13
     assert "across 3 steps" in out
@@ -127,8 +129,7 @@ def test_the_backward_of_a_step_belongs_to_half_the_sum_of_squares(tiny):
     """The parameters' gradients after a step are those of ½ Σ y²."""
     net = alexnet("tiny", "reference")
     x = np.random.default_rng(0).standard_normal((2, 7, 7, 3)).astype(np.float32)
-    loss = benchmark._loss(benchmark._labels(tiny, net.output_shape(x.shape)), "reference")
-    benchmark._step("Forward-backward", net, x, loss)()
+    Workload(net, x, l2_loss, device("reference")).step("Forward-backward")()
     grad = net.grads["conv2.b"]
     np.testing.assert_allclose(grad, net.forward(x).sum(axis=(0, 1, 2)), rtol=1e-5)
     assert set(net.grads) == set(net.params)
@@ -137,7 +138,7 @@ def test_the_backward_of_a_step_belongs_to_half_the_sum_of_squares(tiny):
 def clock(durations):
     """Readings of a clock under which the steps take just these durations."""
     readings, now = [], 100.0
-    for duration in [0.5] * benchmark.BURN_IN_STEPS + durations:
+    for duration in [0.5] * BURN_IN_STEPS + durations:
         readings += [now, now + duration]
         now += duration + 1
     return iter(readings)
@@ -147,7 +148,7 @@ def clock(durations):
     ("legacy", "durations", "expected"),
     [
         (False, [2.0] * 100, "2.000 +/- 0.000"),
-        # (N - 1) / N and √(N - 1) / N of 2 seconds: the page's spread of 10 % where nothing varies.
+        # (N - 1) / N and √(N - 1) / N of 2 seconds: the spread of 10 % on the page, though nothing varies.
         (True, [2.0] * 100, "1.980 +/- 0.199"),
         (False, [1.0, 2.0, 3.0, 6.0], "3.000 +/- 1.871"),
         (True, [1.0, 2.0, 3.0, 6.0], "2.750 +/- 2.165"),
@@ -156,7 +157,7 @@ def clock(durations):
 )
 def test_statistics_that_are_printed(tiny, monkeypatch, legacy, durations, expected):
     readings = clock(durations)
-    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(readings))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(readings))
     options = with_options(tiny, num_batches=len(durations), passes=("Forward",), legacy_stats=legacy)
     _, out, _ = run_text(options)
     assert out.splitlines()[-1].endswith(f"Forward across {len(durations)} steps, {expected} sec / batch")
@@ -196,19 +197,19 @@ def test_json_leaves_the_old_file_where_writing_fails(tmp_path):
     file = tmp_path / "run.json"
     file.write_text("old")
     with pytest.raises(TypeError):
-        benchmark.write_json(file, {"not json": object()})
+        write_json(file, {"not json": object()})
     assert file.read_text() == "old"
     assert os.listdir(tmp_path) == ["run.json"]
 
 
 def test_the_first_step_after_an_interrupt_counts_what_was_finished(tiny, monkeypatch, tmp_path):
-    steps = iter(range(benchmark.BURN_IN_STEPS + 5))
+    steps = iter(range(BURN_IN_STEPS + 5))
 
     def step():
         if next(steps, None) is None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(benchmark, "_step", lambda *_: step)
+    monkeypatch.setattr(Workload, "step", lambda *_: step)
     file = tmp_path / "run.json"
     code, out, err = run_text(with_options(tiny, json=str(file)))
     assert code == 130
@@ -223,7 +224,7 @@ def test_an_interrupt_before_any_step_prints_no_statistics(tiny, monkeypatch):
     def step():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(benchmark, "_step", lambda *_: step)
+    monkeypatch.setattr(Workload, "step", lambda *_: step)
     code, out, _ = run_text(tiny)
     assert code == 130
     assert "across" not in out
@@ -297,18 +298,6 @@ def test_the_cpu_backend_without_the_jit(tiny):
     assert "functions compiled" in err
 
 
-def test_only_the_outermost_compilation_is_told():
-    told = []
-    inner, outer = ({"dispatcher": SimpleNamespace(py_func=function)} for function in (machine.cores, statistics))
-    with report_compilation(told.append, told.append) as names:
-        for how, data in ((event.start_event, outer), (event.start_event, inner), (event.end_event, inner)):
-            how("numba:compile", data)
-        assert told == ["benchmark.statistics"]
-        event.end_event("numba:compile", outer)
-    assert names == ["benchmark.statistics"]
-    assert told[1] >= 0
-
-
 @pytest.mark.compiled
 def test_compilation_is_told_the_first_time_and_cached_the_second(tmp_path):
     command = [sys.executable, BENCH, "--batch_size", "1", "--num_batches", "1", "--forward_only"]
@@ -316,8 +305,13 @@ def test_compilation_is_told_the_first_time_and_cached_the_second(tmp_path):
     texts = [
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr for _ in range(2)
     ]
-    told = re.findall(r"^compiling (\w+\.\w+) \.\.\. \d+\.\d s$", texts[0], flags=re.MULTILINE)
-    assert told == ["winograd._filters_to_points", "winograd._convolve_in_stages", "maxpool._forward", "relu._forward"]
+    told = re.findall(r"^compiling ([\w.]+) \.\.\. \d+\.\d s$", texts[0], flags=re.MULTILINE)
+    assert told == [
+        "conv2d.winograd.cpu.transforms.filters_to_points",
+        "conv2d.winograd.cpu.schedules.convolve_staged",
+        "maxpool.cpu._forward",
+        "relu.cpu._forward",
+    ]
     assert "4 functions compiled; ready after" in texts[0]
     assert "compiling" not in texts[1]
     assert "0 functions compiled, all from the cache; ready after" in texts[1]
@@ -367,7 +361,7 @@ def test_every_flag_reaches_its_option(monkeypatch):
     flags += " --legacy-stats --images i --json j"
     assert bench.main([*flags.split(), "--quiet", "--forward_only"]) == 0
     assert seen[-1] == Options(
-        3, 4, "tf2015", "reference", "gemm", 1, 5, ("Forward",), legacy_stats=True, images="i", json="j", quiet=True
+        3, 4, "tf2015", "reference", "gemm", 1, 5, True, images="i", json="j", quiet=True, passes=("Forward",)
     )
     bench.main(["--forward_backward_only"])
     assert seen[-1].passes == ("Forward-backward",)
@@ -450,116 +444,6 @@ def test_a_closed_pipe_ends_quietly():
     assert "BrokenPipe" not in err
 
 
-# --- photographs -----------------------------------------------------------------------------------------------------
-
-
-def save(path, height, width, colour=None, seed=0):
-    image = pytest.importorskip("PIL.Image")
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    if colour is not None:
-        pixels[...] = colour
-    image.fromarray(pixels).save(path)
-
-
-def test_photographs_are_scaled_cropped_centred_and_repeated(tmp_path):
-    save(tmp_path / "a.png", 40, 60, (255, 0, 51))
-    save(tmp_path / "b.JPG", 30, 20, seed=1)
-    (tmp_path / "notes.txt").write_text("not an image")
-    batch = images.load_images(tmp_path, (5, 10, 12, 3))
-    assert batch.shape == (5, 10, 12, 3)
-    assert batch.dtype == np.float32
-    np.testing.assert_array_equal(batch[0], batch[2])
-    np.testing.assert_array_equal(batch[1], batch[3])
-    assert not np.array_equal(batch[0], batch[1])
-    # The mean colour of the two is 0, and the first is one colour.
-    np.testing.assert_allclose(batch[:2].mean(axis=(0, 1, 2)), 0, atol=1e-6)
-    assert np.ptp(batch[0], axis=(0, 1)).max() == 0
-    assert np.abs(batch).max() <= 1
-
-
-def test_the_crop_is_about_the_middle(tmp_path):
-    image = pytest.importorskip("PIL.Image")
-    pixels = np.zeros((10, 30, 3), np.uint8)
-    pixels[:, 10:20] = 255
-    image.fromarray(pixels).save(tmp_path / "a.png")
-    batch = images.load_images(tmp_path, (1, 10, 10, 3))
-    assert np.ptp(batch) == 0
-
-
-def test_fewer_images_than_photographs_uses_the_first(tmp_path):
-    for index, grey in enumerate((10, 20, 30)):
-        save(tmp_path / f"{index}.png", 8, 8, (grey, grey, grey))
-    batch = images.load_images(tmp_path, (2, 8, 8, 3))
-    np.testing.assert_allclose(batch[1] - batch[0], 10 / 255, rtol=1e-5)
-
-
-def test_photographs_that_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="holds at least one"):
-        images.load_images(tmp_path, (1, 8, 8, 3))
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    with pytest.raises(ValueError, match=r"'.*broken\.png' must be an image, but cannot be read as one"):
-        images.load_images(tmp_path, (1, 8, 8, 3))
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match="pip install 'tinyalexnet\\[images\\]'"):
-        images.load_images(tmp_path, (1, 8, 8, 3))
-
-
-def test_a_run_on_photographs(tiny, tmp_path):
-    save(tmp_path / "a.png", 9, 9)
-    code, out, _ = run_text(with_options(tiny, images=str(tmp_path), num_batches=1))
-    assert code == 0
-    assert "Forward across 1 steps" in out
-
-
-# --- the machine -----------------------------------------------------------------------------------------------------
-
-
-def test_what_the_machine_is(monkeypatch, tmp_path):
-    assert machine.cores() >= 1
-    assert machine.cpu_name()
-    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "none")
-    assert machine.cpu_name()
-    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
-    assert machine.cores() >= 1
-
-
-def test_memory_that_is_available(monkeypatch, tmp_path):
-    meminfo, group = tmp_path / "meminfo", tmp_path / "group"
-    meminfo.write_text("MemTotal: 2000 kB\nMemAvailable:    1000 kB\n")
-    group.mkdir()
-    monkeypatch.setattr(machine, "_MEMINFO", meminfo)
-    monkeypatch.setattr(machine, "_CGROUP", group)
-    assert machine.available_memory() == 1000 * 1024
-    (group / "memory.max").write_text("max\n")
-    (group / "memory.current").write_text("100\n")
-    assert machine.available_memory() == 1000 * 1024
-    (group / "memory.max").write_text("5100\n")
-    assert machine.available_memory() == 5000
-    monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "none")
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path / "none")
-    assert machine.available_memory() is None
-
-
-def test_peak_memory(monkeypatch):
-    peak = machine.peak_memory()
-    monkeypatch.setattr(machine, "_STATUS", Path("none"))
-    for found in (peak, machine.peak_memory()):
-        assert found is None or 10_000_000 < found < 10**12
-    if machine.resource is not None:
-        monkeypatch.setattr(machine.sys, "platform", "darwin")
-        assert machine.peak_memory() == machine.resource.getrusage(machine.resource.RUSAGE_SELF).ru_maxrss
-    monkeypatch.setattr(machine, "resource", None)
-    assert machine.peak_memory() is None
-
-
-def test_a_system_without_the_resource_module(monkeypatch):
-    monkeypatch.setitem(sys.modules, "resource", None)
-    importlib.reload(machine)
-    assert machine.resource is None
-    monkeypatch.undo()
-    importlib.reload(machine)
-
-
 def test_variants_are_compared_and_nothing_is_timed(capsys):
     assert bench.main(["--compare-variants"]) == 0
     out, err = capsys.readouterr()
@@ -574,8 +458,8 @@ def test_a_network_that_classifies(monkeypatch):
     )
     monkeypatch.setitem(VARIANTS, "classes", table)
     losses = []
-    loss = benchmark.softmax_cross_entropy
-    monkeypatch.setattr(benchmark, "softmax_cross_entropy", lambda *given: losses.append(loss(*given)) or losses[-1])
+    loss = main.softmax_cross_entropy
+    monkeypatch.setattr(main, "softmax_cross_entropy", lambda *given: losses.append(loss(*given)) or losses[-1])
     options = Options(batch_size=2, num_batches=1, variant="classes", backend="reference", layers=True, rounds=1)
     code, out, _ = run_text(options)
     assert code == 0
@@ -586,8 +470,8 @@ def test_a_network_that_classifies(monkeypatch):
 
 
 def test_the_memory_estimate_counts_what_layers_keep():
-    """By hand, in numbers: conv1 4*4*4*2 = 128, kept once by ReLU and dense; LRN keeps its divisors, dropout bytes."""
-    rows = (Conv("conv1", 4, 3, 2), Relu("relu1"), Norm("norm1", "tensorflow"), Flat(), Drop("drop2"), Full("fc2"))
+    """By hand, in elements: conv1 4*4*4*2 = 128, kept once by ReLU and dense; LRN keeps its divisors, dropout bytes."""
+    rows = (Conv("conv1", 4, 3, 2), Relu("relu1"), Norm("norm1", LocalResponseNorm), Flat(), Drop("drop2"), Full("fc2"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, "kept", Variant((8, 8, 3), rows, num_classes=2))
         net = alexnet("kept", backend="reference")
@@ -595,3 +479,11 @@ def test_the_memory_estimate_counts_what_layers_keep():
     largest = 128 + 128
     expected = 200_000_000 + 4 * (3 * parameters + images + 2 * kept + largest)
     assert memory_estimate(net, (2, 8, 8, 3), "cpu", backward=True) == expected
+
+
+def test_a_run_on_photographs(tiny, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(np.arange(9 * 9 * 3, dtype=np.uint8).reshape(9, 9, 3)).save(tmp_path / "a.png")
+    code, out, _ = run_text(with_options(tiny, images=str(tmp_path), num_batches=1))
+    assert code == 0
+    assert "Forward across 1 steps" in out

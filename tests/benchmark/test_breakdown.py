@@ -1,4 +1,4 @@
-"""The layers' times, operations and memory, as a table and as a picture."""
+"""The time, the operations and the memory of layers, as a table and as a picture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import sys
 
 import numpy as np
 import pytest
-from tinyalexnet.breakdown import Machine, Row, ledger, ledger_line, measure, measure_machine, table
-from tinyalexnet.kernels.cpu import memory
 
-from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, breakdown, l2_loss, plots
-from tinyalexnet.alexnet import VARIANTS, Conv, Pool, Relu, Variant
-from tinyalexnet.benchmark import PASSES, Options, run
+from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, l2_loss
+from tinyalexnet.alexnet import VARIANTS, Variant
+from tinyalexnet.alexnet.variants import Conv, Pool, Relu
+from tinyalexnet.benchmark import PASSES, Options, breakdown, plots, run
+from tinyalexnet.benchmark.breakdown import LayerRow, measure, table
+from tinyalexnet.benchmark.memory import ledger, ledger_line
+from tinyalexnet.devices import Peak, device, host
+from tinyalexnet.devices.cpu import memory
 
 TINY = Variant(
     (9, 9, 3),
@@ -25,8 +28,9 @@ TINY = Variant(
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setitem(VARIANTS, "tiny", TINY)
-    monkeypatch.setattr(breakdown, "PEAK_SIZE", 64)
-    monkeypatch.setattr(breakdown, "COPY_BYTES", 1 << 16)
+    for module in (breakdown, host):
+        monkeypatch.setattr(module, "PEAK_SIZE", 64)
+    monkeypatch.setattr(host, "COPY_BYTES", 1 << 16)
 
 
 def network(**how):
@@ -43,7 +47,7 @@ def network(**how):
 def measured(net, backward=True, rounds=3):
     images = np.random.default_rng(0).standard_normal((2, 11, 9, 4)).astype(np.float32)
     steps = []
-    rows = measure(net, images, l2_loss if backward else None, rounds, lambda: steps.append(1))
+    rows = measure(net, images, l2_loss if backward else None, rounds, lambda: steps.append(1), device("cpu"))
     assert len(steps) == rounds
     return rows, images
 
@@ -85,10 +89,10 @@ def test_a_breakdown_computes_what_a_step_computes():
 
 
 def test_the_table_and_the_ledger_as_text():
-    conv1 = Row("conv1", (2, 5, 5, 8), 100, 3_000_000, 1_000_000, 500, "F(5x5, 3x3)")
+    conv1 = LayerRow("conv1", (2, 5, 5, 8), 100, 3_000_000, 1_000_000, 500, "F(5x5, 3x3)")
     conv1.seconds = {"forward": 0.003, "dw": 0.001}
-    pool1 = Row("pool1", (2, 2, 2, 8), seconds={"forward": 0.0005, "dx": 0.0005})
-    lines = table([conv1, pool1], Machine(2e9, 3e9), ("forward", "dx", "dw"))
+    pool1 = LayerRow("pool1", (2, 2, 2, 8), seconds={"forward": 0.0005, "dx": 0.0005})
+    lines = table([conv1, pool1], Peak(2e9, 3e9), ("forward", "dx", "dw"))
     words = [" ".join(line.split()) for line in lines]
     assert words[0] == "layer output parameters multiply-adds algorithm forward dx dw GFLOP/s of peak of step"
     # 2 passes of 2 * 3e6 operations in 4 ms are 3 GFLOP/s; the products' third of that is 1, half of the peak of 2.
@@ -107,7 +111,7 @@ def test_the_table_and_the_ledger_as_text():
 def test_the_ledger_counts_shared_memory_once():
     net = network(backend="reference")
     rows, images = measured(net)
-    held = ledger(net, images, rows, 17)
+    held = ledger(net, images, sum(row.output_bytes for row in rows), 17)
     # relu1's output is conv2's input; conv1's input is the images. Beside it a byte for each window of pool1.
     assert held["caches"] == 4 * 240 + 240
     assert held["images"] == images.nbytes
@@ -117,7 +121,7 @@ def test_the_ledger_counts_shared_memory_once():
 
 
 def test_the_machine_is_measured():
-    found = measure_machine(1)
+    found = device("reference").peak(1)
     assert found.peak > 1e6
     assert found.bandwidth > 1e6
 
@@ -154,7 +158,7 @@ def test_the_forward_alone_has_one_column_of_times():
 
 def test_svg_by_its_ending(tmp_path):
     rows, _ = measured(network(backend="reference"), backward=False)
-    plots.breakdown(rows, Machine(1e9, 1e9), "a title", str(tmp_path / "layers.svg"))
+    plots.breakdown(rows, Peak(1e9, 1e9), "a title", str(tmp_path / "layers.svg"))
     text = (tmp_path / "layers.svg").read_text()
     assert text.startswith("<?xml")
     assert "a title" in text
@@ -177,15 +181,10 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_timed(tmp_path, monk
 def test_a_picture_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "_roofline", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        plots.breakdown(measured(network(backend="reference"))[0], Machine(1, 1), "", str(tmp_path / "layers.png"))
+        plots.breakdown(measured(network(backend="reference"))[0], Peak(1, 1), "", str(tmp_path / "layers.png"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_alexnet_s_multiply_adds():
     """The same sum as in docs/benchmark.md."""
-    net = alexnet(backend="reference")
-    rows, shape = [], (1, 227, 227, 3)
-    for name, layer in net:
-        rows.append(breakdown._row(name, layer, shape, 4))
-        shape = rows[-1].shape
-    assert sum(row.multiply_adds for row in rows) == 655_566_528
+    assert alexnet(backend="reference").cost((1, 227, 227, 3)).multiply_adds == 655_566_528
