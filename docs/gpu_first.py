@@ -10,12 +10,14 @@ import statistics
 import sys
 
 import numpy as np
-from tinyalexnet.kernels.cuda.memory import empty
-from tinyalexnet.kernels.cuda.runtime import cuda, kernel, launch, name, position, seconds_of
 
-from tinyalexnet import kernels, to_device
-from tinyalexnet.alexnet import VARIANTS, Conv, steps
-from tinyalexnet.geometry import Window, as_integer
+from tinyalexnet import alexnet, to_device
+from tinyalexnet.alexnet import VARIANTS
+from tinyalexnet.devices import device
+from tinyalexnet.devices.cuda.memory import empty
+from tinyalexnet.devices.cuda.runtime import cuda, kernel, launch, unravel
+from tinyalexnet.geometry import as_integer
+from tinyalexnet.ops import conv2d
 
 
 def conv2d_forward(x, w, b, window, groups=1):
@@ -42,7 +44,7 @@ def _forward(x, w, b, stride, pad, groups, out):
     index = cuda.grid(1)
     if index >= out.size:
         return
-    n, oh, ow, f = position(index, out.shape)
+    n, oh, ow, f = unravel(index, out.shape)
     kernel_h, kernel_w, channels, filters = w.shape
     first = f // (filters // groups) * channels
     total = b[f]
@@ -62,7 +64,7 @@ def _backward_weights(dout, x, stride, pad, groups, dw):
     index = cuda.grid(1)
     if index >= dw.size:
         return
-    kh, kw, c, f = position(index, dw.shape)
+    kh, kw, c, f = unravel(index, dw.shape)
     channel = f // (dw.shape[3] // groups) * dw.shape[2] + c
     total = dw.dtype.type(0)
     for n in range(dout.shape[0]):
@@ -95,19 +97,23 @@ def timed(window, x_shape, filters, rounds):
     shapes = x_shape, (*window.kernel, x_shape[3], filters), (filters,)
     x, w, b = (to_device(rng.standard_normal(shape, np.float32)) for shape in shapes)
     dout = to_device(rng.standard_normal((x_shape[0], *window.output_size(x_shape[1:3]), filters), np.float32))
-    tiled = kernels.load("cuda")
+    gemm = {"algorithm": "gemm", "backend": "cuda"}
     sides = {
-        "forward": (lambda: conv2d_forward(x, w, b, window), lambda: tiled.conv2d_forward(x, w, b, window, 1, "gemm")),
+        "forward": (
+            lambda: conv2d_forward(x, w, b, window),
+            lambda: conv2d.conv2d_forward(x, w, b, window, **gemm),
+        ),
         "dw": (
             lambda: conv2d_backward_params(dout, x, window),
-            lambda: tiled.conv2d_backward_params(dout, x, window, 1, "gemm"),
+            lambda: conv2d.conv2d_backward_params(dout, x, window, **gemm),
         ),
     }
+    gpu = device("cuda")
     found = {}
     for what, both in sides.items():
         for side in both:
             side()  # compiles
-        seconds = [[seconds_of(side) for side in both] for _ in range(rounds)]
+        seconds = [[gpu.seconds_of(side) for side in both] for _ in range(rounds)]
         found[what] = [statistics.median(column) for column in zip(*seconds, strict=True)]
     return found
 
@@ -120,18 +126,19 @@ def main() -> int:
     try:
         as_integer("batch_size", options.batch_size, 1)
         as_integer("rounds", options.rounds, 1)
-        kernels.load("cuda")
+        gpu = device("cuda")
     except (ImportError, ValueError) as error:
         print(f"gpu_first: {error}", file=sys.stderr)
         return 2
-    print(f"{name()}, batch {options.batch_size}; milliseconds")
-    print(f"{'layer':<8}{'pass':<9}{'a thread each':>14}{'tiled':>10}")
-    for step in steps(VARIANTS["tf2015"]):
-        if isinstance(step.row, Conv):
-            window = Window(step.row.kernel, step.row.stride, step.row.padding)
-            shape = (options.batch_size, *step.x_shape[1:])
-            for what, (first, tiled) in timed(window, shape, step.row.filters, options.rounds).items():
-                print(f"{step.row.name:<8}{what:<9}{1e3 * first:>14.3f}{1e3 * tiled:>10.3f}", flush=True)
+    print(f"{gpu.processor(1)}, batch {options.batch_size}; milliseconds")
+    print(f"{'layer':<8}{'pass':<9}{'a thread each':>14}{'implicit GEMM':>15}")
+    net = alexnet("tf2015")
+    shape = (options.batch_size, *VARIANTS["tf2015"].image_shape)
+    for name, layer in net:
+        x_shape, shape = shape, layer.output_shape(shape)
+        if layer.kind == "conv":
+            for what, (first, second) in timed(layer.window, x_shape, shape[3], options.rounds).items():
+                print(f"{name:<8}{what:<9}{1e3 * first:>14.3f}{1e3 * second:>15.3f}", flush=True)
     return 0
 
 
