@@ -18,8 +18,7 @@ import pytest
 from tinyalexnet import Conv2d, Sequential, alexnet, benchmark, l2_loss, softmax_cross_entropy, to_device, to_host
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
-from tinyalexnet.benchmark import versus
-from tinyalexnet.benchmark import timing
+from tinyalexnet.benchmark import timing, versus
 from tinyalexnet.devices import device, machine
 from tinyalexnet.devices.cuda import memory, runtime
 from tinyalexnet.geometry import Window
