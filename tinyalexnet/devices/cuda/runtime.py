@@ -3,8 +3,6 @@
 This is the only module that imports ``numba.cuda``: from the package ``numba-cuda``, which is the maintained one.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 
