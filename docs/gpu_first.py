@@ -97,22 +97,23 @@ def timed(window, x_shape, filters, rounds):
     shapes = x_shape, (*window.kernel, x_shape[3], filters), (filters,)
     x, w, b = (to_device(rng.standard_normal(shape, np.float32)) for shape in shapes)
     dout = to_device(rng.standard_normal((x_shape[0], *window.output_size(x_shape[1:3]), filters), np.float32))
-    tiled = 1, "gemm", "cuda"
+    gemm = {"algorithm": "gemm", "backend": "cuda"}
     sides = {
         "forward": (
             lambda: conv2d_forward(x, w, b, window),
-            lambda: conv2d.conv2d_forward(x, w, b, window, *tiled),
+            lambda: conv2d.conv2d_forward(x, w, b, window, **gemm),
         ),
         "dw": (
             lambda: conv2d_backward_params(dout, x, window),
-            lambda: conv2d.conv2d_backward_params(dout, x, window, *tiled),
+            lambda: conv2d.conv2d_backward_params(dout, x, window, **gemm),
         ),
     }
+    gpu = device("cuda")
     found = {}
     for what, both in sides.items():
         for side in both:
             side()  # compiles
-        seconds = [[device("cuda").seconds_of(side) for side in both] for _ in range(rounds)]
+        seconds = [[gpu.seconds_of(side) for side in both] for _ in range(rounds)]
         found[what] = [statistics.median(column) for column in zip(*seconds, strict=True)]
     return found
 
@@ -130,14 +131,14 @@ def main() -> int:
         print(f"gpu_first: {error}", file=sys.stderr)
         return 2
     print(f"{gpu.processor(1)}, batch {options.batch_size}; milliseconds")
-    print(f"{'layer':<8}{'pass':<9}{'a thread each':>14}{'tiled':>10}")
-    x_shape = (options.batch_size, *VARIANTS["tf2015"].image_shape)
-    for name, layer in alexnet("tf2015", backend="reference"):
-        shape = layer.output_shape(x_shape)
+    print(f"{'layer':<8}{'pass':<9}{'a thread each':>14}{'implicit GEMM':>15}")
+    net = alexnet("tf2015")
+    shape = (options.batch_size, *VARIANTS["tf2015"].image_shape)
+    for name, layer in net:
+        x_shape, shape = shape, layer.output_shape(shape)
         if layer.kind == "conv":
-            for what, (first, tiled) in timed(layer.window, x_shape, shape[3], options.rounds).items():
-                print(f"{name:<8}{what:<9}{1e3 * first:>14.3f}{1e3 * tiled:>10.3f}", flush=True)
-        x_shape = shape
+            for what, (first, second) in timed(layer.window, x_shape, shape[3], options.rounds).items():
+                print(f"{name:<8}{what:<9}{1e3 * first:>14.3f}{1e3 * second:>15.3f}", flush=True)
     return 0
 
 

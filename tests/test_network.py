@@ -219,7 +219,5 @@ def test_an_error_of_a_backward_begins_with_the_name_too(backend):
     with pytest.raises(ValueError, match=r"^head: fc: dout was given to backward before any forward"):
         net.backward(np.ones((2, 5), np.float32))
     net.forward(np.ones((2, 5, 5, 3), np.float32))
-    with pytest.raises(
-        ValueError, match=r"^head: fc: dout has shape \(3, 5\), but must have the .*, \(2, 5\)"
-    ):
+    with pytest.raises(ValueError, match=r"^head: fc: dout has shape \(3, 5\), but must have the .*, \(2, 5\)"):
         net.backward(np.ones((3, 5), np.float32))

@@ -1,7 +1,5 @@
 """python -m tinyalexnet: trains one of the networks on labelled images, or classifies photographs."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

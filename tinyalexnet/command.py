@@ -1,7 +1,5 @@
 """Shared by the command lines: flags in two spellings, flags from dataclasses, one-line errors, and exit codes."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import os

@@ -1,7 +1,5 @@
 """Messages of a long run: plain lines on standard error, and a progress bar if that is a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO

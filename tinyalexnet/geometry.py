@@ -5,8 +5,6 @@ Convolution and pooling share this arithmetic. The rules are TensorFlow's:
 column at the bottom and right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import index

@@ -11,8 +11,6 @@ argument is exact in it.
 See docs/checking.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol

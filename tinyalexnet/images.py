@@ -1,7 +1,5 @@
 """Photographs as a batch of input."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Losses: the number to make small, and its gradient, with which a backward pass begins."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

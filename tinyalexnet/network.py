@@ -1,7 +1,5 @@
 """A network as a list of named layers: forward from the first to the last, backward from the last to the first."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any

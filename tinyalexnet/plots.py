@@ -1,7 +1,5 @@
 """The parts that all pictures share. matplotlib is optional, so it is imported only when a picture is drawn."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

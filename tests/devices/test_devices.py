@@ -40,9 +40,7 @@ def test_a_gpu_that_is_missing_is_one_sentence(monkeypatch):
         lambda: to_device(np.ones(2)),
         lambda: Dense(2, 3, backend="cuda"),
     ):
-        with pytest.raises(
-            ImportError, match="backend is 'cuda', but Numba finds no GPU: it needs an NVIDIA"
-        ) as caught:
+        with pytest.raises(ImportError, match="backend is 'cuda', but Numba finds no GPU: it needs") as caught:
             call()
         assert "\n" not in str(caught.value)
 

@@ -1,7 +1,5 @@
 """The networks called AlexNet. ``variants`` has their tables of layers."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..geometry import as_integer

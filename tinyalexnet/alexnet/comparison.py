@@ -1,7 +1,5 @@
 """The differences between the variants, as a table."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from ..network import Sequential

@@ -1,7 +1,5 @@
 """AlexNet's variants, as tables of layers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -190,6 +188,24 @@ _ONE_TOWER_END: tuple[Row, ...] = (
     Relu("relu5"),
 )
 
+
+def _deep_mnist(first: int, second: int, kernel: int, units: int) -> tuple[Row, ...]:
+    """Two convolutions with a pool each, and two dense layers."""
+    return (
+        Conv("conv1", first, kernel),
+        Pool("pool1", 2),
+        Relu("relu1"),
+        Conv("conv2", second, kernel),
+        Pool("pool2", 2),
+        Relu("relu2"),
+        Flat(),
+        Full("fc3", units),
+        Relu("relu3"),
+        Drop("drop3"),
+        Full("fc4"),
+    )
+
+
 _OWT_NORM = {"size": 5, "scale": 1e-4, "power": 0.75, "min_divisor": 2.0}
 
 VARIANTS = {
@@ -300,41 +316,9 @@ VARIANTS = {
         num_classes=10,
     ),
     # The layout of TensorFlow's "deep MNIST" tutorial of 2015.
-    "mnist": Variant(
-        image_shape=(28, 28, 1),
-        layers=(
-            Conv("conv1", 32, 5),
-            Pool("pool1", 2),
-            Relu("relu1"),
-            Conv("conv2", 64, 5),
-            Pool("pool2", 2),
-            Relu("relu2"),
-            Flat(),
-            Full("fc3", 1024),
-            Relu("relu3"),
-            Drop("drop3"),
-            Full("fc4"),
-        ),
-        num_classes=10,
-    ),
+    "mnist": Variant(image_shape=(28, 28, 1), layers=_deep_mnist(32, 64, 5, 1024), num_classes=10),
     # This package's own, for images of 8 x 8 pixels: the layout of "mnist" in small, which trains in seconds.
-    "digits": Variant(
-        image_shape=(8, 8, 1),
-        layers=(
-            Conv("conv1", 16, 3),
-            Pool("pool1", 2),
-            Relu("relu1"),
-            Conv("conv2", 32, 3),
-            Pool("pool2", 2),
-            Relu("relu2"),
-            Flat(),
-            Full("fc3", 64),
-            Relu("relu3"),
-            Drop("drop3"),
-            Full("fc4"),
-        ),
-        num_classes=10,
-    ),
+    "digits": Variant(image_shape=(8, 8, 1), layers=_deep_mnist(16, 32, 3, 64), num_classes=10),
 }
 
 

@@ -1,7 +1,5 @@
 """The time of a step, layer by layer, and how near that is to the peak of the device."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field

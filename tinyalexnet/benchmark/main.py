@@ -3,8 +3,6 @@
 Standard output carries those lines and nothing else; all other text goes to standard error.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict

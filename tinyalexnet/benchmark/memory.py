@@ -1,7 +1,5 @@
 """The memory of a benchmark: estimated before it runs, and counted by purpose afterwards."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The options of the benchmark, and their checks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from .. import plots

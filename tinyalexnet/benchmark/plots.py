@@ -1,7 +1,5 @@
 """The picture of a breakdown: time by layer and pass, and a roofline."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

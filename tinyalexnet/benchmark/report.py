@@ -1,7 +1,5 @@
 """The report of a benchmark: its head, its line for each run, and the file of ``--json``."""
 
-from __future__ import annotations
-
 import json
 import platform
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The timed steps of the benchmark, and their statistics."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

@@ -4,8 +4,6 @@
 above this package asks the device and never compares the names of backends.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

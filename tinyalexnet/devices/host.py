@@ -1,7 +1,5 @@
 """The interface of a device, and the device that needs nothing but NumPy."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

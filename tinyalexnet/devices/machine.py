@@ -1,7 +1,5 @@
 """This machine: its processors, its BLAS and its memory, as the operating system tells them."""
 
-from __future__ import annotations
-
 import os
 import platform
 import sys

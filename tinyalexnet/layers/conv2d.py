@@ -1,7 +1,5 @@
 """The convolution as a layer."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The dense layer."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..geometry import as_integer

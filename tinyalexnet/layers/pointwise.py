@@ -1,7 +1,5 @@
 """The layers that take each element by itself: ReLU, dropout, and the change of shape before a dense layer."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

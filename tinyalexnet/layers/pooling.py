@@ -1,7 +1,5 @@
 """Max-pooling and average-pooling as layers."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

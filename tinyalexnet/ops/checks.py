@@ -1,7 +1,5 @@
 """The checks that operations share. Each message names the argument, its value and the allowed values."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

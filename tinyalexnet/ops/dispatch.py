@@ -1,7 +1,5 @@
 """From the name of a backend to its code of an operation."""
 
-from __future__ import annotations
-
 import functools
 from importlib import import_module
 from typing import Any

@@ -1,7 +1,5 @@
 """Zeros around a batch of images, for the reference."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..geometry import Window

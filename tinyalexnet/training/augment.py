@@ -4,8 +4,6 @@ Pure functions on batches: none writes to its input or returns memory of it. All
 that is passed in, so a run that goes on needs only the generator's state.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..devices import device

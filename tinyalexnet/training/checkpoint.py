@@ -5,8 +5,6 @@ The format is safetensors, which other tools read too. The arrays are its tensor
 Equal arrays and equal meta give equal files. Nothing is pickled, so loading runs no code.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

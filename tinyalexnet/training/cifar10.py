@@ -1,7 +1,5 @@
 """CIFAR-10 in its version for C programs: files of records, and a list of the classes' names."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

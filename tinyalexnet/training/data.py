@@ -4,8 +4,6 @@ Nothing is unpickled, and nothing is downloaded unless it is asked for. A damage
 which names the file, the byte (of the unpacked data if the file is gzip) and the expected content.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

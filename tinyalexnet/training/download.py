@@ -1,7 +1,5 @@
 """Downloads the files of a data set from its authors or its present keepers, and checks their MD5 sums."""
 
-from __future__ import annotations
-
 import shutil
 import tarfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A user's own images: a folder for each class, in ``train`` and in ``test``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

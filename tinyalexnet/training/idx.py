@@ -1,7 +1,5 @@
 """IDX files, the format of MNIST and Fashion-MNIST: a header with type and sizes, then the elements."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

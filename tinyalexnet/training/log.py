@@ -1,7 +1,5 @@
 """The log of a training: a line of JSON for every LOG_EVERY steps and for every epoch."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

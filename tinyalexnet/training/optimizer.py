@@ -3,8 +3,6 @@
 The optimizer knows no layers: parameters and gradients are dicts of arrays, named as in ``Sequential.params``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

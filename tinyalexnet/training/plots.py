@@ -1,7 +1,5 @@
 """The picture of a training: curves of the log, filters of conv1, and test images with their likeliest classes."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -3,8 +3,6 @@
 Positions are those of the unpacked data.
 """
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Iterator

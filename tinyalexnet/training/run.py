@@ -1,7 +1,5 @@
 """A whole run: the steps of all epochs, with a log, checkpoints, printed lines and a picture."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import asdict

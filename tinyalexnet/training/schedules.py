@@ -1,7 +1,5 @@
 """Schedules of the learning rate: constant, in steps, exponential, or as a text names them."""
 
-from __future__ import annotations
-
 import math
 from numbers import Real
 from typing import Protocol

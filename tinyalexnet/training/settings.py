@@ -1,7 +1,5 @@
 """The settings of a training, and the checks that they are in range and fit the images."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

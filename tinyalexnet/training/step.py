@@ -4,8 +4,6 @@ A step depends on the weights, the seed, its own number and the generators of th
 holds. So a run that was stopped and goes on gives the same bits as a run that was not stopped.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import math

@@ -1,7 +1,5 @@
 """Classifies images: prints and draws the likeliest classes of each."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TextIO
 

@@ -1,7 +1,5 @@
 """The picture of classified images: each beside bars of its likeliest classes."""
 
-from __future__ import annotations
-
 import textwrap
 from pathlib import Path
 

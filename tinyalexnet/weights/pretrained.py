@@ -1,7 +1,5 @@
 """Weights from a file, torchvision's or a checkpoint of this package, and the preparation of images for them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -6,8 +6,6 @@ executes only the few instructions that ``torch.save`` needs, and compares names
 it imports nothing and calls nothing. docs/pretrained.md explains one pickle.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import os

@@ -1,7 +1,5 @@
 """How Numba compiles the CPU kernels, and how a kernel may call BLAS. The only decorators of the package are here."""
 
-from __future__ import annotations
-
 import functools
 import time
 from collections.abc import Callable

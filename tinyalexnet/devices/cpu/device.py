@@ -1,7 +1,5 @@
 """The processors of this machine, used by compiled kernels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

@@ -7,8 +7,6 @@ that a caller still holds, even through a view of a view, is never handed out: N
 owns the memory, and CPython counts references.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 import threading

@@ -1,7 +1,5 @@
 """An NVIDIA GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

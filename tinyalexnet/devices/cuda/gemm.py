@@ -4,8 +4,6 @@ Matrix A is im2col(x): a row for each output pixel, a column for each (kh, kw, c
 loaded from x at the sum of two table offsets. For dw, A is transposed. ``gemm_tiles`` has the part of one block.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import Any

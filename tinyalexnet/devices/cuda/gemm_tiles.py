@@ -3,8 +3,6 @@
 A block of threads computes a tile of ROWS x COLS elements of the product; each thread has 8 x 8 of them in registers.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -4,8 +4,6 @@ Allocating is slower than many kernels, and freeing waits for all of them. Kerne
 used again once no Python object refers to it, directly or through a view: all its readers were launched earlier.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Sums in a fixed order, by trees: the same bits every time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -3,10 +3,7 @@
 This is the only module that imports ``numba.cuda``: from the package ``numba-cuda``, which is the maintained one.
 """
 
-from __future__ import annotations
-
 import functools
-import warnings
 from typing import Any
 
 import numba
@@ -14,6 +11,10 @@ import numpy as np
 from llvmlite import ir
 from numba import cuda as cuda
 from numba.cuda.extending import intrinsic
+
+# Numba warns of kernels with few blocks: small batches and the last stage of a sum have few. The setting holds for the
+# whole process; a filter of warnings around each launch would depend on where a version of Numba warns.
+numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 THREADS = 256
 """Threads of a block."""
@@ -49,10 +50,7 @@ def launch_blocks(function: Any, blocks: tuple[int, ...], threads: int, *argumen
 
 @functools.lru_cache(maxsize=1024)
 def _configured(function: Any, blocks: tuple[int, ...], threads: int) -> Any:
-    with warnings.catch_warnings():
-        # Numba warns of few blocks: small batches and the last stage of a sum have few.
-        warnings.filterwarnings("ignore", "Grid size")
-        return function[blocks, threads]
+    return function[blocks, threads]
 
 
 def is_vectorisable(array: Any, pitch: int) -> bool:

@@ -4,8 +4,6 @@ Numba keeps a tuple in registers only if each index is a constant, and has no lo
 is made as source text, one line for each index, from one line in which ``{k}`` stands for the index.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from .runtime import device

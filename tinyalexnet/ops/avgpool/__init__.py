@@ -3,8 +3,6 @@
 Derivation: docs/avgpool.md. Tests: tests/ops/test_avgpool.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...geometry import Window

@@ -4,8 +4,6 @@ Derivation: docs/conv2d.md, by Winograd's algorithm docs/winograd.md. Tests: tes
 tests/ops/test_winograd.py.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -11,8 +11,6 @@ so does every rounding error. A grouped convolution is one separate convolution 
 channels.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

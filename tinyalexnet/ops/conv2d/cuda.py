@@ -1,7 +1,5 @@
 """The convolution's three functions on a GPU, by implicit GEMM."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...devices.cuda import gemm

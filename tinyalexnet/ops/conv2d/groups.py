@@ -1,7 +1,5 @@
 """Groups of a convolution: channels and filters are cut into slices of equal length, and belong together in order."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

@@ -4,8 +4,6 @@ At one kernel position (kh, kw) a convolution is a matrix product: the pixels th
 there. The forward adds these products up. Both backwards are the same loop with the product transposed.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...geometry import Window

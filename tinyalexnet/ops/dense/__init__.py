@@ -3,8 +3,6 @@
 Derivation: docs/dense.md. Tests: tests/ops/test_dense.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..checks import Shape, check_floats, check_shape, matrix_shape

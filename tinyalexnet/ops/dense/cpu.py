@@ -1,7 +1,5 @@
 """The dense layer, compiled: products of matrices, cut along the inputs so that each weight is read once."""
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

@@ -1,7 +1,5 @@
 """The dense layer on a GPU: a convolution of images of one pixel."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...devices.cuda import gemm

@@ -3,8 +3,6 @@
 Derivation: docs/dropout.md. Tests: tests/ops/test_dropout.py.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Dropout on a GPU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

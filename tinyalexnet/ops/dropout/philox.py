@@ -1,7 +1,5 @@
 """Random bits as a function of an index and a seed: any thread can draw any of them, on any machine."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 Integers = TypeVar("Integers")

@@ -1,7 +1,5 @@
 """Dropout in NumPy. A mask keeps an element if its 24 random bits reach the ``threshold``, which is rate 2^24."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

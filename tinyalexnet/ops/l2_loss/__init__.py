@@ -3,8 +3,6 @@
 Derivation: docs/l2_loss.md. Tests: tests/ops/test_l2_loss.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..checks import check_floats

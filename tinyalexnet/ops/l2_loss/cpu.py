@@ -1,7 +1,5 @@
 """Half the sum of squares, compiled."""
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

@@ -1,7 +1,5 @@
 """Half the sum of squares on a GPU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Half the sum of squares in NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -3,8 +3,6 @@
 Derivation: docs/lrn.md. Tests: tests/ops/test_lrn.py.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """LRN, compiled."""
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

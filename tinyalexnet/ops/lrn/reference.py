@@ -1,7 +1,5 @@
 """LRN in NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

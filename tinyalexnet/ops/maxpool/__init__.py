@@ -3,8 +3,6 @@
 Derivation: docs/maxpool.md. Tests: tests/ops/test_maxpool.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...geometry import Window

@@ -1,7 +1,5 @@
 """Max-pooling, compiled."""
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

@@ -1,7 +1,5 @@
 """Max-pooling in NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...geometry import Window

@@ -3,8 +3,6 @@
 Derivation: docs/momentum.md. Tests: tests/ops/test_momentum.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..checks import check_floats, check_shape, check_writeable

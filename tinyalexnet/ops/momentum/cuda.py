@@ -1,7 +1,5 @@
 """The update on a GPU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...devices.cuda.runtime import cuda, kernel, launch

@@ -1,7 +1,5 @@
 """The update in NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -3,8 +3,6 @@
 Derivation: docs/relu.md. Tests: tests/ops/test_relu.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...devices import Device

@@ -1,7 +1,5 @@
 """ReLU on a GPU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...devices.cuda.memory import empty

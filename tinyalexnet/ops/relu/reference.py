@@ -1,7 +1,5 @@
 """ReLU in NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -3,8 +3,6 @@
 Derivation: docs/softmax_cross_entropy.md. Tests: tests/ops/test_softmax_cross_entropy.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..checks import INTEGERS, check_array, check_floats, check_shape, matrix_shape

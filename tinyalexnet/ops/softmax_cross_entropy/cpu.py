@@ -1,7 +1,5 @@
 """Softmax and cross-entropy, compiled."""
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

@@ -1,7 +1,5 @@
 """Softmax and cross-entropy on a GPU."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

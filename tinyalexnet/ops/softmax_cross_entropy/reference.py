@@ -1,7 +1,5 @@
 """Softmax and cross-entropy in NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

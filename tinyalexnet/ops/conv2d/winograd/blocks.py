@@ -3,8 +3,6 @@
 A block of stride_h x stride_w pixels becomes one pixel with that many times the channels; the filters are cut alike.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ....geometry import Pair, Window

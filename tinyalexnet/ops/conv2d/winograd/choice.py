@@ -3,8 +3,6 @@
 So one layer on one shape always gives the same bits, but an image may round differently in another batch size.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ All transforms are of one kind: L S Rᵀ for every tile S and channel. The produ
 one convolution with kernel 1 x 1 whose groups are the points: ``gemm.convolve``.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import Any, NamedTuple

@@ -8,8 +8,6 @@ for every tile, with one matrix product for each of a tile's points: tile.points
 convolution with a stride is one without, over blocks of pixels: ``blocks.py``.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

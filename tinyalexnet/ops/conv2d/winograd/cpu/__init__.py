@@ -1,7 +1,5 @@
 """Winograd's convolution, compiled: ``plan`` has the sizes, ``transforms`` and ``schedules`` the kernels."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .....devices.cpu.compiler import most_threads, one_blas_thread

@@ -4,8 +4,6 @@ A strip is one row of tiles of one image. A chunk is a number of strips that one
 does not divide the size of the output, the last tiles compute m - 1 outputs, along each axis: 13 = 5 + 4 + 4.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -7,8 +7,6 @@
 The fused schedules do all stages of a chunk while it is in cache; the staged ones do one stage after the other.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

@@ -4,8 +4,6 @@ A transform takes the rows of its tiles first (``left``, down) and then the colu
 the same coefficient multiplies are neighbours in memory, so that one pass combines many tiles and channels.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

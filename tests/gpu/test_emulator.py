@@ -1,6 +1,6 @@
-"""The emulation itself: it computes what a GPU would, and finds what a GPU would not tell.
+"""The emulator itself: it computes the results of a GPU, and finds mistakes that a GPU passes over in silence.
 
-python -m pytest -m cuda --emulated-gpu
+Runs with --emulated-gpu alone.
 """
 
 from __future__ import annotations
@@ -8,30 +8,31 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-import emulated_gpu
-import gpu_estimate
+import emulator
+import estimate
 import numpy as np
+import ptx
 import pytest
+from arithmetic import KernelError, operation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-if not emulated_gpu.state.installed:
+if not emulator.state.installed:
     pytest.skip("for --emulated-gpu, which needs numba-cuda", allow_module_level=True)
 
 from numba import cuda
-from ptx_interpreter import KernelError, operation
-from tinyalexnet.kernels.cuda.runtime import launch_blocks, load_four, store_four
 
-from tinyalexnet import alexnet, softmax_cross_entropy, to_device
-from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant
+from tinyalexnet import LocalResponseNorm, alexnet, softmax_cross_entropy, to_device
+from tinyalexnet.alexnet import VARIANTS, Variant
+from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
+from tinyalexnet.devices.cuda.runtime import launch_blocks, load4, store4
 from tinyalexnet.training.optimizer import SGD
 
-pytestmark = pytest.mark.cuda
 THREADS, BLOCKS = 64, 3
 
 
 def launched(kernel, *arrays, blocks=BLOCKS, threads=THREADS):
-    """What the arrays are after the launch."""
+    """The arrays after the launch."""
     on_device = [cuda.to_device(array) for array in arrays]
     launch_blocks(kernel, (blocks,), threads, *on_device)
     return [array.copy_to_host() for array in on_device]
@@ -39,7 +40,7 @@ def launched(kernel, *arrays, blocks=BLOCKS, threads=THREADS):
 
 @cuda.jit
 def scattered(x, out):
-    """Threads that part, in loops of different lengths, and meet again; with whole numbers of either sign."""
+    """Threads that take different branches, in loops of different lengths, and meet again; integers of both signs."""
     index = cuda.grid(1)
     if index >= x.size:
         return
@@ -56,7 +57,7 @@ def scattered(x, out):
     out[index] = steps * 10 + (value & 3) + (value >> 1)
 
 
-def test_threads_part_and_meet(rng):
+def test_threads_that_take_different_branches_meet_again(rng):
     x = rng.integers(-(10**6), 10**6, 150)
     _, out = launched(scattered, x, np.zeros_like(x))
     expected = []
@@ -119,21 +120,21 @@ def one_too_far(x, out):
 
 
 @cuda.jit
-def all_to_one_place(x, out):
+def all_to_one_element(x, out):
     out[0] = x[cuda.grid(1)]
 
 
 @cuda.jit
-def overwritten_by_the_neighbour(x, out):
-    """What a thread reads the next one writes, perhaps before."""
+def written_by_the_neighbour(x, out):
+    """Each thread reads an element that the thread before it writes, perhaps earlier."""
     index = cuda.grid(1)
     value = out[index - 1] if index > 0 else 0.0
     out[index] = value + x[index]
 
 
 @cuda.jit
-def four_from_anywhere(x, out):
-    store_four(out, 4 * cuda.grid(1), load_four(x, 4 * cuda.grid(1) + x.size // 1000))
+def vectors_from_anywhere(x, out):
+    store4(out, 4 * cuda.grid(1), load4(x, 4 * cuda.grid(1) + x.size // 1000))
 
 
 def test_a_barrier_lets_threads_exchange(rng):
@@ -150,26 +151,26 @@ def test_a_barrier_lets_threads_exchange(rng):
         (half_is_written, "shared memory that nobody has written"),
         (barrier_for_some, "a barrier that some threads of a block do not reach"),
         (one_too_far, "an address outside of every array: block 2, thread 63, at 'ld.global.f64"),
-        (all_to_one_place, "a race: another thread uses the same number: block 0, thread 0, at 'st.global.f64"),
-        (overwritten_by_the_neighbour, "a race"),
+        (all_to_one_element, "a race: another thread uses the same element: block 0, thread 0, at 'st.global.f64"),
+        (written_by_the_neighbour, "a race"),
     ],
 )
-def test_what_a_kernel_must_not_do_is_found(rng, kernel, what):
+def test_a_mistake_of_a_kernel_is_found(rng, kernel, what):
     x = rng.standard_normal(THREADS * BLOCKS)
     with pytest.raises(KernelError, match=what):
         launched(kernel, x, np.zeros_like(x))
 
 
-def test_four_numbers_are_loaded_from_multiples_of_four(rng):
+def test_vectorised_loads_begin_at_multiples_of_four_elements(rng):
     x = rng.standard_normal(4 * THREADS * BLOCKS).astype(np.float32)
-    _, out = launched(four_from_anywhere, x, np.zeros_like(x))
+    _, out = launched(vectors_from_anywhere, x, np.zeros_like(x))
     np.testing.assert_array_equal(out, x)
     x = np.resize(x, 1001)
-    with pytest.raises(KernelError, match="an address that is no multiple of 16"):
-        launched(four_from_anywhere, x, np.zeros_like(x), blocks=1, threads=32)
+    with pytest.raises(KernelError, match="an address that is not a multiple of 16"):
+        launched(vectors_from_anywhere, x, np.zeros_like(x), blocks=1, threads=32)
 
 
-def test_new_memory_holds_no_numbers():
+def test_new_memory_is_nan():
     assert np.isnan(cuda.device_array(7, np.float32).copy_to_host()).all()
 
 
@@ -184,7 +185,7 @@ def powers(x, y, out):
 @settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_powers_and_logarithms(dtype, seed):
-    """Made of many instructions each: to 8 units in the last place of the largest term."""
+    """Each takes many instructions. The error is at most 8 units in the last place of the largest term."""
     rng = np.random.default_rng(seed)
     x, y = rng.uniform(0.01, 20, 40).astype(dtype), rng.uniform(-5, 5, 40).astype(dtype)
     *_, out = launched(powers, x, y, np.zeros_like(x))
@@ -193,7 +194,7 @@ def test_powers_and_logarithms(dtype, seed):
     assert (np.abs(out - sum(terms)) <= 8 * np.finfo(dtype).eps * np.maximum.reduce(np.abs(terms))).all()
 
 
-def test_whole_numbers_are_divided_and_multiplied(rng):
+def test_integers_are_divided_and_multiplied(rng):
     a, b = rng.integers(-(2**63), 2**63 - 1, (2, 200))
     b[::2] >>= 40
     quotient = operation(["div", "s64"])
@@ -206,7 +207,7 @@ def test_whole_numbers_are_divided_and_multiplied(rng):
         operation(["popc", "b32"])
 
 
-def test_what_is_no_number_compares_as_on_a_gpu():
+def test_nan_compares_as_on_a_gpu():
     nan, one = np.array([np.nan, 1.0, np.nan], np.float32), np.array([1.0, 1.0, np.nan], np.float32)
     for name, expected in {
         "lt": 0b000,
@@ -235,9 +236,9 @@ def strided(x, out, stride):
 
 @pytest.mark.parametrize(("stride", "moved", "turns"), [(1, 1, 1), (2, 2, 2), (3, 3, 1), (8, 8, 8), (32, 8, 32)])
 def test_memory_is_counted(monkeypatch, stride, moved, turns):
-    """Global memory moves at least 32 bytes at a time; shared memory takes turns where threads meet in a bank."""
+    """Global memory moves at least 32 bytes at a time; shared memory takes turns if there are bank conflicts."""
     found = []
-    monkeypatch.setattr(emulated_gpu.state, "count", found.append)
+    monkeypatch.setattr(emulator.state, "on_launch", found.append)
     x = cuda.to_device(np.zeros(stride * THREADS * BLOCKS, np.float32))
     launch_blocks(strided, (BLOCKS,), THREADS, x, cuda.device_array(THREADS * BLOCKS, np.float32), stride)
     assert (found[0].kernel, found[0].ran, found[0].blocks) == ("strided", BLOCKS, BLOCKS)
@@ -251,29 +252,29 @@ def test_memory_is_counted(monkeypatch, stride, moved, turns):
     assert counts.instructions["ld.global.f32"] == warps
 
 
-def test_a_step_asks_nothing_of_the_driver(monkeypatch, rng):
-    """But for its images and labels. From the third on: in the second, what the first computed is still held."""
-    layers = (Conv("conv1", 8, 5, 2), Norm("norm1", "tensorflow", {"radius": 2}), Pool("pool1", 3, 2), Relu("relu1"))
+def test_a_step_requests_nothing_of_the_driver(monkeypatch, rng):
+    """Except for its images and labels, from the third step on: in the second, the results of the first are held."""
+    layers = (Conv("conv1", 8, 5, 2), Norm("norm1", LocalResponseNorm, {"radius": 2}), Pool("pool1"), Relu("relu1"))
     layers += Conv("conv2", 8, 3), Flat(), Full("fc3", 6), Drop("drop3"), Full("fc4")
     monkeypatch.setitem(VARIANTS, "tiny", Variant((20, 20, 3), layers, 5))
     net = alexnet("tiny", backend="cuda", algorithm="gemm")
     images = rng.standard_normal((2, 20, 20, 3)).astype(np.float32)
     sgd = SGD(net.params, backend="cuda")
     net.train = True
-    monkeypatch.setattr(emulated_gpu.state, "asked", [])
+    monkeypatch.setattr(emulator.state, "requests", [])
     for step in range(4):
         x, labels = to_device(images), to_device(np.arange(2))
         _, dout = softmax_cross_entropy(net.forward(x), labels, "cuda")
         net.backward(dout)
         sgd.step(net.grads)
         if step == 1:
-            assert set(emulated_gpu.state.asked) == {"memory", "host_to_device"}
-            emulated_gpu.state.asked.clear()
-    assert emulated_gpu.state.asked == ["host_to_device", "host_to_device"] * 2
+            assert set(emulator.state.requests) == {"memory", "host_to_device"}
+            emulator.state.requests.clear()
+    assert emulator.state.requests == ["host_to_device", "host_to_device"] * 2
 
 
 def test_some_blocks_stand_for_all(monkeypatch):
-    monkeypatch.setattr(emulated_gpu.state, "most_blocks", 2)
+    monkeypatch.setattr(emulator.state, "block_limit", 2)
     x = np.ones(THREADS * BLOCKS)
     _, out = launched(turned_within_a_block, x, np.zeros_like(x))
     np.testing.assert_array_equal(out.reshape(BLOCKS, THREADS).sum(1), [THREADS, 0, THREADS])
@@ -282,17 +283,29 @@ def test_some_blocks_stand_for_all(monkeypatch):
 def test_a_step_is_estimated(monkeypatch, capsys):
     layers = (Conv("conv1", 64, 11, 4, "VALID"), Pool("pool1", 3, 2), Relu("relu1"), Conv("conv2", 64, 3))
     monkeypatch.setitem(VARIANTS, "tf2015", Variant((31, 31, 3), layers))
-    found = gpu_estimate.rows(2, "auto")
+    found = estimate.rows(2, "auto")
     names = ["conv1", "pool1", "relu1", "conv2", "conv2", "relu1", "pool1", "conv1"]
     assert [name for name, *_ in found] == names
-    assert emulated_gpu.state.count is emulated_gpu.state.most_blocks is None
+    assert emulator.state.on_launch is emulator.state.block_limit is None
     by_pass = {(name, what): row for name, what, row in found}
     assert all(row.launches > 0 and row.instructions > 0 and row.seconds > 0 for row in by_pass.values())
-    # Images of 31 x 31, outputs of 6 x 6; and then what the kernel itself takes: weights and biases, taps and places.
+    # Images of 31 x 31 and outputs of 6 x 6; weights, biases and the two lookup tables come on top.
     least = 4 * 2 * (31 * 31 * 3 + 6 * 6 * 64)
     assert 1 < by_pass["conv1", "forward"].array_bytes / least < 10
-    # A thread multiplies for 64 sums: in tiles of 128 x 64, of which the 72 places fill one, eight at a time.
+    # The 72 output pixels fill one tile of 128 x 64 elements, and each of its sums has 11 x 11 x 3 terms.
     assert by_pass["conv1", "forward"].arithmetic * 32 >= 128 * 64 * 11 * 11 * 3
-    assert gpu_estimate.main(["--batch_size", "2"]) == 0
+    assert estimate.main(["--batch_size", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [*names, "forward:", "forward-backward:"]
+
+
+def test_every_kernel_is_found_and_launched():
+    """``ptx.kernels`` fails if a kernel of the package is never launched."""
+    found = {kernel.name for kernel in ptx.kernels()}
+    assert {"maxpool.forward", "gemm.implicit_gemm", "conv2d.gather", "conv2d.winograd.transform"} <= found
+
+
+def test_a_second_installation_changes_nothing():
+    before = cuda.event
+    emulator.install()
+    assert cuda.event is before

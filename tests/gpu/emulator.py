@@ -1,9 +1,9 @@
-"""A GPU that is not there: Numba's own classes and compiler, but memory of the host, and kernels run step by step.
+"""A GPU that is not there: Numba's own classes and compiler, but memory of the host, and kernels that are interpreted.
 
-python tests/emulated_gpu.py SCRIPT [ARGUMENT ...]     runs a script on it: bench.py --backend cuda, say
+python tests/gpu/emulator.py SCRIPT [ARGUMENT ...]     runs a script on it: bench.py --backend cuda, say
 
-Needs numba-cuda, whose compiler works without a GPU. ``install`` comes before the package's kernels are imported.
-Launches are run by ``ptx_interpreter``.
+Needs numba-cuda, whose compiler works without a GPU. Call ``install`` before the package's kernels are imported.
+``interpreter`` runs the launches. docs/emulator.md says how, and what this finds.
 """
 
 from __future__ import annotations
@@ -15,33 +15,29 @@ import math
 import runpy
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import interpreter
 import numpy as np
-import ptx_interpreter
-from ptx_interpreter import Area, Counts, Program
+from interpreter import Area, Counts
+from program import Program
 
 ARCHITECTURE = (9, 0)
-"""An H100's."""
+"""The compute capability of an H100."""
 
 ALIGNMENT = 512
-"""Of what the driver gives."""
+"""Addresses of new memory are multiples of this many bytes, as the driver's are."""
 
 NOT_WRITTEN = 0xFF
-"""Every byte of memory that is new, or used again: no number, where it is read as a float."""
-
-state = SimpleNamespace(installed=False, launched={}, asked=[], count=None, most_blocks=None)
-"""Whether the emulation is in place; what was launched, pairs of a function and the types that it was given, in a
-dictionary to keep their order; what was asked of the driver, copies and new memory; what to call with each launch's
-``Counted``; and how many blocks of each to run."""
+"""Every byte of memory that is new, or used again. Read as a float, it is NaN."""
 
 
 @dataclass
 class Counted:
-    """A launch: what so many of its blocks did, and the bytes of all arrays that it was given."""
+    """A launch: the counts of ``ran`` of its ``blocks``, and the bytes of all arrays that it was given."""
 
     kernel: str
     counts: Counts
@@ -50,12 +46,37 @@ class Counted:
     array_bytes: int
 
 
+@dataclass
+class State:
+    """What the emulator notes, and how it runs launches.
+
+    ``launched`` has a key for each kernel and the types that it was given, in order. ``requests`` lists the requests to
+    the driver: copies and new memory. If ``on_launch`` is set, it is called with each launch's ``Counted``. If
+    ``block_limit`` is set, only so many blocks of each launch run.
+    """
+
+    installed: bool = False
+    launched: dict[tuple[Any, tuple[Any, ...]], None] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    on_launch: Callable[[Counted], object] | None = None
+    block_limit: int | None = None
+
+
+state = State()
+
+
 def install() -> None:
-    """Puts the emulation in the place of the driver; ImportError where numba-cuda is not installed."""
+    """Replaces the driver by the emulator; a second call does nothing.
+
+    Errors
+        ImportError if numba-cuda is not installed.
+    """
     try:
         import numba_cuda  # noqa: F401
     except ImportError:
         raise ImportError("an emulated GPU needs numba-cuda: pip install 'tinyalexnet[cuda12]'") from None
+    if state.installed:
+        return
     state.installed = True
     from numba import cuda
     from numba.cuda import compiler, dispatcher
@@ -66,7 +87,7 @@ def install() -> None:
     )
     context = SimpleNamespace(
         device=gpu,
-        memalloc=lambda size: _Memory(driver, context).allocate(size),
+        memalloc=lambda size: _allocate(driver, context, size),
         synchronize=lambda: None,
         get_memory_info=lambda: (80 << 30, 80 << 30),
     )
@@ -81,7 +102,16 @@ def install() -> None:
     for name in ("host_to_device", "device_to_host", "device_to_device"):
         setattr(driver, name, functools.partial(_copy, name))
     driver.MemoryPointer = _poisoning(driver.MemoryPointer)
-    dispatcher.CUDADispatcher.call = _call
+    dispatcher.CUDADispatcher.call = _launch
+
+
+@functools.cache
+def compiled(function: Any, types: tuple[Any, ...]) -> str:
+    """A kernel as PTX."""
+    from numba import cuda
+
+    text: str = cuda.compile_ptx(function, types, cc=ARCHITECTURE)[0]
+    return text
 
 
 class _Event:
@@ -94,22 +124,17 @@ class _Event:
         pass
 
 
-class _Memory:
-    """Gives memory of the host as if it were a GPU's."""
-
-    def __init__(self, driver: Any, context: Any) -> None:
-        self.driver, self.context = driver, context
-
-    def allocate(self, size: int) -> Any:
-        state.asked.append("memory")
-        block = np.full(size + ALIGNMENT, NOT_WRITTEN, np.uint8)
-        address = -(-block.ctypes.data // ALIGNMENT) * ALIGNMENT
-        return self.driver.MemoryPointer(self.context, ctypes.c_void_p(address), size, owner=block)
+def _allocate(driver: Any, context: Any, size: int) -> Any:
+    """Memory of the host that looks like a GPU's."""
+    state.requests.append("memory")
+    block = np.full(size + ALIGNMENT, NOT_WRITTEN, np.uint8)
+    address = -(-block.ctypes.data // ALIGNMENT) * ALIGNMENT
+    return driver.MemoryPointer(context, ctypes.c_void_p(address), size, owner=block)
 
 
 def _poisoning(base: type) -> type:
     class Poisoned(base):  # type: ignore[misc]
-        """What is used again holds no more of what was there."""
+        """Memory that is used again loses its old contents. It is known by its finaliser: a pool's."""
 
         def __init__(self, context: Any, pointer: Any, size: int, owner: Any = None, finalizer: Any = None) -> None:
             super().__init__(context, pointer, size, owner, finalizer)
@@ -126,17 +151,8 @@ def _address(array: Any) -> int:
 
 
 def _copy(name: str, target: Any, source: Any, size: int, stream: Any = 0) -> None:
-    state.asked.append(name)
+    state.requests.append(name)
     ctypes.memmove(_address(target), _address(source), size)
-
-
-@functools.cache
-def compiled(function: Any, types: tuple[Any, ...]) -> str:
-    """A kernel as PTX."""
-    from numba import cuda
-
-    text: str = cuda.compile_ptx(function, types, cc=ARCHITECTURE)[0]
-    return text
 
 
 @functools.cache
@@ -144,24 +160,25 @@ def _program(function: Any, types: tuple[Any, ...]) -> Program:
     return Program(compiled(function, types))
 
 
-def _call(dispatcher: Any, arguments: tuple[Any, ...], configuration: Any) -> None:
-    """Launches a kernel, and waits for it."""
+def _launch(dispatcher: Any, arguments: tuple[Any, ...], configuration: Any) -> None:
+    """Runs a kernel to its end. It takes the place of ``CUDADispatcher.call``."""
     types = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
     state.launched[dispatcher.py_func, types] = None
     program = _program(dispatcher.py_func, types)
-    values, areas = [], {}
+    values: list[Any] = []
+    areas: dict[int, Area] = {}
     for kind, argument in zip(types, arguments, strict=True):
         values += _passed(kind, argument, areas)
-    counts = Counts() if state.count else None
-    where = configuration.griddim, configuration.blockdim
-    ran = ptx_interpreter.run(program, values, *where, list(areas.values()), counts, state.most_blocks)
-    if counts is not None:
+    counts = Counts() if state.on_launch else None
+    grid, block = configuration.griddim, configuration.blockdim
+    ran = interpreter.run(program, values, grid, block, list(areas.values()), counts, state.block_limit)
+    if state.on_launch and counts is not None:
         array_bytes = sum(area.size for area in areas.values())
-        state.count(Counted(dispatcher.py_func.__name__, counts, ran, math.prod(where[0]), array_bytes))
+        state.on_launch(Counted(dispatcher.py_func.__name__, counts, ran, math.prod(grid), array_bytes))
 
 
 def _passed(kind: Any, argument: Any, areas: dict[int, Area]) -> Iterator[Any]:
-    """An argument as the numbers that a kernel takes, as Numba passes them."""
+    """The scalars that stand for an argument in the kernel's PTX; adds the memory of an array to ``areas``."""
     from numba import types
 
     if isinstance(kind, types.Array):
@@ -177,12 +194,19 @@ def _passed(kind: Any, argument: Any, areas: dict[int, Area]) -> Iterator[Any]:
         yield argument
 
 
-if __name__ == "__main__":
-    import emulated_gpu  # what the script's kernels refer to is not this module, whose name is __main__
+def main() -> None:
+    """Runs the script that the command names."""
+    import emulator  # this module is __main__, and the kernels that are launched refer to the other one
 
+    if len(sys.argv) < 2:
+        sys.exit("usage: python tests/gpu/emulator.py SCRIPT [ARGUMENT ...]")
     try:
-        emulated_gpu.install()
+        emulator.install()
     except ImportError as error:
         sys.exit(str(error))
     del sys.argv[0]
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

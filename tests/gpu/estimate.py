@@ -1,10 +1,10 @@
-"""What a step of the benchmark asks of an H100, counted in the compiled kernels, and the time that this takes at least.
+"""A lower bound for the time of a step on an H100, from the instructions of the compiled kernels.
 
-python tests/gpu_estimate.py [--batch_size N] [--algorithm gemm]     needs pip install 'tinyalexnet[cuda12]', no GPU
+python tests/gpu/estimate.py [--batch_size N] [--algorithm gemm]     needs pip install 'tinyalexnet[cuda12]', no GPU
 
-Some blocks of every launch are interpreted, at the sizes of the batch, and stand for the others. This is no
-measurement: a kernel cannot be faster than its warps issue instructions, nor than its arrays pass through memory once,
-and may well be slower.
+The emulator runs some blocks of every launch, at the sizes of the batch; they stand for the others. This is no
+measurement. A kernel cannot be faster than its warps issue instructions, nor than its arrays pass through memory once,
+but it may well be slower.
 """
 
 from __future__ import annotations
@@ -13,26 +13,29 @@ import argparse
 import sys
 from dataclasses import dataclass, field
 
-import emulated_gpu
+import emulator
 import numpy as np
-from ptx_interpreter import WARP
+from interpreter import WARP
 
 MULTIPROCESSORS, CLOCK, ISSUED = 132, 1.98e9, 4
-"""An H100's (SXM): instructions that the warps of a multiprocessor issue in a clock."""
+"""Of an H100 (SXM); ISSUED is the number of instructions that a multiprocessor issues in a clock."""
 
 BANDWIDTH = 3.35e12
-"""Bytes in a second that go to its memory and come from it."""
+"""Bytes per second that its memory reads and writes."""
 
 FREE = ("ld.param", "cvta", "mov")
-"""Have no instruction of the machine, as a rule: constants and names."""
+"""Instructions of PTX that become none of the machine's, as a rule: constants and names."""
+
+ARITHMETIC = ("fma", "add.f", "sub.f", "mul.f")
+"""Instructions that compute with floats."""
 
 BLOCKS = 3
-"""Of each launch, that are run."""
+"""Blocks of each launch that run."""
 
 
 @dataclass
 class Row:
-    """A layer's pass: launches, instructions of warps, of those arithmetic on floats, bytes of arrays, and seconds."""
+    """A layer's pass: launches, warps' instructions, those of them that are arithmetic, bytes of arrays, seconds."""
 
     launches: int = 0
     instructions: float = 0.0
@@ -40,14 +43,13 @@ class Row:
     array_bytes: float = 0.0
     kernels: dict[str, float] = field(default_factory=dict)
 
-    def add(self, launch: emulated_gpu.Counted) -> None:
+    def add(self, launch: emulator.Counted) -> None:
         share = launch.blocks / launch.ran
         counted = launch.counts.instructions
         issued = share * sum(count for name, count in counted.items() if not name.startswith(FREE))
         self.launches += 1
         self.instructions += issued
-        arithmetic = ("fma", "add.f", "sub.f", "mul.f")
-        self.arithmetic += share * sum(count for name, count in counted.items() if name.startswith(arithmetic))
+        self.arithmetic += share * sum(count for name, count in counted.items() if name.startswith(ARITHMETIC))
         self.array_bytes += launch.array_bytes
         seconds = max(issued / (MULTIPROCESSORS * ISSUED * CLOCK), launch.array_bytes / BANDWIDTH)
         self.kernels[launch.kernel] = self.kernels.get(launch.kernel, 0.0) + seconds
@@ -65,11 +67,11 @@ def rows(batch_size: int, algorithm: str) -> list[tuple[str, str, Row]]:
     net = alexnet("tf2015", backend="cuda", algorithm=algorithm)
     found: list[tuple[str, str, Row]] = []
 
-    def add(launch: emulated_gpu.Counted) -> None:
+    def add(launch: emulator.Counted) -> None:
         found[-1][2].add(launch)
 
-    emulated_gpu.state.count = add
-    emulated_gpu.state.most_blocks = BLOCKS
+    emulator.state.on_launch = add
+    emulator.state.block_limit = BLOCKS
     try:
         x = to_device(np.ones((batch_size, *VARIANTS["tf2015"].image_shape), np.float32))
         for name, layer in net:
@@ -80,7 +82,7 @@ def rows(batch_size: int, algorithm: str) -> list[tuple[str, str, Row]]:
             found.append((name, "backward", Row()))
             dout = layer.backward(dout)
     finally:
-        emulated_gpu.state.count = emulated_gpu.state.most_blocks = None
+        emulator.state.on_launch = emulator.state.block_limit = None
     return found
 
 
@@ -89,11 +91,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--algorithm", choices=("auto", "gemm"), default="auto")
     options = parser.parse_args(arguments)
-    if not emulated_gpu.state.installed:
-        try:
-            emulated_gpu.install()
-        except ImportError as error:
-            parser.error(str(error))
+    try:
+        emulator.install()
+    except ImportError as error:
+        parser.error(str(error))
     found = rows(options.batch_size, options.algorithm)
     print(f"{'':9}{'':10}{'launches':>9}{'instructions':>14}{'arithmetic':>12}{'bytes':>9}{'ms':>8}")
     for name, what, row in found:

@@ -1,0 +1,216 @@
+"""Compiles every CUDA kernel to machine code, without a GPU, and prints the registers and memory that it needs.
+
+python tests/gpu/ptx.py        needs pip install 'tinyalexnet[cuda12]'
+
+Exits with 1 if a kernel keeps in memory what should be in registers, or computes in float64 for no reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import importlib
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import emulator
+import numpy as np
+
+ARCHITECTURES = ((8, 0), (9, 0))
+"""Compute capabilities of an A100 and an H100."""
+
+DTYPES = ("float32", "float64")
+
+IN_FLOAT64 = ("l2_loss.", "reduction.sums", "softmax_cross_entropy.")
+"""Kernels that compute in float64 also for float32: the losses are summed in float64."""
+
+IN_EVERY_NAME = {"tinyalexnet", "ops", "devices", "cuda"}
+"""Parts of a module's name that say nothing about its kernels."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Needs of a kernel: registers a thread, bytes of shared memory a block, bytes a thread keeps in slow memory."""
+
+    kernel: str
+    dtype: str
+    architecture: str
+    registers: int
+    shared: int
+    spilled: int
+    doubles: int
+    """PTX instructions on float64. A kernel for float32 should have none: they take up to 64 times as long."""
+
+    def larger(self, other: Figures) -> Figures:
+        """The larger of each number."""
+        return Figures(*map(max, dataclasses.astuple(self), dataclasses.astuple(other)))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel, the types that it is launched with, and the dtype of the step that launched it."""
+
+    function: Any
+    signature: tuple[Any, ...]
+    dtype: str
+
+    @property
+    def name(self) -> str:
+        """As in "maxpool.forward"."""
+        parts = [part for part in self.function.__module__.split(".") if part not in IN_EVERY_NAME]
+        return ".".join([*parts, self.function.__name__.lstrip("_")])
+
+
+def missing() -> str | None:
+    """The package that has to be installed, or None."""
+    try:
+        import numba_cuda  # noqa: F401
+    except ImportError:
+        return "numba-cuda is not installed"
+    return None if _ptxas() else "no ptxas is installed"
+
+
+def kernels() -> list[Kernel]:
+    """Every kernel with all types that it is launched with, found by calls of every function of the operations."""
+    emulator.install()
+    emulator.state.launched.clear()
+    found = []
+    for dtype in DTYPES:
+        before = set(emulator.state.launched)
+        _call_all(dtype)
+        found += [Kernel(*key, dtype) for key in emulator.state.launched if key not in before]
+    functions = {kernel.function for kernel in found}
+    for kernel in _defined_kernels():
+        assert kernel.py_func in functions, f"{kernel.py_func} is never launched"
+    return found
+
+
+def figures(found: list[Kernel]) -> list[Figures]:
+    """For each kernel, dtype and architecture; the largest ones if it is launched in several ways."""
+    rows: dict[tuple[str, str, str], Figures] = {}
+    for architecture in ARCHITECTURES:
+        for kernel, ptx in zip(found, compiled(found, architecture), strict=True):
+            key = kernel.name, kernel.dtype, "sm_{}{}".format(*architecture)
+            row = Figures(*key, *_assembled(ptx, key[2]), len(re.findall(r"^\s+\w+(?:\.\w+)*\.f64", ptx, re.M)))
+            rows[key] = row.larger(rows.get(key, row))
+    return [rows[key] for key in sorted(rows, key=lambda key: (DTYPES.index(key[1]), key))]
+
+
+def compiled(found: list[Kernel], architecture: tuple[int, int]) -> list[str]:
+    """The kernels as PTX."""
+    if architecture == emulator.ARCHITECTURE:
+        return [emulator.compiled(kernel.function, kernel.signature) for kernel in found]
+    from numba import cuda
+    from numba.cuda import dispatcher
+
+    there = dispatcher.get_current_device
+    dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=architecture)
+    _forget_device_functions()
+    texts = [cuda.compile_ptx(kernel.function, kernel.signature, cc=architecture)[0] for kernel in found]
+    dispatcher.get_current_device = there
+    _forget_device_functions()
+    return texts
+
+
+def _forget_device_functions() -> None:
+    """Numba compiles the functions that kernels call once, for the GPU that is there.
+
+    Not all of them are in a module: those of ``unrolled`` may be in another one's namespace alone.
+    """
+    from numba.cuda.dispatcher import CUDADispatcher
+
+    for value in gc.get_objects():
+        if issubclass(type(value), CUDADispatcher):
+            value.overloads.clear()
+
+
+def _defined_kernels() -> list[Any]:
+    """The kernels in the package's modules."""
+    import tinyalexnet
+
+    modules = pkgutil.walk_packages(tinyalexnet.__path__, "tinyalexnet.")
+    names = [entry.name for entry in modules if "cuda" in entry.name.split(".")]
+    values = [value for name in names for value in vars(importlib.import_module(name)).values()]
+    return [value for value in values if hasattr(value, "py_func") and not value.targetoptions.get("device")]
+
+
+def _call_all(dtype: str) -> None:
+    """Launches every kernel."""
+    from tinyalexnet import to_device
+    from tinyalexnet.geometry import Window
+    from tinyalexnet.ops import avgpool, conv2d, dense, dropout, l2_loss, lrn, maxpool, momentum, relu
+    from tinyalexnet.ops import softmax_cross_entropy as losses
+
+    def ones(*shape: int) -> Any:
+        return to_device(np.ones(shape, dtype))
+
+    on = {"backend": "cuda"}
+    window, x, w, dout = Window(3, 1, "SAME"), ones(2, 9, 9, 4), ones(3, 3, 2, 6), ones(2, 9, 9, 6)
+    for algorithm in ("gemm", "winograd"):
+        conv2d.conv2d_forward(x, w, ones(6), window, 2, algorithm, **on)
+        conv2d.conv2d_backward_input(dout, w, x.shape, window, 2, algorithm, **on)
+        conv2d.conv2d_backward_params(dout, x, window, 2, algorithm, **on)
+    conv2d.conv2d_backward_input(ones(2, 4, 4, 6), w, x.shape, Window(3, 2), 2, **on)
+    out, argmax = maxpool.maxpool_forward(x, window, **on)
+    maxpool.maxpool_backward(out, argmax, x.shape, window, **on)
+    avgpool.avgpool_forward(x, window, **on)
+    avgpool.avgpool_backward(out, x.shape, window, **on)
+    lrn.lrn_forward(x, 2, 1.0, 1.0, 0.75, **on)
+    lrn.lrn_backward(x, x, x, 2, 1.0, 0.75, **on)
+    relu.relu_forward(x, **on)
+    relu.relu_backward(x, x, **on)
+    dropout.dropout(x, dropout.dropout_mask(x.shape, 0.5, 1, **on), 0.5, **on)
+    dense.dense_forward(ones(2, 4), ones(4, 3), ones(3), **on)
+    dense.dense_backward_input(ones(2, 3), ones(4, 3), **on)
+    dense.dense_backward_params(ones(2, 3), ones(2, 4), **on)
+    losses.softmax_cross_entropy(ones(2, 3), to_device(np.zeros(2, np.int64)), **on)
+    l2_loss.l2_loss(x, **on)
+    momentum.momentum_step(x, ones(*x.shape), ones(*x.shape), 0.1, 0.9, 0.0, **on)
+
+
+def _ptxas() -> str | None:
+    try:
+        import nvidia
+    except ImportError:
+        return shutil.which("ptxas")
+    found = [str(path) for root in nvidia.__path__ for path in Path(root).glob("**/bin/ptxas")]
+    return found[0] if found else shutil.which("ptxas")
+
+
+def _assembled(ptx: str, architecture: str) -> tuple[int, int, int]:
+    """Registers, shared memory, and bytes of a thread that are not in registers: spilled, or arrays of its own."""
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
+        file.write(ptx)
+        file.flush()
+        command = [_ptxas(), "-v", f"-arch={architecture}", "-o", "/dev/null", file.name]
+        report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    used = re.search(r"Used (\d+) registers", report)
+    shared = re.search(r"(\d+) bytes smem", report)
+    spilled = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", report)
+    return int(used.group(1)), int(shared.group(1)) if shared else 0, int(spilled.group(1)) + int(spilled.group(2))
+
+
+def main() -> int:
+    if reason := missing():
+        print(f"skipped: {reason}")
+        return 0
+    print(f"{'kernel':<31}{'dtype':<9}{'':<8}{'registers':>9}{'shared':>9}{'spilled':>9}{'float64':>9}")
+    wrong = False
+    for row in figures(kernels()):
+        numbers = "".join(f"{number:>9}" for number in (row.registers, row.shared, row.spilled, row.doubles))
+        print(f"{row.kernel:<31}{row.dtype:<9}{row.architecture:<8}{numbers}")
+        asked_for = row.dtype == "float64" or row.kernel.startswith(IN_FLOAT64)
+        wrong |= row.spilled > 0 or (row.doubles > 0 and not asked_for)
+    return int(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
