@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numba
 import numpy as np
 import pytest
+from numba.core import event
+from numba.core.registry import CPUDispatcher
 from threadpoolctl import threadpool_info
 
 from conftest import JIT
 from tinyalexnet import Conv2d, Dense, to_device, to_host
+from tinyalexnet.benchmark import memory_estimate
 from tinyalexnet.devices import BACKENDS, check_backend, device, host, machine
 from tinyalexnet.devices.cpu import memory
-from tinyalexnet.devices.cpu.compiler import most_threads, parallel
+from tinyalexnet.devices.cpu.compiler import most_threads, parallel, stamped
 from tinyalexnet.devices.cuda import device as cuda_device
 
 
@@ -116,6 +120,27 @@ def test_compilation_is_reported():
     assert seconds > 0
     kernel(np.zeros(3, np.float32))
     assert len(events) == 2  # what is compiled later is not reported
+
+
+def test_only_the_outermost_compilation_is_reported():
+    """By Numba's events alone, without the JIT too."""
+    told = []
+    inner, outer = ({"dispatcher": SimpleNamespace(py_func=function)} for function in (machine.cores, memory_estimate))
+    with device("cpu").report_compilation(told.append, told.append) as names:
+        for how, data in ((event.start_event, outer), (event.start_event, inner), (event.end_event, inner)):
+            how("numba:compile", data)
+        assert told == ["tinyalexnet.benchmark.memory.memory_estimate"]
+        event.end_event("numba:compile", outer)
+    assert names == told[:1]
+    assert told[1] >= 0
+
+
+def test_a_function_that_numba_does_not_cache_is_left_as_it_is():
+    assert stamped(machine.cores) is machine.cores
+    dispatcher = CPUDispatcher(machine.cores)
+    assert stamped(dispatcher) is dispatcher
+    dispatcher.enable_caching()
+    assert stamped(dispatcher) is dispatcher
 
 
 def test_nothing_is_compiled_by_the_reference():

@@ -316,6 +316,9 @@ def test_what_the_choice_refuses():
         choose_tile("fft", "cpu", *CONV3, F32)
     with pytest.raises(ValueError, match=r"algorithm is 'winograd', but .* kernel_size of at most 8 strides"):
         choose_tile("winograd", "cpu", (1, 33, 33, 1), 1, Window(9), 1, F32)
+    with pytest.raises(ValueError, match=r"algorithm is 'winograd', but must be 'auto' or 'gemm' .* stride \(2, 2\)"):
+        choose_tile("winograd", "cuda", (1, 33, 33, 1), 1, Window(3, 2), 1, F32)
+    assert choose_tile("auto", "cuda", (128, 33, 33, 192), 384, Window(3, 2), 1, F32) is None
     with pytest.raises(ValueError, match="algorithm is 'fft', but must be one of"):
         Conv2d(1, 1, 3, algorithm="fft")
 

@@ -23,21 +23,21 @@ _OPTIONS: dict[str, Any] = {"cache": True, "fastmath": set(FASTMATH), "error_mod
 
 def inner(function: Any) -> Any:
     """Decorator of a function that kernels call from inside one task."""
-    return _stamped(numba.njit(**_OPTIONS)(function))
+    return stamped(numba.njit(**_OPTIONS)(function))
 
 
 def strict_inner(function: Any) -> Any:
     """Like ``inner``, without fast-math. With it, LLVM approximates 1/√x, which gives NaN at infinity."""
     # The False is needed: a function without the option takes the flags of its caller.
-    return _stamped(numba.njit(**{**_OPTIONS, "fastmath": False})(function))
+    return stamped(numba.njit(**{**_OPTIONS, "fastmath": False})(function))
 
 
 def parallel(function: Any) -> Any:
     """Decorator of a kernel: its ``prange`` loops are the only parallel ones."""
-    return _stamped(numba.njit(parallel=True, **_OPTIONS)(function))
+    return stamped(numba.njit(parallel=True, **_OPTIONS)(function))
 
 
-def _stamped(dispatcher: Any) -> Any:
+def stamped(dispatcher: Any) -> Any:
     """Makes the cached code of a kernel invalid if any source of its operation, or of this folder, has changed.
 
     Numba itself looks at the file of the kernel alone, and would go on with the old code of functions and constants
@@ -54,7 +54,7 @@ def _stamped(dispatcher: Any) -> Any:
 @functools.cache
 def _sources(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Name, time of the last change and size of each source in the folder."""
-    stats = [(str(path), path.stat()) for path in sorted(folder.rglob("*.py"))]
+    stats = [(str(path.relative_to(folder)), path.stat()) for path in sorted(folder.rglob("*.py"))]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 

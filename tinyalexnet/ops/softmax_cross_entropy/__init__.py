@@ -34,9 +34,8 @@ def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, backend: str =
     n, classes = matrix_shape("logits", logits.shape, "(N, K)")
     check_array(device, "labels", labels, INTEGERS, "an integer dtype")
     check_shape("labels", labels.shape, (n,), "one element per row of logits")
-    if device.on_host:
-        wrong = labels[(labels < 0) | (labels >= classes)]
-        if wrong.size:
-            raise ValueError(f"labels has {wrong[0]}, but must have numbers from 0 to {classes - 1}, one class each")
+    wrong = labels[(labels < 0) | (labels >= classes)] if device.on_host else ()
+    if len(wrong):
+        raise ValueError(f"labels has {wrong[0]}, but must have numbers from 0 to {classes - 1}, one class each")
     loss, dlogits = kernels.softmax_cross_entropy(logits, labels)
     return loss, dlogits
