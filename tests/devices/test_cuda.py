@@ -153,9 +153,7 @@ def test_the_first_version_is_exact_too_and_can_be_timed(rng, capsys, monkeypatc
     np.testing.assert_array_equal(to_host(first.conv2d_forward(*map(to_device, (x, w, b)), window, groups)), expected)
     dout = rng.integers(-4, 5, expected.shape).astype(np.float32)
     found = host(first.conv2d_backward_params(to_device(dout), to_device(x), window, groups))
-    for one, other in zip(
-        found, conv2d_backward_params(dout, x, window, groups, backend="reference"), strict=True
-    ):
+    for one, other in zip(found, conv2d_backward_params(dout, x, window, groups, backend="reference"), strict=True):
         np.testing.assert_array_equal(one, other)
     monkeypatch.setitem(VARIANTS, "tf2015", Variant((6, 5, 2), (Conv("conv1", 4, 3),)))
     monkeypatch.setattr(sys, "argv", ["gpu_first.py", "--batch_size", "1", "--rounds", "2"])
