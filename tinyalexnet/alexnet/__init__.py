@@ -40,8 +40,8 @@ def alexnet(
     State
         The gradient of the images is not computed (``net["conv1"].needs_dx`` is False), and each ReLU works in place.
     Errors
-        ValueError if the variant or the backend is unknown, num_classes is below 1 or given for a variant without dense
-        layers; TypeError for another dtype than float32 and float64.
+        ValueError if the variant, the backend or the algorithm is unknown, or num_classes is below 1 or given for a
+        variant without dense layers; TypeError for another dtype than float32 and float64.
     Source
         The comment at each entry of ``VARIANTS``.
     """

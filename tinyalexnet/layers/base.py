@@ -176,7 +176,11 @@ class WeightedLayer(Layer):
         self.params = {name: device(backend).to_device(array) for name, array in arrays.items()}
 
     def backward(self, dout: np.ndarray) -> np.ndarray | None:
-        """Writes ``grads["w"]`` and ``grads["b"]``; returns dx, or None if ``needs_dx`` is False. Errors as above."""
+        """Writes ``grads["w"]`` and ``grads["b"]``; returns dx, or None if ``needs_dx`` is False.
+
+        Errors
+            As ``Layer.backward``.
+        """
         self.backward_params(dout)
         return self.backward_input(dout) if self.needs_dx else None
 

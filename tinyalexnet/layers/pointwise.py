@@ -87,7 +87,7 @@ class Flatten(Layer):
 
 
 class Dropout(Layer):
-    """Drops each element with probability ``rate`` and scales up the others, so that the mean stays; in training only.
+    """In training, drops each element with probability ``rate`` and divides the others by 1 - ``rate``: the mean stays.
 
     Shapes
         Any shape, kept.
@@ -116,7 +116,7 @@ class Dropout(Layer):
         self.rng: np.random.Generator = np.random.default_rng(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """The kept elements of x, scaled up; x itself if ``train`` is False. Errors as ``dropout``."""
+        """The kept elements of x, divided by 1 - ``rate``; x itself if ``train`` is False. Errors as ``dropout``."""
         if not self.train:
             self._save(x.shape)
             return x
