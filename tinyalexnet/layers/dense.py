@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..devices import device
 from ..geometry import as_integer
-from ..ops.checks import Shape, check_shape
+from ..ops.checks import Shape, check_floats, check_shape
 from ..ops.dense import dense_backward_input, dense_backward_params, dense_forward, dense_shape
 from .base import WEIGHT_STD, Cost, WeightedLayer
 
@@ -50,6 +51,7 @@ class Dense(WeightedLayer):
     def backward_params(self, dout: np.ndarray) -> None:
         """The half of backward that writes ``grads``; errors as there."""
         (x,) = self._restored()
+        check_floats(device(self.backend), x=x, dout=dout)
         check_shape("dout", dout.shape, self.output_shape(x.shape), "the output's shape")
         dw, db = dense_backward_params(dout, x, self.backend)
         self.grads = {"w": dw, "b": db}

@@ -4,6 +4,7 @@ Derivation: docs/dropout.md. Tests: tests/ops/test_dropout.py.
 """
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -66,5 +67,5 @@ def dropout_mask(shape: Shape, rate: float, seed: int, backend: str = "cpu") -> 
 
 def check_rate(rate: float) -> None:
     """ValueError if ``rate`` is not at least 0 and below 1."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate is {rate}, but must be at least 0 and below 1")
+    if not isinstance(rate, Real) or not 0 <= rate < 1:
+        raise ValueError(f"rate is {rate!r}, but must be at least 0 and below 1")

@@ -59,4 +59,4 @@ def _check_out(device: Device, name: str, array: np.ndarray, out: np.ndarray | N
     if out is not None:
         check_floats(device, **{name: array, "out": out})
         check_shape("out", out.shape, array.shape, f"the shape of {name}")
-        check_writeable(device, "out", out)
+        check_writeable(device, name if out is array else "out", out)
