@@ -48,6 +48,8 @@ def scalar(loss):
     return np.asarray(loss).item()
 
 
-def fewer(share):
-    """Settings for slow tests: this share of the usual examples."""
-    return settings(max_examples=math.ceil(share * settings.default.max_examples))
+def fewer(compiled, otherwise):
+    """Settings for slow tests: this share of the usual examples, if kernels are compiled for the host, or otherwise."""
+    usual = settings.default.max_examples
+    share = compiled if usual == settings.get_profile("compiled").max_examples else otherwise
+    return settings(max_examples=math.ceil(share * usual))

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from tinyalexnet.kernels.cpu.runtime import limit_threads, most_threads
 
 from tinyalexnet import Conv2d, Dense, Dropout, LocalResponseNorm, alexnet, softmax_cross_entropy
-from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Norm, Pool, Relu, Variant, comparison, steps
+from tinyalexnet.alexnet import VARIANTS, Variant, build
+from tinyalexnet.alexnet.comparison import comparison
+from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
+from tinyalexnet.devices import device
 from tinyalexnet.gradcheck import assert_gradients
 
 SMALL = ["cifar", "mnist", "digits"]
+
+
+def of_zeros(variant):
+    """The network of a variant with weights of 0, which take no time and no memory."""
+    return build(replace(VARIANTS[variant], weight_std=0.0), backend="reference")
+
+
+def shapes_of(variant):
+    return of_zeros(variant).output_shapes((1, *VARIANTS[variant].image_shape))
+
+
+def parameters_of(layer):
+    return sum(value.size for value in layer.params.values())
 
 
 def test_tf2015_is_the_page():
@@ -35,7 +53,7 @@ def test_tf2015_is_the_page():
 
 def test_tf2017_is_its_page():
     """56, 27, 13, 6, with conv1 padded by 3 and 4."""
-    shapes = {step.row.name: step.shape[1:] for step in steps(VARIANTS["tf2017"])}
+    shapes = {name: shape[1:] for name, shape in shapes_of("tf2017").items()}
     names = ["conv1", "pool1", "conv2", "pool2", "pool5"]
     assert [shapes[name][0] for name in names] == [56, 27, 27, 13, 6]
     net = alexnet("tf2017", backend="reference")
@@ -58,12 +76,13 @@ PARAMETERS = {
 
 @pytest.mark.parametrize(("variant", "parameters"), PARAMETERS.items(), ids=PARAMETERS)
 def test_parameters(variant, parameters):
-    assert sum(step.parameters for step in steps(VARIANTS[variant])) == parameters
+    assert parameters_of(of_zeros(variant)) == parameters
 
 
 @pytest.mark.parametrize("variant", ["owt", "torchvision", "caffe", "krizhevsky2012"])
 def test_the_large_variants_have_the_maps_of_2012(variant):
-    found = [step.shape[1:3] for step in steps(VARIANTS[variant]) if isinstance(step.row, (Conv, Pool))]
+    net = of_zeros(variant)
+    found = [shape[1:3] for name, shape in shapes_of(variant).items() if net[name].kind in ("conv", "pool")]
     assert found == [(55, 55), (27, 27), (27, 27), (13, 13), (13, 13), (13, 13), (13, 13), (6, 6)]
 
 
@@ -71,7 +90,7 @@ def test_the_conventions_of_normalisation():
     found = {
         name: [(n.radius, n.bias, round(n.alpha, 9), n.beta) for n in norms]
         for name, table in VARIANTS.items()
-        if (norms := [row.layer("reference") for row in table.layers if isinstance(row, Norm)])
+        if (norms := [layer for _, layer in build(replace(table, weight_std=0.0)) if layer.kind == "lrn"])
     }
     assert found == {
         "tf2017": [(2, 2.0, 1e-4, 0.75)] * 2,
@@ -82,18 +101,26 @@ def test_the_conventions_of_normalisation():
     }
 
 
-@pytest.mark.parametrize("variant", ["tf2015", "tf2017", *SMALL])
-def test_the_steps_are_those_of_the_network(variant):
-    net = alexnet(variant, backend="reference")
-    of_net = net.output_shapes((1, *VARIANTS[variant].image_shape))
-    sizes = {name: sum(value.size for value in layer.params.values()) for name, layer in net}
-    for step in steps(VARIANTS[variant]):
-        assert of_net[step.row.name] == step.shape
-        assert sizes[step.row.name] == step.parameters
-    macs = {step.row.name: step.multiply_adds for step in steps(VARIANTS[variant])}
-    first = VARIANTS[variant].layers[0]
-    out = of_net["conv1"]
-    assert macs["conv1"] == first.kernel**2 * VARIANTS[variant].image_shape[2] * np.prod(out)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_network_of_zeros_has_the_layers_and_costs_of_the_table(variant):
+    """Every row is a layer of its name; each weight is used once for each output pixel."""
+    net, shapes = of_zeros(variant), shapes_of(variant)
+    assert [row.name for row in VARIANTS[variant].layers] == [name for name, _ in net]
+    assert not any(value.any() for value in net.params.values())
+    x_shape, total = (1, *VARIANTS[variant].image_shape), 0
+    for name, layer in net:
+        pixels = math.prod(shapes[name][1:-1])
+        expected = pixels * layer.params["w"].size if layer.params else 0
+        assert layer.cost(x_shape).multiply_adds == expected
+        total, x_shape = total + expected, shapes[name]
+    assert net.cost((1, *VARIANTS[variant].image_shape)).multiply_adds == total
+    row, c = VARIANTS[variant].layers[0], VARIANTS[variant].image_shape[2]
+    conv1 = net["conv1"].cost((1, *VARIANTS[variant].image_shape))
+    assert conv1.multiply_adds == row.kernel**2 * c * math.prod(shapes["conv1"])
+    if variant in ("tf2015", "tf2017", *SMALL):
+        assert {name: value.shape for name, value in alexnet(variant, "reference").params.items()} == {
+            name: value.shape for name, value in net.params.items()
+        }
 
 
 @pytest.mark.parametrize("variant", SMALL)
@@ -120,12 +147,14 @@ EVERYTHING = Variant(
     image_shape=(12, 11, 4),
     layers=(
         Conv("conv1", 6, 3, 2, ((0, 1), (1, 0)), groups=2),
-        Norm("norm1", "cuda-convnet", {"size": 3, "scale": 0.9, "power": 0.75, "min_divisor": 2.0}),
+        Norm(
+            "norm1", LocalResponseNorm.from_cuda_convnet, {"size": 3, "scale": 0.9, "power": 0.75, "min_divisor": 2.0}
+        ),
         Pool("pool1", 2, 1),
         Relu("relu1"),
         Conv("conv2", 4, 3),
         Relu("relu2"),
-        Norm("norm2", "caffe", {"local_size": 3, "alpha": 0.6}),
+        Norm("norm2", LocalResponseNorm.from_caffe, {"local_size": 3, "alpha": 0.6}),
         Flat(),
         Drop("drop3", 0.25),
         Full("fc3", 9),
@@ -170,14 +199,14 @@ def test_the_scale_of_new_weights_keeps_the_scale_of_the_signal(variant):
 
 
 @pytest.mark.compiled
-@pytest.mark.skipif(most_threads() < 2, reason="needs two threads")
+@pytest.mark.skipif(device("cpu").most_threads() < 2, reason="needs two threads")
 @pytest.mark.parametrize("variant", SMALL)
 def test_the_number_of_threads_changes_no_bit(variant):
     x = np.random.default_rng(0).standard_normal((21, *VARIANTS[variant].image_shape), dtype=np.float32)
     results = []
-    for threads in (1, most_threads()):
+    for threads in (1, device("cpu").most_threads()):
         net = alexnet(variant)
-        with limit_threads(threads):
+        with device("cpu").limit_threads(threads):
             loss, dlogits = softmax_cross_entropy(net.forward(x.copy()), np.arange(21) % 10)
             net.backward(dlogits)
         results.append((loss, net.grads))
@@ -214,7 +243,7 @@ def test_the_comparison_names_what_differs():
     assert max(map(len, lines)) <= 140
     rows = [line for line in lines if line.startswith("parameters")]
     numbers = [int(word.replace(",", "")) for row in rows for word in row.split()[1:]]
-    assert numbers == [sum(step.parameters for step in steps(table)) for table in VARIANTS.values()]
+    assert numbers == [parameters_of(of_zeros(variant)) for variant in VARIANTS]
     names = [word for line in lines if not line.strip() or line.startswith(" ") for word in line.split()]
     assert names == list(VARIANTS)
     assert any("3 4, 3 4" in line for line in lines)

@@ -8,16 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
-from tinyalexnet.kernels import load
-from tinyalexnet.kernels.algorithm import winograd_tile
-from tinyalexnet.kernels.cpu import conv2d as cpu_conv2d
-from tinyalexnet.kernels.cpu.runtime import limit_threads, most_threads
+from backends import Backend
 
 from tinyalexnet import alexnet, l2_loss
+from tinyalexnet.devices import device
 from tinyalexnet.geometry import Window
+from tinyalexnet.ops import conv2d
+from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
+from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 
 pytestmark = pytest.mark.compiled
 
@@ -35,12 +35,12 @@ def run_step(net, x):
     return loss, {name: grad.copy() for name, grad in net.grads.items()}
 
 
-@pytest.mark.skipif(most_threads() < 2, reason="needs two threads")
+@pytest.mark.skipif(device("cpu").most_threads() < 2, reason="needs two threads")
 def test_the_number_of_threads_changes_no_bit():
     net, x = alexnet(), images(3)
     results = []
-    for threads in (1, most_threads()):
-        with limit_threads(threads):
+    for threads in (1, device("cpu").most_threads()):
+        with device("cpu").limit_threads(threads):
             results.append(run_step(net, x))
     (loss_1, grads_1), (loss_2, grads_2) = results
     assert loss_1 == loss_2
@@ -56,35 +56,23 @@ def test_two_runs_change_no_bit():
         np.testing.assert_array_equal(grad, second[1][name])
 
 
-@pytest.mark.skipif(most_threads() < 2, reason="needs two threads")
-def test_limit_threads_is_undone():
-    def fail():
-        with limit_threads(1):
-            assert numba.get_num_threads() == 1
-            raise RuntimeError("inside")
-
-    with pytest.raises(RuntimeError, match="inside"):
-        fail()
-    assert numba.get_num_threads() == most_threads()
-
-
 def test_integers_are_exact_at_the_size_of_a_real_layer():
     """conv4 on one image: 3,456 products of at most 2 * 2 an output, so every sum is far below 2**24."""
     rng = np.random.default_rng(4)
     x = rng.integers(-2, 3, (3, 13, 13, 384)).astype(np.float32)
     w = rng.integers(-2, 3, (3, 3, 384, 256)).astype(np.float32)
     b = rng.integers(-2, 3, 256).astype(np.float32)
-    window, cpu, reference = Window(3, 1, "SAME"), load("cpu"), load("reference")
-    out = cpu.conv2d_forward(x, w, b, window, algorithm="gemm")
-    np.testing.assert_array_equal(out, reference.conv2d_forward(x, w, b, window))
+    window = Window(3, 1, "SAME")
+    out = conv2d_forward(x, w, b, window, algorithm="gemm")
+    np.testing.assert_array_equal(out, conv2d_forward(x, w, b, window, backend="reference"))
     dout = rng.integers(-2, 3, out.shape).astype(np.float32)
     np.testing.assert_array_equal(
-        cpu.conv2d_backward_input(dout, w, x.shape, window, algorithm="gemm"),
-        reference.conv2d_backward_input(dout, w, x.shape, window),
+        conv2d_backward_input(dout, w, x.shape, window, algorithm="gemm"),
+        conv2d_backward_input(dout, w, x.shape, window, backend="reference"),
     )
     for found, expected in zip(
-        cpu.conv2d_backward_params(dout, x, window, algorithm="gemm"),
-        reference.conv2d_backward_params(dout, x, window),
+        conv2d_backward_params(dout, x, window, algorithm="gemm"),
+        conv2d_backward_params(dout, x, window, backend="reference"),
         strict=True,
     ):
         np.testing.assert_array_equal(found, expected)
@@ -109,28 +97,28 @@ def test_winograd_of_each_layer_is_within_2e_5_of_a_direct_convolution_in_float6
     conv.needs_dx = True
     w, b = conv.params["w"], conv.params["b"]
     b[...] = rng.standard_normal(b.shape)
-    assert winograd_tile("auto", shape, w.shape, conv.window, x.dtype).points in (49, 64)
+    assert choose_tile("auto", "cpu", shape, w.shape[3], conv.window, 1, x.dtype).points in (49, 64)
     out = conv.forward(x)
     dout = rng.standard_normal(out.shape, dtype=np.float32)
     dx = conv.backward(dout)
-    direct, exact = load("reference"), [a.astype(np.float64) for a in (x, w, b, dout)]
-    assert relative_error(out, direct.conv2d_forward(*exact[:3], conv.window)) < 2e-5
-    assert relative_error(dx, direct.conv2d_backward_input(exact[3], exact[1], x.shape, conv.window)) < 2e-5
-    dw, db = direct.conv2d_backward_params(exact[3], exact[0], conv.window)
+    direct, exact = Backend("reference"), [a.astype(np.float64) for a in (x, w, b, dout)]
+    assert relative_error(out, direct(conv2d_forward, *exact[:3], conv.window)) < 2e-5
+    assert relative_error(dx, direct(conv2d_backward_input, exact[3], exact[1], x.shape, conv.window)) < 2e-5
+    dw, db = direct(conv2d_backward_params, exact[3], exact[0], conv.window)
     assert relative_error(conv.grads["w"], dw) < 2e-5
     assert relative_error(conv.grads["b"], db) < 2e-5
 
 
 def decisions(net):
     """On which side of every kink the last forward was: each pool's winners and each ReLU's signs."""
-    argmaxes = [layer._argmax_and_shape[0] for name, layer in net if name.startswith("pool")]
-    return argmaxes + [layer._y > 0 for name, layer in net if name.startswith("relu")]
+    (argmaxes, outputs) = ([layer.cache[0] for _, layer in net if layer.kind == kind] for kind in ("pool", "relu"))
+    return argmaxes + [y > 0 for y in outputs]
 
 
 def on_the_same_side_of_every_kink(seeds=range(20)):
     """A float32 network, the same one in float64 by the reference, and an image on which both decide alike.
 
-    Where two pixels of a window differ by less than float32 rounds, the two precisions let different ones win, and the
+    If two pixels of a window differ by less than float32 rounds, the two precisions let different ones win, and the
     gradient then takes another path: that is no rounding error and no bug. About one image in six has such a pair
     among its half a million decisions; these tests are about the others.
     """
@@ -150,10 +138,10 @@ def on_the_same_side_of_every_kink(seeds=range(20)):
 def large_batch_tiles(monkeypatch):
     """The tiles of a batch of 128, which round more, on the one image of a test: `auto` takes smaller ones."""
 
-    def tile(algorithm, x_shape, *rest):
-        return winograd_tile(algorithm, (128, *x_shape[1:]), *rest)
+    def tile(algorithm, backend, x_shape, *rest):
+        return choose_tile(algorithm, backend, (128, *x_shape[1:]), *rest)
 
-    monkeypatch.setattr(cpu_conv2d, "winograd_tile", tile)
+    monkeypatch.setattr(conv2d, "choose_tile", tile)
 
 
 @pytest.mark.usefixtures("large_batch_tiles")

@@ -13,14 +13,14 @@ from types import SimpleNamespace
 import loops
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from backends import Backend, fewer
+from hypothesis import assume, example, given
 from strategies import Case, cases
-from tinyalexnet.kernels import load
-from tinyalexnet.kernels.cook_toom import MOST_POINTS
-from tinyalexnet.kernels.cpu.runtime import limit_threads
 
-from conftest import JIT
+from tinyalexnet.devices import device
 from tinyalexnet.geometry import Window
+from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
+from tinyalexnet.ops.conv2d.winograd.matrices import MOST_POINTS
 
 LADDER = Path(__file__).parent.parent / "docs" / "ladder"
 # At the end, so that no file there hides another module. The rungs import one another by these names, and Numba's cache
@@ -31,7 +31,7 @@ RUNGS = {name: importlib.import_module(name) for name in (*DIRECT, *WINOGRAD)}
 
 ONE_GROUP = cases().filter(lambda case: case.groups == 1)
 # As plain Python a pass of fused takes a second.
-examples = settings(max_examples=40 if JIT else 5)
+examples = fewer(compiled=0.2, otherwise=0.08)
 # Two images of 23x23 outputs are three blocks, the last one smaller, and the second has rows of both images.
 SEVERAL_BLOCKS = Case(Window(3, 1, "SAME"), (2, 23, 23, 2), 3, 1, 1)
 FIRST_LAYER = Case(Window(11, 4), (2, 35, 31, 3), 5, 1, 2)
@@ -46,11 +46,11 @@ def passes(rung, case, arrays):
 
 
 def exact_passes(case, arrays):
-    kernels = load("reference")
+    reference = Backend("reference")
     x, w, b, dout = (a.astype(np.float64) for a in arrays)
-    out = kernels.conv2d_forward(x, w, b, case.window)
-    dx = kernels.conv2d_backward_input(dout, w, x.shape, case.window)
-    return out, dx, *kernels.conv2d_backward_params(dout, x, case.window)
+    out = reference(conv2d_forward, x, w, b, case.window)
+    dx = reference(conv2d_backward_input, dout, w, x.shape, case.window)
+    return out, dx, *reference(conv2d_backward_params, dout, x, case.window)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -76,9 +76,9 @@ def test_the_direct_rungs_equal_the_loops_to_the_last_bit_on_integers(dtype, cas
 @example(case=SEVERAL_BLOCKS)
 @example(case=STRIDED_PADDED)
 def test_on_normal_numbers_every_rung_is_the_convolution(dtype, bound, case):
-    """Relative L2 error. Where terms cancel it is relative to the result without cancellation."""
-    taps = (-(-k // s) for k, s in zip(case.window.kernel, case.window.stride, strict=True))
-    assume(max(taps) <= MOST_POINTS)
+    """Relative L2 error. If terms cancel, it is relative to the result without cancellation."""
+    sizes = (-(-k // s) for k, s in zip(case.window.kernel, case.window.stride, strict=True))
+    assume(max(sizes) <= MOST_POINTS)
     arrays = case.normals(dtype)
     expected, sizes = exact_passes(case, arrays), exact_passes(case, [np.abs(a) for a in arrays])
     for name, rung in RUNGS.items():
@@ -92,7 +92,7 @@ def test_on_normal_numbers_every_rung_is_the_convolution(dtype, bound, case):
 def test_the_bits_do_not_depend_on_the_number_of_threads():
     case = Case(Window(3, 1, "SAME"), (9, 23, 23, 5), 7, 1, 5)
     arrays = case.normals(np.float32)
-    with limit_threads(1):
+    with device("cpu").limit_threads(1):
         alone = passes(RUNGS["threads"], case, arrays)
     for got, expected in zip(passes(RUNGS["threads"], case, arrays), alone, strict=True):
         np.testing.assert_array_equal(got, expected, strict=True)
@@ -128,7 +128,7 @@ def test_the_table_has_a_row_for_every_rung():
 @pytest.mark.parametrize(("seconds_an_image", "batch_size", "images"), [(0.1, 128, 8), (0.1, 6, 6), (9, 128, 1)])
 def test_a_slow_rung_gets_fewer_images(monkeypatch, seconds_an_image, batch_size, images):
     measure = importlib.import_module("measure")
-    monkeypatch.setattr(measure, "seconds_of", lambda call: call())
+    monkeypatch.setattr(measure, "HOST", SimpleNamespace(seconds_of=lambda call: call()))
     layer = SimpleNamespace(calls=lambda rung, arrays, images: {"forward": lambda: seconds_an_image * images})
     found, calls = measure._affordable(layer, None, [np.empty(batch_size)])
     assert found == images

@@ -50,15 +50,21 @@ class Dense(WeightedLayer):
 
     def backward_params(self, dout: np.ndarray) -> None:
         """The half of backward that writes ``grads``; errors as there."""
-        (x,) = self._restored()
-        check_floats(device(self.backend), x=x, dout=dout)
-        check_shape("dout", dout.shape, self.output_shape(x.shape), "the output's shape")
-        dw, db = dense_backward_params(dout, x, self.backend)
+        dw, db = dense_backward_params(dout, self._input_of(dout), self.backend)
         self.grads = {"w": dw, "b": db}
 
     def backward_input(self, dout: np.ndarray) -> np.ndarray:
         """The half of backward that computes dx; errors as there."""
+        self._input_of(dout)
         return dense_backward_input(dout, self.params["w"], self.backend)
+
+    def _input_of(self, dout: np.ndarray) -> np.ndarray:
+        """The last x; errors as ``Layer.backward``."""
+        x: np.ndarray
+        (x,) = self._restored()
+        check_floats(device(self.backend), x=x, dout=dout)
+        check_shape("dout", dout.shape, self.output_shape(x.shape), "the output's shape")
+        return x
 
     def cost(self, x_shape: Shape) -> Cost:
         """A matrix product."""

@@ -1,0 +1,59 @@
+"""The compiler's cache: code is compiled once, and again if a source that it is made of has changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinyalexnet
+
+PACKAGE = Path(tinyalexnet.__file__).parent
+
+# The compiled mask has the constants of philox.py in it, a file beside the kernel's.
+SCRIPT = """
+import numpy as np
+from tinyalexnet.devices import device
+from tinyalexnet.ops.dropout import dropout_mask
+with device("cpu").report_compilation(lambda name: None, lambda seconds: None) as compiled:
+    mask = dropout_mask((100,), 0.5, 7, "cpu")
+assert (mask == dropout_mask((100,), 0.5, 7, "reference")).all()
+print(len(compiled), mask.astype(int).tolist())
+"""
+
+
+@pytest.mark.compiled
+def test_a_changed_source_is_compiled_again(tmp_path):
+    copy = tmp_path / "tinyalexnet"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        compiled, _, mask = done.stdout.partition(" ")
+        return int(compiled), mask
+
+    def change(name, before, after):
+        source = copy / name
+        text = source.read_text()
+        assert before in text
+        source.write_text(text.replace(before, after))
+
+    (first, mask), (cached, again) = run(), run()
+    assert first > 0
+    assert (cached, again) == (0, mask)
+    change("ops/dropout/philox.py", "ROUNDS = 10", "ROUNDS = 11")
+    compiled, other = run()
+    assert compiled > 0
+    assert other != mask  # and the reference agrees with it: the script has compared them
+    change("devices/cpu/compiler.py", "size * index // count", "index * size // count")
+    assert run() == (first, other)
+    change("ops/l2_loss/reference.py", '"""', '"""The formula. ')
+    assert run() == (0, other)  # another operation's source
