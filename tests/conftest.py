@@ -1,4 +1,4 @@
-"""What the tests share: reproducible examples, the backends, and whether kernels are compiled here.
+"""Shared by the tests: reproducible examples, the backends, and if kernels are compiled here.
 
 pytest                                       the backends "reference" and "cpu", and everything that needs no GPU
 pytest --backend cuda                        the tests of the operations, and of the GPU itself, on a GPU

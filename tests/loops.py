@@ -1,4 +1,7 @@
-"""The oracle: every layer as plain loops over single numbers, straight from the definition, nothing shared with it."""
+"""The oracle: convolution, pools, LRN and dense layer as plain loops over single elements, straight from the formula.
+
+It shares no code with the package.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ ORDER = (
     *("geometry", "files", "console", "command", "gradcheck", "devices", "ops", "images", "layers", "losses"),
     *("network", "alexnet", "__init__", "plots", "training", "weights", "benchmark", "__main__"),
 )
-"""What a file imports of the package stands before it here."""
+"""A file imports of the package only what stands before it here."""
 
 
 def relative(path):

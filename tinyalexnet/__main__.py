@@ -48,15 +48,15 @@ def _add_classify(parser: Parser, variants: list[str]) -> None:
     flag = parser.flag
     flag(
         "weights",
-        "of torchvision's AlexNet, .pth or .safetensors, or train's checkpoint",
+        "weights of torchvision's AlexNet, .pth or .safetensors, or a checkpoint of train",
         required=True,
         metavar="FILE",
     )
-    flag("variant", "for which network they are taken (the one that they are of)", choices=variants)
+    flag("variant", "the network to load them into (the one that they were made for)", choices=variants)
     flag("labels", "names of the classes, one a line", metavar="FILE")
     flag("top", "likeliest classes to print, at most (%(default)s)", type=int, default=5, metavar="N")
     flag("force", "take the weights for another network if the shapes are the same", action="store_true")
-    flag("backend", "whose kernels (%(default)s)", choices=BACKENDS, default="cpu")
+    flag("backend", "the implementation that computes (%(default)s)", choices=BACKENDS, default="cpu")
     flag("plot", "the first images beside bars of their likeliest classes, PNG or SVG", metavar="FILE")
     flag("quiet", "nothing on standard error but errors", action="store_true")
 

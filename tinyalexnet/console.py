@@ -50,7 +50,7 @@ class Console:
 
     @property
     def shows_bars(self) -> bool:
-        """Whether standard error is a terminal and tqdm, which draws the bar, is installed."""
+        """If standard error is a terminal and tqdm, which draws the bar, is installed."""
         return self._tqdm() is not None
 
     def _tqdm(self) -> Any:

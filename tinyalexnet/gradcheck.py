@@ -1,8 +1,8 @@
 """Checks a backward against its forward, for any layer or network that has ``params`` and ``grads``.
 
 Two checks that share no code with the layers. ``directional_derivatives`` compares each gradient with a difference
-of two forwards, along random directions. ``adjoint_identities`` needs no step at all: a layer that is linear in an
-argument is exact in it.
+of two forwards, along random directions. ``adjoint_identities`` needs no step: for a layer that is linear in an
+argument both sides are equal.
 
     for check in directional_derivatives(MyConv(...), x):
         print(check)

@@ -17,13 +17,23 @@ class Sequential(Layer):
         ``params`` and ``grads`` are dicts from "layer.parameter", as in "conv1.w", to the layers' own arrays: writing
         to ``net.params["conv1.w"][...]`` changes the layer.
     Errors
-        ValueError if there is no layer, a name is empty, has a dot or occurs twice, or the same layer object occurs
-        twice: its second forward would overwrite what its first one saved. Errors of a layer begin with its name.
+        TypeError if an item is not a pair of a name and a layer. ValueError if there is no layer, a name is empty, has
+        a dot or occurs twice, or the same layer object occurs twice: its second forward would overwrite what its first
+        one saved. Errors of a layer begin with its name.
     """
 
     def __init__(self, layers: Iterable[tuple[str, Layer]]) -> None:
         self._layers: dict[str, Layer] = {}
-        for name, layer in layers:
+        for pair in layers:
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise TypeError(
+                    f"layers has an object of type {type(pair).__name__}, but must have pairs (name, layer)"
+                )
+            name, layer = pair
+            if not isinstance(pair[1], Layer):
+                raise TypeError(
+                    f"layers has an object of type {type(layer).__name__} as {name!r}, but must have a Layer"
+                )
             if not isinstance(name, str) or not name or "." in name or name in self._layers:
                 raise ValueError(
                     f"layers has a layer named {name!r}, but names must be unique, not empty, without dots"
@@ -104,7 +114,7 @@ class Sequential(Layer):
         """
         gradient: np.ndarray | None = dout
         for name, layer in reversed(self._layers.items()):
-            if gradient is None:
+            if gradient is None and gradient is not dout:
                 raise ValueError(f"needs_dx is False in a layer after {name!r}, but must be True in all but the first")
             gradient = _named(name, layer.backward, gradient)
         return gradient

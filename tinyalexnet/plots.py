@@ -1,4 +1,4 @@
-"""The parts that all pictures share. matplotlib is optional, so it is imported only when a picture is drawn."""
+"""The code that all pictures share. matplotlib is optional, so it is imported only when a picture is drawn."""
 
 from pathlib import Path
 from typing import Any

@@ -4,7 +4,7 @@ Changed: the rows of the im2col matrix are made for some hundred output pixels, 
 next block is made. It is faster, because a block is still in the cache when BLAS reads it: the large matrix never
 exists. Limit of this rung: the number of multiplications, all of them on one core.
 
-A block is a run of output rows; row ``oh`` of image ``n`` is row ``n * OH + oh``. The next rung also uses the
+A block is a slice of the output rows; row ``oh`` of image ``n`` is row ``n * OH + oh``. The next rung also uses the
 three functions for one block.
 """
 
@@ -112,17 +112,17 @@ def im2col(padded, kernel, stride, out_shape, first, last):
     """A row for each output pixel: the KH*KW*C elements of its window."""
     (n, height, width, channels), (_, out_h, out_w, _) = padded.shape, out_shape
     lines = padded.reshape(n, height, width * channels)
-    run = kernel[1] * channels
-    cols = np.empty(((last - first) * out_w, kernel[0] * run), padded.dtype)
+    length = kernel[1] * channels
+    cols = np.empty(((last - first) * out_w, kernel[0] * length), padded.dtype)
     for row in range(first, last):
         image, oh = divmod(row, out_h)
         for kh in range(kernel[0]):
             for ow in range(out_w):
-                # The pixels that one row of the kernel meets lie side by side: they are one run of numbers.
+                # The pixels that one row of the kernel meets are neighbours in memory: one copy moves them all.
                 start = ow * stride[1] * channels
-                source = lines[image, oh * stride[0] + kh, start : start + run]
-                target = cols[(row - first) * out_w + ow, kh * run : (kh + 1) * run]
-                for i in range(run):
+                source = lines[image, oh * stride[0] + kh, start : start + length]
+                target = cols[(row - first) * out_w + ow, kh * length : (kh + 1) * length]
+                for i in range(length):
                     target[i] = source[i]
     return cols
 
@@ -132,14 +132,14 @@ def col2im(dcols, kernel, stride, out_shape, first, last, dpadded):
     """The adjoint of ``im2col``: the gradients of the copies of a pixel are added up."""
     (n, height, width, channels), (_, out_h, out_w, _) = dpadded.shape, out_shape
     lines = dpadded.reshape(n, height, width * channels)
-    run = kernel[1] * channels
+    length = kernel[1] * channels
     for row in range(first, last):
         image, oh = divmod(row, out_h)
         for kh in range(kernel[0]):
             for ow in range(out_w):
                 start = ow * stride[1] * channels
-                source = dcols[(row - first) * out_w + ow, kh * run : (kh + 1) * run]
-                add(lines[image, oh * stride[0] + kh, start : start + run], source)
+                source = dcols[(row - first) * out_w + ow, kh * length : (kh + 1) * length]
+                add(lines[image, oh * stride[0] + kh, start : start + length], source)
 
 
 @inner

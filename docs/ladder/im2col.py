@@ -51,8 +51,8 @@ def im2col(x, window):
 def col2im(dcols, x_shape, window):
     """The adjoint of ``im2col``: the gradients of the copies of a pixel are added up."""
     out_size = window.output_size(x_shape[1:3])
-    taps = dcols.reshape(x_shape[0], *out_size, *window.kernel, x_shape[3])
+    by_position = dcols.reshape(x_shape[0], *out_size, *window.kernel, x_shape[3])
     dx, dpadded = padded_zeros(x_shape, window, dcols.dtype)
     for kh, kw, rows, columns in window.positions(out_size):
-        dpadded[:, rows, columns] += taps[:, :, :, kh, kw]
+        dpadded[:, rows, columns] += by_position[:, :, :, kh, kw]
     return np.ascontiguousarray(dx)

@@ -61,7 +61,7 @@ def _backward_input(dout, w, stride, dpadded):
                 for kh in range(w.shape[0]):
                     for kw in range(w.shape[1]):
                         for c in range(w.shape[2]):
-                            # A pixel is one number for all filters: the sum stays in a register.
+                            # A pixel is one element for all filters: the sum stays in a register.
                             total = dpadded[n, oh * stride[0] + kh, ow * stride[1] + kw, c]
                             for f in range(w.shape[3]):
                                 total += dout[n, oh, ow, f] * w[kh, kw, c, f]

@@ -38,7 +38,7 @@ def main(arguments=None):
         report(flags.batch_size, flags.rounds, flags.layers, flags.rungs)
         return 0
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would flush the closed pipe once more when it exits.
+        # The reader of the output has closed it. Python would flush the closed pipe once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except MemoryError as error:

@@ -3,7 +3,7 @@
 Changed: blocks are tasks of a parallel loop, each with its own block of the im2col matrix and BLAS on one thread.
 It is faster by nearly the number of cores, because no two tasks write the same element. The forward needs nothing more.
 In dx windows overlap within an image, so a task takes whole images. For dw all blocks add to the same sums, so each
-task sums a run of them for itself, and the partial sums are added in a fixed order. Limit of this rung: the number of
+task sums a slice of them for itself, and the partial sums are added in a fixed order. Limit of this rung: the number of
 multiplications, at nearly the peak of the matrix product.
 """
 
@@ -41,9 +41,9 @@ def backward_params(dout, x, window):
     (kernel_h, kernel_w), channels, filters = window.kernel, x.shape[3], dout.shape[3]
     block = block_rows(dout)
     blocks = -(-dout.shape[0] * dout.shape[1] // block)
-    parts = min(PARTIAL_SUMS, blocks)
-    dw = np.empty((parts, kernel_h * kernel_w * channels, filters), x.dtype)
-    db = np.empty((parts, filters), x.dtype)
+    slices = min(PARTIAL_SUMS, blocks)
+    dw = np.empty((slices, kernel_h * kernel_w * channels, filters), x.dtype)
+    db = np.empty((slices, filters), x.dtype)
     with one_blas_thread():
         _backward_params(dout, pad(x, window), window.kernel, window.stride, block, blocks, dw, db)
     return dw[0].reshape(kernel_h, kernel_w, channels, filters), db.sum(axis=0)
@@ -69,14 +69,14 @@ def _backward_input(dout, w, kernel, stride, images, block, dpadded):
 @parallel
 def _backward_params(dout, padded, kernel, stride, block, blocks, dw, db):
     rows = dout.shape[0] * dout.shape[1]
-    parts, taps, _ = dw.shape
-    for part in numba.prange(parts):
-        dw[part] = 0
-        db[part] = 0
-        for index in range(blocks * part // parts, blocks * (part + 1) // parts):
+    slices, depth, _ = dw.shape
+    for number in numba.prange(slices):
+        dw[number] = 0
+        db[number] = 0
+        for index in range(blocks * number // slices, blocks * (number + 1) // slices):
             first = index * block
             last = min(first + block, rows)
-            backward_params_block(dout, padded, kernel, stride, first, last, dw[part], db[part])
-    for tap in numba.prange(taps):
-        for part in range(1, parts):
-            add(dw[0, tap], dw[part, tap])
+            backward_params_block(dout, padded, kernel, stride, first, last, dw[number], db[number])
+    for row in numba.prange(depth):
+        for number in range(1, slices):
+            add(dw[0, row], dw[number, row])

@@ -70,7 +70,7 @@ def test_memory_is_used_again_when_nothing_refers_to_it(pool, asked):
 
 
 def part(array):
-    """What Numba makes a slice of, but which it asks the driver for."""
+    """A view that Numba takes as a slice, and asks the driver for."""
     return SimpleNamespace(gpu_data=array.gpu_data.view(80, 1200))
 
 

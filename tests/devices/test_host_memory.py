@@ -134,7 +134,7 @@ def test_threads_never_share_an_array():
 
 @pytest.mark.compiled
 def test_a_step_allocates_nothing_large_after_the_first_few():
-    """tracemalloc sees what NumPy allocates. What is left is dw, 10 MB in all, and copies of filters, 4 MB at most."""
+    """tracemalloc sees what NumPy allocates. The rest is dw, 10 MB in all, and copies of filters, 4 MB at most."""
     net = alexnet()
     images = np.random.default_rng(0).standard_normal((16, 227, 227, 3), dtype=np.float32)
 

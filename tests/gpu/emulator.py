@@ -48,7 +48,7 @@ class Counted:
 
 @dataclass
 class State:
-    """What the emulator notes, and how it runs launches.
+    """The notes of the emulator, and how it runs launches.
 
     ``launched`` has a key for each kernel and the types that it was given, in order. ``requests`` lists the requests to
     the driver: copies and new memory. If ``on_launch`` is set, it is called with each launch's ``Counted``. If

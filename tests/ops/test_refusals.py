@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinyalexnet import Conv2d, Dense, MaxPool2d, ReLU, Sequential
+from tinyalexnet import Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU, Sequential, alexnet
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.avgpool import avgpool_backward, avgpool_forward
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
@@ -51,7 +51,7 @@ REFUSED = [
     (conv2d_backward_params, (DOUT[..., :0], X, WINDOW), ValueError, r"dout has shape \(2, 3, 3, 0\), but must"),
     (conv2d_forward, (X, W[0], B, WINDOW), ValueError, r"w has shape \(3, 4, 6\), but must have shape"),
     (conv2d_forward, (X, W[..., :0], B, WINDOW), ValueError, r"w has shape \(3, 3, 4, 0\), but must"),
-    (conv2d_forward, (X, W.astype(float), B, WINDOW), TypeError, "w has dtype float64, but must have the dtype of x"),
+    (conv2d_forward, (X, W.astype(float), B, WINDOW), TypeError, "x has dtype float32, but must have the dtype of w"),
     (
         conv2d_forward,
         (X, None, B, WINDOW),
@@ -59,7 +59,7 @@ REFUSED = [
         "w is a NoneType, but must be {array} of dtype float32 or float64",
     ),
     (conv2d_forward, (X, W, B[:2], WINDOW), ValueError, r"b has shape \(2,\), but must have one element per filter"),
-    (conv2d_forward, (X, W, B.astype(float), WINDOW), TypeError, "b has dtype float64, but must have the dtype of x"),
+    (conv2d_forward, (X, W, B.astype(float), WINDOW), TypeError, "b has dtype float64, but must have the dtype of w"),
     (conv2d_forward, (X, W, 0.0, WINDOW), TypeError, "b is a float, but must be {array} of dtype float32 or float64"),
     (conv2d_forward, (X, W, B, WINDOW, 3), ValueError, "groups is 3, but must divide the 4 channels of x"),
     (conv2d_forward, (X, W, B, WINDOW, 0), ValueError, "groups is 0, but must divide"),
@@ -141,7 +141,7 @@ REFUSED = [
         dense_forward,
         (f32(2, 4), np.ones((4, 3)), f32(3)),
         TypeError,
-        "w has dtype float64, but must have the dtype of",
+        "x has dtype float32, but must have the dtype of w",
     ),
     (
         dense_backward_input,
@@ -233,13 +233,13 @@ REFUSED_ON_THE_HOST = [
         softmax_cross_entropy,
         (f32(2, 3), np.array([0, 3])),
         ValueError,
-        "labels has 3, but must have numbers from 0 to 2",
+        "labels has the element 3, but must have classes from 0 to 2",
     ),
     (
         softmax_cross_entropy,
         (f32(2, 3), np.array([-1, 0])),
         ValueError,
-        "labels has -1, but must have numbers from 0",
+        "labels has the element -1, but must have classes from 0",
     ),
 ]
 
@@ -261,6 +261,70 @@ def test_an_unknown_backend_is_refused(function):
         function(*arguments, backend="tpu")
 
 
+@pytest.mark.parametrize(
+    ("make", "x", "dout"),
+    [
+        (lambda b: Conv2d(3, 2, 3, backend=b), f32(1, 4, 4, 3), None),
+        (lambda b: Dense(3, 2, b), f32(2, 3), [[1.0]]),
+        (lambda b: ReLU(backend=b), f32(2), 1.0),
+        (lambda b: Dropout(backend=b), f32(2), None),
+        (lambda b: Flatten(), f32(2, 3, 3), None),
+        (lambda b: MaxPool2d(2, 2, backend=b), f32(1, 4, 4, 3), "dout"),
+    ],
+)
+def test_a_layer_and_a_network_refuse_what_is_no_array(backend, make, x, dout):
+    layer = make(backend)
+    net = Sequential([("this", layer)])
+    for array in (None, [1.0]):
+        with pytest.raises(TypeError, match=f"^this: x is a {type(array).__name__}, but must be a"):
+            net.forward(array)
+    net.forward(x)
+    with pytest.raises(TypeError, match=f"^this: dout is a {type(dout).__name__}, but must be a"):
+        net.backward(dout)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([ReLU()], r"layers has an object of type ReLU, but must have pairs \(name, layer\)"),
+        ({"relu1": ReLU()}, r"layers has an object of type str, but must have pairs \(name, layer\)"),
+        ([("relu1", ReLU(), 1)], r"layers has an object of type tuple, but must have pairs \(name, layer\)"),
+        ([("relu1", 3)], "layers has an object of type int as 'relu1', but must have a Layer"),
+        ([("relu1", ReLU)], "layers has an object of type type as 'relu1', but must have a Layer"),
+    ],
+)
+def test_a_network_refuses_what_is_no_layer(layers, message):
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        Sequential(layers)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Conv2d(1, 1, 1, rng="a"), "rng is 'a', but must be a generator, an int >= 0 or None"),
+        (lambda: Dropout(rng=-1), "rng is -1, but must be a generator"),
+        (lambda: Conv2d(1, 1, 1, std=-1.0), r"std is -1\.0, but must be a number from 0 up"),
+        (lambda: Dense(1, 1, std=float("nan")), "std is nan, but must be a number from 0 up"),
+        (lambda: Dropout("a"), "rate is 'a', but must be at least 0 and below 1"),
+        (lambda: LocalResponseNorm(alpha="a"), "alpha is 'a', but must be a number from 0 up"),
+        (lambda: LocalResponseNorm(bias=None), "bias is None, but must be a number above 0"),
+        (lambda: alexnet("digits", seed=-1), "seed is -1, but must be an int >= 0"),
+    ],
+)
+def test_options_of_another_kind_are_refused(make, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make()
+
+
+def test_in_place_a_strided_array_has_the_callers_name():
+    relu = ReLU(inplace=True)
+    with pytest.raises(ValueError, match=r"^x is strided or read-only, but must be C-contiguous and writeable$"):
+        relu.forward(f32(8)[::2])
+    relu.forward(f32(4))
+    with pytest.raises(ValueError, match=r"^dout is strided or read-only, but must be C-contiguous and writeable$"):
+        relu.backward(f32(8)[::2])
+
+
 NCHW = f32(2, 3, 9, 9)
 
 
@@ -270,7 +334,11 @@ NCHW = f32(2, 3, 9, 9)
         (lambda b: Conv2d(3, 6, 3, backend=b), NCHW, r"x has 9 channels, but must have 3 \(N, H, W, C\)"),
         (lambda b: Conv2d(3, 6, 3, groups=3, backend=b), NCHW, r"x has 9 channels, but must have 3 \(N, H, W, C\)"),
         (lambda b: Conv2d(4, 6, 3, groups=2, backend=b), NCHW, r"x has 9 channels, but must have 4 \(N, H, W, C\)"),
-        (lambda b: Conv2d(3, 6, 3, backend=b), f32(2, 9, 9, 3).astype(float), "w has dtype float32, but must"),
+        (
+            lambda b: Conv2d(3, 6, 3, backend=b),
+            f32(2, 9, 9, 3).astype(float),
+            "x has dtype float64, but must have the dtype of w",
+        ),
         (lambda b: Dense(4, 3, b), f32(2, 5), r"x has 5 channels, but must have 4 \(N, C\)"),
         (lambda b: Dense(4, 3, b), NCHW, r"x has shape \(2, 3, 9, 9\), but must have the two dimensions \(N, C\)"),
         (lambda b: MaxPool2d(3, 2, backend=b), f32(2, 9), r"x has shape \(2, 9\), but must have the four dimensions"),

@@ -40,8 +40,8 @@ def alexnet(
     State
         The gradient of the images is not computed (``net["conv1"].needs_dx`` is False), and each ReLU works in place.
     Errors
-        ValueError if the variant or the backend is unknown, num_classes is below 1 or given for a variant without dense
-        layers; TypeError for another dtype than float32 and float64.
+        ValueError if the variant, the backend or the algorithm is unknown, seed is below 0, or num_classes is below 1
+        or given for a variant without dense layers; TypeError for another dtype than float32 and float64.
     Source
         The comment at each entry of ``VARIANTS``.
     """
@@ -70,8 +70,9 @@ def build(
     State
         As ``alexnet``.
     Errors
-        As the layers'.
+        ValueError if seed is below 0; others as the layers'.
     """
+    as_integer("seed", 0 if seed is None else seed, 0)
     classes = num_classes or table.num_classes or 0
     options = LayerOptions(backend, dtype, algorithm, np.random.default_rng(seed), table.weight_std, classes)
     layers: list[tuple[str, Layer]] = []

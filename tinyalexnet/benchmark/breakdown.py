@@ -19,7 +19,7 @@ LAYER_PASSES = ("forward", "dx", "dw")
 
 @dataclass
 class LayerRow:
-    """One layer: its place in the network, the seconds of each pass, and the work of a pass.
+    """One layer: its name, the shape of its output, the seconds of each pass, and the work of a pass.
 
     ``multiply_adds`` is the number that the formula needs for the whole batch, ``performed`` the number of the
     algorithm's matrix products, both for one pass. ``bytes_moved`` is the input, the output and the weights, each once;

@@ -22,7 +22,7 @@ class Options:
     batch_size: int = option(128, "images in a batch (%(default)s)", metavar="N")
     num_batches: int = option(100, "timed steps in each run (%(default)s)", metavar="N")
     variant: str = option("tf2015", "which AlexNet (%(default)s)")
-    backend: str = option("cpu", "whose kernels (%(default)s)", choices=BACKENDS)
+    backend: str = option("cpu", "the implementation that computes (%(default)s)", choices=BACKENDS)
     algorithm: str = option("auto", "of the convolutions (%(default)s)", choices=ALGORITHMS)
     threads: int | None = option(None, "threads to use (all processors)", metavar="N")
     seed: int = option(0, "of the weights and the noise (%(default)s)", metavar="N")

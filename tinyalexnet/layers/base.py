@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -148,7 +149,8 @@ class WeightedLayer(Layer):
     Shapes
         ``w_shape``, with one element of the bias for each element of its last axis.
     Errors
-        TypeError for another dtype than float32 and float64.
+        TypeError for another dtype than float32 and float64; ValueError if ``std`` is below 0, or ``rng`` is neither a
+        generator nor a seed.
     Source
         ``rng`` (a generator, a seed or None) draws w by ``truncated_normal`` of standard deviation ``std``; b is 0.
     """
@@ -169,14 +171,21 @@ class WeightedLayer(Layer):
         float_type = np.dtype(dtype)
         if float_type not in FLOATS:
             raise TypeError(f"dtype is {float_type}, but must be float32 or float64")
+        if not 0 <= std < math.inf:
+            raise ValueError(f"std is {std}, but must be a number from 0 up")
+        generator = as_generator(rng)
         # Weights that a file will replace need not be drawn, which takes seconds for the 61 million of AlexNet.
         zeros = np.zeros(w_shape, float_type)
-        w = truncated_normal(np.random.default_rng(rng), w_shape, std, float_type) if std else zeros
+        w = truncated_normal(generator, w_shape, std, float_type) if std else zeros
         arrays = {"w": w, "b": np.zeros(w_shape[-1], float_type)}
         self.params = {name: device(backend).to_device(array) for name, array in arrays.items()}
 
     def backward(self, dout: np.ndarray) -> np.ndarray | None:
-        """Writes ``grads["w"]`` and ``grads["b"]``; returns dx, or None if ``needs_dx`` is False. Errors as above."""
+        """Writes ``grads["w"]`` and ``grads["b"]``; returns dx, or None if ``needs_dx`` is False.
+
+        Errors
+            As ``Layer.backward``.
+        """
         self.backward_params(dout)
         return self.backward_input(dout) if self.needs_dx else None
 
@@ -192,6 +201,14 @@ class WeightedLayer(Layer):
         """dw, and dx if it is needed."""
         dx: list[tuple[str, Callable[[np.ndarray], np.ndarray | None]]] = [("dx", self.backward_input)]
         return [("dw", self.backward_params), *(dx if self.needs_dx else [])]
+
+
+def as_generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    """``rng``, or a new generator with this seed; ValueError if it is neither a generator nor a seed."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise ValueError(f"rng is {rng!r}, but must be a generator, an int >= 0 or None") from None
 
 
 def truncated_normal(rng: np.random.Generator, shape: Shape, std: float, dtype: np.dtype) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..devices import device
 from ..geometry import as_integer
-from ..ops.checks import Shape, check_shape
+from ..ops.checks import Shape, check_floats, check_shape
 from ..ops.dense import dense_backward_input, dense_backward_params, dense_forward, dense_shape
 from .base import WEIGHT_STD, Cost, WeightedLayer
 
@@ -58,9 +59,10 @@ class Dense(WeightedLayer):
         return dense_backward_input(dout, self.params["w"], self.backend)
 
     def _input_of(self, dout: np.ndarray) -> np.ndarray:
-        """The last x; ValueError if there is none, or if dout does not have the shape of its output."""
+        """The last x; errors as ``Layer.backward``."""
         x: np.ndarray
         (x,) = self._restored()
+        check_floats(device(self.backend), x=x, dout=dout)
         check_shape("dout", dout.shape, self.output_shape(x.shape), "the output's shape")
         return x
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.checks import Shape, check_shape
+from ..devices import device
+from ..ops.checks import Shape, check_floats, check_shape
 from ..ops.dropout import check_rate, dropout, dropout_mask
 from ..ops.relu import relu_backward, relu_forward
-from .base import Layer
+from .base import Layer, as_generator
 
 
 class ReLU(Layer):
@@ -71,13 +72,15 @@ class Flatten(Layer):
         return x_shape[0], math.prod(x_shape[1:])
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x, as N vectors."""
+        """x, as N vectors; TypeError if it is no array."""
+        _check_array("x", x)
         self._save(x.shape)
         return x.reshape(self.output_shape(x.shape))
 
     def backward(self, dout: np.ndarray) -> np.ndarray:
-        """dout in the shape of x; ValueError before the first forward, or if it does not have the output's shape."""
+        """dout in the shape of x; errors as ``Layer.backward``."""
         (x_shape,) = self._restored()
+        _check_array("dout", dout)
         check_shape("dout", dout.shape, self.output_shape(x_shape), "the output's shape")
         return dout.reshape(x_shape)
 
@@ -87,7 +90,7 @@ class Flatten(Layer):
 
 
 class Dropout(Layer):
-    """Drops each element with probability ``rate`` and scales up the others, so that the mean stays; in training only.
+    """In training, drops each element with probability ``rate`` and divides the others by 1 - ``rate``: the mean stays.
 
     Shapes
         Any shape, kept.
@@ -96,7 +99,7 @@ class Dropout(Layer):
         returns x itself. ``rng`` is the layer's own generator, from which each forward takes the seed of its mask: so a
         run repeats with the same seed, on every backend.
     Errors
-        ValueError if rate is not at least 0 and below 1.
+        ValueError if rate is not at least 0 and below 1, or rng is neither a generator nor a seed.
     Source
         ``ops/dropout/__init__.py``.
     """
@@ -113,10 +116,11 @@ class Dropout(Layer):
         super().__init__(backend)
         check_rate(rate)
         self.rate, self.train = rate, train
-        self.rng: np.random.Generator = np.random.default_rng(rng)
+        self.rng: np.random.Generator = as_generator(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """The kept elements of x, scaled up; x itself if ``train`` is False. Errors as ``dropout``."""
+        """The kept elements of x, divided by 1 - ``rate``; x itself if ``train`` is False. Errors as ``dropout``."""
+        check_floats(device(self.backend), x=x)
         if not self.train:
             self._save(x.shape)
             return x
@@ -127,6 +131,7 @@ class Dropout(Layer):
     def backward(self, dout: np.ndarray) -> np.ndarray:
         """dx of dout: the same elements are dropped; errors as ``Layer.backward``."""
         x_shape, *mask = self._restored()
+        check_floats(device(self.backend), dout=dout)
         check_shape("dout", dout.shape, x_shape, "the output's shape")
         return dropout(dout, mask[0], self.rate, self.backend) if mask else dout
 
@@ -140,3 +145,9 @@ class Dropout(Layer):
 
     def _options(self) -> str:
         return f"rate={self.rate:g}"
+
+
+def _check_array(name: str, array: object) -> None:
+    """TypeError if it is not an array. Those of all devices can be reshaped."""
+    if not hasattr(array, "reshape"):
+        raise TypeError(f"{name} is a {type(array).__name__}, but must be an array")

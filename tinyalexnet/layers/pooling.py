@@ -37,7 +37,8 @@ class MaxPool2d(_Pool):
     Shapes
         x (N, H, W, C) -> out (N, OH, OW, C); ``kernel_size``, ``stride`` and ``padding`` as in ``Conv2d``.
     State
-        The position that won in each window, one byte per output element.
+        The position that won in each window: one byte per output element, or four if the kernel has more than 256
+        positions.
     Errors
         ValueError if a number is out of range; in forward if padding is as large as the kernel.
     Source

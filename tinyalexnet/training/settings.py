@@ -15,19 +15,21 @@ class Settings:
     """How to train. ``python -m tinyalexnet train`` has a flag for each field, with this help and default."""
 
     variant: str = option("mnist", "which network (the one that is made for the images)")
-    epochs: int = option(10, "times that every image is seen (%(default)s)", metavar="N")
+    epochs: int = option(10, "passes over the images (%(default)s)", metavar="N")
     batch_size: int = option(128, "images a step (%(default)s)", metavar="N")
-    learning_rate: float = option(0.02, "of w (%(default)s)", metavar="X")
+    learning_rate: float = option(0.02, "of the weights (%(default)s)", metavar="X")
     schedule: str = option("constant", "constant, step:EVERY:FACTOR or exponential:EVERY:FACTOR", metavar="TEXT")
-    momentum: float = option(0.9, "(%(default)s)", metavar="X")
-    weight_decay: float = option(5e-4, "of w (%(default)s)", metavar="X")
-    bias_rate_factor: float = option(2.0, "times that is the learning rate of b (%(default)s)", metavar="X")
+    momentum: float = option(0.9, "factor of the last velocity (%(default)s)", metavar="X")
+    weight_decay: float = option(5e-4, "of the weights; biases have none (%(default)s)", metavar="X")
+    bias_rate_factor: float = option(
+        2.0, "learning rate of the biases, as a multiple of that of the weights (%(default)s)", metavar="X"
+    )
     pad: int = option(0, "pixels of padding before the random crop (%(default)s)", metavar="N")
     mirror: bool = option(False, "mirror half of the images")
     colour_noise: float = option(0.0, "standard deviation; the paper's is 0.1 (%(default)s)", metavar="X")
     views: int = option(1, "1 or 10 crops of each test image (%(default)s)", metavar="N")
     seed: int = option(0, "of weights, order, crops and dropout (%(default)s)", metavar="N")
-    backend: str = option("cpu", "whose kernels (%(default)s)", choices=BACKENDS)
+    backend: str = option("cpu", "the implementation that computes (%(default)s)", choices=BACKENDS)
     checkpoint_every: int = option(
         500, "steps between two checkpoints; there is one after each epoch too (%(default)s)", metavar="N"
     )

@@ -203,7 +203,7 @@ class Training:
         return augment.standardised(pixels, self.mean, self.scale)
 
     def _random_layers(self) -> Iterator[tuple[str, Any]]:
-        """The layers that have a generator, whose state belongs into a checkpoint."""
+        """The layers that have a generator, whose state belongs in a checkpoint."""
         for name, layer in self.net:
             if getattr(layer, "rng", None) is not None:
                 yield name, layer

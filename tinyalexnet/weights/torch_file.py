@@ -75,7 +75,7 @@ class _Mark:
 
 
 def is_torch_file(path: str | Path) -> bool:
-    """Whether the file begins as a file of PyTorch; OSError if it cannot be read."""
+    """If the file begins as a file of PyTorch; OSError if it cannot be read."""
     with open(path, "rb") as file:
         return file.read(4) in (ZIP, LEGACY)
 
@@ -322,7 +322,7 @@ def _tensor(storage: _Storage, offset: Any, size: Any, stride: Any) -> np.ndarra
 
 
 def _are_counts(values: Any) -> bool:
-    """Whether they are a tuple of sizes that NumPy allows: not too many, each an int from 0 up."""
+    """If they are a tuple of sizes that NumPy allows: not too many, each an int from 0 up."""
     return (
         isinstance(values, tuple)
         and len(values) <= MOST_DIMENSIONS

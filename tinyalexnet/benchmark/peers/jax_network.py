@@ -76,9 +76,9 @@ class Network:
                 pairs = zip(jnp.split(x, groups, 3), jnp.split(params[f"{name}.w"], groups, 3), strict=True)
                 outputs = [
                     lax.conv_general_dilated(
-                        part, w, layer["stride"], layer["pads"], dimension_numbers=("NHWC", "HWIO", "NHWC")
+                        channels, w, layer["stride"], layer["pads"], dimension_numbers=("NHWC", "HWIO", "NHWC")
                     )
-                    for part, w in pairs
+                    for channels, w in pairs
                 ]
                 x = jnp.concatenate(outputs, 3) + params[f"{name}.b"]
         return x

@@ -91,6 +91,6 @@ def _output(layers: list[dict[str, Any]], x: Any, params: dict[str, Any], train:
                 # Group by group: as fast, and a grouped one that is padded explicitly has no gradient on a CPU.
                 groups = layer["groups"]
                 pairs = zip(tf.split(x, groups, 3), tf.split(params[f"{name}.w"], groups, 3), strict=True)
-                outputs = [tf.nn.conv2d(part, w, strides, padding) for part, w in pairs]
+                outputs = [tf.nn.conv2d(channels, w, strides, padding) for channels, w in pairs]
                 x = tf.nn.bias_add(outputs[0] if groups == 1 else tf.concat(outputs, 3), params[f"{name}.b"])
     return x

@@ -1,10 +1,12 @@
 """A process that runs a network step by step for another process: ``python worker.py FRAMEWORK FOLDER THREADS DEVICE``.
 
 FOLDER holds ``network.json``, a list of layers, and ``arrays.npz``, the images, the parameters and, for a network that
-classifies, the labels. Standard input has a command a line, standard output has an answer a line, in JSON: first the
-framework's version or the missing package, then for the name of a pass the seconds of one step, and for "results"
-nothing, after the output and the gradients have been written to ``results.npz``. The process ends with its standard
-input. DEVICE is "cpu", "cuda", or "cuda-tf32" if a GPU may use TensorFloat-32 for products of float32.
+classifies, the labels. DEVICE is "cpu", "cuda", or "cuda-tf32" if a GPU may use TensorFloat-32 for products of float32.
+
+Standard input has one command per line, and standard output one answer per line, in JSON. The first answer, before any
+command, is the framework's version, or the package that is missing. To the name of a pass the answer is the seconds of
+one step. To "results" it is empty: the output and the gradients are then in ``results.npz``. The process ends when its
+standard input does.
 """
 
 from __future__ import annotations

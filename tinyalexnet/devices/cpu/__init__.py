@@ -1,1 +1,1 @@
-"""The parts that compiled kernels share: the compiler's options, threads, and memory that is used again."""
+"""The code that compiled kernels share: the compiler's options, threads, and memory that is used again."""

@@ -1,1 +1,1 @@
-"""The parts that CUDA kernels share: launches, memory, implicit GEMM, reductions. Only ``runtime`` imports Numba."""
+"""The code that CUDA kernels share: launches, memory, implicit GEMM, reductions. Only ``runtime`` imports Numba."""

@@ -1,7 +1,7 @@
 """Implicit GEMM: the convolution and the gradient of its filters as matrix products; docs/gpu.md.
 
 Matrix A is im2col(x): a row for each output pixel, a column for each (kh, kw, c). It is never stored: each element is
-loaded from x at the sum of two table offsets. For dw, A is transposed. ``gemm_tiles`` has the part of one block.
+loaded from x at the sum of two table offsets. For dw, A is transposed. ``gemm_tiles`` has the work of one block.
 """
 
 import functools
@@ -38,7 +38,7 @@ ENOUGH_BLOCKS = 396
 their registers have room for."""
 
 LEAST_STEPS = 16
-"""Tiles that a split sums at least, so that adding up the splits is little beside it."""
+"""The fewest tiles that a split sums: to add up the splits then takes little time in comparison."""
 
 
 def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, out: Any) -> None:

@@ -1,4 +1,4 @@
-"""One block's part of an implicit GEMM: loads from memory, the shared-memory tiles, and each thread's register tile.
+"""The work of one block of an implicit GEMM: loads from memory, shared-memory tiles, and each thread's register tile.
 
 A block of threads computes a tile of ROWS x COLS elements of the product; each thread has 8 x 8 of them in registers.
 """

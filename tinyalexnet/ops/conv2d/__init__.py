@@ -51,7 +51,7 @@ def conv2d_forward(
         Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 3.2.
         Derivation in docs/conv2d.md.
     """
-    check_floats(device(backend), x=x, w=w, b=b)
+    check_floats(device(backend), w=w, x=x, b=b)
     out_shape = conv2d_shape(x.shape, w.shape, window, groups)
     check_shape("b", b.shape, out_shape[3:], "one element per filter")
     kernels, tile = _chosen(algorithm, backend, x.shape, w.shape[3], window, groups, x.dtype)

@@ -24,7 +24,7 @@ def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, backend: str = "c
         docs/dense.md.
     """
     device, kernels = resolve(__name__, backend)
-    check_floats(device, x=x, w=w, b=b)
+    check_floats(device, w=w, x=x, b=b)
     dense_shape(x.shape, w.shape)
     check_shape("b", b.shape, w.shape[1:], "one element per output")
     out: np.ndarray = kernels.dense_forward(x, w, b)

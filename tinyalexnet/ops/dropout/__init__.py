@@ -4,6 +4,7 @@ Derivation: docs/dropout.md. Tests: tests/ops/test_dropout.py.
 """
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -15,7 +16,7 @@ _BOOL = (np.dtype(np.bool_),)
 
 
 def dropout(x: np.ndarray, kept: np.ndarray, rate: float, backend: str = "cpu") -> np.ndarray:
-    """The kept elements, scaled up by the share that is expected to be dropped; forward and backward are the same.
+    """The kept elements, divided by the probability to be kept; forward and backward are the same function.
 
     Math
         out = x / (1 - rate) if kept, else 0. It is linear in x with a diagonal matrix, which is its own transpose: so
@@ -26,7 +27,7 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float, backend: str = "cpu") 
         TypeError if x is not float32 or float64, or kept is not bool; ValueError if shapes differ or rate is not at
         least 0 and below 1.
     Cost
-        One multiplication and two memory accesses per element.
+        One multiplication and two memory accesses per element, and one byte of the mask.
     Source
         Srivastava et al., "Dropout", 2014, section 10, for the scaling in training; docs/dropout.md.
     """
@@ -43,8 +44,8 @@ def dropout_mask(shape: Shape, rate: float, seed: int, backend: str = "cpu") -> 
     """The elements to keep: each with probability 1 - ``rate``, a function of its index and the seed alone.
 
     Math
-        kept[i] = (u >= rate), where i counts the elements in row-major order and u in [0, 1) has the upper 24 of the 32
-        bits that ``philox(i, seed)`` draws.
+        kept[i] = (u >= rate). i counts the elements in row-major order; u, in [0, 1), is the upper 24 of the 32 bits of
+        ``philox(i, seed)``, divided by 2^24.
     Shapes
         -> bool of ``shape``.
     Errors
@@ -66,5 +67,5 @@ def dropout_mask(shape: Shape, rate: float, seed: int, backend: str = "cpu") -> 
 
 def check_rate(rate: float) -> None:
     """ValueError if ``rate`` is not at least 0 and below 1."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate is {rate}, but must be at least 0 and below 1")
+    if not isinstance(rate, Real) or not 0 <= rate < 1:
+        raise ValueError(f"rate is {rate!r}, but must be at least 0 and below 1")

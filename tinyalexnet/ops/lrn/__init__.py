@@ -4,6 +4,7 @@ Derivation: docs/lrn.md. Tests: tests/ops/test_lrn.py.
 """
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def check_options(radius: int, bias: float, alpha: float, beta: float) -> None:
     """ValueError if an option is out of range."""
     as_integer("radius", radius, 0)
     for name, value in (("alpha", alpha), ("beta", beta)):
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{name} is {value}, but must be a number from 0 up")
-    if not 0 < bias < math.inf:
-        raise ValueError(f"bias is {bias}, but must be a number above 0: it keeps the divisor from 0")
+        if not isinstance(value, Real) or not 0 <= value < math.inf:
+            raise ValueError(f"{name} is {value!r}, but must be a number from 0 up")
+    if not isinstance(bias, Real) or not 0 < bias < math.inf:
+        raise ValueError(f"bias is {bias!r}, but must be a number above 0: it keeps the divisor from 0")

@@ -11,7 +11,7 @@ from ..dispatch import resolve
 
 
 def argmax_dtype(window: Window) -> np.dtype:
-    """The dtype of a max-pool's argmax: one byte holds any position of a kernel of up to 16x16."""
+    """The dtype of a max-pool's argmax: one byte holds any position of a kernel of up to 256."""
     return np.dtype(np.uint8 if window.kernel[0] * window.kernel[1] <= 256 else np.int32)
 
 

@@ -24,7 +24,7 @@ def _step(w, v, dw, rate, momentum, decay):  # type: ignore[no-untyped-def]
 
 @strict_inner
 def _move(w, v, dw, rate, momentum, decay):  # type: ignore[no-untyped-def]
-    """Without fused operations it rounds as NumPy does, so that the bits are those of the reference."""
+    """Without fused multiply-adds it rounds as NumPy does, so that the bits are those of the reference."""
     for i in range(w.size):
         v[i] = momentum * v[i] - rate * (decay * w[i] + dw[i])
         w[i] += v[i]

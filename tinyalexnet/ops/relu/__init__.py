@@ -18,7 +18,8 @@ def relu_forward(x: np.ndarray, out: np.ndarray | None = None, backend: str = "c
     Shapes
         x of any shape -> y of the same; written to ``out`` if given, which may be x itself.
     Errors
-        TypeError if x is not float32 or float64; ValueError if ``out`` has another shape.
+        TypeError if x is not float32 or float64, or ``out`` has another dtype; ValueError if ``out`` has another shape,
+        or is strided or read-only.
     Cost
         One comparison and two memory accesses per element.
     Source
@@ -39,7 +40,8 @@ def relu_backward(dout: np.ndarray, y: np.ndarray, out: np.ndarray | None = None
     Shapes
         dout and y of one shape -> dx of the same; written to ``out`` if given, which may be dout itself.
     Errors
-        TypeError if an array is not float32 or float64, or the dtypes differ; ValueError if shapes differ.
+        TypeError if an array is not float32 or float64, or the dtypes differ; ValueError if shapes differ, or ``out``
+        is strided or read-only.
     Cost
         One comparison and three memory accesses per element.
     Source
@@ -57,4 +59,4 @@ def _check_out(device: Device, name: str, array: np.ndarray, out: np.ndarray | N
     if out is not None:
         check_floats(device, **{name: array, "out": out})
         check_shape("out", out.shape, array.shape, f"the shape of {name}")
-        check_writeable(device, "out", out)
+        check_writeable(device, name if out is array else "out", out)

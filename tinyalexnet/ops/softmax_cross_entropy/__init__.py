@@ -36,6 +36,6 @@ def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, backend: str =
     check_shape("labels", labels.shape, (n,), "one element per row of logits")
     wrong = labels[(labels < 0) | (labels >= classes)] if device.on_host else ()
     if len(wrong):
-        raise ValueError(f"labels has {wrong[0]}, but must have numbers from 0 to {classes - 1}, one class each")
+        raise ValueError(f"labels has the element {wrong[0]}, but must have classes from 0 to {classes - 1}")
     loss, dlogits = kernels.softmax_cross_entropy(logits, labels)
     return loss, dlogits

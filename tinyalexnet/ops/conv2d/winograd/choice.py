@@ -27,7 +27,7 @@ FILTER_MULTIPLE = 64
 
 
 class Ability(NamedTuple):
-    """Limits of a backend's Winograd, and the name of the algorithm that it uses without.
+    """Limits of a backend's Winograd, and the name of the algorithm that it uses otherwise.
 
     ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; with ``edge_tiles`` the
     tiles at the edge of an image are smaller, so that they compute fewer points.
