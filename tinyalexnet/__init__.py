@@ -6,7 +6,7 @@
 
 from .alexnet import alexnet
 from .devices import to_device, to_host
-from .layers import AvgPool2d, Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
+from .layers import AvgPool2d, Conv2d, Dense, Dropout, Flatten, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from .losses import l2_loss, softmax_cross_entropy
 from .network import Sequential
 
@@ -18,6 +18,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "Layer",
     "LocalResponseNorm",
     "MaxPool2d",
     "ReLU",

@@ -30,7 +30,7 @@ class Sequential(Layer):
                     f"layers has an object of type {type(pair).__name__}, but must have pairs (name, layer)"
                 )
             name, layer = pair
-            if not isinstance(pair[1], Layer):
+            if not isinstance(layer, Layer):
                 raise TypeError(
                     f"layers has an object of type {type(layer).__name__} as {name!r}, but must have a Layer"
                 )
