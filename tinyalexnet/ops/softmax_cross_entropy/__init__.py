@@ -3,8 +3,6 @@
 Derivation: docs/softmax_cross_entropy.md. Tests: tests/ops/test_softmax_cross_entropy.py.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..checks import INTEGERS, check_array, check_floats, check_shape, matrix_shape
@@ -36,8 +34,8 @@ def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, backend: str =
     n, classes = matrix_shape("logits", logits.shape, "(N, K)")
     check_array(device, "labels", labels, INTEGERS, "an integer dtype")
     check_shape("labels", labels.shape, (n,), "one element per row of logits")
-    wrong: Sequence[int] = labels[(labels < 0) | (labels >= classes)] if device.on_host else ()
-    if len(wrong):
+    wrong = labels[(labels < 0) | (labels >= classes)] if device.on_host else np.empty(0, np.intp)
+    if wrong.size:
         raise ValueError(f"labels has the element {wrong[0]}, but must have classes from 0 to {classes - 1}")
     loss, dlogits = kernels.softmax_cross_entropy(logits, labels)
     return loss, dlogits
