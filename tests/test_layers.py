@@ -12,6 +12,7 @@ import tinyalexnet
 from tinyalexnet import AvgPool2d, Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
 from tinyalexnet.gradcheck import adjoint_identities, assert_gradients, separated_values
 from tinyalexnet.layers import Cost, Layer, truncated_normal
+from tinyalexnet.layers.base import WeightedLayer
 from tinyalexnet.losses import softmax
 
 IMAGES, VECTORS = (2, 6, 5, 4), (3, 7)
@@ -163,7 +164,8 @@ def test_backward_passes_are_the_halves_of_backward(run, make, x_shape, text, rn
 
 def test_what_a_new_layer_must_define():
     layer = Layer("reference")
-    for call in (layer.forward, layer.backward):
+    weighted = WeightedLayer((3, 2), "reference", np.float32, 0, 0.1, needs_dx=True)
+    for call in (layer.forward, layer.backward, weighted.backward_params, weighted.backward_input):
         with pytest.raises(NotImplementedError):
             call(np.ones(3))
     assert layer.output_shape((2, 3)) == (2, 3)
@@ -171,6 +173,7 @@ def test_what_a_new_layer_must_define():
     assert layer.saved_bytes((2, 3)) == 0
     assert layer.temporary_elements((2, 3)) == 12
     assert repr(layer) == "Layer()"
+    assert layer.summary() == ""
     assert [name for name, _ in layer.leaves("x")] == ["x"]
 
 

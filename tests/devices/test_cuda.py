@@ -23,7 +23,6 @@ from tinyalexnet.devices import device, machine
 from tinyalexnet.devices.cuda import memory, runtime
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.conv2d import conv2d_backward_params, conv2d_forward
-from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.dropout import dropout_mask
 from tinyalexnet.ops.relu import relu_forward
 from tinyalexnet.training import Settings, Training
@@ -130,15 +129,6 @@ def test_the_device_describes_itself():
     assert gpu.seconds_of(lambda: steps.append(1)) >= 0
     gpu.wait()
     assert steps == [1]
-
-
-def test_auto_takes_winograd_if_it_pays():
-    conv3 = (128, 13, 13, 192), 384, Window(3, 1, "SAME"), 1
-    assert choose_tile("auto", "cuda", *conv3, np.dtype(np.float32)).r == (3, 3)
-    assert choose_tile("auto", "cuda", *conv3, np.dtype(np.float64)) is None
-    assert choose_tile("gemm", "cuda", *conv3, np.dtype(np.float32)) is None
-    strided = (128, 227, 227, 3), 64, Window(11, 4), 1
-    assert choose_tile("auto", "cuda", *strided, np.dtype(np.float32)) is None
 
 
 def test_the_first_version_is_exact_too_and_can_be_timed(rng, capsys, monkeypatch):

@@ -311,6 +311,18 @@ def test_auto_falls_back_to_gemm():
     assert choose_tile("auto", "cpu", (128, 33, 33, 192), 384, Window(9), 1, F32) is None
 
 
+def test_auto_on_a_gpu_takes_winograd_for_stride_1_alone():
+    """Decided by shapes, so that no GPU is needed to ask."""
+    assert choose_tile("auto", "cuda", *CONV3, F32).r == (3, 3)
+    assert choose_tile("auto", "cuda", *CONV3, F64) is None
+    assert choose_tile("gemm", "cuda", *CONV3, F32) is None
+    strided = (128, 227, 227, 3), 64, Window(11, 4), 1
+    assert choose_tile("auto", "cuda", *strided, F32) is None
+    assert choose_tile("auto", "cpu", *strided, F32) is not None
+    with pytest.raises(ValueError, match=r"must be 'auto' or 'gemm' on backend 'cuda' for stride \(4, 4\)"):
+        choose_tile("winograd", "cuda", *strided, F32)
+
+
 def test_what_the_choice_refuses():
     with pytest.raises(ValueError, match="algorithm is 'fft', but must be one of 'auto', 'gemm', 'winograd'"):
         choose_tile("fft", "cpu", *CONV3, F32)
