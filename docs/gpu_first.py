@@ -99,10 +99,7 @@ def timed(window, x_shape, filters, rounds):
     dout = to_device(rng.standard_normal((x_shape[0], *window.output_size(x_shape[1:3]), filters), np.float32))
     gemm = {"algorithm": "gemm", "backend": "cuda"}
     sides = {
-        "forward": (
-            lambda: conv2d_forward(x, w, b, window),
-            lambda: conv2d.conv2d_forward(x, w, b, window, **gemm),
-        ),
+        "forward": (lambda: conv2d_forward(x, w, b, window), lambda: conv2d.conv2d_forward(x, w, b, window, **gemm)),
         "dw": (
             lambda: conv2d_backward_params(dout, x, window),
             lambda: conv2d.conv2d_backward_params(dout, x, window, **gemm),

@@ -28,11 +28,7 @@ if not JIT:
 # has fewer: each example waits for the GPU, and the emulated one interprets every thread.
 for name, examples in {"compiled": 200, "plain": 60, "cuda": 25, "few": 10}.items():
     settings.register_profile(
-        name,
-        derandomize=True,
-        deadline=None,
-        max_examples=examples,
-        suppress_health_check=[HealthCheck.too_slow],
+        name, derandomize=True, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
     )
 
 

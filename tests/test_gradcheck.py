@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from tinyalexnet import Conv2d, MaxPool2d
-from tinyalexnet.gradcheck import (
-    Check,
-    adjoint_identities,
-    assert_gradients,
-    directional_derivatives,
-    separated_values,
-)
+from tinyalexnet.gradcheck import Check, adjoint_identities, assert_gradients, directional_derivatives, separated_values
 
 
 class Sabotaged:

@@ -31,9 +31,7 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
     flag("size", "of the images of a --data folder, scaled and cropped", type=int, nargs=2, metavar=("H", "W"))
     parser.flags(Settings, variant={"default": None, "choices": variants})
     flag(
-        "checkpoint",
-        "where to write the state of a run; without --resume it replaces an existing file",
-        metavar="FILE",
+        "checkpoint", "where to write the state of a run; without --resume it replaces an existing file", metavar="FILE"
     )
     flag("resume", "go on from the checkpoint, if it is there", action="store_true")
     flag("log", "lines of JSON: loss, accuracy, and how far each parameter moves", metavar="FILE")

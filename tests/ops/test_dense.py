@@ -56,9 +56,7 @@ def test_strided_input(run, rng):
         run(dense_backward_input, strided[3], strided[1]), run(dense_backward_input, plain[3], plain[1])
     )
     for got, expected in zip(
-        run(dense_backward_params, strided[3], strided[0]),
-        run(dense_backward_params, plain[3], plain[0]),
-        strict=True,
+        run(dense_backward_params, strided[3], strided[0]), run(dense_backward_params, plain[3], plain[0]), strict=True
     ):
         np.testing.assert_array_equal(got, expected)
 

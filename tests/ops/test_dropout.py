@@ -29,11 +29,7 @@ def test_it_chooses_and_scales(run, shape, rate, seed):
 
 @pytest.mark.parametrize(
     ("index", "seed", "bits"),
-    [
-        (0, 0, 0xFF1DAE59),
-        (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x2C3F628B),
-        (0x243F6A88, 0x85A308D313198A2E, 0xDD7CE038),
-    ],
+    [(0, 0, 0xFF1DAE59), (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x2C3F628B), (0x243F6A88, 0x85A308D313198A2E, 0xDD7CE038)],
 )
 def test_random_bits_are_those_of_the_paper(index, seed, bits):
     """The known answers that its authors publish with Random123."""

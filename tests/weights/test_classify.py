@@ -154,10 +154,7 @@ def test_labels(content, count, expected):
         (["red.png", "--weights=weights", "--plot=no/a.png"], "plot is 'no/a.png', but must be a file in a folder"),
         (["red.png", "--weights=weights", "--variant=owt"], "variant is 'owt', but must be 'tiny' for the weights in"),
         (["red.png", "--weights=weights", "--variant=vgg"], "argument --variant: invalid choice: 'vgg'"),
-        (
-            ["red.png", "--weights=weights", "--variant=mnist", "--force"],
-            "weights does not fit 'mnist': it lacks ",
-        ),
+        (["red.png", "--weights=weights", "--variant=mnist", "--force"], "weights does not fit 'mnist': it lacks "),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(weights, capsys, monkeypatch, flags, message):

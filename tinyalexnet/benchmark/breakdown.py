@@ -48,12 +48,7 @@ class LayerRow:
 
 
 def measure(
-    net: Sequential,
-    images: np.ndarray,
-    loss: Loss | None,
-    rounds: int,
-    done: Callable[[], object],
-    device: Device,
+    net: Sequential, images: np.ndarray, loss: Loss | None, rounds: int, done: Callable[[], object], device: Device
 ) -> list[LayerRow]:
     """A row for each layer, with the median seconds of its passes over ``rounds`` steps.
 

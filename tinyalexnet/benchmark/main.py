@@ -148,9 +148,4 @@ def _layers(work: Workload, options: Options, threads: int, out: TextIO, say: Co
     if options.plot is not None:
         title = f"{options.variant}, batch {options.batch_size}, {work.device.processor(threads)}"
         plots.breakdown(rows, peak, title, options.plot)
-    return {
-        "rounds": options.rounds,
-        "machine": asdict(peak),
-        "rows": [asdict(row) for row in rows],
-        "memory": held,
-    }
+    return {"rounds": options.rounds, "machine": asdict(peak), "rows": [asdict(row) for row in rows], "memory": held}

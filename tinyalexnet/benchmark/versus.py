@@ -130,12 +130,7 @@ class Peer:
     """
 
     def __init__(
-        self,
-        choice: Choice,
-        threads: int,
-        net: Sequential,
-        images: np.ndarray,
-        labels: np.ndarray | None = None,
+        self, choice: Choice, threads: int, net: Sequential, images: np.ndarray, labels: np.ndarray | None = None
     ) -> None:
         on_gpu = not isinstance(images, np.ndarray)
         check_choice(choice, on_gpu)

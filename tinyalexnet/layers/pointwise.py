@@ -107,11 +107,7 @@ class Dropout(Layer):
     kind = "dropout"
 
     def __init__(
-        self,
-        rate: float = 0.5,
-        train: bool = True,
-        rng: np.random.Generator | int | None = None,
-        backend: str = "cpu",
+        self, rate: float = 0.5, train: bool = True, rng: np.random.Generator | int | None = None, backend: str = "cpu"
     ) -> None:
         super().__init__(backend)
         check_rate(rate)

@@ -161,11 +161,7 @@ def pca_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def colour_noise(
-    images: np.ndarray,
-    eigenvalues: np.ndarray,
-    eigenvectors: np.ndarray,
-    rng: np.random.Generator,
-    std: float = 0.1,
+    images: np.ndarray, eigenvalues: np.ndarray, eigenvectors: np.ndarray, rng: np.random.Generator, std: float = 0.1
 ) -> np.ndarray:
     """Shifts the colour of each image as a whole along the components of ``pca_colours``, as another light would.
 

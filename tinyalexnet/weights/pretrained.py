@@ -28,7 +28,7 @@ NAMES = {
         "classifier.1": "fc6",
         "classifier.4": "fc7",
         "classifier.6": "fc8",
-    },
+    }
 }
 """For each variant that a state dict can hold: its layers there and here. Each has a ``.weight`` and a ``.bias``."""
 

@@ -91,12 +91,7 @@ def conv2d_backward_input(
 
 
 def conv2d_backward_params(
-    dout: np.ndarray,
-    x: np.ndarray,
-    window: Window,
-    groups: int = 1,
-    algorithm: str = "auto",
-    backend: str = "cpu",
+    dout: np.ndarray, x: np.ndarray, window: Window, groups: int = 1, algorithm: str = "auto", backend: str = "cpu"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradients with respect to the filters and the bias: both were used at every output, so both are sums over it.
 

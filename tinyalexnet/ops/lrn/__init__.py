@@ -41,13 +41,7 @@ def lrn_forward(
 
 
 def lrn_backward(
-    dout: np.ndarray,
-    x: np.ndarray,
-    scale: np.ndarray,
-    radius: int,
-    alpha: float,
-    beta: float,
-    backend: str = "cpu",
+    dout: np.ndarray, x: np.ndarray, scale: np.ndarray, radius: int, alpha: float, beta: float, backend: str = "cpu"
 ) -> np.ndarray:
     """Gradient with respect to x: the share of the element itself, less the shares through its neighbours' divisors.
 

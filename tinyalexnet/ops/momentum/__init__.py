@@ -10,13 +10,7 @@ from ..dispatch import resolve
 
 
 def momentum_step(
-    w: np.ndarray,
-    v: np.ndarray,
-    dw: np.ndarray,
-    rate: float,
-    momentum: float,
-    decay: float,
-    backend: str = "cpu",
+    w: np.ndarray, v: np.ndarray, dw: np.ndarray, rate: float, momentum: float, decay: float, backend: str = "cpu"
 ) -> None:
     """Changes the velocity by the gradient and the decay, then moves the parameter by the velocity.
 
