@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinyalexnet import Conv2d, Dense, Dropout, LocalResponseNorm, alexnet, softmax_cross_entropy
-from tinyalexnet.alexnet import VARIANTS, Variant, build
+from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.comparison import comparison
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
 from tinyalexnet.devices import device
@@ -20,7 +20,7 @@ SMALL = ["cifar", "mnist", "digits"]
 
 def of_zeros(variant):
     """The network of a variant with weights of 0, which take no time and no memory."""
-    return build(replace(VARIANTS[variant], weight_std=0.0), backend="reference")
+    return alexnet(replace(VARIANTS[variant], weight_std=0.0), backend="reference")
 
 
 def shapes_of(variant):
@@ -90,7 +90,7 @@ def test_the_conventions_of_normalisation():
     found = {
         name: [(n.radius, n.bias, round(n.alpha, 9), n.beta) for n in norms]
         for name, table in VARIANTS.items()
-        if (norms := [layer for _, layer in build(replace(table, weight_std=0.0)) if layer.kind == "lrn"])
+        if (norms := [layer for _, layer in alexnet(replace(table, weight_std=0.0)) if layer.kind == "lrn"])
     }
     assert found == {
         "tf2017": [(2, 2.0, 1e-4, 0.75)] * 2,

@@ -11,8 +11,7 @@ import pytest
 import tinyalexnet
 from tinyalexnet import AvgPool2d, Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
 from tinyalexnet.gradcheck import adjoint_identities, assert_gradients, separated_values
-from tinyalexnet.layers import Cost, Layer, truncated_normal
-from tinyalexnet.layers.base import WeightedLayer
+from tinyalexnet.layers.base import Cost, Layer, WeightedLayer, truncated_normal
 from tinyalexnet.losses import softmax
 
 IMAGES, VECTORS = (2, 6, 5, 4), (3, 7)

@@ -10,7 +10,7 @@ import pytest
 
 from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential, alexnet, softmax_cross_entropy
 from tinyalexnet.gradcheck import assert_gradients
-from tinyalexnet.layers import Cost
+from tinyalexnet.layers.base import Cost
 
 
 def small_net(backend="reference", inplace=True, dtype=np.float64, needs_dx=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyalexnet.alexnet import VARIANTS, build
+from tinyalexnet.alexnet import VARIANTS, alexnet
 from tinyalexnet.losses import softmax
 from tinyalexnet.weights.pretrained import from_channels_first
 
@@ -33,7 +33,7 @@ def table():
 
 
 def network(tensors):
-    net = build(table())
+    net = alexnet(table())
     net.train = False
     named = {name.removesuffix("_0").replace("_", "."): value for name, value in tensors.items()}
     for name, value in from_channels_first(named, table(), 1000).items():

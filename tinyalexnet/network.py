@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .layers import Cost, Layer
+from .layers.base import Cost, Layer
 from .ops.checks import Shape
 
 

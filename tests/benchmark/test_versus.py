@@ -30,7 +30,7 @@ from tinyalexnet import (
     l2_loss,
     softmax_cross_entropy,
 )
-from tinyalexnet.alexnet import VARIANTS, Variant, build
+from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
 from tinyalexnet.benchmark import Options, run, versus
 from tinyalexnet.benchmark.timing import Workload
@@ -363,7 +363,7 @@ def test_each_flag_belongs_to_the_framework_before_it(monkeypatch):
 def test_every_variant_can_be_described(variant):
     """With its rows in their order, but for the ReLUs behind pools."""
     table = VARIANTS[variant]
-    described = describe(build(replace(table, weight_std=0.0), backend="reference"), (2, *table.image_shape))
+    described = describe(alexnet(replace(table, weight_std=0.0), backend="reference"), (2, *table.image_shape))
     assert json.loads(json.dumps(described))
     names = [layer["name"] for layer in described]
     rows = [row.name for row in table.layers]

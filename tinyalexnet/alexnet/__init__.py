@@ -8,35 +8,23 @@ from ..network import Sequential
 from ..ops.checks import Shape
 from .variants import VARIANTS, Conv, Drop, Flat, Full, LayerOptions, Norm, Pool, Relu, Variant, check_variant
 
-__all__ = [
-    "VARIANTS",
-    "Conv",
-    "Drop",
-    "Flat",
-    "Full",
-    "Norm",
-    "Pool",
-    "Relu",
-    "Variant",
-    "alexnet",
-    "build",
-    "check_variant",
-]
+__all__ = ["VARIANTS", "Conv", "Drop", "Flat", "Full", "Norm", "Pool", "Relu", "Variant", "alexnet", "check_variant"]
 
 
 def alexnet(
-    variant: str = "tf2015",
+    variant: str | Variant = "tf2015",
     backend: str = "cpu",
     seed: int | None = 0,
     dtype: np.typing.DTypeLike = np.float32,
     algorithm: str = "auto",
     num_classes: int | None = None,
 ) -> Sequential:
-    """A new AlexNet with random weights and zero biases.
+    """A new AlexNet with random weights and zero biases; all zeros if ``weight_std`` of its table is 0.
 
     Shapes
         images (N, 227, 227, 3) -> (N, 6, 6, 256) for "tf2015"; a variant with dense layers gives logits (N,
         ``num_classes``), by default as many as the original has. Layers are called conv1, pool1, relu1, ..., fc8.
+        ``variant`` is one of ``VARIANTS``, or a table of your own.
     State
         The gradient of the images is not computed (``net["conv1"].needs_dx`` is False), and each ReLU works in place.
     Errors
@@ -45,35 +33,15 @@ def alexnet(
     Source
         The comment at each entry of ``VARIANTS``.
     """
-    table = check_variant(variant)
+    table = variant if isinstance(variant, Variant) else check_variant(variant)
+    as_integer("seed", 0 if seed is None else seed, 0)
+    classes = table.num_classes or 0
     if num_classes is not None:
-        as_integer("num_classes", num_classes, 1)
+        classes = as_integer("num_classes", num_classes, 1)
         if table.num_classes is None:
             raise ValueError(
                 f"num_classes is {num_classes}, but must be left out for {variant!r}: it does not classify"
             )
-    return build(table, backend, seed, dtype, algorithm, num_classes)
-
-
-def build(
-    table: Variant,
-    backend: str = "cpu",
-    seed: int | None = 0,
-    dtype: np.typing.DTypeLike = np.float32,
-    algorithm: str = "auto",
-    num_classes: int | None = None,
-) -> Sequential:
-    """A new network of any table, as ``alexnet`` makes those of ``VARIANTS``; all zeros if ``weight_std`` is 0.
-
-    Shapes
-        images (N, *``table.image_shape``) -> the output of the last row.
-    State
-        As ``alexnet``.
-    Errors
-        ValueError if seed is below 0; others as the layers'.
-    """
-    as_integer("seed", 0 if seed is None else seed, 0)
-    classes = num_classes or table.num_classes or 0
     options = LayerOptions(backend, dtype, algorithm, np.random.default_rng(seed), table.weight_std, classes)
     layers: list[tuple[str, Layer]] = []
     shape: Shape = (1, *table.image_shape)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ..network import Sequential
 from ..ops.checks import Shape
-from . import build
+from . import alexnet
 from .variants import VARIANTS
 
 
@@ -26,7 +26,7 @@ def _table(names: list[str]) -> list[str]:
 def _column(name: str) -> list[str]:
     table = VARIANTS[name]
     # Zeros need no time to draw, and no memory until they are read.
-    net = build(replace(table, weight_std=0.0), backend="reference")
+    net = alexnet(replace(table, weight_std=0.0), backend="reference")
     x_shape: Shape = (1, *table.image_shape)
     shapes = net.output_shapes(x_shape)
     (top, bottom), (left, right) = net["conv1"].description(x_shape)["pads"]

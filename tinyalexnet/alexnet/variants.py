@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..geometry import Padding
-from ..layers import WEIGHT_STD, Conv2d, Dense, Dropout, Flatten, Layer, LocalResponseNorm, MaxPool2d, ReLU
+from ..layers import Conv2d, Dense, Dropout, Flatten, Layer, LocalResponseNorm, MaxPool2d, ReLU
+from ..layers.base import WEIGHT_STD
 from ..ops.checks import Shape
 
 

@@ -12,7 +12,15 @@ from ..ops.maxpool import argmax_dtype, maxpool_backward, maxpool_forward
 from .base import Layer
 
 
-class _Pool(Layer):
+class Pool2d(Layer):
+    """A window that slides over images; windows may overlap.
+
+    Shapes
+        x (N, H, W, C) -> out (N, OH, OW, C); ``kernel_size``, ``stride`` and ``padding`` as in ``Conv2d``.
+    Errors
+        ValueError if an argument is out of range; in forward if padding is as large as the kernel.
+    """
+
     def __init__(
         self, kernel_size: int | Pair, stride: int | Pair, padding: Padding = "VALID", backend: str = "cpu"
     ) -> None:
@@ -31,16 +39,12 @@ class _Pool(Layer):
         return self.window.options()
 
 
-class MaxPool2d(_Pool):
-    """Max-pooling: ``maxpool_forward`` and its backward. Windows may overlap.
+class MaxPool2d(Pool2d):
+    """Max-pooling: ``maxpool_forward`` and its backward. Shapes and errors are those of ``Pool2d``.
 
-    Shapes
-        x (N, H, W, C) -> out (N, OH, OW, C); ``kernel_size``, ``stride`` and ``padding`` as in ``Conv2d``.
     State
         The position that won in each window: one byte per output element, or four if the kernel has more than 256
         positions.
-    Errors
-        ValueError if a number is out of range; in forward if padding is as large as the kernel.
     Source
         ``ops/maxpool/__init__.py``.
     """
@@ -68,15 +72,11 @@ class MaxPool2d(_Pool):
         return math.prod(x_shape) + candidates * math.prod(self.output_shape(x_shape))
 
 
-class AvgPool2d(_Pool):
-    """Average-pooling: ``avgpool_forward`` and its backward. Padding is not counted.
+class AvgPool2d(Pool2d):
+    """Average-pooling: ``avgpool_forward`` and its backward. Padding is not counted. Shapes and errors as ``Pool2d``.
 
-    Shapes
-        x (N, H, W, C) -> out (N, OH, OW, C); ``kernel_size``, ``stride`` and ``padding`` as in ``Conv2d``.
     State
         The shape of the last x.
-    Errors
-        ValueError if a number is out of range; in forward if padding is as large as the kernel.
     Source
         ``ops/avgpool/__init__.py``.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..alexnet import VARIANTS, Variant, build
+from ..alexnet import VARIANTS, Variant, alexnet
 from ..devices import device, to_host
 from ..geometry import Pair
 from ..images import read_image
@@ -215,7 +215,7 @@ def _chosen(path: str | Path, own: str, variant: str | None, force: bool) -> str
 
 def _empty_network(table: Variant, num_classes: int, backend: str = "reference") -> Sequential:
     """The network with zeros for weights, which take no time to draw and no memory until they are read."""
-    return build(replace(table, weight_std=0.0), backend, num_classes=num_classes)
+    return alexnet(replace(table, weight_std=0.0), backend, num_classes=num_classes)
 
 
 def _shapes(table: Variant, num_classes: int) -> dict[str, Shape]:
