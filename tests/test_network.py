@@ -201,7 +201,7 @@ def test_one_network_twice_is_refused():
 
 def test_an_error_begins_with_the_name_of_the_layer(backend):
     net = classifier(backend)
-    with pytest.raises(TypeError, match=r"^features: conv: w has dtype float32, but must have the dtype of x, float64"):
+    with pytest.raises(TypeError, match=r"^features: conv: x has dtype float64, but must have the dtype of w, float32"):
         net.forward(np.ones((2, 5, 5, 3)))
     with pytest.raises(ValueError, match=r"^features: conv: x has 5 channels, but must have 3 \(N, H, W, C\)"):
         net.forward(np.ones((2, 3, 5, 5), np.float32))
