@@ -251,6 +251,10 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
         if chunk_strips > 1 and 2 * limits.least_rows <= chunk_strips * convolution.grid.tiles_w:
             assert chunk_strips * of_strip <= limits.chunk_bytes
             assert chunk_strips * of_product <= limits.small_product
+    else:
+        # A task gives up chunks before it gives up the fused schedule.
+        single = limits._replace(most_chunks=1)
+        assert not plan_convolution(tile, n, size, depth, blocks, itemsize, single).fused
     for plan, held in ((convolution, not convolution.fused), (accumulation, accumulation.splits == 1)):
         if held and plan.grid.chunk_strips > 1:
             assert plan.grid.chunk_strips * of_product <= limits.small_product
