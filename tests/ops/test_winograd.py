@@ -280,6 +280,8 @@ def test_the_batch_size_decides_which_schedule_runs():
     assert conv3[0].fused
     assert conv3[0].chunks == Limits().most_chunks  # U has 14 MB
     assert not image[0].fused
+    # 96 strips are 6 for each of 16 tasks, with 18 rows: too few for several chunks, enough for one.
+    assert planned(32, (13, 13), 256, 256)[0][1:] == (True, 1)
     assert conv3[1].splits == image[1].splits == 1
     conv1 = planned(128, (55, 55), 48, 64)  # an 11 x 11 kernel at stride 4 is 3 x 3 of blocks of 48 elements
     assert conv1[1].splits == Limits().least_tasks
