@@ -39,18 +39,18 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     """
     x_shape = checked_shape(options)
     net = alexnet(options.variant, options.backend, options.seed, algorithm=options.algorithm)
-    threads, place = checked_threads(options), device(options.backend)
+    threads, hardware = checked_threads(options), device(options.backend)
     estimate = memory_estimate(net, x_shape, options.backend, options.backward)
-    _refuse_too_large(estimate, options, place)
+    _refuse_too_large(estimate, options, hardware)
     labels = _labels(options, net.output_shape(x_shape))
-    work = Workload(net, place.to_device(_images(options, x_shape)), _loss(labels, options.backend), place)
+    work = Workload(net, hardware.to_device(_images(options, x_shape)), _loss(labels, options.backend), hardware)
     say = Console(err, quiet=options.quiet)
     runs: list[TimedRun] = []
     comparisons: list[Comparison] = []
     layers: dict[str, Any] = {}
     interrupted = False
 
-    with place.limit_threads(threads), _peers(options, work, labels, threads, say) as peers:
+    with hardware.limit_threads(threads), _peers(options, work, labels, threads, say) as peers:
         say.line(head(options, threads))
         shapes = net.output_shapes(x_shape)
         for name, shape in shapes.items():
@@ -80,8 +80,8 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     return 130 if interrupted else 0
 
 
-def _refuse_too_large(needed: int, options: Options, place: Device) -> None:
-    available = place.free_memory()
+def _refuse_too_large(needed: int, options: Options, hardware: Device) -> None:
+    available = hardware.free_memory()
     if available is not None and needed > available:
         raise ValueError(
             f"batch_size is {options.batch_size}, but needs about {needed / 1e9:.1f} GB of memory, and "

@@ -19,7 +19,7 @@ def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: boo
     its own before the old ones are freed. The images count once. On top come the input and the output, or their
     gradients, of the layer where they are largest, and the temporary arrays of a device that makes them.
     """
-    place = device(backend)
+    hardware = device(backend)
     kept = passing = 0
     before, is_kept = x_shape, True
     for name, shape in net.output_shapes(x_shape).items():
@@ -32,11 +32,11 @@ def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: boo
             kept, is_kept = kept + size, True
         kept += layer.saved_bytes(before)
         both = size + size_before * (backward and before != x_shape)
-        passing = max(passing, both + FLOAT_BYTES * layer.temporary_elements(before) * place.makes_temporaries)
+        passing = max(passing, both + FLOAT_BYTES * layer.temporary_elements(before) * hardware.makes_temporaries)
         before = shape
     parameters = FLOAT_BYTES * sum(value.size for value in net.params.values())
     images = FLOAT_BYTES * math.prod(x_shape)
-    return place.fixed_memory + parameters * (3 if backward else 1) + images + 2 * kept + passing
+    return hardware.fixed_memory + parameters * (3 if backward else 1) + images + 2 * kept + passing
 
 
 def ledger(net: Sequential, images: np.ndarray, activations: int, kernels_hold: int) -> dict[str, int]:

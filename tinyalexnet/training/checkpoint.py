@@ -68,7 +68,7 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the meta of a checkpoint, exactly as they were saved.
 
     Shapes
-        The arrays are in the order of their names, writable, and copies of the file's content.
+        The arrays are in the order of their names, writeable, and copies of the file's content.
     Errors
         ImportError without safetensors; OSError if the file cannot be opened; ValueError, which names the file and the
         reason, if it is damaged, cut off or not a checkpoint.

@@ -68,11 +68,11 @@ class SGD:
         if not params:
             raise ValueError("params is empty, but must hold at least one parameter")
         self._backend = backend
-        place = device(backend)
+        hardware = device(backend)
         for name, w in params.items():
-            check_floats(place, **{name: w})
-            if not w.size or not place.is_writeable(w):
-                raise ValueError(f"{name} is empty, strided or read-only, but must be C-contiguous and writable")
+            check_floats(hardware, **{name: w})
+            if not w.size or not hardware.is_writeable(w):
+                raise ValueError(f"{name} is empty, strided or read-only, but must be C-contiguous and writeable")
         self.learning_rate = as_rate("learning_rate", learning_rate)
         self.momentum = as_rate("momentum", momentum)
         if self.momentum >= 1:
@@ -82,7 +82,7 @@ class SGD:
         self.bias_weight_decay = as_rate("bias_weight_decay", bias_weight_decay)
         self._params = dict(params)
         self._scratch = {w.dtype: np.empty(BLOCK, w.dtype) for w in params.values()}
-        self._velocities = {name: place.to_device(np.zeros(w.shape, w.dtype)) for name, w in params.items()}
+        self._velocities = {name: hardware.to_device(np.zeros(w.shape, w.dtype)) for name, w in params.items()}
 
     @property
     def state(self) -> dict[str, np.ndarray]:
@@ -143,12 +143,12 @@ class SGD:
             total += float(magnitudes.sum(dtype=np.float64))
         return total / flat.size
 
-    def _check(self, what: str, arrays: Mapping[str, np.ndarray], place: Device) -> None:
+    def _check(self, what: str, arrays: Mapping[str, np.ndarray], hardware: Device) -> None:
         if missing := [name for name in self._params if name not in arrays]:
             raise ValueError(f"{what} lacks {', '.join(missing)}, but must have an array for every parameter")
         for name, w in self._params.items():
             array = arrays[name]
-            check_floats(place, **{f"{what}[{name!r}]": array})
+            check_floats(hardware, **{f"{what}[{name!r}]": array})
             if array.dtype != w.dtype:
                 raise TypeError(f"{what}[{name!r}] has dtype {array.dtype}, but must have its parameter's, {w.dtype}")
             if array.shape != w.shape:

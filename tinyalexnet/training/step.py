@@ -114,11 +114,11 @@ class Training:
         Errors
             ValueError if the loss is infinite or NaN; the step is then not taken.
         """
-        place, step = device(self.settings.backend), self.progress.step
+        hardware, step = device(self.settings.backend), self.progress.step
         images, labels = self.batch(step)
         self.net.train = True
-        logits = self.net.forward(place.to_device(images))
-        found, dlogits = softmax_cross_entropy(logits, place.to_device(labels), self.settings.backend)
+        logits = self.net.forward(hardware.to_device(images))
+        found, dlogits = softmax_cross_entropy(logits, hardware.to_device(labels), self.settings.backend)
         loss = found if isinstance(found, float) else float(to_host(found)[0])
         if not math.isfinite(loss):
             raise ValueError(
@@ -141,8 +141,8 @@ class Training:
             views = augment.one_view(images, self.image_size)
         else:
             views = augment.ten_views(images, self.image_size)
-        place = device(self.settings.backend)
-        logits = self.net.forward(place.to_device(views.reshape(-1, *views.shape[-3:])))
+        hardware = device(self.settings.backend)
+        logits = self.net.forward(hardware.to_device(views.reshape(-1, *views.shape[-3:])))
         found = softmax(to_host(logits))
         mean: np.ndarray = found.reshape(len(pixels), -1, found.shape[1]).mean(axis=1)
         return mean

@@ -48,13 +48,13 @@ def _forward(x, kernel, stride, pad, out, argmax):  # type: ignore[no-untyped-de
         for ow in range(out_w):
             left = ow * stride[1] - pad[1]
             best = out[image, oh, ow]
-            where = argmax[image, oh, ow]
+            winner = argmax[image, oh, ow]
             first_kh = max(-top, 0)
             first_kw = max(-left, 0)
             pixel = x[image, top + first_kh, left + first_kw]
             for c in range(channels):
                 best[c] = pixel[c]
-                where[c] = first_kh * kernel[1] + first_kw
+                winner[c] = first_kh * kernel[1] + first_kw
             for kh in range(first_kh, min(kernel[0], height - top)):
                 for kw in range(first_kw, min(kernel[1], width - left)):
                     pixel = x[image, top + kh, left + kw]
@@ -63,7 +63,7 @@ def _forward(x, kernel, stride, pad, out, argmax):  # type: ignore[no-untyped-de
                         # Strictly greater: the first of equals stays. A NaN compares with nothing, and the first stays.
                         wins = pixel[c] > best[c] or (pixel[c] != pixel[c] and best[c] == best[c])
                         best[c] = pixel[c] if wins else best[c]
-                        where[c] = position if wins else where[c]
+                        winner[c] = position if wins else winner[c]
 
 
 @parallel
@@ -83,10 +83,10 @@ def _backward(dout, argmax, kernel, stride, pad, dx):  # type: ignore[no-untyped
             for ow in range(out_w):
                 left = ow * stride[1] - pad[1]
                 gradient = dout[image, oh, ow]
-                where = argmax[image, oh, ow]
+                winner = argmax[image, oh, ow]
                 for kw in range(max(-left, 0), min(kernel[1], width - left)):
                     target = dx[image, h, left + kw]
                     position = argmax.dtype.type(kh * kernel[1] + kw)
                     for c in range(channels):
                         # The forward copied one pixel to each output; several outputs may have copied this one.
-                        target[c] += gradient[c] if where[c] == position else nothing
+                        target[c] += gradient[c] if winner[c] == position else nothing
