@@ -65,14 +65,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     on_gpu = config.getoption("--backend") == "cuda"
     wanted, left_out = [], []
     for item in items:
-        needs_gpu, either = "cuda" in item.keywords, "run" in getattr(item, "fixturenames", ())
+        # Not ``item.keywords``: these have the names of folders too, and a checkout may be in one called cuda.
+        needs_gpu = item.get_closest_marker("cuda") is not None
+        either = "run" in getattr(item, "fixturenames", ())
         (wanted if needs_gpu == on_gpu or (on_gpu and either) else left_out).append(item)
     items[:] = wanted
     config.hook.pytest_deselected(items=left_out)
     if not JIT:
         skip = pytest.mark.skip(reason="NUMBA_DISABLE_JIT=1: plain Python would take minutes")
         for item in items:
-            if "compiled" in item.keywords:
+            if item.get_closest_marker("compiled") is not None:
                 item.add_marker(skip)
 
 
