@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..devices import check_backend, device
+from ..devices import device
 from ..ops.checks import FLOATS, Shape
 
 WEIGHT_STD = 0.1
@@ -57,8 +57,7 @@ class Layer:
     rng: np.random.Generator | None = None
 
     def __init__(self, backend: str = "cpu") -> None:
-        check_backend(backend)
-        device(backend)
+        device(backend)  # refuses an unknown backend, and a GPU that is missing
         self.backend = backend
         self.params: dict[str, np.ndarray] = {}
         self.grads: dict[str, np.ndarray] = {}
