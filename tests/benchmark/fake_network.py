@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import time
 
@@ -38,6 +39,8 @@ class Network:
         time.sleep(0.02)
         self.backward(self.net.forward(self.images))
         if len(self.images) == 5:
+            # Last words that come after the answers' pipe is closed, as a busy machine has them.
+            atexit.register(lambda: (time.sleep(0.5), print("six would be worse", file=sys.stderr)))
             sys.exit("five are too many")
 
     def results(self):

@@ -282,9 +282,9 @@ def test_a_process_that_ends_says_why(rng):
         Peer(Choice("fake"), 13, net, images).__enter__()
     with Peer(Choice("fake"), 1, net, images) as peer:
         peer.step("Forward")
-        with pytest.raises(ChildProcessError, match="its process ended: five are too many"):
+        with pytest.raises(ChildProcessError, match="its process ended: six would be worse"):
             peer.step("Forward-backward")
-        with pytest.raises(ChildProcessError, match="its process ended: five are too many"):
+        with pytest.raises(ChildProcessError, match="its process ended: six would be worse"):
             peer.step("Forward")
     with (
         pytest.raises(ChildProcessError, match="its process ended: without a word"),

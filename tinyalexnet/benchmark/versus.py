@@ -38,6 +38,9 @@ COUNTERPARTS = ("conv", "pool", "relu", "lrn", "flatten", "dense", "dropout")
 TURN_SECONDS = 0.5
 """Each side runs for about this many seconds per round, or for one step if that takes longer."""
 
+LAST_WORDS_SECONDS = 10
+"""A process that has closed its answers has this long to end by itself."""
+
 WORKER = Path(__file__).parent / "peers" / "worker.py"
 
 
@@ -205,6 +208,9 @@ class Peer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
+            # The answers' pipe is closed before the last words are written: they are whole when the process has ended.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(LAST_WORDS_SECONDS)
             self._errors.seek(0)
             words = [words for line in self._errors if (words := line.strip())] or ["without a word"]
             raise ChildProcessError(f"versus is {self.framework!r}, but its process ended: {words[-1]}")

@@ -55,6 +55,8 @@ def main(framework: str, folder: Path, threads: int, device: str) -> None:
     # Frameworks print to standard output too. They get standard error, and the answers get standard output.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    # Line by line: else what a framework printed long ago is written at the end, behind the reason for the end.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     def answer(**values: object) -> None:
         print(json.dumps(values), file=answers, flush=True)
