@@ -1,4 +1,4 @@
-"""python -m tinyalexnet: trains one of the networks on labelled images, or classifies photographs."""
+"""python -m tinyalexnet: trains one of the networks, classifies photographs, checks gradients."""
 
 import sys
 from typing import Any
@@ -11,12 +11,15 @@ MADE_FOR = {"fashion-mnist": "mnist", "mnist": "mnist", "cifar10": "cifar", "dig
 
 def _parser() -> Parser:
     from .alexnet import VARIANTS
+    from .gradcheck.command import add_flags as gradcheck_flags
 
     parser = Parser(prog="python -m tinyalexnet", description="AlexNet from scratch.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     classifying = [name for name, table in VARIANTS.items() if table.num_classes is not None]
     _add_train(commands.add_parser("train", help="train a network on labelled images", allow_abbrev=False), classifying)
     _add_classify(commands.add_parser("classify", help="name the objects on images", allow_abbrev=False), classifying)
+    checking = commands.add_parser("gradcheck", help="check all gradients of a network at its size", allow_abbrev=False)
+    gradcheck_flags(checking, list(VARIANTS))
     return parser
 
 
@@ -64,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Imports take a while, so they are in the functions, where Ctrl-C is already caught.
     parser = _parser()
     flags = vars(parser.parse_args(arguments))
-    return {"train": _train, "classify": _classify}[flags.pop("command")](parser, flags)
+    return {"train": _train, "classify": _classify, "gradcheck": _gradcheck}[flags.pop("command")](parser, flags)
 
 
 def _classify(parser: Parser, flags: dict[str, Any]) -> int:
@@ -74,6 +77,14 @@ def _classify(parser: Parser, flags: dict[str, Any]) -> int:
     console = Console(sys.stderr, flags.pop("quiet"))
     images, weights = flags.pop("images"), flags.pop("weights")
     return exit_code(parser, lambda: classify(images, weights, sys.stdout, console, **flags))
+
+
+def _gradcheck(parser: Parser, flags: dict[str, Any]) -> int:
+    from .console import Console
+    from .gradcheck.command import run
+
+    console = Console(sys.stderr, flags.pop("quiet"))
+    return exit_code(parser, lambda: run(flags, sys.stdout, console))
 
 
 def _train(parser: Parser, flags: dict[str, Any]) -> int:

@@ -17,7 +17,7 @@ MEANINGS = {
 """What a constant ratio usually means, whatever the sizes are."""
 
 RATIO_ROUNDING = 1e-9
-"""Two ratios are the same if they differ by less than this, relative to them."""
+"""Elements have the same ratio if they differ by less than this from it, relative to the largest of them."""
 
 MOST_ROWS, MOST_COLUMNS = 12, 24
 """A map shows at most this part of an image, around the first wrong element."""
@@ -42,7 +42,7 @@ def wrong_elements(found: np.ndarray, right: np.ndarray, tolerance: float = 0.0)
     return np.asarray(~(np.abs(np.subtract(found, right)) <= allowed))
 
 
-def constant_ratio(found: np.ndarray, right: np.ndarray) -> float | None:
+def constant_ratio(found: np.ndarray, right: np.ndarray, rounding: float = RATIO_ROUNDING) -> float | None:
     """found / right if it is the same for all elements, and not 1; None if it is not, or if there are no two.
 
     Elements that are 0 in both say nothing; one that is 0 in one of them alone has no common ratio with the others.
@@ -55,18 +55,20 @@ def constant_ratio(found: np.ndarray, right: np.ndarray) -> float | None:
     ratio = float(np.median(ratios))
     # Elements that are nearly 0 have few right digits, so differences count against the largest element.
     deviation = np.abs(found[some] - ratio * right[some])
-    if not math.isfinite(ratio) or (deviation > RATIO_ROUNDING * np.abs(found[some]).max()).any():
+    if not math.isfinite(ratio) or (deviation > rounding * np.abs(found[some]).max()).any():
         return None
-    return ratio if abs(ratio - 1) > RATIO_ROUNDING else None
+    return ratio if abs(ratio - 1) > rounding else None
 
 
-def ratio_sentence(found: np.ndarray, right: np.ndarray, meanings: Mapping[str, float] | None = None) -> str | None:
+def ratio_sentence(
+    found: np.ndarray, right: np.ndarray, meanings: Mapping[str, float] | None = None, rounding: float = RATIO_ROUNDING
+) -> str | None:
     """One sentence if each element is the right one times the same factor, with what that usually means.
 
     ``meanings`` has more factors by what they mean, such as {"a mean over the 4 images": 0.25}. None without such a
     factor.
     """
-    ratio = constant_ratio(found, right)
+    ratio = constant_ratio(found, right, rounding)
     if ratio is None:
         return None
     known = [meaning for meaning, factor in (meanings or {}).items() if math.isclose(ratio, factor, rel_tol=1e-6)]
@@ -103,6 +105,30 @@ def map_title(name: str, index: Index) -> str:
     axes = map_axes(name, len(index))
     shown = ",".join(":" if axis in axes else str(at) for axis, at in enumerate(index))
     return f"{name}[{shown}]" if index else name
+
+
+def wrong_part(name: str, wrong: np.ndarray, index: Index) -> list[str]:
+    """How many elements are wrong, and the map of those around the first."""
+    count = np.count_nonzero(wrong)
+    if count == wrong.size:
+        return [f"All {wrong.size} elements of {name} are wrong." if wrong.size > 1 else f"{name} has one element."]
+    return [
+        f"{count} of {wrong.size} elements are wrong (x). {map_title(name, index)}, X is the first:",
+        *(f"  {line}" for line in element_map(wrong, index, name)),
+    ]
+
+
+def factors(x_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> dict[str, float]:
+    """What a constant ratio may mean for these shapes."""
+    batch, pixels = (x_shape[0] if x_shape else 1), math.prod(out_shape[1:-1])
+    found = {
+        "a mean over the batch, where a sum belongs": 1 / batch,
+        "a sum over the batch, where a mean belongs": batch,
+    }
+    if pixels > 1:
+        found["a mean over the output pixels, where a sum belongs"] = 1 / pixels
+        found["a mean over the batch and the output pixels, where a sum belongs"] = 1 / (batch * pixels)
+    return {meaning: factor for meaning, factor in found.items() if factor != 1}
 
 
 def terms(function: Callable[[np.ndarray], np.ndarray], array: np.ndarray, index: Index) -> list[tuple[Index, float]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .adapters import Differentiable
 
-STEPS = (1.0, 6e-6, 1e-7, 1e-9)
+STEPS = (1.0, 6e-6, 1e-6, 1e-7, 1e-8, 1e-9)
 """Steps to try, the largest first: 1 for what is linear, ε^(1/3) for what is smooth, smaller ones between kinks."""
 
 DOUT_LARGEST = 4
@@ -51,19 +51,20 @@ class Check:
         """If something was compared, and differs."""
         return self.compared > 0 and not self.passed
 
+    @property
+    def left_out(self) -> str:
+        """The directions that were not compared, as text behind a count."""
+        counts = ((self.vacuous, "with 0 on both sides"), (self.uneven, "across a kink"))
+        return "".join(f", {count} {how}" for count, how in counts if count)
+
     def __str__(self) -> str:
         name = f"gradient of {self.argument}"
-        left_out = "".join(
-            f", {count} {how}"
-            for count, how in ((self.vacuous, "with 0 on both sides"), (self.uneven, "across a kink"))
-            if count
-        )
         if not self.compared:
-            return f"{name}: not checked ({left_out.removeprefix(', ')})"
+            return f"{name}: not checked ({self.left_out.removeprefix(', ')})"
         return (
             f"{name}: {'right' if self.passed else 'WRONG'} (backward says {self.analytic:.9g}, forward says "
             f"{self.numeric:.9g}, relative error {self.error:.1e}, allowed {self.tolerance:.1e}; directions: "
-            f"{self.compared} compared{left_out})"
+            f"{self.compared} compared{self.left_out})"
         )
 
 
@@ -74,6 +75,53 @@ class Slope:
     value: float
     uncertainty: float
     rounding: float
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Central differences of ⟨dout, F⟩ for a layer at x. ``step`` None tries STEPS."""
+
+    layer: Differentiable
+    x: np.ndarray
+    dout: np.ndarray
+    step: float | None
+    tolerance: float
+
+    def check(self, name: str, gradient: np.ndarray, rng: np.random.Generator, directions: int) -> Check:
+        """One argument's gradient along random directions: the worst of them."""
+        worst = Check(name, tolerance=self.tolerance)
+        compared = vacuous = uneven = 0
+        norm = float(np.linalg.norm(gradient.ravel()))
+        for _ in range(directions):
+            v = rng.standard_normal(gradient.shape)
+            slope = self.slope(name, v, norm)
+            # ⟨da, v⟩ is normal with standard deviation ‖da‖: errors are relative to that, not to its own size.
+            scale = max(norm, abs(slope.value))
+            if norm == 0 and abs(slope.value) <= slope.rounding:
+                vacuous += 1
+            elif slope.uncertainty > self.tolerance * scale / 4:
+                uneven += 1
+            else:
+                compared += 1
+                found = Check(name, dot(gradient, v), slope.value, scale, self.tolerance, 1)
+                # A NaN is the worst of all.
+                if compared == 1 or not found.error <= worst.error:
+                    worst = found
+        return replace(worst, compared=compared, vacuous=vacuous, uneven=uneven)
+
+    def slope(self, name: str, v: np.ndarray, norm: float) -> Slope:
+        """The derivative along v at the first step that is certain enough, or else at the most certain one.
+
+        ``norm`` is that of the gradient: with it the value is certain enough to be compared.
+        """
+        middle = forward_with(self.layer, self.x, name, lambda a: a)
+        found = []
+        for h in STEPS if self.step is None else (self.step,):
+            along = lambda t: forward_with(self.layer, self.x, name, lambda a: a + t * v)  # noqa: E731
+            found.append(_slope(along, middle, self.dout, h))
+            if not found[-1].uncertainty > self.tolerance * max(norm, abs(found[-1].value)) / 4:
+                return found[-1]
+        return min(found, key=lambda slope: slope.uncertainty)
 
 
 def directional_derivatives(
@@ -110,43 +158,8 @@ def directional_derivatives(
     check_request(layer, x, step, directions, needs_dx)
     generator = np.random.default_rng(rng)
     dout, gradients = run_backward(layer, x, lambda shape: draw_dout(generator, shape), needs_dx)
-    return [
-        directions_of(layer, x, dout, name, gradient, generator, step, tolerance, directions)
-        for name, gradient in gradients.items()
-    ]
-
-
-def directions_of(
-    layer: Differentiable,
-    x: np.ndarray,
-    dout: np.ndarray,
-    name: str,
-    gradient: np.ndarray,
-    rng: np.random.Generator,
-    step: float | None,
-    tolerance: float,
-    directions: int,
-) -> Check:
-    """One argument's gradient along random directions: the worst of them."""
-    worst, counts = Check(name, tolerance=tolerance), {"compared": 0, "vacuous": 0, "uneven": 0}
-    norm = float(np.linalg.norm(gradient.ravel()))
-    for _ in range(directions):
-        v = rng.standard_normal(gradient.shape)
-        analytic = float(np.vdot(gradient, v).real)
-        slope = _slope(layer, x, dout, name, v, step, norm, tolerance)
-        # ⟨da, v⟩ is normal with standard deviation ‖da‖: errors are relative to that, not to its own size.
-        scale = max(norm, abs(slope.value))
-        if norm == 0 and abs(slope.value) <= slope.rounding:
-            counts["vacuous"] += 1
-        elif slope.uncertainty > tolerance * scale / 4:
-            counts["uneven"] += 1
-        else:
-            counts["compared"] += 1
-            found = Check(name, analytic, slope.value, scale, tolerance, 1)
-            # A NaN is the worst of all.
-            if counts["compared"] == 1 or not found.error <= worst.error:
-                worst = found
-    return Check(name, worst.analytic, worst.numeric, worst.scale, tolerance, **counts)
+    differences = Differences(layer, x, dout, step, tolerance)
+    return [differences.check(name, gradient, generator, directions) for name, gradient in gradients.items()]
 
 
 def adjoint_identities(
@@ -181,12 +194,13 @@ def adjoint_identities(
         value = x if name == "x" else layer.params[name]
         at_a = forward_with(layer, x, name, lambda a: a)
         at_0 = forward_with(layer, x, name, np.zeros_like)
-        numeric = _dot(dout, at_a - at_0)
-        analytic = _dot(gradient, value)
-        size = math.sqrt(_dot(gradient, gradient) * _dot(value, value))
+        numeric = dot(dout, at_a - at_0)
+        analytic = dot(gradient, value)
+        size = math.sqrt(dot(gradient, gradient) * dot(value, value))
         scale = float(np.maximum(size, abs(numeric)))
-        counts = {"vacuous": 1} if scale == 0 else {"compared": 1}
-        checks.append(Check(name, analytic, numeric, scale, tolerance, **counts))
+        checks.append(
+            Check(name, analytic, numeric, scale, tolerance, compared=int(scale != 0), vacuous=int(scale == 0))
+        )
     return checks
 
 
@@ -220,7 +234,7 @@ def check_arguments(layer: Differentiable, needs_dx: bool) -> None:
 
 def draw_dout(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """A random dout of small integers, none of them 0: products with it are easy to follow, and often exact."""
-    return rng.integers(1, DOUT_LARGEST + 1, shape) * rng.choice([-1.0, 1.0], shape)
+    return np.asarray(rng.integers(1, DOUT_LARGEST + 1, shape) * rng.choice([-1.0, 1.0], shape))
 
 
 def run_backward(
@@ -266,44 +280,21 @@ def forward_with(
         value[...] = before
 
 
-def _slope(
-    layer: Differentiable,
-    x: np.ndarray,
-    dout: np.ndarray,
-    name: str,
-    v: np.ndarray,
-    step: float | None,
-    norm: float,
-    tolerance: float,
-) -> Slope:
-    """The derivative at the first step that is certain enough, or else at the most certain one."""
-    middle = forward_with(layer, x, name, lambda a: a)
-    best = None
-    for h in STEPS if step is None else (step,):
-        slope = _slope_at(lambda t: forward_with(layer, x, name, lambda a: a + t * v), middle, dout, h)
-        if not slope.uncertainty > tolerance * max(norm, abs(slope.value)) / 4:
-            return slope
-        if best is None or slope.uncertainty < best.uncertainty:
-            best = slope
-    assert best is not None
-    return best
-
-
-def _slope_at(along: Callable[[float], np.ndarray], middle: np.ndarray, dout: np.ndarray, h: float) -> Slope:
+def _slope(along: Callable[[float], np.ndarray], middle: np.ndarray, dout: np.ndarray, h: float) -> Slope:
     """Central differences with h and h/2. The slopes of the two sides differ by about h at a smooth point."""
     ahead, behind = along(h), along(-h)
     near_ahead, near_behind = along(h / 2), along(-h / 2)
-    wide, narrow = _dot(dout, ahead - behind) / (2 * h), _dot(dout, near_ahead - near_behind) / h
-    bend = abs(_dot(dout, ahead + behind - 2 * middle)) / h
-    near_bend = abs(_dot(dout, near_ahead + near_behind - 2 * middle)) / (h / 2)
+    wide, narrow = dot(dout, ahead - behind) / (2 * h), dot(dout, near_ahead - near_behind) / h
+    bend = abs(dot(dout, ahead + behind - 2 * middle)) / h
+    near_bend = abs(dot(dout, near_ahead + near_behind - 2 * middle)) / (h / 2)
     uncertainty = abs(wide - narrow)
     # With h halved the bend of a smooth function halves; that of a kink at this very point stays.
     if near_bend > 0.75 * bend and near_bend > 1e-4 * max(abs(wide), abs(narrow)):
         uncertainty = max(uncertainty, near_bend)
-    rounding = 2 * np.finfo(float).eps * _dot(np.abs(dout), np.abs(ahead) + np.abs(behind)) / abs(h)
+    rounding = 2 * np.finfo(float).eps * dot(np.abs(dout), np.abs(ahead) + np.abs(behind)) / abs(h)
     return Slope(wide, uncertainty, rounding)
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> float:
+def dot(a: np.ndarray, b: np.ndarray) -> float:
     """⟨a, b⟩ in float64: products and sums of small integers are exact."""
     return float(np.sum(a.astype(np.float64) * b.astype(np.float64)))
