@@ -7,7 +7,7 @@ For any layer or network that has ``forward(x)``, ``backward(dout)`` and the dic
     assert_gradients(MyConv(...), x)                         # the same in a test
 
 ``as_layer`` makes a layer of two functions, ``as_loss`` of a loss, and ``frozen`` holds the random numbers of dropout.
-``directional_derivatives`` and ``adjoint_identities`` are the two checks themselves; they share no code with the layers.
+``directional_derivatives`` and ``adjoint_identities`` are the two checks themselves: they share no code with layers.
 See docs/checking.md.
 """
 

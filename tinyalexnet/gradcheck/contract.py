@@ -106,7 +106,7 @@ def _backward(layer: Differentiable, x: np.ndarray, dout: np.ndarray, needs_dx: 
     for name, gradient, _ in gradients_of(layer, dx, x, needs_dx):
         if name in first and gradient is not None and not np.array_equal(first[name], gradient, equal_nan=True):
             if np.allclose(gradient, 2 * first[name], rtol=1e-6, atol=0):
-                sentence = f"d{name} is twice as large after a second backward: it adds to the old gradient, but must replace it."
+                sentence = f"d{name} doubles with a second backward: it adds to the old gradient, but must replace it."
             else:
                 sentence = f"d{name} differs after a second forward and backward of the same x and dout."
             yield Breach(name, sentence)
@@ -134,8 +134,7 @@ def _values(where: str, name: str, array: np.ndarray) -> Iterator[Breach]:
         yield Breach(where, f"{name} is complex ({array.dtype}), but must be real.")
     elif array.dtype != np.float64:
         yield Breach(
-            where,
-            f"{name} has dtype {array.dtype}, but must be float64 here: a check needs the digits of float64 from end to end.",
+            where, f"{name} has dtype {array.dtype}, but must have float64: a check needs its digits from end to end."
         )
     elif not np.isfinite(array).all():
         bad = ~np.isfinite(array)
@@ -148,7 +147,7 @@ def _copies(layer: Differentiable, x: np.ndarray, gradients: dict[str, np.ndarra
     for name, value in layer.params.items():
         if name in gradients and np.any(gradients[name]):
             kept = value.copy()
-            value += 1 + np.abs(value)
+            value[...] = kept + 1 + np.abs(kept)
             changed = np.array(layer.forward(x.copy()))
             value[...] = kept
             if np.array_equal(before, changed, equal_nan=True):
