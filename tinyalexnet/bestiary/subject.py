@@ -25,8 +25,8 @@ class Case:
 class Beast:
     """One wrong implementation.
 
-    ``run`` has the parameters of the subject, in plain loops and without checks. It is wrong in ``output`` and right in
-    the subject's others.
+    ``run`` has the parameters of the subject, in plain loops and without checks. It is wrong in ``output``, and in
+    those that follow from it (``also``), and right in the subject's others.
     """
 
     name: str
@@ -38,6 +38,19 @@ class Beast:
     shown_by: str
     """The smallest case that shows it, by its name."""
     run: Callable[..., Any]
+    also: tuple[str, ...] = ()
+    """Outputs that are wrong because they are computed from ``output``."""
+
+
+def wrong(
+    output: str, sentence: str, source: str, shown_by: str, also: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Any]], Beast]:
+    """Makes a beast of the function below it, which gives it its name, with hyphens for underscores."""
+
+    def beast(run: Callable[..., Any]) -> Beast:
+        return Beast(run.__name__.replace("_", "-"), output, sentence, source, shown_by, run, also)
+
+    return beast
 
 
 @dataclass(frozen=True)
@@ -45,9 +58,11 @@ class Subject:
     """A function, with everything that judges an implementation of it.
 
     ``right`` has the parameters ``parameters`` and returns an array, or a tuple of them, one for each of ``outputs``.
-    A backward names its ``forward``, and for each output the argument whose gradient it is. ``draw`` makes the pool of
-    a random geometry. ``rounding`` is 0 if results on integers are exact; else two results are the same if they differ
-    by at most this, relative to the largest element.
+    A backward names its ``forward``, for each output the argument whose gradient it is, and as ``upstream`` the one
+    that is the gradient of the forward's first output. ``upstream`` is in the pool even if the function does not take
+    it, as a loss does not, which is its own forward. ``draw`` makes the pool of a random geometry. ``rounding`` is 0 if
+    results on integers are exact; else two results are the same if they differ by at most this, relative to the largest
+    element.
     """
 
     name: str
@@ -58,6 +73,7 @@ class Subject:
     draw: Callable[[np.random.Generator], Pool]
     forward: str = ""
     gradients: Mapping[str, str] = field(default_factory=dict)
+    upstream: str = "dout"
     rounding: float = 0.0
     beasts: tuple[Beast, ...] = ()
 
