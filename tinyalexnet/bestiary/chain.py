@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .pools import array, drawn, integers
-from .subject import Case, Pool, Subject
+from .subject import Case, Pool, Subject, wrong
 
 
 def _inner(a: np.ndarray, b: np.ndarray) -> float:
@@ -73,9 +73,130 @@ def _square_draw(rng: np.random.Generator) -> Pool:
     return _square_pool(drawn(rng, *shape), float(rng.integers(1, 5)))
 
 
+@wrong(
+    "s",
+    "The sums of a and of b are multiplied, but the inner product multiplies element by element and then sums.",
+    source="no public sighting known",
+    shown_by="one-row",
+)
+def inner_product_of_sums(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a.sum() * b.sum())
+
+
+@wrong(
+    "s",
+    "The products are averaged, but the inner product is their sum, not divided by their number.",
+    source="no public sighting known",
+    shown_by="one-row",
+)
+def inner_mean(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a * b).mean())
+
+
+@wrong(
+    "s",
+    "The sum is squared, but each element is squared first and the squares are summed.",
+    source="no public sighting known",
+    shown_by="two-elements",
+)
+def square_of_the_sum(x: np.ndarray) -> float:
+    return float(x.sum() ** 2)
+
+
+@wrong(
+    "s",
+    "The sum of squares is halved as in a weight decay's loss, but here it has no factor.",
+    source="TensorFlow, nn.l2_loss",
+    shown_by="two-elements",
+)
+def square_sum_halved(x: np.ndarray) -> float:
+    return float((x * x).sum() / 2)
+
+
+@wrong(
+    "dx",
+    "The 2 of the square's derivative is missing, but the derivative of x² is 2 x.",
+    source="titu1994/DenseNet #57",
+    shown_by="two-elements",
+)
+def square_without_two(dout: float, x: np.ndarray) -> np.ndarray:
+    return dout * x
+
+
+@wrong(
+    "dx",
+    "The derivative 2 x is returned alone, but by the chain rule dout, the gradient of the sum, multiplies it.",
+    source="haifengl/smile #528",
+    shown_by="two-elements",
+)
+def square_without_dout(dout: float, x: np.ndarray) -> np.ndarray:
+    return 2 * x
+
+
+@wrong(
+    "out", "The gain is added to each row, but it multiplies.", source="no public sighting known", shown_by="one-row"
+)
+def scale_adds(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    return x + gain
+
+
+@wrong(
+    "dx",
+    "dx multiplies dout by x, but the derivative of gain x with respect to x is the other factor, gain.",
+    source="no public sighting known",
+    shown_by="one-row",
+)
+def scale_own_factor(dout: np.ndarray, x: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _, dgain = _scale_backward(dout, x, gain)
+    return dout * x, dgain
+
+
+@wrong(
+    "dgain",
+    "dgain is the mean over the rows, but each row used the gain, so it is the sum.",
+    source="docs/checking.md, its first example",
+    shown_by="square",
+)
+def gain_mean(dout: np.ndarray, x: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    dx, _ = _scale_backward(dout, x, gain)
+    return dx, (dout * x).mean(axis=0)
+
+
+@wrong(
+    "dgain",
+    "Each row overwrites dgain (=), but the rows' shares are added (+=).",
+    source="rsokl/MyGrad, docs on broadcasting",
+    shown_by="square",
+)
+def gain_of_the_last_row(dout: np.ndarray, x: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    dx, dgain = _scale_backward(dout, x, gain)
+    for n in range(len(x)):
+        dgain[:] = dout[n] * x[n]
+    return dx, dgain
+
+
+@wrong(
+    "dgain",
+    "dgain is one sum over rows and columns for all, but each column's gain gets the sum over its own column.",
+    source="no public sighting known",
+    shown_by="one-row",
+)
+def gain_summed_over_all(dout: np.ndarray, x: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    dx, _ = _scale_backward(dout, x, gain)
+    return dx, np.full_like(gain, (dout * x).sum())
+
+
 SUBJECTS = (
-    Subject("inner", ("a", "b"), ("s",), _inner, _cases(), _draw),
-    Subject("square_sum_forward", ("x",), ("s",), _square_sum_forward, _square_cases(), _square_draw),
+    Subject("inner", ("a", "b"), ("s",), _inner, _cases(), _draw, beasts=(inner_product_of_sums, inner_mean)),
+    Subject(
+        "square_sum_forward",
+        ("x",),
+        ("s",),
+        _square_sum_forward,
+        _square_cases(),
+        _square_draw,
+        beasts=(square_of_the_sum, square_sum_halved),
+    ),
     Subject(
         name="square_sum_backward",
         parameters=("dout", "x"),
@@ -85,8 +206,9 @@ SUBJECTS = (
         draw=_square_draw,
         forward="square_sum_forward",
         gradients={"dx": "x"},
+        beasts=(square_without_two, square_without_dout),
     ),
-    Subject("scale_forward", ("x", "gain"), ("out",), _scale_forward, _cases(), _draw),
+    Subject("scale_forward", ("x", "gain"), ("out",), _scale_forward, _cases(), _draw, beasts=(scale_adds,)),
     Subject(
         name="scale_backward",
         parameters=("dout", "x", "gain"),
@@ -96,5 +218,6 @@ SUBJECTS = (
         draw=_draw,
         forward="scale_forward",
         gradients={"dx": "x", "dgain": "gain"},
+        beasts=(scale_own_factor, gain_mean, gain_of_the_last_row, gain_summed_over_all),
     ),
 )

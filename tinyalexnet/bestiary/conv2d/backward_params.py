@@ -1,0 +1,199 @@
+"""Wrong gradients of the convolution's filters and bias."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...geometry import Pads, Pair
+from ..loops import products, turned
+from ..subject import wrong
+from .right import backward_params
+
+Shape = tuple[int, ...]
+
+
+@wrong(
+    "dw",
+    "dw comes out turned by 180 degrees, as from a convolution of mathematics, but dw[kh, kw] belongs to w[kh, kw].",
+    source="Site1997/LeNet-python #2; rasmusbergpalm/DeepLearnToolbox #169",
+    shown_by="row",
+)
+def dw_flipped(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, x.shape, w_shape, stride, pads, groups):
+        dw[turned(weight, w_shape)] += dout[output] * x[pixel]
+    return dw, db
+
+
+@wrong(
+    "dw",
+    "dw is the mean over the images, but each image used the filters, so it is the sum, and only the loss may "
+    "divide by N.",
+    source="apache/mxnet #2427; hunkim/DeepLearningZeroToAll #173",
+    shown_by="channels",
+)
+def dw_mean_over_images(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, x.shape, w_shape, stride, pads, groups):
+        dw[weight] += dout[output] * x[pixel] / len(x)
+    return dw, db
+
+
+@wrong(
+    "dw",
+    "dw is the mean over all output pixels, N OH OW of them, but the filters were used at each, so it is the sum.",
+    source="sebgao/cTensor #3; Oneflow-Inc/oneflow #255",
+    shown_by="row",
+)
+def dw_mean_over_pixels(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, x.shape, w_shape, stride, pads, groups):
+        dw[weight] += dout[output] * x[pixel] / dout[..., 0].size
+    return dw, db
+
+
+@wrong(
+    "dw",
+    "Each image overwrites dw (=), but dw is the sum over all images (+=).",
+    source="arrayfire/arrayfire-ml #39",
+    shown_by="channels",
+)
+def dw_of_the_last_image(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, x.shape, w_shape, stride, pads, groups):
+        if output[0] == len(x) - 1:
+            dw[weight] += dout[output] * x[pixel]
+    return dw, db
+
+
+@wrong(
+    "dw",
+    "dw reads x without its padding, so every window is shifted by (top, left), but it needs the same padded "
+    "windows as the forward.",
+    source="HomericIntelligence/Odyssey #3868",
+    shown_by="padded",
+)
+def dw_padding_ignored(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, x.shape, w_shape, stride, ((0, 0), (0, 0)), groups):
+        dw[weight] += dout[output] * x[pixel]
+    return dw, db
+
+
+@wrong(
+    "dw",
+    "The stride is left out of dw, so output (oh, ow) meets the window at (oh, ow), but its window is at (oh "
+    "stride_h, ow stride_w).",
+    source="Kulbear/deep-learning-coursera #34; ai.stackexchange 21178",
+    shown_by="strided",
+)
+def dw_stride_ignored(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, x.shape, w_shape, (1, 1), pads, groups):
+        dw[weight] += dout[output] * x[pixel]
+    return dw, db
+
+
+@wrong(
+    "dw",
+    "dw takes the channels of another group, but the filters of a group saw the channels of their own slice alone.",
+    source="pytorch/pytorch #51430; tracel-ai/burn #1891",
+    shown_by="groups",
+)
+def dw_groups_crossed(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, x.shape, w_shape, stride, pads, groups):
+        n, h, i, channel = pixel
+        group, c = divmod(channel, w_shape[2])
+        dw[weight] += dout[output] * x[n, h, i, (groups - 1 - group) * w_shape[2] + c]
+    return dw, db
+
+
+@wrong(
+    "db",
+    "db of the convolution is the mean over the images, but the bias is added to every image, so it is the sum.",
+    source="heyxhh/nnet-numpy #1; Stack Overflow 58036461",
+    shown_by="channels",
+)
+def db_mean_over_images(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    dw, _ = backward_params(dout, x, w_shape, stride, pads, groups)
+    return dw, dout.sum(axis=(1, 2)).mean(axis=0)
+
+
+@wrong(
+    "db",
+    "db of the convolution is the mean over all output pixels, but the bias is added to each of them, so it is "
+    "the sum.",
+    source="Oneflow-Inc/oneflow #255",
+    shown_by="row",
+)
+def db_mean_over_pixels(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    dw, _ = backward_params(dout, x, w_shape, stride, pads, groups)
+    return dw, dout.mean(axis=(0, 1, 2))
+
+
+@wrong(
+    "db",
+    "db sums the rows of dout reshaped to (F, N OH OW), which mixes the filters, but the filter is the last axis "
+    "of dout, and db sums over the others.",
+    source="CS231n, assignment 2, where axes are (N, F, OH, OW)",
+    shown_by="channels",
+)
+def db_wrong_axis(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    dw, _ = backward_params(dout, x, w_shape, stride, pads, groups)
+    return dw, dout.reshape(dout.shape[3], -1).sum(axis=1)
+
+
+@wrong(
+    "db",
+    "db of the convolution has the gradients of one image, but it is the sum over the batch too.",
+    source="mlpack/mlpack #3679",
+    shown_by="channels",
+)
+def db_of_the_last_image(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    dw, _ = backward_params(dout, x, w_shape, stride, pads, groups)
+    return dw, dout[-1].sum(axis=(0, 1))
+
+
+BEASTS = (
+    dw_flipped,
+    dw_mean_over_images,
+    dw_mean_over_pixels,
+    dw_of_the_last_image,
+    dw_padding_ignored,
+    dw_stride_ignored,
+    dw_groups_crossed,
+    db_mean_over_images,
+    db_mean_over_pixels,
+    db_wrong_axis,
+    db_of_the_last_image,
+)
