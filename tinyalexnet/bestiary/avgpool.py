@@ -66,8 +66,8 @@ def _out_zeros(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndar
 
 @wrong(
     "out",
-    "The sum is divided by KH KW although a part of the window is padding, but only pixels of the image count.",
-    source="apache/tvm #1144; PyTorch's default count_include_pad=True",
+    "The sum is divided by KH KW although a part of the window is padding, but only pixels of the image must count.",
+    source="apache/tvm #1144; VeriSilicon/TIM-VX #423",
     shown_by="padded",
 )
 def avgpool_counts_padding(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -79,7 +79,7 @@ def avgpool_counts_padding(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads
 
 @wrong(
     "out",
-    "The window's sum is not divided, but an average-pool gives the mean.",
+    "The sum over the window is not divided, but an average-pool must give the mean.",
     source="no public sighting known",
     shown_by="row-overlap",
 )
@@ -92,8 +92,8 @@ def avgpool_sums(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.nd
 
 @wrong(
     "out",
-    "The average-pool's padding is on the wrong sides, bottom and right exchanged with top and left, but the "
-    "first window starts at row -top and column -left.",
+    "The average-pool's padding is on the wrong sides, bottom and right exchanged with top and left, but its "
+    "first window must start at row -top and column -left.",
     source="tensorflow/tensorflow #7969",
     shown_by="padded",
 )
@@ -106,9 +106,9 @@ def avgpool_pads_exchanged(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads
 
 @wrong(
     "dx",
-    "Each window overwrites the shares of its pixels (=), but a pixel in several windows gets the sum of its "
+    "Each window overwrites the shares of its pixels (=), but a pixel in several windows must get the sum of its "
     "shares (+=).",
-    source="docs/checking.md, its last example",
+    source="docs/checking.md, its average-pool",
     shown_by="row-overlap",
 )
 def avgpool_assigns(dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -121,9 +121,9 @@ def avgpool_assigns(dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, st
 
 @wrong(
     "dx",
-    "The gradient is divided by KH KW at the border too, but it is divided by the number of pixels that were "
+    "The gradient is divided by KH KW at the border too, but it must be divided by the number of pixels that were "
     "averaged, without padding.",
-    source="tracel-ai/burn #5604",
+    source="tracel-ai/burn #5604; pytorch/pytorch #198119",
     shown_by="padded",
 )
 def avgpool_divides_by_kernel(
@@ -138,8 +138,9 @@ def avgpool_divides_by_kernel(
 
 @wrong(
     "dx",
-    "Each pixel gets the whole gradient of its average, but the mean was divided by the count, so the gradient is too.",
-    source="deeplearning4j/deeplearning4j #1951",
+    "Each pixel gets the whole gradient of its average, but the forward divided by the number of pixels, so the "
+    "gradient must be divided too.",
+    source="no public sighting known",
     shown_by="row-overlap",
 )
 def avgpool_not_divided(
@@ -154,7 +155,8 @@ def avgpool_not_divided(
 
 @wrong(
     "dx",
-    "One pixel of each window gets the gradient, as in a max-pool, but all pixels that were averaged get equal shares.",
+    "One pixel of each window gets the gradient, as in a max-pool, but all pixels that were averaged must get "
+    "equal shares.",
     source="no public sighting known",
     shown_by="row-overlap",
 )
@@ -170,9 +172,9 @@ def avgpool_to_one_pixel(
 
 @wrong(
     "dx",
-    "The average-pool's padding is not cropped: dx is the top left corner of the padded gradient, but it is the "
-    "part from row top and column left.",
-    source="rsokl/MyGrad #74",
+    "The average-pool's padding is not cropped: dx is the top left corner of the padded gradient, but it must be "
+    "the part from row top and column left on.",
+    source="no public sighting known",
     shown_by="padded",
 )
 def avgpool_not_cropped(

@@ -75,8 +75,9 @@ def _rows(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
 
 @wrong(
     "columns",
-    "The columns are in the order (C, KH, KW), as in Caffe and CS231n, but here the channel is the last: (KH, KW, C).",
-    source="CS231n, assignment 2, im2col.py; BVLC/caffe, im2col.cpp",
+    "im2col's columns are in the order (C, KH, KW), as in Caffe and CS231n, but here the channel must come last: "
+    "(KH, KW, C).",
+    source="the order of CS231n's assignment 2 and of BVLC/caffe, im2col",
     shown_by="channels",
 )
 def im2col_channels_first(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -88,8 +89,8 @@ def im2col_channels_first(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads)
 
 @wrong(
     "columns",
-    "The kernel's columns are walked before its rows, (KW, KH, C), but the order is row-major: (KH, KW, C).",
-    source="ravin-d-27/PyDeepFlow #84",
+    "im2col's columns are in the order (KW, KH, C), but the kernel's rows must come first: (KH, KW, C).",
+    source="no public sighting known",
     shown_by="channels",
 )
 def im2col_columns_before_rows(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -101,9 +102,9 @@ def im2col_columns_before_rows(x: np.ndarray, kernel: Pair, stride: Pair, pads: 
 
 @wrong(
     "columns",
-    "The rows of all images alternate, (OH, OW, N), but all windows of an image come before those of the next: "
-    "(N, OH, OW).",
-    source="CS231n, assignment 2, im2col.py",
+    "im2col's rows are in the order (OH, OW, N), so the images take turns, but all windows of an image must come "
+    "before those of the next: (N, OH, OW).",
+    source="the order of CS231n's assignment 2, im2col",
     shown_by="two-images",
 )
 def im2col_images_last(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -115,8 +116,8 @@ def im2col_images_last(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) ->
 
 @wrong(
     "columns",
-    "im2col's padding is on the wrong sides, bottom and right exchanged with top and left, but the first row is "
-    "the window at row -top and column -left.",
+    "im2col's padding is on the wrong sides, bottom and right exchanged with top and left, but its first window "
+    "must start at row -top and column -left.",
     source="no public sighting known",
     shown_by="padded",
 )
@@ -139,7 +140,7 @@ def _windows_of(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair,
 @wrong(
     "dx",
     "col2im overwrites a pixel with its last copy (=), but im2col copied it into several rows, and their "
-    "gradients add (+=).",
+    "gradients must be added (+=).",
     source="proposed in pjreddie/darknet #2570",
     shown_by="row",
 )
@@ -152,8 +153,8 @@ def col2im_assigns(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pa
 
 @wrong(
     "dx",
-    "col2im averages the copies of a pixel, as when an image is put together again, but a gradient is their sum.",
-    source="pytorch/pytorch, nn.Fold",
+    "col2im averages the copies of a pixel, as when an image is put together again, but a gradient must be their sum.",
+    source="the last step after PyTorch's nn.Fold, if it puts images together",
     shown_by="row",
 )
 def col2im_averages(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -168,7 +169,7 @@ def col2im_averages(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: P
 @wrong(
     "dx",
     "col2im reads the columns in the order (C, KH, KW), but im2col wrote them in the order (KH, KW, C).",
-    source="CS231n, assignment 2, im2col.py",
+    source="the order of CS231n's assignment 2, im2col",
     shown_by="channels",
 )
 def col2im_channels_first(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -182,7 +183,7 @@ def col2im_channels_first(columns: np.ndarray, x_shape: Shape, kernel: Pair, str
 @wrong(
     "dx",
     "col2im reads the rows in the order (OH, OW, N), but im2col wrote them in the order (N, OH, OW).",
-    source="CS231n, assignment 2, im2col.py",
+    source="the order of CS231n's assignment 2, im2col",
     shown_by="two-images",
 )
 def col2im_images_last(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -195,8 +196,8 @@ def col2im_images_last(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride
 
 @wrong(
     "dx",
-    "col2im's padding is not cropped: dx is the top left corner of the padded gradient, but it is the part from "
-    "row top and column left.",
+    "col2im does not crop the padding: dx is the top left corner of the padded gradient, but it must be the part "
+    "from row top and column left on.",
     source="no public sighting known",
     shown_by="padded",
 )
