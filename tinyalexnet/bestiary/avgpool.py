@@ -9,7 +9,7 @@ import numpy as np
 
 from ..geometry import Pads, Pair, Window
 from ..ops import avgpool
-from .loops import exchanged, windows
+from .loops import by_position, exchanged, windows
 from .pools import REFERENCE, drawn, image, integers, out_size
 from .subject import Case, Pool, Subject, wrong
 
@@ -108,14 +108,31 @@ def avgpool_pads_exchanged(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads
     "dx",
     "Each window overwrites the shares of its pixels (=), but a pixel in several windows must get the sum of its "
     "shares (+=).",
-    source="docs/checking.md, its average-pool",
+    source="no public sighting known",
     shown_by="row-overlap",
 )
 def avgpool_assigns(dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         for h, i in pixels:
             dx[:, h, i] = dout[:, oh, ow] / len(pixels)
+    return dx
+
+
+@wrong(
+    "dx",
+    "Each kernel position overwrites the shares that earlier positions wrote (=), but a pixel in several windows must "
+    "get the sum of all its shares (+=).",
+    source="docs/checking.md, its average-pool",
+    shown_by="row-overlap",
+)
+def avgpool_assigns_positions(
+    dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
+) -> np.ndarray:
+    dx, size = np.zeros(x_shape), (x_shape[1], x_shape[2])
+    count = {output: len(pixels) for output, pixels in windows(size, dout.shape[1:3], kernel, stride, pads)}
+    for (oh, ow), _, (h, i) in by_position(size, dout.shape[1:3], kernel, stride, pads):
+        dx[:, h, i] = dout[:, oh, ow] / count[oh, ow]
     return dx
 
 
@@ -130,7 +147,7 @@ def avgpool_divides_by_kernel(
     dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         for h, i in pixels:
             dx[:, h, i] += dout[:, oh, ow] / (kernel[0] * kernel[1])
     return dx
@@ -147,7 +164,7 @@ def avgpool_not_divided(
     dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         for h, i in pixels:
             dx[:, h, i] += dout[:, oh, ow]
     return dx
@@ -164,7 +181,7 @@ def avgpool_to_one_pixel(
     dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         h, i = pixels[0]
         dx[:, h, i] += dout[:, oh, ow]
     return dx
@@ -181,7 +198,7 @@ def avgpool_not_cropped(
     dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         for h, i in pixels:
             if h + pads[0][0] < x_shape[1] and i + pads[1][0] < x_shape[2]:
                 dx[:, h + pads[0][0], i + pads[1][0]] += dout[:, oh, ow] / len(pixels)
@@ -209,6 +226,7 @@ SUBJECTS = (
         gradients={"dx": "x"},
         beasts=(
             avgpool_assigns,
+            avgpool_assigns_positions,
             avgpool_divides_by_kernel,
             avgpool_not_divided,
             avgpool_to_one_pixel,

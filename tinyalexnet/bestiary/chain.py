@@ -134,7 +134,10 @@ def square_without_dout(dout: float, x: np.ndarray) -> np.ndarray:
 
 
 @wrong(
-    "out", "The gain is added to each row, but it must be multiplied.", source="no public sighting known", shown_by="one-row"
+    "out",
+    "The gain is added to each row, but it must be multiplied.",
+    source="no public sighting known",
+    shown_by="one-row",
 )
 def scale_adds(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
     return x + gain

@@ -111,6 +111,21 @@ def conv1d_dx_assigns(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[n
 
 
 @wrong(
+    "dx",
+    "In one dimension, each kernel position overwrites what earlier ones wrote into dx (=), but their shares must be "
+    "added (+=).",
+    source="no public sighting known",
+    shown_by="two-outputs",
+)
+def conv1d_dx_assigns_positions(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _, dw = _backward(dout, x, w)
+    dx = np.zeros_like(x)
+    for k, o in np.ndindex(len(w), len(dout)):
+        dx[o + k] = dout[o] * w[k]
+    return dx, dw
+
+
+@wrong(
     "dw",
     "In one dimension, dw comes out backwards, as from a convolution of mathematics, but dw[k] must belong to w[k].",
     source="asked in Site1997/LeNet-python #2",
@@ -139,6 +154,20 @@ def conv1d_dw_mean(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.n
     return dx, dw
 
 
+@wrong(
+    "dw",
+    "In one dimension, each output overwrites dw (=), but the kernel was used at all outputs, so their shares must be "
+    "added (+=).",
+    source="no public sighting known",
+    shown_by="two-outputs",
+)
+def conv1d_dw_assigns(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    dx, dw = _backward(dout, x, w)
+    for o, k in np.ndindex(len(dout), len(w)):
+        dw[k] = dout[o] * x[o + k]
+    return dx, dw
+
+
 SUBJECTS = (
     Subject("conv1d_forward", ("x", "w"), ("out",), _forward, CASES, _draw, beasts=(conv1d_flipped, conv1d_one_late)),
     Subject(
@@ -150,6 +179,13 @@ SUBJECTS = (
         draw=_draw,
         forward="conv1d_forward",
         gradients={"dx": "x", "dw": "w"},
-        beasts=(conv1d_kernel_not_turned, conv1d_dx_assigns, conv1d_dw_flipped, conv1d_dw_mean),
+        beasts=(
+            conv1d_kernel_not_turned,
+            conv1d_dx_assigns,
+            conv1d_dx_assigns_positions,
+            conv1d_dw_flipped,
+            conv1d_dw_mean,
+            conv1d_dw_assigns,
+        ),
     ),
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..geometry import Pads, Pair, Window
 from ..ops import conv2d
-from .loops import exchanged, meetings
+from .loops import by_position, exchanged, meetings
 from .pools import REFERENCE, array, draw_window, drawn, image, integers, out_size
 from .subject import Case, Pool, Subject, wrong
 
@@ -146,7 +146,21 @@ def _windows_of(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair,
 )
 def col2im_assigns(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     dx, rows = np.zeros(x_shape), _windows_of(columns, x_shape, kernel, stride, pads)
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[1:3], kernel, stride, pads):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[1:3], kernel, stride, pads):
+        dx[:, h, i] = rows[:, oh, ow, kh, kw]
+    return dx
+
+
+@wrong(
+    "dx",
+    "col2im adds nothing: each kernel position overwrites what earlier ones wrote (=), but all copies of a pixel must "
+    "be added (+=).",
+    source="related: pjreddie/darknet #2570, row by row",
+    shown_by="row",
+)
+def col2im_assigns_positions(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
+    dx, rows = np.zeros(x_shape), _windows_of(columns, x_shape, kernel, stride, pads)
+    for (oh, ow), (kh, kw), (h, i) in by_position(x_shape[1:3], rows.shape[1:3], kernel, stride, pads):
         dx[:, h, i] = rows[:, oh, ow, kh, kw]
     return dx
 
@@ -160,7 +174,7 @@ def col2im_assigns(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pa
 def col2im_averages(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     dx, rows = np.zeros(x_shape), _windows_of(columns, x_shape, kernel, stride, pads)
     copies = np.zeros(x_shape)
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[1:3], kernel, stride, pads):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[1:3], kernel, stride, pads):
         dx[:, h, i] += rows[:, oh, ow, kh, kw]
         copies[:, h, i] += 1
     return dx / np.maximum(copies, 1)
@@ -175,7 +189,7 @@ def col2im_averages(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: P
 def col2im_channels_first(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     n, h, w, c = x_shape
     dx, rows = np.zeros(x_shape), columns.reshape(n, *out_size((h, w), kernel, stride, pads), c, *kernel)
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[1:3], kernel, stride, pads):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[1:3], kernel, stride, pads):
         dx[:, h, i] += rows[:, oh, ow, :, kh, kw]
     return dx
 
@@ -189,7 +203,7 @@ def col2im_channels_first(columns: np.ndarray, x_shape: Shape, kernel: Pair, str
 def col2im_images_last(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     n, h, w, c = x_shape
     dx, rows = np.zeros(x_shape), columns.reshape(*out_size((h, w), kernel, stride, pads), n, *kernel, c)
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[:2], kernel, stride, pads):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[:2], kernel, stride, pads):
         dx[:, h, i] += rows[oh, ow, :, kh, kw]
     return dx
 
@@ -204,7 +218,7 @@ def col2im_images_last(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride
 def col2im_not_cropped(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     dx, rows = np.zeros(x_shape), _windows_of(columns, x_shape, kernel, stride, pads)
     corner = ((0, 0), (0, 0))
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[1:3], kernel, stride, corner):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[1:3], kernel, stride, corner):
         dx[:, h, i] += rows[:, oh, ow, kh, kw]
     return dx
 
@@ -229,6 +243,13 @@ SUBJECTS = (
         forward="im2col",
         gradients={"dx": "x"},
         upstream="columns",
-        beasts=(col2im_assigns, col2im_averages, col2im_channels_first, col2im_images_last, col2im_not_cropped),
+        beasts=(
+            col2im_assigns,
+            col2im_assigns_positions,
+            col2im_averages,
+            col2im_channels_first,
+            col2im_images_last,
+            col2im_not_cropped,
+        ),
     ),
 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..geometry import Pads, Pair, Window
 from ..ops import maxpool
-from .loops import exchanged, windows
+from .loops import by_position, exchanged, windows
 from .pools import REFERENCE, draw_window, drawn, image, integers, out_size
 from .subject import Case, Pool, Subject, wrong
 
@@ -141,6 +141,22 @@ def maxpool_assigns(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: Pair,
 
 @wrong(
     "dx",
+    "Each kernel position overwrites what earlier ones wrote into dx (=), with zeros where it is not the maximum, "
+    "but the gradients of all positions must be added (+=).",
+    source="related: FluxML/NNlib.jl #205, window by window",
+    shown_by="row-overlap",
+)
+def maxpool_assigns_positions(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
+    dx = np.zeros_like(x)
+    winner = {output: winners[0] for output, winners in _winners(dout, x, kernel, stride, pads)}
+    for (oh, ow), _, (h, i) in by_position(x.shape[1:3], dout.shape[1:3], kernel, stride, pads):
+        for n, c in np.ndindex(x.shape[0], x.shape[3]):
+            dx[n, h, i, c] = dout[n, oh, ow, c] if winner[n, oh, ow, c] == (n, h, i, c) else 0
+    return dx
+
+
+@wrong(
+    "dx",
     "Every pixel that equals the maximum gets the whole gradient, but only one was copied to the output: the "
     "first in row-major order.",
     source="Theano/Theano #5248; apache/mxnet #1272",
@@ -247,6 +263,7 @@ SUBJECTS = (
         gradients={"dx": "x"},
         beasts=(
             maxpool_assigns,
+            maxpool_assigns_positions,
             maxpool_every_maximum,
             maxpool_shares_ties,
             maxpool_last_of_equals,

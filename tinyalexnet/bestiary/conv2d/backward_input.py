@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...geometry import Pads, Pair
-from ..loops import exchanged, products, turned
+from ..loops import by_position, exchanged, meetings, products, turned
 from ..subject import wrong
 
 Shape = tuple[int, ...]
@@ -38,6 +38,49 @@ def dx_assigns(dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pa
     dx = np.zeros(x_shape)
     for output, pixel, weight in products(dout.shape, x_shape, w.shape, stride, pads, groups):
         dx[pixel] = dout[output] * w[weight]
+    return dx
+
+
+def _at(dout: np.ndarray, w: np.ndarray, groups: int, output: Pair, position: Pair) -> np.ndarray:
+    """The share that one output pixel hands to the pixel at one kernel position: (N, C), summed over the filters."""
+    (oh, ow), (kh, kw) = output, position
+    depth, filters = w.shape[2], w.shape[3] // groups
+    share = np.zeros((len(dout), groups * depth))
+    for f in range(w.shape[3]):
+        channels = slice(f // filters * depth, (f // filters + 1) * depth)
+        share[:, channels] += np.outer(dout[:, oh, ow, f], w[kh, kw, :, f])
+    return share
+
+
+@wrong(
+    "dx",
+    "Each window overwrites what earlier windows wrote into dx (=), but windows overlap, so their shares must be "
+    "added (+=).",
+    source="no public sighting known",
+    shown_by="row",
+)
+def dx_assigns_windows(
+    dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for output, position, (h, i) in meetings(x_shape[1:3], dout.shape[1:3], w.shape[:2], stride, pads):
+        dx[:, h, i] = _at(dout, w, groups, output, position)
+    return dx
+
+
+@wrong(
+    "dx",
+    "Each kernel position overwrites what earlier ones wrote into dx (=), but a pixel lies under several positions, "
+    "whose shares must be added (+=).",
+    source="no public sighting known",
+    shown_by="row",
+)
+def dx_assigns_positions(
+    dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for output, position, (h, i) in by_position(x_shape[1:3], dout.shape[1:3], w.shape[:2], stride, pads):
+        dx[:, h, i] = _at(dout, w, groups, output, position)
     return dx
 
 
@@ -178,6 +221,8 @@ def dx_of_one_filter(
 BEASTS = (
     kernel_not_turned,
     dx_assigns,
+    dx_assigns_windows,
+    dx_assigns_positions,
     dx_stride_ignored,
     dx_stride_off_by_one,
     dx_strides_exchanged,

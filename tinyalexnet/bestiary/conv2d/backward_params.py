@@ -81,6 +81,23 @@ def dw_of_the_last_image(
 
 @wrong(
     "dw",
+    "Each output pixel overwrites dw (=), but the filters were used at all of them, so all shares must be added (+=).",
+    source="no public sighting known",
+    shown_by="row",
+)
+def dw_of_the_last_pixel(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)))
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, padded.shape, w_shape, stride, ((0, 0), (0, 0)), groups):
+        dw[weight] = dout[output] * padded[pixel]
+    return dw, db
+
+
+@wrong(
+    "dw",
     "dw reads x without its padding, so every window is shifted by (top, left), but it must read the same padded "
     "windows as the forward.",
     source="related: HomericIntelligence/Odyssey #3868, which asks for this test",
@@ -190,6 +207,7 @@ BEASTS = (
     dw_mean_over_images,
     dw_mean_over_pixels,
     dw_of_the_last_image,
+    dw_of_the_last_pixel,
     dw_padding_ignored,
     dw_stride_ignored,
     dw_groups_crossed,
