@@ -56,6 +56,6 @@ def draw_window(
     return size, kernel, stride, ((top, bottom), (left, right))
 
 
-def out_size(size: Pair, kernel: Pair, stride: Pair, pads: Pads) -> Pair:
-    """(OH, OW) of a window."""
-    return Window(kernel, stride, pads).output_size(size)
+def out_size(size: tuple[int, ...], kernel: tuple[int, ...], stride: Pair, pads: Pads) -> Pair:
+    """(OH, OW) of a window, for the (H, W) of an image and (KH, KW)."""
+    return Window((kernel[0], kernel[1]), stride, pads).output_size((size[0], size[1]))

@@ -43,7 +43,7 @@ class Beast:
 
 
 def wrong(
-    output: str, sentence: str, source: str, shown_by: str, also: tuple[str, ...] = ()
+    output: str, sentence: str, *, source: str, shown_by: str, also: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Any]], Beast]:
     """Makes a beast of the function below it, which gives it its name, with hyphens for underscores."""
 
@@ -86,13 +86,16 @@ class Subject:
         return dict(zip(self.outputs, found if len(self.outputs) > 1 else (found,), strict=True))
 
     def same(self, found: Any, right: Any) -> bool:
-        """If two outputs are equal in every element, but for the subject's rounding."""
+        """If two outputs are equal in every element, but for the subject's rounding; NaN equals NaN."""
         if np.shape(found) != np.shape(right):
             return False
         if not self.rounding:
-            return np.array_equal(found, right)
-        difference = np.max(np.abs(np.subtract(found, right)), initial=0.0)
-        return bool(difference <= self.rounding * np.max(np.abs(right), initial=0.0))
+            return np.array_equal(found, right, equal_nan=True)
+        both_nan = np.isnan(found) & np.isnan(right)
+        with np.errstate(invalid="ignore"):
+            difference = np.where(both_nan, 0.0, np.abs(np.subtract(found, right)))
+        largest = np.max(np.abs(right), initial=0.0, where=~np.isnan(right))
+        return bool(np.max(difference, initial=0.0) <= self.rounding * largest)
 
     @cached_property
     def answers(self) -> dict[str, dict[str, Any]]:

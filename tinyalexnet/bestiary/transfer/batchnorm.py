@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..pools import array, drawn, integers
-from ..subject import Case, Pool, Subject
+from ..subject import Case, Pool, Subject, wrong
 
 STEP = 1e-30
 
@@ -68,6 +68,147 @@ def _draw(rng: np.random.Generator) -> Pool:
     return _pool(drawn(rng, n, c), drawn(rng, c), drawn(rng, c), drawn(rng, n, c), float(rng.choice([0.25, 0.5, 1, 2])))
 
 
+@wrong(
+    "out",
+    "The variance is divided by N - 1, but batch normalisation must divide by N; N - 1 is for the average that a "
+    "test uses.",
+    source="tiny-dnn's moments, seen in uxlfoundation/oneDNN #517",
+    shown_by="one-column",
+)
+def batchnorm_unbiased(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
+    deviation = np.sqrt(x.var(axis=0, ddof=1) + epsilon)
+    return gamma * (x - x.mean(axis=0)) / deviation + beta
+
+
+@wrong(
+    "out",
+    "Epsilon is added to the standard deviation, but it must be added to the variance, inside the root.",
+    source="taokong/group_normalization #1; pytorch/pytorch #1804, its page",
+    shown_by="one-column",
+)
+def batchnorm_epsilon_outside(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
+    return gamma * (x - x.mean(axis=0)) / (x.std(axis=0) + epsilon) + beta
+
+
+@wrong(
+    "out",
+    "Mean and variance run over each row, which is layer normalisation, but they must run over each column.",
+    source="no public sighting known",
+    shown_by="one-column",
+)
+def batchnorm_over_channels(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
+    centred = x - x.mean(axis=1, keepdims=True)
+    return gamma * centred / np.sqrt(x.var(axis=1, keepdims=True) + epsilon) + beta
+
+
+@wrong(
+    "out",
+    "One mean and one variance of the whole array normalise all columns, but each column must have its own.",
+    source="parasdahal/deepnet #11",
+    shown_by="three-rows",
+)
+def batchnorm_over_all(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
+    return gamma * (x - x.mean()) / np.sqrt(x.var() + epsilon) + beta
+
+
+@wrong(
+    "out",
+    "The centred values are divided by the variance, but they must be divided by its root.",
+    source="related: jax-ml/jax #442, which squared",
+    shown_by="one-column",
+)
+def batchnorm_root_forgotten(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
+    return gamma * (x - x.mean(axis=0)) / (x.var(axis=0) + epsilon) + beta
+
+
+def _normalised(x: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    """x with mean 0 and variance 1, and the standard deviation."""
+    deviation = np.sqrt(x.var(axis=0) + epsilon)
+    return (x - x.mean(axis=0)) / deviation, deviation
+
+
+@wrong(
+    "dx",
+    "The mean is taken for a constant, but it depends on x, so the mean of the gradients must be subtracted.",
+    source="no public sighting known",
+    shown_by="one-column",
+)
+def batchnorm_mean_constant(
+    dout: np.ndarray, x: np.ndarray, gamma: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    _, dgamma, dbeta = _backward(dout, x, gamma, epsilon)
+    normalised, deviation = _normalised(x, epsilon)
+    return gamma / deviation * (dout - normalised * (dout * normalised).mean(axis=0)), dgamma, dbeta
+
+
+@wrong(
+    "dx",
+    "The variance is taken for a constant, but it depends on x, so a multiple of the normalised x must be subtracted.",
+    source="abhiskk/ladder #2",
+    shown_by="one-column",
+)
+def batchnorm_variance_constant(
+    dout: np.ndarray, x: np.ndarray, gamma: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    _, dgamma, dbeta = _backward(dout, x, gamma, epsilon)
+    _, deviation = _normalised(x, epsilon)
+    return gamma / deviation * (dout - dout.mean(axis=0)), dgamma, dbeta
+
+
+@wrong(
+    "dx",
+    "Mean and variance are both taken for constants, as in a test, but in training both depend on x.",
+    source="deeplearning4j/deeplearning4j #8379",
+    shown_by="one-column",
+)
+def batchnorm_statistics_constant(
+    dout: np.ndarray, x: np.ndarray, gamma: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    _, dgamma, dbeta = _backward(dout, x, gamma, epsilon)
+    _, deviation = _normalised(x, epsilon)
+    return gamma / deviation * dout, dgamma, dbeta
+
+
+@wrong(
+    "dx",
+    "dx is not multiplied by gamma, but gamma stands between the normalised x and the output.",
+    source="no public sighting known",
+    shown_by="one-column",
+)
+def batchnorm_gamma_forgotten(
+    dout: np.ndarray, x: np.ndarray, gamma: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    _, dgamma, dbeta = _backward(dout, x, gamma, epsilon)
+    dx, _, _ = _backward(dout, x, np.ones_like(gamma), epsilon)
+    return dx, dgamma, dbeta
+
+
+@wrong(
+    "dgamma",
+    "dgamma sums dout times x, but gamma multiplied the normalised x.",
+    source="related: tensorflow/tensorflow #14676, its page",
+    shown_by="one-column",
+)
+def batchnorm_dgamma_of_x(
+    dout: np.ndarray, x: np.ndarray, gamma: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    dx, _, dbeta = _backward(dout, x, gamma, epsilon)
+    return dx, (dout * x).sum(axis=0), dbeta
+
+
+@wrong(
+    "dbeta",
+    "dbeta is the mean over the batch, but beta was added to each row, so it must be the sum.",
+    source="proposed in cthorey/CS231 #9",
+    shown_by="one-column",
+)
+def batchnorm_dbeta_mean(
+    dout: np.ndarray, x: np.ndarray, gamma: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    dx, dgamma, _ = _backward(dout, x, gamma, epsilon)
+    return dx, dgamma, dout.mean(axis=0)
+
+
 SUBJECTS = (
     Subject(
         name="batchnorm_forward",
@@ -77,6 +218,13 @@ SUBJECTS = (
         cases=CASES,
         draw=_draw,
         rounding=1e-9,
+        beasts=(
+            batchnorm_unbiased,
+            batchnorm_epsilon_outside,
+            batchnorm_over_channels,
+            batchnorm_over_all,
+            batchnorm_root_forgotten,
+        ),
     ),
     Subject(
         name="batchnorm_backward",
@@ -88,5 +236,13 @@ SUBJECTS = (
         forward="batchnorm_forward",
         gradients={"dx": "x", "dgamma": "gamma", "dbeta": "beta"},
         rounding=1e-9,
+        beasts=(
+            batchnorm_mean_constant,
+            batchnorm_variance_constant,
+            batchnorm_statistics_constant,
+            batchnorm_gamma_forgotten,
+            batchnorm_dgamma_of_x,
+            batchnorm_dbeta_mean,
+        ),
     ),
 )

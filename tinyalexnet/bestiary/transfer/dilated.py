@@ -10,8 +10,9 @@ import numpy as np
 from ...geometry import Pads, Pair, Window
 from ...ops import conv2d
 from ..conv2d.cases import one_filter
+from ..loops import products, turned
 from ..pools import REFERENCE, array, draw_window, drawn, image, integers, out_size
-from ..subject import Case, Pool, Subject
+from ..subject import Case, Pool, Subject, wrong
 
 
 def _spread(w: np.ndarray, dilation: Pair) -> np.ndarray:
@@ -78,6 +79,108 @@ def _draw(rng: np.random.Generator) -> Pool:
     return _pool(x, w, drawn(rng, f), drawn(rng, n, *out, f), stride, pads, (dilation[0], dilation[1]))
 
 
+def _sum_of_products(out: np.ndarray, x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads, dilation: Pair) -> None:
+    """Adds the products to ``out``: right for the right dilation."""
+    for output, pixel, weight in products(out.shape, x.shape, w.shape, stride, pads, 1, dilation):
+        out[output] += x[pixel] * w[weight]
+
+
+def _biases(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, dilation: Pair) -> np.ndarray:
+    reach = _reach((w.shape[0], w.shape[1]), dilation)
+    return np.zeros((len(x), *out_size((x.shape[1], x.shape[2]), reach, stride, pads), w.shape[3])) + b
+
+
+@wrong(
+    "out",
+    "The dilation changes the size of the output alone, but each window must have its rows dilation_h and its "
+    "columns dilation_w apart.",
+    source="no public sighting known",
+    shown_by="row",
+)
+def dilation_ignored(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, dilation: Pair
+) -> np.ndarray:
+    out = _biases(x, w, b, stride, pads, dilation)
+    _sum_of_products(out, x, w, stride, pads, (1, 1))
+    return out
+
+
+@wrong(
+    "out",
+    "The dilation is taken for the number of pixels between two positions, but dilation - 1 pixels lie between them.",
+    source="Lasagne/Lasagne #707, its docstring; so counted in ddbourgin/numpy-ml",
+    shown_by="row",
+)
+def dilation_off_by_one(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, dilation: Pair
+) -> np.ndarray:
+    out = _biases(x, w, b, stride, pads, dilation)
+    _sum_of_products(out, x, w, stride, pads, (dilation[0] + 1, dilation[1] + 1))
+    return out
+
+
+@wrong(
+    "out",
+    "The dilation of columns is taken for rows and that of rows for columns, but dilation is (dilation_h, dilation_w).",
+    source="mlpack/mlpack #4050",
+    shown_by="row",
+)
+def dilations_exchanged(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, dilation: Pair
+) -> np.ndarray:
+    out = _biases(x, w, b, stride, pads, dilation)
+    _sum_of_products(out, x, w, stride, pads, dilation[::-1])
+    return out
+
+
+@wrong(
+    "dx",
+    "dx slides the dilated kernel over dout as it is, but a dilated kernel must be turned by 180 degrees like any "
+    "other.",
+    source="no public sighting known",
+    shown_by="row",
+)
+def dilated_kernel_not_turned(
+    dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], stride: Pair, pads: Pads, dilation: Pair
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for output, pixel, weight in products(dout.shape, x_shape, w.shape, stride, pads, 1, dilation):
+        dx[pixel] += dout[output] * w[turned(weight, w.shape)]
+    return dx
+
+
+@wrong(
+    "dx",
+    "The backward leaves out the dilation, but position (kh, kw) met the pixel that is kh dilation_h rows and kw "
+    "dilation_w columns further.",
+    source="no public sighting known",
+    shown_by="row",
+)
+def dilated_dx_dilation_ignored(
+    dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], stride: Pair, pads: Pads, dilation: Pair
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for output, pixel, weight in products(dout.shape, x_shape, w.shape, stride, pads):
+        dx[pixel] += dout[output] * w[weight]
+    return dx
+
+
+@wrong(
+    "dx",
+    "Stride and dilation are exchanged in dx, but the next output must move the window by the stride, and the "
+    "next position by the dilation.",
+    source="huggingface/candle #2337; iree-org/iree-turbine #1223",
+    shown_by="row",
+)
+def dilated_dx_stride_exchanged(
+    dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], stride: Pair, pads: Pads, dilation: Pair
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for output, pixel, weight in products(dout.shape, x_shape, w.shape, dilation, pads, 1, stride):
+        dx[pixel] += dout[output] * w[weight]
+    return dx
+
+
 SUBJECTS = (
     Subject(
         name="dilated_conv2d_forward",
@@ -86,6 +189,7 @@ SUBJECTS = (
         right=_forward,
         cases=CASES,
         draw=_draw,
+        beasts=(dilation_ignored, dilation_off_by_one, dilations_exchanged),
     ),
     Subject(
         name="dilated_conv2d_backward_input",
@@ -96,5 +200,6 @@ SUBJECTS = (
         draw=_draw,
         forward="dilated_conv2d_forward",
         gradients={"dx": "x"},
+        beasts=(dilated_kernel_not_turned, dilated_dx_dilation_ignored, dilated_dx_stride_exchanged),
     ),
 )

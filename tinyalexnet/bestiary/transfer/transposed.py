@@ -12,8 +12,9 @@ import numpy as np
 from ...geometry import Pads, Pair, Window
 from ...ops import conv2d
 from ..conv2d.cases import one_filter
-from ..pools import REFERENCE, draw_window, drawn, image, integers
-from ..subject import Case, Pool, Subject
+from ..loops import exchanged, products, turned
+from ..pools import REFERENCE, draw_window, drawn, image, integers, out_size
+from ..subject import Case, Pool, Subject, wrong
 
 
 def _size(size: Pair, kernel: Pair, stride: Pair, pads: Pads) -> Pair:
@@ -61,8 +62,112 @@ def _draw(rng: np.random.Generator) -> Pool:
     return _pool(drawn(rng, n, *size, c), drawn(rng, *kernel, f, c), dout, stride, pads)
 
 
+def _out_zeros(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
+    return np.zeros((len(x), *_size((x.shape[1], x.shape[2]), (w.shape[0], w.shape[1]), stride, pads), w.shape[2]))
+
+
+@wrong(
+    "out",
+    "Each input pixel overwrites the outputs under its kernel (=), but the copies of the kernel overlap and must "
+    "be added (+=).",
+    source="no public sighting known",
+    shown_by="row",
+)
+def transpose_assigns(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
+    out = _out_zeros(x, w, stride, pads)
+    for pixel, output, weight in products(x.shape, out.shape, w.shape, stride, pads):
+        out[output] = x[pixel] * w[weight]
+    return out
+
+
+@wrong(
+    "out",
+    "The transposed convolution turns the kernel, but each pixel must spread the kernel as it is, w[0, 0] at the "
+    "top left.",
+    source="asked in vdumoulin/conv_arithmetic #4 and Theano/Theano #5170",
+    shown_by="row",
+)
+def transpose_kernel_turned(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
+    out = _out_zeros(x, w, stride, pads)
+    for pixel, output, weight in products(x.shape, out.shape, w.shape, stride, pads):
+        out[output] += x[pixel] * w[turned(weight, w.shape)]
+    return out
+
+
+@wrong(
+    "out",
+    "The copies of the kernel are one pixel apart, but in a transposed convolution they must be stride pixels apart.",
+    source="sasagawa888/deeppipe2 #3",
+    shown_by="strided",
+)
+def transpose_stride_ignored(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
+    out = _out_zeros(x, w, stride, pads)
+    for pixel, output, weight in products(x.shape, out.shape, w.shape, (1, 1), pads):
+        out[output] += x[pixel] * w[weight]
+    return out
+
+
+@wrong(
+    "out",
+    "The transposed convolution crops by bottom at the top and by right at the left, but each side must lose its "
+    "own padding.",
+    source="robertknight/rten #1399",
+    shown_by="cropped",
+)
+def transpose_cropped_on_the_wrong_side(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
+    out = _out_zeros(x, w, stride, pads)
+    for pixel, output, weight in products(x.shape, out.shape, w.shape, stride, exchanged(pads)):
+        out[output] += x[pixel] * w[weight]
+    return out
+
+
+def _dx_zeros(dout: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
+    size = out_size((dout.shape[1], dout.shape[2]), (w.shape[0], w.shape[1]), stride, pads)
+    return np.zeros((len(dout), *size, w.shape[3]))
+
+
+@wrong(
+    "dx",
+    "The backward of a transposed convolution turns the kernel, but it is a plain convolution and must turn nothing.",
+    source="no public sighting known",
+    shown_by="row",
+)
+def transpose_dx_kernel_turned(dout: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
+    dx = _dx_zeros(dout, w, stride, pads)
+    for pixel, output, weight in products(dx.shape, dout.shape, w.shape, stride, pads):
+        dx[pixel] += dout[output] * w[turned(weight, w.shape)]
+    return dx
+
+
+@wrong(
+    "dx",
+    "The backward of a transposed convolution has stride 1, but its windows must be as far apart as the copies "
+    "that the forward wrote.",
+    source="related: huggingface/candle #2337",
+    shown_by="strided",
+)
+def transpose_dx_stride_ignored(dout: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
+    dx = _dx_zeros(dout, w, stride, pads)
+    for pixel, output, weight in products(dx.shape, dout.shape, w.shape, (1, 1), pads):
+        dx[pixel] += dout[output] * w[weight]
+    return dx
+
+
 SUBJECTS = (
-    Subject("conv2d_transpose_forward", ("x", "w", "stride", "pads"), ("out",), _forward, CASES, _draw),
+    Subject(
+        "conv2d_transpose_forward",
+        ("x", "w", "stride", "pads"),
+        ("out",),
+        _forward,
+        CASES,
+        _draw,
+        beasts=(
+            transpose_assigns,
+            transpose_kernel_turned,
+            transpose_stride_ignored,
+            transpose_cropped_on_the_wrong_side,
+        ),
+    ),
     Subject(
         name="conv2d_transpose_backward_input",
         parameters=("dout", "w", "stride", "pads"),
@@ -72,5 +177,6 @@ SUBJECTS = (
         draw=_draw,
         forward="conv2d_transpose_forward",
         gradients={"dx": "x"},
+        beasts=(transpose_dx_kernel_turned, transpose_dx_stride_ignored),
     ),
 )
