@@ -67,7 +67,7 @@ def test_both_sums_are_written_out():
 
 def test_a_function_that_is_not_linear_has_no_sums():
     def square(dout, x):
-        return dout**2 + (dout.sum() > 0)
+        return dout * dout.sum() ** 2
 
     def fragile(dout, x):
         if not dout.all():

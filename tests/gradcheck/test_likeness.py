@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from tinyalexnet.gradcheck.likeness import FUNCTIONS, OPTIONS
 F64 = {"backend": "reference", "dtype": np.float64, "rng": 1}
 LIKE = {
     "conv": [
-        Conv2d(4, 6, (3, 2), (2, 1), ((1, 0), (1, 2)), groups=2, **F64),
+        Conv2d(4, 4, (3, 2), (2, 1), ((1, 0), (1, 2)), groups=2, **F64),
         Conv2d(2, 3, (2, 3), (1, 2), "SAME", **F64),
         Conv2d(2, 3, (3, 3), (2, 2), **F64),
     ],
@@ -33,8 +35,9 @@ BEASTS = [
     for beast in SUBJECTS[name].beasts
 ]
 
-NOT_IN_A_LAYER = {"dropout-inverted"}
-"""The mask that a layer drew is read from the zeros of its output, so an inverted one is a mask like another."""
+NOT_IN_A_LAYER = {"dropout-inverted", "relu-passes-at-zero"}
+"""The mask that a layer drew is read from the zeros of its output, so an inverted one is a mask like another; and for
+this reason no element of x is 0."""
 
 
 def own_layer(like, x, wrong=None):
@@ -64,11 +67,11 @@ def own_layer(like, x, wrong=None):
 
 def example(like, rng):
     if like.kind in ("pool", "relu"):
-        return separated_values((3, 6, 5, 4))
+        return separated_values((2, 5, 5, 4))
     if like.kind == "dense":
         return rng.standard_normal((4, 5))
     channels = like.params["w"].shape[2] * like.groups if like.kind == "conv" else 4
-    return rng.standard_normal((3, 6, 5, channels))
+    return rng.standard_normal((2, 5, 5, channels))
 
 
 @pytest.mark.parametrize("like", [like for layers in LIKE.values() for like in layers], ids=repr)
@@ -83,27 +86,33 @@ def test_a_right_layer_of_ones_own_is_right(like, rng):
         np.testing.assert_array_equal(value, before[name])
 
 
+@cache
+def named(kind, beast):
+    """For each layer of the kind, the findings about a layer with this mistake that name any."""
+    return [
+        [
+            finding
+            for finding in diagnose(own_layer(like, x, beast), x, like=like, directions=1).findings
+            if finding.beasts
+        ]
+        for like in LIKE[kind]
+        for x in [example(like, np.random.default_rng(6))]
+    ]
+
+
 @pytest.mark.parametrize(("kind", "subject", "beast"), BEASTS, ids=[f"{s.name}-{b.name}" for _, s, b in BEASTS])
-def test_a_planted_mistake_gets_its_sentence(kind, subject, beast, rng):
-    found = []
-    for like in LIKE[kind]:
-        x = example(like, rng)
-        report = diagnose(own_layer(like, x, beast), x, like=like)
-        found += [finding for finding in report.findings if beast.name in finding.beasts]
-        assert all(beast.sentence in finding.sentence for finding in found)
+def test_a_planted_mistake_gets_its_sentence(kind, subject, beast):
+    found = [finding for findings in named(kind, beast) for finding in findings if beast.name in finding.beasts]
+    assert all(beast.sentence in finding.sentence for finding in found)
     assert bool(found) == (beast.name not in NOT_IN_A_LAYER)
 
 
-def test_most_mistakes_are_named_alone(rng):
+def test_most_mistakes_are_named_alone():
     """Two mistakes may be the same for one geometry, such as a stride that is not used and a stride of 1."""
-    alone = 0
-    for kind, _, beast in BEASTS:
-        found = []
-        for like in LIKE[kind]:
-            x = example(like, rng)
-            found += [f.beasts for f in diagnose(own_layer(like, x, beast), x, like=like).findings]
-        alone += [beast.name] in found
-    assert alone > 0.9 * len(BEASTS)
+    alone = [
+        beast for kind, _, beast in BEASTS if any([beast.name] in [f.beasts for f in fs] for fs in named(kind, beast))
+    ]
+    assert len(alone) > 0.9 * len(BEASTS)
 
 
 def test_an_unknown_mistake_is_explained_without_a_name(rng):
@@ -112,7 +121,7 @@ def test_an_unknown_mistake_is_explained_without_a_name(rng):
 
     class Own(Conv2d):
         def forward(self, x):
-            return super().forward(x) + x.sum() * (x.shape[0] > 2)
+            return super().forward(x) + x.sum() * (x.shape[1] > 4)
 
     report = diagnose(Own(2, 3, 3, **F64), x, like=like)
     assert not report.passed
