@@ -1,0 +1,1 @@
+"""The dojo: exercises, and a check that explains what is wrong."""
