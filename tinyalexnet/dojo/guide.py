@@ -24,11 +24,12 @@ def check_and_show(
     limits: Limits | None = None,
 ) -> Result:
     """Checks a file, prints the result and what to do next, and notes it if it is solved."""
+    if watching:  # before the check, which may take its ten seconds
+        printer.show(Page().line().line(f"--- {file} ".ljust(WIDTH, "-"), "head").line())
     result = check_file(exercise, file, limits)
     if result.passed and folder.exists:
         folder.note_solved(exercise)
-    page = Page().line().line(f"--- {file} ".ljust(WIDTH, "-"), "later").line() if watching else Page()
-    printer.show(page.add(result.page).line().add(next_page(folder, result, file, watching)))
+    printer.show(Page().add(result.page).line().add(next_page(folder, result, file, watching)))
     return result
 
 
