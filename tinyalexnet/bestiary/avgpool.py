@@ -9,7 +9,7 @@ import numpy as np
 
 from ..geometry import Pads, Pair, Window
 from ..ops import avgpool
-from .loops import exchanged, windows
+from .loops import by_position, exchanged, windows
 from .pools import REFERENCE, drawn, image, integers, out_size
 from .subject import Case, Pool, Subject, wrong
 
@@ -66,8 +66,8 @@ def _out_zeros(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndar
 
 @wrong(
     "out",
-    "The sum is divided by KH KW although a part of the window is padding, but only pixels of the image count.",
-    source="apache/tvm #1144; PyTorch's default count_include_pad=True",
+    "The sum is divided by KH KW although a part of the window is padding, but only pixels of the image must count.",
+    source="apache/tvm #1144; VeriSilicon/TIM-VX #423",
     shown_by="padded",
 )
 def avgpool_counts_padding(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -79,7 +79,7 @@ def avgpool_counts_padding(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads
 
 @wrong(
     "out",
-    "The window's sum is not divided, but an average-pool gives the mean.",
+    "The sum over the window is not divided, but an average-pool must give the mean.",
     source="no public sighting known",
     shown_by="row-overlap",
 )
@@ -92,8 +92,8 @@ def avgpool_sums(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.nd
 
 @wrong(
     "out",
-    "The average-pool's padding is on the wrong sides, bottom and right exchanged with top and left, but the "
-    "first window starts at row -top and column -left.",
+    "The average-pool's padding is on the wrong sides, bottom and right exchanged with top and left, but its "
+    "first window must start at row -top and column -left.",
     source="tensorflow/tensorflow #7969",
     shown_by="padded",
 )
@@ -106,14 +106,14 @@ def avgpool_pads_exchanged(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads
 
 @wrong(
     "dx",
-    "Each window overwrites the shares of its pixels (=), but a pixel in several windows gets the sum of its "
+    "Each window overwrites the shares of its pixels (=), but a pixel in several windows must get the sum of its "
     "shares (+=).",
-    source="docs/checking.md, its last example",
+    source="no public sighting known",
     shown_by="row-overlap",
 )
 def avgpool_assigns(dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         for h, i in pixels:
             dx[:, h, i] = dout[:, oh, ow] / len(pixels)
     return dx
@@ -121,16 +121,33 @@ def avgpool_assigns(dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, st
 
 @wrong(
     "dx",
-    "The gradient is divided by KH KW at the border too, but it is divided by the number of pixels that were "
+    "Each kernel position overwrites the shares that earlier positions wrote (=), but a pixel in several windows must "
+    "get the sum of all its shares (+=).",
+    source="docs/checking.md, its average-pool",
+    shown_by="row-overlap",
+)
+def avgpool_assigns_positions(
+    dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
+) -> np.ndarray:
+    dx, size = np.zeros(x_shape), (x_shape[1], x_shape[2])
+    count = {output: len(pixels) for output, pixels in windows(size, dout.shape[1:3], kernel, stride, pads)}
+    for (oh, ow), _, (h, i) in by_position(size, dout.shape[1:3], kernel, stride, pads):
+        dx[:, h, i] = dout[:, oh, ow] / count[oh, ow]
+    return dx
+
+
+@wrong(
+    "dx",
+    "The gradient is divided by KH KW at the border too, but it must be divided by the number of pixels that were "
     "averaged, without padding.",
-    source="tracel-ai/burn #5604",
+    source="tracel-ai/burn #5604; pytorch/pytorch #198119",
     shown_by="padded",
 )
 def avgpool_divides_by_kernel(
     dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         for h, i in pixels:
             dx[:, h, i] += dout[:, oh, ow] / (kernel[0] * kernel[1])
     return dx
@@ -138,15 +155,16 @@ def avgpool_divides_by_kernel(
 
 @wrong(
     "dx",
-    "Each pixel gets the whole gradient of its average, but the mean was divided by the count, so the gradient is too.",
-    source="deeplearning4j/deeplearning4j #1951",
+    "Each pixel gets the whole gradient of its average, but the forward divided by the number of pixels, so the "
+    "gradient must be divided too.",
+    source="no public sighting known",
     shown_by="row-overlap",
 )
 def avgpool_not_divided(
     dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         for h, i in pixels:
             dx[:, h, i] += dout[:, oh, ow]
     return dx
@@ -154,7 +172,8 @@ def avgpool_not_divided(
 
 @wrong(
     "dx",
-    "One pixel of each window gets the gradient, as in a max-pool, but all pixels that were averaged get equal shares.",
+    "One pixel of each window gets the gradient, as in a max-pool, but all pixels that were averaged must get "
+    "equal shares.",
     source="no public sighting known",
     shown_by="row-overlap",
 )
@@ -162,7 +181,7 @@ def avgpool_to_one_pixel(
     dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         h, i = pixels[0]
         dx[:, h, i] += dout[:, oh, ow]
     return dx
@@ -170,16 +189,16 @@ def avgpool_to_one_pixel(
 
 @wrong(
     "dx",
-    "The average-pool's padding is not cropped: dx is the top left corner of the padded gradient, but it is the "
-    "part from row top and column left.",
-    source="rsokl/MyGrad #74",
+    "The average-pool's padding is not cropped: dx is the top left corner of the padded gradient, but it must be "
+    "the part from row top and column left on.",
+    source="no public sighting known",
     shown_by="padded",
 )
 def avgpool_not_cropped(
     dout: np.ndarray, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> np.ndarray:
     dx = np.zeros(x_shape)
-    for (oh, ow), pixels in windows((x_shape[1], x_shape[2]), dout.shape[1:3], kernel, stride, pads):
+    for (oh, ow), pixels in windows(x_shape[1:3], dout.shape[1:3], kernel, stride, pads):
         for h, i in pixels:
             if h + pads[0][0] < x_shape[1] and i + pads[1][0] < x_shape[2]:
                 dx[:, h + pads[0][0], i + pads[1][0]] += dout[:, oh, ow] / len(pixels)
@@ -207,6 +226,7 @@ SUBJECTS = (
         gradients={"dx": "x"},
         beasts=(
             avgpool_assigns,
+            avgpool_assigns_positions,
             avgpool_divides_by_kernel,
             avgpool_not_divided,
             avgpool_to_one_pixel,

@@ -75,7 +75,7 @@ def _square_draw(rng: np.random.Generator) -> Pool:
 
 @wrong(
     "s",
-    "The sums of a and of b are multiplied, but the inner product multiplies element by element and then sums.",
+    "The sum of a is multiplied by the sum of b, but the inner product must multiply element by element and then sum.",
     source="no public sighting known",
     shown_by="one-row",
 )
@@ -85,7 +85,7 @@ def inner_product_of_sums(a: np.ndarray, b: np.ndarray) -> float:
 
 @wrong(
     "s",
-    "The products are averaged, but the inner product is their sum, not divided by their number.",
+    "The products are averaged, but the inner product must be their sum, not divided by their number.",
     source="no public sighting known",
     shown_by="one-row",
 )
@@ -95,7 +95,7 @@ def inner_mean(a: np.ndarray, b: np.ndarray) -> float:
 
 @wrong(
     "s",
-    "The sum is squared, but each element is squared first and the squares are summed.",
+    "The sum is squared, but each element must be squared first, and then the squares are summed.",
     source="no public sighting known",
     shown_by="two-elements",
 )
@@ -105,8 +105,8 @@ def square_of_the_sum(x: np.ndarray) -> float:
 
 @wrong(
     "s",
-    "The sum of squares is halved as in a weight decay's loss, but here it has no factor.",
-    source="TensorFlow, nn.l2_loss",
+    "The sum of squares is halved, as in the loss of weight decay, but this one must have no factor.",
+    source="the factor of TensorFlow's nn.l2_loss",
     shown_by="two-elements",
 )
 def square_sum_halved(x: np.ndarray) -> float:
@@ -116,7 +116,7 @@ def square_sum_halved(x: np.ndarray) -> float:
 @wrong(
     "dx",
     "The 2 of the square's derivative is missing, but the derivative of x² is 2 x.",
-    source="titu1994/DenseNet #57",
+    source="no public sighting known",
     shown_by="two-elements",
 )
 def square_without_two(dout: float, x: np.ndarray) -> np.ndarray:
@@ -125,8 +125,8 @@ def square_without_two(dout: float, x: np.ndarray) -> np.ndarray:
 
 @wrong(
     "dx",
-    "The derivative 2 x is returned alone, but by the chain rule dout, the gradient of the sum, multiplies it.",
-    source="haifengl/smile #528",
+    "dx is 2 x alone, but by the chain rule it must be multiplied by dout, the gradient of the sum.",
+    source="related: haifengl/smile #528, for ReLU",
     shown_by="two-elements",
 )
 def square_without_dout(dout: float, x: np.ndarray) -> np.ndarray:
@@ -134,10 +134,23 @@ def square_without_dout(dout: float, x: np.ndarray) -> np.ndarray:
 
 
 @wrong(
-    "out", "The gain is added to each row, but it multiplies.", source="no public sighting known", shown_by="one-row"
+    "out",
+    "The gain is added to each row, but it must be multiplied.",
+    source="no public sighting known",
+    shown_by="one-row",
 )
 def scale_adds(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
     return x + gain
+
+
+@wrong(
+    "out",
+    "The first gain multiplies all columns, but each column has a gain of its own.",
+    source="no public sighting known",
+    shown_by="one-row",
+)
+def scale_one_gain(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    return x * gain[0]
 
 
 @wrong(
@@ -153,8 +166,8 @@ def scale_own_factor(dout: np.ndarray, x: np.ndarray, gain: np.ndarray) -> tuple
 
 @wrong(
     "dgain",
-    "dgain is the mean over the rows, but each row used the gain, so it is the sum.",
-    source="docs/checking.md, its first example",
+    "dgain is the mean over the rows, but every row used the gain, so it must be the sum.",
+    source="related: kvfrans/notes #5, for a bias",
     shown_by="square",
 )
 def gain_mean(dout: np.ndarray, x: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,8 +177,8 @@ def gain_mean(dout: np.ndarray, x: np.ndarray, gain: np.ndarray) -> tuple[np.nda
 
 @wrong(
     "dgain",
-    "Each row overwrites dgain (=), but the rows' shares are added (+=).",
-    source="rsokl/MyGrad, docs on broadcasting",
+    "Each row overwrites dgain (=), but the rows' shares must be added (+=).",
+    source="no public sighting known",
     shown_by="square",
 )
 def gain_of_the_last_row(dout: np.ndarray, x: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,7 +190,7 @@ def gain_of_the_last_row(dout: np.ndarray, x: np.ndarray, gain: np.ndarray) -> t
 
 @wrong(
     "dgain",
-    "dgain is one sum over rows and columns for all, but each column's gain gets the sum over its own column.",
+    "dgain is one sum over rows and columns, the same for all, but each gain must get the sum over its own column.",
     source="no public sighting known",
     shown_by="one-row",
 )
@@ -208,7 +221,9 @@ SUBJECTS = (
         gradients={"dx": "x"},
         beasts=(square_without_two, square_without_dout),
     ),
-    Subject("scale_forward", ("x", "gain"), ("out",), _scale_forward, _cases(), _draw, beasts=(scale_adds,)),
+    Subject(
+        "scale_forward", ("x", "gain"), ("out",), _scale_forward, _cases(), _draw, beasts=(scale_adds, scale_one_gain)
+    ),
     Subject(
         name="scale_backward",
         parameters=("dout", "x", "gain"),

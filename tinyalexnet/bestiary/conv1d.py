@@ -54,9 +54,9 @@ def _draw(rng: np.random.Generator) -> Pool:
 
 @wrong(
     "out",
-    "The kernel runs backwards over the row, the convolution of mathematics, but here w[0] meets the first "
-    "element of the window.",
-    source="pytorch/pytorch #117534; vlfeat/matconvnet",
+    "In one dimension, the kernel runs backwards over the row, the convolution of mathematics, but here w[0] must "
+    "meet the first element of the window.",
+    source="expected in pytorch/pytorch #117534",
     shown_by="one-output",
 )
 def conv1d_flipped(x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def conv1d_flipped(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 @wrong(
     "out",
-    "Each window starts one element late, as when counting from 1, but output o starts at x[o].",
+    "In one dimension, each window starts one element late, as when counting from 1, but output o must start at x[o].",
     source="no public sighting known",
     shown_by="one-output",
 )
@@ -82,9 +82,9 @@ def conv1d_one_late(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 @wrong(
     "dx",
-    "In one dimension, dout slides over the kernel as it is, but an input at distance k before an output was "
-    "multiplied by w[k], so for dx the kernel is turned.",
-    source="DeepLearnToolbox #169",
+    "In one dimension, dx slides the kernel over dout as it is, but x[i] met w[k] at the output i - k, so the "
+    "kernel must be turned.",
+    source="asked in rasmusbergpalm/DeepLearnToolbox #169",
     shown_by="one-output",
 )
 def conv1d_kernel_not_turned(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +97,8 @@ def conv1d_kernel_not_turned(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> 
 
 @wrong(
     "dx",
-    "In one dimension, each output overwrites dx (=), but an element is in several windows and gets the sum (+=).",
+    "In one dimension, each output overwrites dx (=), but an element lies in several windows and must get the sum "
+    "(+=).",
     source="no public sighting known",
     shown_by="two-outputs",
 )
@@ -110,9 +111,24 @@ def conv1d_dx_assigns(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[n
 
 
 @wrong(
+    "dx",
+    "In one dimension, each kernel position overwrites what earlier ones wrote into dx (=), but their shares must be "
+    "added (+=).",
+    source="no public sighting known",
+    shown_by="two-outputs",
+)
+def conv1d_dx_assigns_positions(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _, dw = _backward(dout, x, w)
+    dx = np.zeros_like(x)
+    for k, o in np.ndindex(len(w), len(dout)):
+        dx[o + k] = dout[o] * w[k]
+    return dx, dw
+
+
+@wrong(
     "dw",
-    "In one dimension, dw comes out backwards, as from a convolution of mathematics, but dw[k] belongs to w[k].",
-    source="Site1997/LeNet-python #2",
+    "In one dimension, dw comes out backwards, as from a convolution of mathematics, but dw[k] must belong to w[k].",
+    source="asked in Site1997/LeNet-python #2",
     shown_by="one-output",
 )
 def conv1d_dw_flipped(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,8 +141,9 @@ def conv1d_dw_flipped(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[n
 
 @wrong(
     "dw",
-    "In one dimension, dw is the mean over the outputs, but the kernel was used at each of them, so it is the sum.",
-    source="sebgao/cTensor #3",
+    "In one dimension, dw is the mean over the outputs, but the kernel was used at each of them, so it must be "
+    "the sum.",
+    source="sebgao/cTensor #3, in two dimensions",
     shown_by="two-outputs",
 )
 def conv1d_dw_mean(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -134,6 +151,20 @@ def conv1d_dw_mean(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.n
     dw = np.zeros_like(w)
     for o, k in np.ndindex(len(dout), len(w)):
         dw[k] += dout[o] * x[o + k] / len(dout)
+    return dx, dw
+
+
+@wrong(
+    "dw",
+    "In one dimension, each output overwrites dw (=), but the kernel was used at all outputs, so their shares must be "
+    "added (+=).",
+    source="no public sighting known",
+    shown_by="two-outputs",
+)
+def conv1d_dw_assigns(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    dx, dw = _backward(dout, x, w)
+    for o, k in np.ndindex(len(dout), len(w)):
+        dw[k] = dout[o] * x[o + k]
     return dx, dw
 
 
@@ -148,6 +179,13 @@ SUBJECTS = (
         draw=_draw,
         forward="conv1d_forward",
         gradients={"dx": "x", "dw": "w"},
-        beasts=(conv1d_kernel_not_turned, conv1d_dx_assigns, conv1d_dw_flipped, conv1d_dw_mean),
+        beasts=(
+            conv1d_kernel_not_turned,
+            conv1d_dx_assigns,
+            conv1d_dx_assigns_positions,
+            conv1d_dw_flipped,
+            conv1d_dw_mean,
+            conv1d_dw_assigns,
+        ),
     ),
 )

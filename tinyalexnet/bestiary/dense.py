@@ -42,7 +42,7 @@ def _draw(rng: np.random.Generator) -> Pool:
 
 @wrong(
     "out",
-    "The dense layer's bias is not added, but out = x w + b.",
+    "The dense layer's bias is not added, but out is x w + b.",
     source="no public sighting known",
     shown_by="one-vector",
 )
@@ -52,8 +52,8 @@ def dense_bias_forgotten(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndar
 
 @wrong(
     "out",
-    "The dense layer's bias is added inside the sum, C times, but it is added once for each output.",
-    source="no public sighting known",
+    "The dense layer's bias is added with every product, C times, but it must be added once for each output.",
+    source="related: Kulbear/deep-learning-coursera #45, for a convolution",
     shown_by="one-vector",
 )
 def dense_bias_in_each_term(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -65,8 +65,8 @@ def dense_bias_in_each_term(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.n
 
 @wrong(
     "out",
-    "The elements of w are read as if its shape were (F, C), as PyTorch stores it, but here it is (C, F).",
-    source="pytorch/pytorch, nn.Linear",
+    "The elements of w are read as if its shape were (F, C), as PyTorch stores it, but here its shape is (C, F).",
+    source="pytorch/pytorch #129834: nn.Linear stores w as (F, C)",
     shown_by="one-vector",
 )
 def dense_w_read_as_rows(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def dense_w_read_as_rows(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndar
 
 @wrong(
     "dx",
-    "dx uses w reshaped to (F, C), but it needs the transpose of w: reshape keeps the order of the elements.",
+    "dx uses w reshaped to (F, C), but it must use the transpose of w: reshape keeps the order of the elements.",
     source="no public sighting known",
     shown_by="one-vector",
 )
@@ -86,9 +86,9 @@ def dense_w_reshaped(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np
 
 @wrong(
     "dw",
-    "dw of the dense layer is the mean over the batch, but every row used w, so it is the sum, and only the loss "
+    "dw of the dense layer is the mean over the batch, but every row used w, so it must be the sum; only the loss "
     "may divide by N.",
-    source="apache/mxnet #2427",
+    source="proposed in apache/mxnet #2427 and hunkim/DeepLearningZeroToAll #173",
     shown_by="two-vectors",
 )
 def dense_dw_mean(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -98,8 +98,9 @@ def dense_dw_mean(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.nd
 
 @wrong(
     "dw",
-    "dw of the dense layer keeps the last row's product alone (=), but the products of all rows are added (+=).",
-    source="mlpack/mlpack #3679",
+    "dw of the dense layer keeps the product of the last row alone (=), but the products of all rows must be "
+    "added (+=).",
+    source="related: mlpack/mlpack #3679, right for a batch of one alone",
     shown_by="two-vectors",
 )
 def dense_dw_of_the_last_row(
@@ -113,8 +114,8 @@ def dense_dw_of_the_last_row(
 
 @wrong(
     "db",
-    "db of the dense layer is the mean over the batch, but the bias is added to every row, so db is the sum.",
-    source="kvfrans/notes #5",
+    "db of the dense layer is the mean over the batch, but the bias was added to every row, so db must be the sum.",
+    source="kvfrans/notes #5; docs/checking.md, its first example",
     shown_by="two-vectors",
 )
 def dense_db_mean(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,9 +125,9 @@ def dense_db_mean(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.nd
 
 @wrong(
     "db",
-    "db of the dense layer sums dout reshaped to (F, N), which mixes the outputs, but it sums the columns of dout "
-    "(N, F).",
-    source="no public sighting known",
+    "db of the dense layer sums the rows of dout reshaped to (F, N), which mixes the outputs, but it must sum the "
+    "columns of dout (N, F).",
+    source="related: snuspl/cruise #800, for a convolution",
     shown_by="two-vectors",
 )
 def dense_db_wrong_axis(dout: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

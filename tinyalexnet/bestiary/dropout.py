@@ -37,9 +37,9 @@ def _draw(rng: np.random.Generator) -> Pool:
 
 @wrong(
     "out",
-    "The kept elements are not divided by 1 - rate, as in the first paper, but here training scales them, so that "
-    "a test needs no scaling.",
-    source="Srivastava et al., 2014, section 4; stats.stackexchange 207481",
+    "The kept elements are not divided by 1 - rate, as in the first paper, but here they must be, so that a test "
+    "needs no scaling.",
+    source="meant so in Srivastava et al., 2014, section 4",
     shown_by="three-of-four-dropped",
 )
 def dropout_not_scaled(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
@@ -48,8 +48,8 @@ def dropout_not_scaled(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarr
 
 @wrong(
     "out",
-    "The mask is inverted, so the elements to keep are dropped, but kept says which stay.",
-    source="no public sighting known",
+    "The mask is inverted, so the elements to keep are dropped, but kept says which ones stay.",
+    source="related: hunkim/DeepLearningZeroToAll #122; titu1994/Inception-v4 #5",
     shown_by="three-of-four-dropped",
 )
 def dropout_inverted(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
@@ -58,7 +58,7 @@ def dropout_inverted(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray
 
 @wrong(
     "out",
-    "The kept elements are divided by rate, but the probability to be kept is 1 - rate.",
+    "The kept elements are divided by rate, but they must be divided by 1 - rate, the probability to be kept.",
     source="lmjohns3/theanets #123; rasbt/LLMs-from-scratch #431",
     shown_by="three-of-four-dropped",
 )
@@ -68,8 +68,8 @@ def dropout_divided_by_rate(x: np.ndarray, kept: np.ndarray, rate: float) -> np.
 
 @wrong(
     "out",
-    "The kept elements are multiplied by 1 - rate, the scaling of a test, but in training they are divided by it.",
-    source="Stack Overflow 57193633",
+    "The kept elements are multiplied by 1 - rate, which is for a test, but in training they must be divided by it.",
+    source="asked in Stack Overflow 57193633",
     shown_by="three-of-four-dropped",
 )
 def dropout_multiplied(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
@@ -78,9 +78,8 @@ def dropout_multiplied(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarr
 
 @wrong(
     "dx",
-    "The backward masks the gradient and does not divide it by 1 - rate, but the forward divided, so the gradient "
-    "is divided too.",
-    source="rohitg00/ai-engineering-from-scratch #17; stats.stackexchange 207481",
+    "dropout's backward does not divide by 1 - rate, but the forward did, so the gradient must be divided too.",
+    source="asked in stats.stackexchange 207481",
     shown_by="three-of-four-dropped",
 )
 def dropout_dx_not_scaled(dout: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
@@ -89,7 +88,7 @@ def dropout_dx_not_scaled(dout: np.ndarray, kept: np.ndarray, rate: float) -> np
 
 @wrong(
     "dx",
-    "The gradient passes where elements were dropped, but it passes where they were kept.",
+    "The gradient passes where elements were dropped, but it must pass where they were kept.",
     source="no public sighting known",
     shown_by="three-of-four-dropped",
 )
@@ -99,7 +98,8 @@ def dropout_dx_inverted(dout: np.ndarray, kept: np.ndarray, rate: float) -> np.n
 
 @wrong(
     "dx",
-    "The backward scales the gradient and does not mask it, but a dropped element had no part in the output.",
+    "dropout's backward does not apply the mask, but a dropped element had no part in the output, so its gradient "
+    "must be 0.",
     source="ddbourgin/numpy-ml #94",
     shown_by="three-of-four-dropped",
 )
@@ -110,7 +110,7 @@ def dropout_dx_not_masked(dout: np.ndarray, kept: np.ndarray, rate: float) -> np
 @wrong(
     "dx",
     "The gradient is divided by 1 - rate twice, but the forward divided once.",
-    source="CSTR-Edinburgh/mlpractical #32",
+    source="related: CSTR-Edinburgh/mlpractical #32, in the forward",
     shown_by="three-of-four-dropped",
 )
 def dropout_dx_scaled_twice(dout: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..geometry import Pads, Pair, Window
 from ..ops import conv2d
-from .loops import exchanged, meetings
+from .loops import by_position, exchanged, meetings
 from .pools import REFERENCE, array, draw_window, drawn, image, integers, out_size
 from .subject import Case, Pool, Subject, wrong
 
@@ -75,8 +75,9 @@ def _rows(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
 
 @wrong(
     "columns",
-    "The columns are in the order (C, KH, KW), as in Caffe and CS231n, but here the channel is the last: (KH, KW, C).",
-    source="CS231n, assignment 2, im2col.py; BVLC/caffe, im2col.cpp",
+    "im2col's columns are in the order (C, KH, KW), as in Caffe and CS231n, but here the channel must come last: "
+    "(KH, KW, C).",
+    source="the order of CS231n's assignment 2 and of BVLC/caffe, im2col",
     shown_by="channels",
 )
 def im2col_channels_first(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -88,8 +89,8 @@ def im2col_channels_first(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads)
 
 @wrong(
     "columns",
-    "The kernel's columns are walked before its rows, (KW, KH, C), but the order is row-major: (KH, KW, C).",
-    source="ravin-d-27/PyDeepFlow #84",
+    "im2col's columns are in the order (KW, KH, C), but the kernel's rows must come first: (KH, KW, C).",
+    source="no public sighting known",
     shown_by="channels",
 )
 def im2col_columns_before_rows(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -101,9 +102,9 @@ def im2col_columns_before_rows(x: np.ndarray, kernel: Pair, stride: Pair, pads: 
 
 @wrong(
     "columns",
-    "The rows of all images alternate, (OH, OW, N), but all windows of an image come before those of the next: "
-    "(N, OH, OW).",
-    source="CS231n, assignment 2, im2col.py",
+    "im2col's rows are in the order (OH, OW, N), so the images take turns, but all windows of an image must come "
+    "before those of the next: (N, OH, OW).",
+    source="the order of CS231n's assignment 2, im2col",
     shown_by="two-images",
 )
 def im2col_images_last(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -115,8 +116,8 @@ def im2col_images_last(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) ->
 
 @wrong(
     "columns",
-    "im2col's padding is on the wrong sides, bottom and right exchanged with top and left, but the first row is "
-    "the window at row -top and column -left.",
+    "im2col's padding is on the wrong sides, bottom and right exchanged with top and left, but its first window "
+    "must start at row -top and column -left.",
     source="no public sighting known",
     shown_by="padded",
 )
@@ -139,27 +140,41 @@ def _windows_of(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair,
 @wrong(
     "dx",
     "col2im overwrites a pixel with its last copy (=), but im2col copied it into several rows, and their "
-    "gradients add (+=).",
+    "gradients must be added (+=).",
     source="proposed in pjreddie/darknet #2570",
     shown_by="row",
 )
 def col2im_assigns(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     dx, rows = np.zeros(x_shape), _windows_of(columns, x_shape, kernel, stride, pads)
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[1:3], kernel, stride, pads):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[1:3], kernel, stride, pads):
         dx[:, h, i] = rows[:, oh, ow, kh, kw]
     return dx
 
 
 @wrong(
     "dx",
-    "col2im averages the copies of a pixel, as when an image is put together again, but a gradient is their sum.",
-    source="pytorch/pytorch, nn.Fold",
+    "col2im adds nothing: each kernel position overwrites what earlier ones wrote (=), but all copies of a pixel must "
+    "be added (+=).",
+    source="related: pjreddie/darknet #2570, row by row",
+    shown_by="row",
+)
+def col2im_assigns_positions(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
+    dx, rows = np.zeros(x_shape), _windows_of(columns, x_shape, kernel, stride, pads)
+    for (oh, ow), (kh, kw), (h, i) in by_position(x_shape[1:3], rows.shape[1:3], kernel, stride, pads):
+        dx[:, h, i] = rows[:, oh, ow, kh, kw]
+    return dx
+
+
+@wrong(
+    "dx",
+    "col2im averages the copies of a pixel, as when an image is put together again, but a gradient must be their sum.",
+    source="the last step after PyTorch's nn.Fold, if it puts images together",
     shown_by="row",
 )
 def col2im_averages(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     dx, rows = np.zeros(x_shape), _windows_of(columns, x_shape, kernel, stride, pads)
     copies = np.zeros(x_shape)
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[1:3], kernel, stride, pads):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[1:3], kernel, stride, pads):
         dx[:, h, i] += rows[:, oh, ow, kh, kw]
         copies[:, h, i] += 1
     return dx / np.maximum(copies, 1)
@@ -168,13 +183,13 @@ def col2im_averages(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: P
 @wrong(
     "dx",
     "col2im reads the columns in the order (C, KH, KW), but im2col wrote them in the order (KH, KW, C).",
-    source="CS231n, assignment 2, im2col.py",
+    source="the order of CS231n's assignment 2, im2col",
     shown_by="channels",
 )
 def col2im_channels_first(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     n, h, w, c = x_shape
     dx, rows = np.zeros(x_shape), columns.reshape(n, *out_size((h, w), kernel, stride, pads), c, *kernel)
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[1:3], kernel, stride, pads):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[1:3], kernel, stride, pads):
         dx[:, h, i] += rows[:, oh, ow, :, kh, kw]
     return dx
 
@@ -182,28 +197,28 @@ def col2im_channels_first(columns: np.ndarray, x_shape: Shape, kernel: Pair, str
 @wrong(
     "dx",
     "col2im reads the rows in the order (OH, OW, N), but im2col wrote them in the order (N, OH, OW).",
-    source="CS231n, assignment 2, im2col.py",
+    source="the order of CS231n's assignment 2, im2col",
     shown_by="two-images",
 )
 def col2im_images_last(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     n, h, w, c = x_shape
     dx, rows = np.zeros(x_shape), columns.reshape(*out_size((h, w), kernel, stride, pads), n, *kernel, c)
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[:2], kernel, stride, pads):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[:2], kernel, stride, pads):
         dx[:, h, i] += rows[oh, ow, :, kh, kw]
     return dx
 
 
 @wrong(
     "dx",
-    "col2im's padding is not cropped: dx is the top left corner of the padded gradient, but it is the part from "
-    "row top and column left.",
+    "col2im does not crop the padding: dx is the top left corner of the padded gradient, but it must be the part "
+    "from row top and column left on.",
     source="no public sighting known",
     shown_by="padded",
 )
 def col2im_not_cropped(columns: np.ndarray, x_shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
     dx, rows = np.zeros(x_shape), _windows_of(columns, x_shape, kernel, stride, pads)
     corner = ((0, 0), (0, 0))
-    for (oh, ow), (kh, kw), (h, i) in meetings((x_shape[1], x_shape[2]), rows.shape[1:3], kernel, stride, corner):
+    for (oh, ow), (kh, kw), (h, i) in meetings(x_shape[1:3], rows.shape[1:3], kernel, stride, corner):
         dx[:, h, i] += rows[:, oh, ow, kh, kw]
     return dx
 
@@ -228,6 +243,13 @@ SUBJECTS = (
         forward="im2col",
         gradients={"dx": "x"},
         upstream="columns",
-        beasts=(col2im_assigns, col2im_averages, col2im_channels_first, col2im_images_last, col2im_not_cropped),
+        beasts=(
+            col2im_assigns,
+            col2im_assigns_positions,
+            col2im_averages,
+            col2im_channels_first,
+            col2im_images_last,
+            col2im_not_cropped,
+        ),
     ),
 )

@@ -24,6 +24,11 @@ def meetings(
             yield (oh, ow), (kh, kw), (h, i)
 
 
+def by_position(size: Index, out_size: Index, kernel: Index, stride: Pair, pads: Pads) -> list[tuple[Pair, Pair, Pair]]:
+    """The same as ``meetings``, all outputs of one kernel position before those of the next."""
+    return sorted(meetings(size, out_size, kernel, stride, pads), key=lambda meeting: meeting[1])
+
+
 def windows(size: Index, out_size: Index, kernel: Index, stride: Pair, pads: Pads) -> Iterator[tuple[Pair, list[Pair]]]:
     """Each output pixel (oh, ow) with the pixels (h, i) of its window, row by row, without padding."""
     for oh, ow in np.ndindex(*out_size):

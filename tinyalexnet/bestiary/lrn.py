@@ -49,7 +49,8 @@ def _near(c: int, radius: int, channels: int) -> range:
 
 @wrong(
     "out",
-    "alpha is divided by the size of the window, as in Caffe and PyTorch, but here it multiplies the sum as it is.",
+    "LRN's forward divides alpha by the size of the window, as Caffe and PyTorch do, but here alpha must multiply "
+    "the sum as it is.",
     source="BVLC/caffe #1453; uxlfoundation/oneDNN #396",
     shown_by="two-channels",
 )
@@ -63,9 +64,9 @@ def lrn_alpha_divided(x: np.ndarray, radius: int, bias: float, alpha: float, bet
 
 @wrong(
     "out",
-    "The radius is taken for the size of the window, so half of it reaches to each side, but the window has 2 "
-    "radius + 1 channels.",
-    source="ethereon/caffe-tensorflow #173; TorontoDeepLearning/convnet #7",
+    "The radius is taken for the size of the window, so half of it reaches to each side, but the window must have "
+    "2 radius + 1 channels.",
+    source="alibaba/MNN #192; microsoft/MMdnn #808",
     shown_by="two-channels",
 )
 def lrn_radius_as_size(x: np.ndarray, radius: int, bias: float, alpha: float, beta: float) -> np.ndarray:
@@ -78,9 +79,9 @@ def lrn_radius_as_size(x: np.ndarray, radius: int, bias: float, alpha: float, be
 
 @wrong(
     "out",
-    "The squares are summed over rows and columns of one channel, Caffe's WITHIN_CHANNEL, but AlexNet sums over "
-    "the channels of one pixel.",
-    source="tensorflow/tensorflow #1246",
+    "The squares are summed over rows and columns of one channel, Caffe's WITHIN_CHANNEL, but AlexNet's LRN must "
+    "sum over the channels of one pixel.",
+    source="Caffe's WITHIN_CHANNEL; tensorflow/tensorflow #1246",
     shown_by="two-channels",
 )
 def lrn_within_channel(x: np.ndarray, radius: int, bias: float, alpha: float, beta: float) -> np.ndarray:
@@ -93,7 +94,7 @@ def lrn_within_channel(x: np.ndarray, radius: int, bias: float, alpha: float, be
 
 @wrong(
     "out",
-    "The sum leaves out the channel itself, but its own square is in its scale.",
+    "The sum of squares leaves out the channel itself, but its own square must be in its scale.",
     source="no public sighting known",
     shown_by="two-channels",
 )
@@ -107,7 +108,7 @@ def lrn_without_itself(x: np.ndarray, radius: int, bias: float, alpha: float, be
 
 @wrong(
     "out",
-    "The bias is added after the power, but it is inside: x / (bias + alpha sum)^beta.",
+    "LRN's bias is added after the power, but it must be inside: x / (bias + alpha sum)^beta.",
     source="no public sighting known",
     shown_by="square-root",
 )
@@ -127,7 +128,7 @@ def _scale(x: np.ndarray, radius: int, bias: float, alpha: float) -> np.ndarray:
     "dx",
     "The divisor is taken for a constant, so the term of the neighbours is missing, but x is in the scale of "
     "every channel within radius.",
-    source="andersbll/deeppy #15",
+    source="related: andersbll/deeppy #15, where dout passed unchanged",
     shown_by="two-channels",
 )
 def lrn_divisor_constant(
@@ -138,8 +139,8 @@ def lrn_divisor_constant(
 
 @wrong(
     "dx",
-    "The backward divides alpha by the size of the window, but the forward did not.",
-    source="vlfeat/matconvnet and BVLC/caffe, their LRN",
+    "LRN's backward divides alpha by the size of the window, but the forward did not.",
+    source="Caffe's formula, in BVLC/caffe #5105",
     shown_by="two-channels",
 )
 def lrn_backward_alpha_divided(
@@ -155,7 +156,8 @@ def lrn_backward_alpha_divided(
 
 @wrong(
     "dx",
-    "The 2 of the squares' derivative is missing in the neighbours' term, but it is 2 alpha beta x[c] times the sum.",
+    "The 2 of the squares' derivative is missing in the neighbours' term, but it must be 2 alpha beta x[c] times "
+    "the sum.",
     source="no public sighting known",
     shown_by="two-channels",
 )
@@ -169,7 +171,7 @@ def lrn_without_two(dout: np.ndarray, x: np.ndarray, radius: int, bias: float, a
 
 @wrong(
     "dx",
-    "The power of the scale stays -beta in the neighbours' term, but its derivative has the power -beta - 1.",
+    "The power of the scale stays -beta in the neighbours' term, but the derivative has the power -beta - 1.",
     source="no public sighting known",
     shown_by="two-channels",
 )
@@ -185,7 +187,7 @@ def lrn_power_kept(dout: np.ndarray, x: np.ndarray, radius: int, bias: float, al
     "dx",
     "The neighbours' term uses the scale of the channel itself, but each neighbour was divided by a power of its "
     "own scale.",
-    source="vlfeat/matconvnet #10; proposed in BVLC/caffe #5105",
+    source="asked in vlfeat/matconvnet #10",
     shown_by="five-channels",
 )
 def lrn_own_scale(dout: np.ndarray, x: np.ndarray, radius: int, bias: float, alpha: float, beta: float) -> np.ndarray:

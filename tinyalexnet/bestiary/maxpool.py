@@ -8,7 +8,7 @@ import numpy as np
 
 from ..geometry import Pads, Pair, Window
 from ..ops import maxpool
-from .loops import exchanged, windows
+from .loops import by_position, exchanged, windows
 from .pools import REFERENCE, draw_window, drawn, image, integers, out_size
 from .subject import Case, Pool, Subject, wrong
 
@@ -59,8 +59,8 @@ def _out_zeros(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndar
 
 @wrong(
     "out",
-    "Padding competes as zeros, so it beats negative pixels, but in a max-pool padding never wins.",
-    source="pytorch/pytorch #33384; tensorflow/tensorflow #10216",
+    "Padding takes part in the max-pool as zeros and wins over negative pixels, but padding must never win.",
+    source="zylo117/Yet-Another-EfficientDet-Pytorch #352; expected in pytorch/pytorch #33384",
     shown_by="negative-padded",
 )
 def maxpool_padding_wins(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -74,7 +74,8 @@ def maxpool_padding_wins(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) 
 
 @wrong(
     "out",
-    "The search for the maximum starts at 0, so a window of negative pixels gives 0, but it starts at minus infinity.",
+    "The search for the maximum starts at 0, so a window of negative pixels gives 0, but it must start at minus "
+    "infinity.",
     source="no public sighting known",
     shown_by="negative-padded",
 )
@@ -88,7 +89,7 @@ def maxpool_starts_at_zero(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads
 
 @wrong(
     "out",
-    "The pixel of the largest magnitude wins and loses its sign, but the largest value wins.",
+    "The largest magnitude wins and loses its sign, but the largest value must win.",
     source="no public sighting known",
     shown_by="negative-padded",
 )
@@ -102,8 +103,8 @@ def maxpool_of_magnitudes(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads)
 @wrong(
     "out",
     "The max-pool's padding is on the wrong sides, bottom and right exchanged with top and left, but its first "
-    "window starts at row -top and column -left.",
-    source="tensorflow/tensorflow #7969; mil-tokyo/webdnn #796",
+    "window must start at row -top and column -left.",
+    source="mil-tokyo/webdnn #796; tensorflow/tensorflow #7969",
     shown_by="negative-padded",
 )
 def maxpool_pads_exchanged(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -126,8 +127,8 @@ def _winners(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: Pair, pads: 
 
 @wrong(
     "dx",
-    "Each window overwrites its winner's gradient (=), but a pixel that wins several windows gets the sum of "
-    "their gradients (+=).",
+    "Each window overwrites the gradient of its winner (=), but a pixel that wins several windows must get the "
+    "sum of their gradients (+=).",
     source="FluxML/NNlib.jl #205; 0809zheng/CS231n-assignment2019 #19",
     shown_by="row-overlap",
 )
@@ -140,9 +141,25 @@ def maxpool_assigns(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: Pair,
 
 @wrong(
     "dx",
-    "Every pixel that equals the maximum gets the whole gradient, but the output copied one pixel, the first in "
-    "row-major order.",
-    source="Theano/Theano #5248",
+    "Each kernel position overwrites what earlier ones wrote into dx (=), with zeros where it is not the maximum, "
+    "but the gradients of all positions must be added (+=).",
+    source="related: FluxML/NNlib.jl #205, window by window",
+    shown_by="row-overlap",
+)
+def maxpool_assigns_positions(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
+    dx = np.zeros_like(x)
+    winner = {output: winners[0] for output, winners in _winners(dout, x, kernel, stride, pads)}
+    for (oh, ow), _, (h, i) in by_position(x.shape[1:3], dout.shape[1:3], kernel, stride, pads):
+        for n, c in np.ndindex(x.shape[0], x.shape[3]):
+            dx[n, h, i, c] = dout[n, oh, ow, c] if winner[n, oh, ow, c] == (n, h, i, c) else 0
+    return dx
+
+
+@wrong(
+    "dx",
+    "Every pixel that equals the maximum gets the whole gradient, but only one was copied to the output: the "
+    "first in row-major order.",
+    source="Theano/Theano #5248; apache/mxnet #1272",
     shown_by="tie",
 )
 def maxpool_every_maximum(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -155,8 +172,9 @@ def maxpool_every_maximum(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride:
 
 @wrong(
     "dx",
-    "Equal maxima share the gradient, as in TensorFlow's reduce_max, but in a max-pool the first one gets all of it.",
-    source="tensorflow/tensorflow #4886",
+    "Equal maxima share the gradient, as in TensorFlow's reduce_max, but in a max-pool the first one must get all "
+    "of it.",
+    source="tensorflow/tensorflow #4886, reduce_max",
     shown_by="tie",
 )
 def maxpool_shares_ties(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -169,8 +187,8 @@ def maxpool_shares_ties(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: P
 
 @wrong(
     "dx",
-    "The last of equal maxima gets the gradient, as with >= in the search, but the convention is the first in "
-    "row-major order.",
+    "The last of equal maxima gets the gradient, as with >= in the search, but the convention here is the first "
+    "in row-major order.",
     source="no public sighting known",
     shown_by="tie",
 )
@@ -183,7 +201,7 @@ def maxpool_last_of_equals(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride
 
 @wrong(
     "dx",
-    "Of equal maxima the first in column-major order gets the gradient, but the convention is row-major: row by row.",
+    "Of equal maxima the first in column-major order gets the gradient, but the convention here is row by row.",
     source="FluxML/NNlib.jl #205",
     shown_by="tie",
 )
@@ -196,7 +214,7 @@ def maxpool_column_major(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: 
 
 @wrong(
     "dx",
-    "Every pixel of the window gets the gradient, but a max-pool's output depends on the maximum alone.",
+    "Every pixel of the window gets the gradient, but the output of a max-pool depends on the maximum alone.",
     source="no public sighting known",
     shown_by="row-overlap",
 )
@@ -210,9 +228,9 @@ def maxpool_whole_window(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: 
 
 @wrong(
     "dx",
-    "The max-pool's padding is not cropped, so dx is shifted by (top, left), but row h of dx is row h + top of "
-    "the padded gradient.",
-    source="FluxML/NNlib.jl #133",
+    "The max-pool's padding is not cropped, so dx is shifted down by top and right by left, but row h of dx must "
+    "be row h + top of the padded gradient.",
+    source="related: FluxML/NNlib.jl #133; deeplearning4j/libnd4j #755",
     shown_by="negative-padded",
 )
 def maxpool_not_cropped(dout: np.ndarray, x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -245,6 +263,7 @@ SUBJECTS = (
         gradients={"dx": "x"},
         beasts=(
             maxpool_assigns,
+            maxpool_assigns_positions,
             maxpool_every_maximum,
             maxpool_shares_ties,
             maxpool_last_of_equals,

@@ -40,7 +40,7 @@ def _draw(rng: np.random.Generator) -> Pool:
 
 @wrong(
     "w",
-    "w moves by the velocity of the step before, but first v changes and then w moves by the new v.",
+    "w moves by the velocity of the step before, but v must change first, and then w moves by the new v.",
     source="no public sighting known",
     shown_by="first-step",
 )
@@ -53,8 +53,8 @@ def momentum_old_velocity(
 
 @wrong(
     "w",
-    "w moves by momentum v less the new gradient once more, Nesterov's step, but here it moves by v.",
-    source="keras-team/keras, optimizers.SGD(nesterov=True)",
+    "w moves by momentum v and once more by the new gradient, Nesterov's step, but here it must move by v.",
+    source="meant so in lisa-lab/pylearn2 #677",
     shown_by="first-step",
 )
 def momentum_nesterov(
@@ -66,7 +66,7 @@ def momentum_nesterov(
 
 @wrong(
     "v",
-    "The rate multiplies the velocity when w moves, PyTorch's convention, but here it multiplies the gradient "
+    "The rate multiplies the velocity when w moves, PyTorch's convention, but here it must multiply the gradient "
     "that enters v.",
     source="pytorch/pytorch #1099; Russell91/apollocaffe #35",
     shown_by="first-step",
@@ -81,7 +81,7 @@ def momentum_rate_outside(
 
 @wrong(
     "v",
-    "The gradient enters v times 1 - momentum, a running mean, but here it enters whole.",
+    "The gradient enters v times 1 - momentum, a running mean, but here it must enter whole.",
     source="HIPS/autograd #289; keras-team/keras #13971",
     shown_by="first-step",
     also=("w",),
@@ -95,7 +95,7 @@ def momentum_dampened(
 
 @wrong(
     "v",
-    "The rate does not multiply the decay, but v changes by rate (decay w + dw).",
+    "The rate does not multiply the decay, but v must change by rate (decay w + dw).",
     source="leondgarse/Keras_insightface #5; clab/dynet #159",
     shown_by="decay",
     also=("w",),
@@ -109,7 +109,8 @@ def decay_without_rate(
 
 @wrong(
     "v",
-    "The decay has a 2 in front, the derivative of decay w², but it is the derivative of half of that: decay w.",
+    "The decay has a 2 in front, the derivative of decay w², but here it must be decay w, the derivative of half "
+    "of that.",
     source="titu1994/DenseNet #57",
     shown_by="decay",
     also=("w",),
@@ -123,8 +124,8 @@ def decay_doubled(
 
 @wrong(
     "v",
-    "The decay shrinks w directly, decoupled as in SGDW and AdamW, but here it enters v with the gradient.",
-    source="pytorch/pytorch #3740; Loshchilov and Hutter, 2019",
+    "The decay shrinks w directly, decoupled as in SGDW and AdamW, but here it must enter v with the gradient.",
+    source="meant so in Loshchilov and Hutter, 2019; pytorch/pytorch #3740",
     shown_by="decay",
 )
 def decay_decoupled(
@@ -136,8 +137,8 @@ def decay_decoupled(
 
 @wrong(
     "v",
-    "v moves along the gradient, uphill, but it moves against it.",
-    source="Site1997/LeNet-python #2; pytorch/pytorch #45036",
+    "v moves along the gradient, uphill, but it must move against it.",
+    source="fchollet/deep-learning-with-python-notebooks #19",
     shown_by="first-step",
     also=("w",),
 )

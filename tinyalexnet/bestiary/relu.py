@@ -36,7 +36,7 @@ def _draw(rng: np.random.Generator) -> Pool:
 
 @wrong(
     "out",
-    "Negative elements change their sign, but ReLU sets them to 0.",
+    "Negative elements change their sign, but ReLU must set them to 0.",
     source="no public sighting known",
     shown_by="both-signs",
 )
@@ -46,7 +46,7 @@ def relu_absolute(x: np.ndarray) -> np.ndarray:
 
 @wrong(
     "out",
-    "Positive elements become 1, which is ReLU's derivative, but ReLU keeps them as they are.",
+    "Positive elements become 1, which is ReLU's derivative, but ReLU must keep them as they are.",
     source="no public sighting known",
     shown_by="both-signs",
 )
@@ -56,8 +56,8 @@ def relu_step(x: np.ndarray) -> np.ndarray:
 
 @wrong(
     "dx",
-    "The sign of dout decides, as in a deconvnet, but the gradient passes where x is positive.",
-    source="exacity/deeplearningbook-chinese #127; Zeiler and Fergus, 2014",
+    "The gradient passes where dout is positive, as in a deconvnet, but it must pass where x is positive.",
+    source="exacity/deeplearningbook-chinese #127; meant so in Zeiler and Fergus, 2014",
     shown_by="both-signs",
 )
 def relu_sign_of_the_gradient(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -66,9 +66,9 @@ def relu_sign_of_the_gradient(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 @wrong(
     "dx",
-    "Negative gradients are dropped too, as in guided backpropagation, but a gradient of either sign passes if x "
-    "is positive.",
-    source="Springenberg et al., 2015, section 3.4",
+    "Negative gradients are dropped too, as in guided backpropagation, but a gradient of either sign must pass if "
+    "x is positive.",
+    source="meant so in Springenberg et al., 2015, section 3.4",
     shown_by="both-signs",
 )
 def relu_guided(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -77,8 +77,8 @@ def relu_guided(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 @wrong(
     "dx",
-    "The gradient passes at x = 0, but the convention is ReLU'(0) = 0.",
-    source="tensorflow/playground #19",
+    "The gradient passes at x = 0, but the convention here is ReLU'(0) = 0.",
+    source="tensorflow/playground #19; iamtrask/Grokking-Deep-Learning #13",
     shown_by="zero",
 )
 def relu_passes_at_zero(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -87,7 +87,7 @@ def relu_passes_at_zero(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 @wrong(
     "dx",
-    "dx is 0 or 1, the derivative alone, but by the chain rule it is multiplied by dout.",
+    "ReLU's dx is 0 or 1, the derivative alone, but by the chain rule it must be multiplied by dout.",
     source="haifengl/smile #528",
     shown_by="both-signs",
 )

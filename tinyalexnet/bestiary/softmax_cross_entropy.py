@@ -45,8 +45,8 @@ def _one_hot(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 @wrong(
     "loss",
-    "The loss is the sum over the batch, but here it is the mean.",
-    source="apache/mxnet #2215",
+    "The loss is the sum over the batch, but here it must be the mean.",
+    source="related: jxgu1016/MNIST_center_loss_pytorch #9, for a centre loss",
     shown_by="two-rows",
 )
 def loss_summed(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -56,8 +56,8 @@ def loss_summed(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarr
 
 @wrong(
     "loss",
-    "The loss is divided by the number of logits, N K, but a row gives one loss, so it is divided by N.",
-    source="victorlempitsky/Mate #2",
+    "The loss is divided by the number of logits, N K, but each row has one loss, so it must be divided by N.",
+    source="related: victorlempitsky/Mate #2, in the gradient",
     shown_by="one-row",
 )
 def loss_mean_over_classes(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -67,8 +67,9 @@ def loss_mean_over_classes(logits: np.ndarray, labels: np.ndarray) -> tuple[floa
 
 @wrong(
     "loss",
-    "Softmax is taken twice: the logits were probabilities already, but cross-entropy with softmax in it takes logits.",
-    source="pytorch/pytorch, nn.CrossEntropyLoss",
+    "Softmax is taken twice, because the loss was given probabilities, but it has a softmax in it and must be "
+    "given the logits.",
+    source="tflearn/tflearn #562; bowang-lab/Transformer-GCN-QA #32",
     shown_by="one-row",
 )
 def loss_of_softmax_twice(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -78,8 +79,8 @@ def loss_of_softmax_twice(logits: np.ndarray, labels: np.ndarray) -> tuple[float
 
 @wrong(
     "dlogits",
-    "The gradient is not divided by N, but the loss is the mean over N rows.",
-    source="tensorflow/swift-apis #42",
+    "dlogits is not divided by N, but the loss is the mean over N rows, so it must be.",
+    source="tensorflow/swift-apis #42; apache/mxnet #2215",
     shown_by="two-rows",
 )
 def softmax_not_divided(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -89,8 +90,8 @@ def softmax_not_divided(logits: np.ndarray, labels: np.ndarray) -> tuple[float, 
 
 @wrong(
     "dlogits",
-    "The gradient is divided by N twice, but the mean over the batch divides once.",
-    source="deeplearning4j/deeplearning4j #366; apache/mxnet #4761",
+    "dlogits is divided by N twice, but the mean over the batch divides once.",
+    source="apache/mxnet #4761; deeplearning4j/deeplearning4j #366",
     shown_by="two-rows",
 )
 def softmax_divided_twice(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -100,7 +101,8 @@ def softmax_divided_twice(logits: np.ndarray, labels: np.ndarray) -> tuple[float
 
 @wrong(
     "dlogits",
-    "The gradient is divided by the number of logits, N K, but the loss is a mean over N rows.",
+    "dlogits is divided by the number of logits, N K, but the loss is the mean over N rows, so it must be divided "
+    "by N.",
     source="victorlempitsky/Mate #2",
     shown_by="one-row",
 )
@@ -111,7 +113,7 @@ def softmax_divided_by_elements(logits: np.ndarray, labels: np.ndarray) -> tuple
 
 @wrong(
     "dlogits",
-    "The gradient is the probabilities alone, but 1 is subtracted at the label of each row.",
+    "dlogits has the probabilities alone, but 1 must be subtracted at the label of each row.",
     source="no public sighting known",
     shown_by="one-row",
 )
@@ -122,8 +124,8 @@ def softmax_without_label(logits: np.ndarray, labels: np.ndarray) -> tuple[float
 
 @wrong(
     "dlogits",
-    "The gradient has the wrong sign, label minus probability, but it is probability minus label.",
-    source="Site1997/LeNet-python #2",
+    "dlogits has the wrong sign, label minus probability, but it must be probability minus label.",
+    source="Site1997/LeNet-python #2, with += in the update",
     shown_by="one-row",
 )
 def softmax_sign(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -133,7 +135,7 @@ def softmax_sign(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndar
 
 @wrong(
     "dlogits",
-    "The probabilities of a column sum to 1, because softmax runs over the batch, but it runs over the classes of "
+    "The softmax of dlogits runs over the batch, so each column sums to 1, but it must run over the classes of "
     "each row.",
     source="ethanfetaya/NRI #25",
     shown_by="one-row",
@@ -145,9 +147,9 @@ def softmax_over_the_batch(logits: np.ndarray, labels: np.ndarray) -> tuple[floa
 
 @wrong(
     "dlogits",
-    "Large logits give NaN, because their exponentials overflow, but the largest logit of each row is subtracted "
-    "first.",
-    source="apache/singa #540; tensorflow/tensorflow #10142",
+    "Large logits give NaN, because their exponentials overflow, but the largest logit of each row must be "
+    "subtracted first.",
+    source="apache/singa #540; numenta/nupic-legacy #3818",
     shown_by="large-logits",
 )
 def softmax_overflows(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:

@@ -39,7 +39,8 @@ def _draw(rng: np.random.Generator) -> Pool:
 
 @wrong(
     "out_size",
-    "The division is rounded up, as in Caffe's pools, but a window that does not fit whole is left out.",
+    "The division is rounded up, as in Caffe's pools, but it must be rounded down: a window that does not fit "
+    "whole is left out.",
     source="BVLC/caffe #4781; torch/nn #116",
     shown_by="rest",
 )
@@ -50,8 +51,8 @@ def size_rounded_up(size: Pair, kernel: Pair, stride: Pair, pads: Pads) -> Pair:
 
 @wrong(
     "out_size",
-    "The last + 1 is missing, but the first window counts too.",
-    source="tiny-dnn's first versions of CS231n solutions",
+    "The + 1 at the end is missing, but the first window counts too.",
+    source="no public sighting known",
     shown_by="row",
 )
 def size_without_one(size: Pair, kernel: Pair, stride: Pair, pads: Pads) -> Pair:
@@ -61,7 +62,8 @@ def size_without_one(size: Pair, kernel: Pair, stride: Pair, pads: Pads) -> Pair
 
 @wrong(
     "out_size",
-    "The 1 is added before the division, but it is added after it: the division gives the number of steps.",
+    "The 1 is added before the division, but it must be added after it: the division gives the number of steps "
+    "from the first window.",
     source="no public sighting known",
     shown_by="padded",
 )
@@ -73,7 +75,7 @@ def size_one_before_division(size: Pair, kernel: Pair, stride: Pair, pads: Pads)
 @wrong(
     "out_size",
     "The padding of one side is counted, but both sides make the image larger.",
-    source="no public sighting known",
+    source="torch/cunn #39",
     shown_by="even-kernel",
 )
 def size_pads_once(size: Pair, kernel: Pair, stride: Pair, pads: Pads) -> Pair:
@@ -83,8 +85,9 @@ def size_pads_once(size: Pair, kernel: Pair, stride: Pair, pads: Pads) -> Pair:
 
 @wrong(
     "out_size",
-    "The strides of rows and columns are exchanged, but stride is (stride_h, stride_w).",
-    source="dotnet/TorchSharp #496",
+    "The output size takes the stride of columns for rows and that of rows for columns, but stride is (stride_h, "
+    "stride_w).",
+    source="jefkine/zeta-learn #4; mlpack/mlpack #4050",
     shown_by="rest",
 )
 def size_strides_exchanged(size: Pair, kernel: Pair, stride: Pair, pads: Pads) -> Pair:
@@ -100,8 +103,8 @@ def _sides(totals: list[int]) -> Pads:
 
 @wrong(
     "pads",
-    "The odd row and column are added at the top and left, ONNX's SAME_LOWER, but TensorFlow's SAME adds them at "
-    "the bottom and right.",
+    "The odd row and column are added at the top and left, ONNX's SAME_LOWER, but TensorFlow's SAME must add them "
+    "at the bottom and right.",
     source="tensorflow/tensorflow #7969; mil-tokyo/webdnn #796",
     shown_by="row",
 )
@@ -112,8 +115,8 @@ def same_top_left(size: Pair, kernel: Pair, stride: Pair) -> Pads:
 
 @wrong(
     "pads",
-    "Half the kernel is added on each side, but SAME adds as much as ceil(size / stride) windows need and no more.",
-    source="taehoonlee/tensornets #25; vtjeng/MIPVerify.jl #23",
+    "Half the kernel is added on each side, but SAME must add no more than ceil(size / stride) windows need.",
+    source="taehoonlee/tensornets #25",
     shown_by="row",
 )
 def same_half_kernel(size: Pair, kernel: Pair, stride: Pair) -> Pads:
@@ -122,7 +125,7 @@ def same_half_kernel(size: Pair, kernel: Pair, stride: Pair) -> Pads:
 
 @wrong(
     "pads",
-    "The total is kernel - 1 for every stride, but with a stride above 1 the last window may reach less far out.",
+    "The total is kernel - 1 whatever the stride, but with a stride above 1 the last window may need less.",
     source="vtjeng/MIPVerify.jl #23",
     shown_by="rest",
 )
@@ -132,7 +135,7 @@ def same_stride_ignored(size: Pair, kernel: Pair, stride: Pair) -> Pads:
 
 @wrong(
     "pads",
-    "The total becomes negative if the stride is larger than the kernel, but it is at least 0: SAME never crops.",
+    "The total is negative if the windows leave gaps, but it must be at least 0: SAME never crops.",
     source="no public sighting known",
     shown_by="gaps",
 )

@@ -32,9 +32,9 @@ def _draw(rng: np.random.Generator) -> Pool:
 
 @wrong(
     "out",
-    "The last product has the wrong sign, as when matrices of two publications are mixed, but with (x1 - x3) w2 "
-    "it is subtracted.",
-    source="andravin/wincnn #21",
+    "The last product has the wrong sign, as when the matrices of two publications are mixed, but (x1 - x3) w2 "
+    "must be subtracted.",
+    source="asked in andravin/wincnn #21",
     shown_by="by-hand",
 )
 def winograd_sign(x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def winograd_sign(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 @wrong(
     "out",
-    "The halves of the filter's transform are missing, but (w0 + w1 + w2) and (w0 - w1 + w2) are divided by 2.",
+    "The halves of the filter's transform are missing, but w0 + w1 + w2 and w0 - w1 + w2 must be divided by 2.",
     source="no public sighting known",
     shown_by="by-hand",
 )
@@ -57,8 +57,8 @@ def winograd_without_halves(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 @wrong(
     "out",
-    "The filter is flipped, as in the literature's convolution, but F(2, 3) here is a cross-correlation.",
-    source="andravin/wincnn #3",
+    "The filter is flipped, as in Winograd's own convolution, but F(2, 3) here must be a cross-correlation.",
+    source="expected in andravin/wincnn #3",
     shown_by="first-element",
 )
 def winograd_flipped(x: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -13,6 +13,10 @@ from .explain import index_text
 from .slopes import gradients_of
 
 
+AGAIN = 3
+"""Further forwards of the same x. In a small layer two masks of dropout may be the same by chance, or differ at zeros."""
+
+
 @dataclass(frozen=True)
 class Breach:
     """One sentence about an argument, or about "forward" or "backward"."""
@@ -76,8 +80,7 @@ def _forward(layer: Differentiable, x: np.ndarray) -> Iterator[Breach]:
     if (values := list(_values("forward", "out", out))) and np.isfinite(x).all():
         yield from values
         return
-    again = np.array(layer.forward(x.copy()))
-    if out.shape != again.shape or not np.array_equal(out, again, equal_nan=True):
+    if not all(np.array_equal(out, layer.forward(x.copy()), equal_nan=True) for _ in range(AGAIN)):
         yield Breach(
             "forward",
             "forward gives another result for the same x: it draws random numbers, or keeps something from the call "
@@ -108,7 +111,10 @@ def _backward(layer: Differentiable, x: np.ndarray, dout: np.ndarray, needs_dx: 
             if np.allclose(gradient, 2 * first[name], rtol=1e-6, atol=0):
                 sentence = f"d{name} doubles with a second backward: it adds to the old gradient, but must replace it."
             else:
-                sentence = f"d{name} differs after a second forward and backward of the same x and dout."
+                sentence = (
+                    f"d{name} differs after a second forward and backward of the same x and dout: if it draws random "
+                    "numbers, check frozen(layer)."
+                )
             yield Breach(name, sentence)
     yield from _copies(layer, x, first)
 

@@ -33,7 +33,8 @@ def index_text(name: str, index: Index) -> str:
 
 def number(value: float) -> str:
     """A number in few characters: integers without a point, others with six digits."""
-    return f"{value:.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:.6g}"
+    # + 0 because -0.0 is 0 to a reader.
+    return f"{value + 0:.0f}" if value % 1 == 0 and abs(value) < 1e15 else f"{value:.6g}"
 
 
 def wrong_elements(found: np.ndarray, right: np.ndarray, tolerance: float = 0.0) -> np.ndarray:

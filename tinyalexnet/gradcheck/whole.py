@@ -9,7 +9,7 @@ import numpy as np
 
 from ..alexnet import alexnet, check_variant
 from ..command import option
-from ..devices import BACKENDS, device
+from ..devices import device
 from ..geometry import as_integer
 from .adapters import frozen
 from .diagnosis import finding_of
@@ -37,9 +37,8 @@ class Options:
         check_variant(self.variant)
         for name, least in (("batch_size", 1), ("seed", 0), ("directions", 1)):
             as_integer(name, getattr(self, name), least)
-        on_host = [name for name in BACKENDS if name == self.backend and device(name).on_host]
-        if not on_host:
-            raise ValueError(f"backend is {self.backend!r}, but must be one that computes on the host's arrays")
+        if not device(self.backend).on_host:
+            raise ValueError(f"backend is {self.backend!r}, but must compute on arrays of the host: reference or cpu")
 
 
 def findings(options: Options) -> Iterator[tuple[int, Finding]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...geometry import Pads, Pair
-from ..loops import exchanged, products, turned
+from ..loops import by_position, exchanged, meetings, products, turned
 from ..subject import wrong
 
 Shape = tuple[int, ...]
@@ -13,9 +13,9 @@ Shape = tuple[int, ...]
 
 @wrong(
     "dx",
-    "dx slides the kernel over dout as the forward does over x, but the pixel in row h met w[kh] at the output "
-    "in row h - kh, so for dx the kernel is turned by 180 degrees.",
-    source="soumith.ch, 2014-08-07; BVLC/caffe #5812; pytorch/pytorch #61100",
+    "dx slides the kernel over dout as the forward does over x, but the pixel in row h met w[kh] at the output in "
+    "row h - kh, so the kernel must be turned by 180 degrees.",
+    source="asked in BVLC/caffe #5812, pytorch/pytorch #61100 and ddbourgin/numpy-ml #27",
     shown_by="row",
 )
 def kernel_not_turned(
@@ -30,8 +30,8 @@ def kernel_not_turned(
 @wrong(
     "dx",
     "Each output overwrites the gradient of its pixels (=), but windows overlap and filters share pixels, so dx "
-    "is a sum (+=).",
-    source="CS231n, assignment 2: jariasf/CS231n #14",
+    "must be a sum (+=).",
+    source="no public sighting known",
     shown_by="row",
 )
 def dx_assigns(dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pads: Pads, groups: int) -> np.ndarray:
@@ -41,11 +41,54 @@ def dx_assigns(dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pa
     return dx
 
 
+def _at(dout: np.ndarray, w: np.ndarray, groups: int, output: Pair, position: Pair) -> np.ndarray:
+    """The share that one output pixel hands to the pixel at one kernel position: (N, C), summed over the filters."""
+    (oh, ow), (kh, kw) = output, position
+    depth, filters = w.shape[2], w.shape[3] // groups
+    share = np.zeros((len(dout), groups * depth))
+    for f in range(w.shape[3]):
+        channels = slice(f // filters * depth, (f // filters + 1) * depth)
+        share[:, channels] += np.outer(dout[:, oh, ow, f], w[kh, kw, :, f])
+    return share
+
+
 @wrong(
     "dx",
-    "The stride is left out of dx, so the gradients of neighbouring outputs stand side by side, but they belong "
+    "Each window overwrites what earlier windows wrote into dx (=), but windows overlap, so their shares must be "
+    "added (+=).",
+    source="no public sighting known",
+    shown_by="row",
+)
+def dx_assigns_windows(
+    dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for output, position, (h, i) in meetings(x_shape[1:3], dout.shape[1:3], w.shape[:2], stride, pads):
+        dx[:, h, i] = _at(dout, w, groups, output, position)
+    return dx
+
+
+@wrong(
+    "dx",
+    "Each kernel position overwrites what earlier ones wrote into dx (=), but a pixel lies under several positions, "
+    "whose shares must be added (+=).",
+    source="no public sighting known",
+    shown_by="row",
+)
+def dx_assigns_positions(
+    dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for output, position, (h, i) in by_position(x_shape[1:3], dout.shape[1:3], w.shape[:2], stride, pads):
+        dx[:, h, i] = _at(dout, w, groups, output, position)
+    return dx
+
+
+@wrong(
+    "dx",
+    "The stride is left out of dx, so the gradients of neighbouring outputs stand side by side, but they must be "
     "stride pixels apart.",
-    source="enggen/Deep-Learning-Coursera #7; ai.stackexchange 5774",
+    source="enggen/Deep-Learning-Coursera #7; Kulbear/deep-learning-coursera #34",
     shown_by="strided",
 )
 def dx_stride_ignored(
@@ -59,9 +102,9 @@ def dx_stride_ignored(
 
 @wrong(
     "dx",
-    "The stride of dx is one too large, as when stride zeros are put between the gradients, but stride - 1 zeros "
-    "belong between them.",
-    source="ai.stackexchange 5774",
+    "The gradients are stride + 1 pixels apart in dx, as with stride zeros between them, but only stride - 1 "
+    "zeros belong between them.",
+    source="asked in ai.stackexchange 5774",
     shown_by="row",
 )
 def dx_stride_off_by_one(
@@ -76,9 +119,9 @@ def dx_stride_off_by_one(
 
 @wrong(
     "dx",
-    "The strides of rows and columns are exchanged in the backward, but dx walks through the forward's windows: "
-    "stride[0] rows and stride[1] columns apart.",
-    source="huggingface/candle #2337",
+    "dx takes the stride of columns for rows and that of rows for columns, but it must walk through the forward's "
+    "windows: stride[0] rows and stride[1] columns apart.",
+    source="mlpack/mlpack #4050",
     shown_by="strided",
 )
 def dx_strides_exchanged(
@@ -92,9 +135,9 @@ def dx_strides_exchanged(
 
 @wrong(
     "dx",
-    "The convolution's padding is not cropped: dx is the top left corner of the padded gradient, but it is the "
-    "part from row top and column left.",
-    source="CNN-Numpy #2; stats.stackexchange, padding and stride in the backpropagation of a convolution",
+    "The convolution's padding is not cropped: dx is the top left corner of the padded gradient, but it must be "
+    "the part from row top and column left on.",
+    source="related: PKUFlyingPig/CMU10-714 #6",
     shown_by="padded",
 )
 def dx_not_cropped(
@@ -108,9 +151,9 @@ def dx_not_cropped(
 
 @wrong(
     "dx",
-    "The padded gradient is cropped by the padding of the opposite sides, but top rows are cut at the top and "
-    "left columns at the left.",
-    source="tinygrad/tinygrad #73",
+    "The padded gradient is cropped by bottom at the top and by right at the left, but each side must lose its "
+    "own padding.",
+    source="related: renmengye/np-conv2d #2",
     shown_by="padded",
 )
 def dx_cropped_on_the_wrong_side(
@@ -124,9 +167,9 @@ def dx_cropped_on_the_wrong_side(
 
 @wrong(
     "dx",
-    "The gradients of the groups are crossed: channels of the first group get those of the last group's filters, "
-    "but slices belong together in order.",
-    source="ml-explore/mlx #1449",
+    "The gradients of the groups are crossed, so channels of the first group get those of the last group's "
+    "filters, but slices must stay together in order.",
+    source="related: ml-explore/mlx #1449",
     shown_by="groups",
 )
 def dx_groups_crossed(
@@ -142,9 +185,9 @@ def dx_groups_crossed(
 
 @wrong(
     "dx",
-    "The axes of channels and filters are not swapped but reshaped for dx, but dx sums over f of dout[..., f] "
-    "w[kh, kw, c, f].",
-    source="CNN-Numpy #2; rsokl/MyGrad #74",
+    "The axes of channels and filters are reshaped for dx and not swapped, but dx must sum dout[..., f] w[kh, kw, "
+    "c, f] over f.",
+    source="wuziheng/CNN-Numpy #2",
     shown_by="channels",
 )
 def dx_channel_axes_exchanged(
@@ -160,9 +203,9 @@ def dx_channel_axes_exchanged(
 
 @wrong(
     "dx",
-    "dx has the share of one filter of each group, but a pixel has a part in the outputs of all filters, so it is "
-    "the sum over f.",
-    source="datascience.stackexchange 38896",
+    "dx has the share of one filter of each group, but a pixel has a part in the outputs of all filters, so it "
+    "must be the sum over f.",
+    source="asked in datascience.stackexchange 38896",
     shown_by="channels",
 )
 def dx_of_one_filter(
@@ -178,6 +221,8 @@ def dx_of_one_filter(
 BEASTS = (
     kernel_not_turned,
     dx_assigns,
+    dx_assigns_windows,
+    dx_assigns_positions,
     dx_stride_ignored,
     dx_stride_off_by_one,
     dx_strides_exchanged,

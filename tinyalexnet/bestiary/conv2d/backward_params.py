@@ -14,8 +14,9 @@ Shape = tuple[int, ...]
 
 @wrong(
     "dw",
-    "dw comes out turned by 180 degrees, as from a convolution of mathematics, but dw[kh, kw] belongs to w[kh, kw].",
-    source="Site1997/LeNet-python #2; rasmusbergpalm/DeepLearnToolbox #169",
+    "dw comes out turned by 180 degrees, as from a convolution of mathematics, but dw[kh, kw] must belong to "
+    "w[kh, kw].",
+    source="asked in Site1997/LeNet-python #2 and rasmusbergpalm/DeepLearnToolbox #169",
     shown_by="row",
 )
 def dw_flipped(
@@ -30,9 +31,9 @@ def dw_flipped(
 
 @wrong(
     "dw",
-    "dw is the mean over the images, but each image used the filters, so it is the sum, and only the loss may "
+    "dw is the mean over the images, but each image used the filters, so it must be the sum; only the loss may "
     "divide by N.",
-    source="apache/mxnet #2427; hunkim/DeepLearningZeroToAll #173",
+    source="proposed in apache/mxnet #2427 and hunkim/DeepLearningZeroToAll #173",
     shown_by="channels",
 )
 def dw_mean_over_images(
@@ -47,7 +48,7 @@ def dw_mean_over_images(
 
 @wrong(
     "dw",
-    "dw is the mean over all output pixels, N OH OW of them, but the filters were used at each, so it is the sum.",
+    "dw is the mean over all output pixels, N OH OW of them, but the filters were used at each, so it must be the sum.",
     source="sebgao/cTensor #3; Oneflow-Inc/oneflow #255",
     shown_by="row",
 )
@@ -63,8 +64,8 @@ def dw_mean_over_pixels(
 
 @wrong(
     "dw",
-    "Each image overwrites dw (=), but dw is the sum over all images (+=).",
-    source="arrayfire/arrayfire-ml #39",
+    "Each image overwrites dw (=), but dw must be the sum over all images (+=).",
+    source="related: arrayfire/arrayfire-ml #39, right for one image alone",
     shown_by="channels",
 )
 def dw_of_the_last_image(
@@ -80,9 +81,26 @@ def dw_of_the_last_image(
 
 @wrong(
     "dw",
-    "dw reads x without its padding, so every window is shifted by (top, left), but it needs the same padded "
+    "Each output pixel overwrites dw (=), but the filters were used at all of them, so all shares must be added (+=).",
+    source="no public sighting known",
+    shown_by="row",
+)
+def dw_of_the_last_pixel(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)))
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, padded.shape, w_shape, stride, ((0, 0), (0, 0)), groups):
+        dw[weight] = dout[output] * padded[pixel]
+    return dw, db
+
+
+@wrong(
+    "dw",
+    "dw reads x without its padding, so every window is shifted by (top, left), but it must read the same padded "
     "windows as the forward.",
-    source="HomericIntelligence/Odyssey #3868",
+    source="related: HomericIntelligence/Odyssey #3868, which asks for this test",
     shown_by="padded",
 )
 def dw_padding_ignored(
@@ -99,7 +117,7 @@ def dw_padding_ignored(
     "dw",
     "The stride is left out of dw, so output (oh, ow) meets the window at (oh, ow), but its window is at (oh "
     "stride_h, ow stride_w).",
-    source="Kulbear/deep-learning-coursera #34; ai.stackexchange 21178",
+    source="enggen/Deep-Learning-Coursera #7; Kulbear/deep-learning-coursera #34",
     shown_by="strided",
 )
 def dw_stride_ignored(
@@ -132,8 +150,8 @@ def dw_groups_crossed(
 
 @wrong(
     "db",
-    "db of the convolution is the mean over the images, but the bias is added to every image, so it is the sum.",
-    source="heyxhh/nnet-numpy #1; Stack Overflow 58036461",
+    "db of the convolution is the mean over the images, but the bias was added to every image, so it must be the sum.",
+    source="proposed in heyxhh/nnet-numpy #1; Stack Overflow 58036461",
     shown_by="channels",
 )
 def db_mean_over_images(
@@ -145,8 +163,8 @@ def db_mean_over_images(
 
 @wrong(
     "db",
-    "db of the convolution is the mean over all output pixels, but the bias is added to each of them, so it is "
-    "the sum.",
+    "db of the convolution is the mean over all output pixels, but the bias was added to each of them, so it must "
+    "be the sum.",
     source="Oneflow-Inc/oneflow #255",
     shown_by="row",
 )
@@ -160,8 +178,8 @@ def db_mean_over_pixels(
 @wrong(
     "db",
     "db sums the rows of dout reshaped to (F, N OH OW), which mixes the filters, but the filter is the last axis "
-    "of dout, and db sums over the others.",
-    source="CS231n, assignment 2, where axes are (N, F, OH, OW)",
+    "of dout, and db must sum over the others.",
+    source="snuspl/cruise #800; related: kraiskil/onnx2c #7",
     shown_by="channels",
 )
 def db_wrong_axis(
@@ -173,8 +191,8 @@ def db_wrong_axis(
 
 @wrong(
     "db",
-    "db of the convolution has the gradients of one image, but it is the sum over the batch too.",
-    source="mlpack/mlpack #3679",
+    "db of the convolution has the gradients of one image, but it must be the sum over the batch too.",
+    source="related: mlpack/mlpack #3679, right for a batch of one alone",
     shown_by="channels",
 )
 def db_of_the_last_image(
@@ -189,6 +207,7 @@ BEASTS = (
     dw_mean_over_images,
     dw_mean_over_pixels,
     dw_of_the_last_image,
+    dw_of_the_last_pixel,
     dw_padding_ignored,
     dw_stride_ignored,
     dw_groups_crossed,

@@ -18,9 +18,9 @@ def _biases(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pad
 
 @wrong(
     "out",
-    "The kernel is flipped, the convolution of mathematics, but here as in all frameworks it is a "
-    "cross-correlation: w[0, 0] meets the top left pixel of the window.",
-    source="pytorch/pytorch #117534; hi-abhi/tensorflow-value-iteration-networks #2",
+    "The kernel is flipped, the convolution of mathematics, but here as in all frameworks w[0, 0] must meet the "
+    "top left pixel of the window.",
+    source="expected in pytorch/pytorch #117534; keras-team/keras #3015, Theano",
     shown_by="row",
 )
 def kernel_flipped(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, groups: int) -> np.ndarray:
@@ -32,8 +32,8 @@ def kernel_flipped(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pa
 
 @wrong(
     "out",
-    "The convolution's bias is not added, but each output of filter f gets b[f].",
-    source="no public sighting known",
+    "The convolution's bias is not added, but each output of filter f must get b[f].",
+    source="VigneshSrinivasan10/interprettensor #2",
     shown_by="row",
 )
 def bias_forgotten(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, groups: int) -> np.ndarray:
@@ -45,8 +45,8 @@ def bias_forgotten(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pa
 
 @wrong(
     "out",
-    "The convolution's bias is added with every product, but it is added once for each output.",
-    source="no public sighting known",
+    "The convolution's bias is added with every product, but it must be added once for each output.",
+    source="Kulbear/deep-learning-coursera #45; related: LeelaChessZero/lc0 #130",
     shown_by="row",
 )
 def bias_in_each_term(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, groups: int) -> np.ndarray:
@@ -58,9 +58,9 @@ def bias_in_each_term(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair,
 
 @wrong(
     "out",
-    "The strides of rows and columns are exchanged in the forward, but windows are stride_h = stride[0] rows and "
-    "stride_w = stride[1] columns apart.",
-    source="BVLC/caffe #505; dotnet/TorchSharp #496",
+    "The forward takes the stride of columns for rows and that of rows for columns, but windows must be stride[0] "
+    "rows and stride[1] columns apart.",
+    source="mlpack/mlpack #4050; related: torch/cunn #470",
     shown_by="strided",
 )
 def strides_exchanged(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, groups: int) -> np.ndarray:
@@ -72,8 +72,8 @@ def strides_exchanged(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair,
 
 @wrong(
     "out",
-    "The padding is on the wrong sides, bottom and right exchanged with top and left, but the first window starts "
-    "top rows above and left columns beside the image.",
+    "The convolution's padding is on the wrong sides, bottom and right exchanged with top and left, but its first "
+    "window must start at row -top and column -left.",
     source="tensorflow/tensorflow #7969; onnx/tensorflow-onnx #4",
     shown_by="padded",
 )
@@ -86,7 +86,7 @@ def pads_exchanged(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pa
 
 @wrong(
     "out",
-    "The padding repeats the pixels of the edge, but a convolution's padding is 0.",
+    "The padding repeats the pixels of the edge, but a convolution's padding must be 0.",
     source="no public sighting known",
     shown_by="padded",
 )
@@ -102,9 +102,9 @@ def padding_repeats_the_edge(
 
 @wrong(
     "out",
-    "The groups are crossed: filters of the first group see the channels of the last, but slices of filters and "
-    "of channels belong together in order.",
-    source="pytorch/pytorch #19912",
+    "The groups are crossed, so filters of the first group see the channels of the last, but slices of filters "
+    "and of channels must belong together in order.",
+    source="related: pytorch/pytorch #19912",
     shown_by="groups",
 )
 def groups_crossed(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, groups: int) -> np.ndarray:
@@ -118,8 +118,8 @@ def groups_crossed(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pa
 
 @wrong(
     "out",
-    "The groups take turns, channel by channel, but a group is a slice of neighbouring channels.",
-    source="megvii-model/ShuffleNet, channel shuffle",
+    "The groups take channels in turn, one each, but a group must be a slice of neighbouring channels.",
+    source="meant so as ShuffleNet's shuffle, Zhang et al., 2018",
     shown_by="groups",
 )
 def groups_interleaved(
@@ -135,9 +135,9 @@ def groups_interleaved(
 
 @wrong(
     "out",
-    "The elements of w are read in the order (KH, KW, F, C), but the input's channel comes before the filter: "
+    "The elements of w are read in the order (KH, KW, F, C), but the input's channel must come before the filter: "
     "(KH, KW, C, F).",
-    source="lmb-freiburg/flownet2 #214; apache/systemds #541",
+    source="asked in lmb-freiburg/flownet2 #214; apache/systemds #541",
     shown_by="channels",
 )
 def channel_axes_exchanged(
@@ -153,8 +153,8 @@ def channel_axes_exchanged(
 
 @wrong(
     "out",
-    "The elements of w are read column by column, (KW, KH, C, F), but the kernel's rows come first: (KH, KW, C, F).",
-    source="mlpack/mlpack #3376",
+    "The elements of w are read in the order (KW, KH, C, F), but the kernel's rows must come first: (KH, KW, C, F).",
+    source="related: mlpack/mlpack #3376",
     shown_by="square",
 )
 def kernel_axes_exchanged(

@@ -35,8 +35,8 @@ def _out_zeros(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndar
 
 @wrong(
     "out",
-    "The divisor is the number of pixels inside the image, as in TensorFlow, but here padding counts: it is KH KW.",
-    source="onnx/onnx #1384; VeriSilicon/TIM-VX #423",
+    "The divisor is the number of pixels inside the image, as in TensorFlow, but here padding must count: it is KH KW.",
+    source="sonos/tract #2654",
     shown_by="padded",
 )
 def counted_inside_alone(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
@@ -62,8 +62,8 @@ def counted_rows(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.nd
 @wrong(
     "dx",
     "At the border the gradient is divided by the number of pixels inside the image, but the forward counted "
-    "padding: every share is 1/(KH KW).",
-    source="sonos/tract #2654",
+    "padding, so it must be divided by KH KW.",
+    source="related: tracel-ai/burn #5604, whose two divisors differ",
     shown_by="padded",
 )
 def counted_dx_inside_alone(
@@ -78,7 +78,7 @@ def counted_dx_inside_alone(
 
 @wrong(
     "dx",
-    "Each window of a counted average overwrites dx (=), but the shares of windows that overlap add (+=).",
+    "Each window of a counted average overwrites dx (=), but the shares of overlapping windows must be added (+=).",
     source="no public sighting known",
     shown_by="row-overlap",
 )

@@ -70,9 +70,9 @@ def _draw(rng: np.random.Generator) -> Pool:
 
 @wrong(
     "out",
-    "The variance is divided by N - 1, but batch normalisation divides by N; N - 1 is for the average that a test "
-    "uses.",
-    source="tiny-dnn, seen in uxlfoundation/oneDNN #517",
+    "The variance is divided by N - 1, but batch normalisation must divide by N; N - 1 is for the average that a "
+    "test uses.",
+    source="tiny-dnn's moments, seen in uxlfoundation/oneDNN #517",
     shown_by="one-column",
 )
 def batchnorm_unbiased(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
@@ -82,8 +82,8 @@ def batchnorm_unbiased(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsil
 
 @wrong(
     "out",
-    "Epsilon is added to the standard deviation, but it is added to the variance, inside the root.",
-    source="no public sighting known",
+    "Epsilon is added to the standard deviation, but it must be added to the variance, inside the root.",
+    source="taokong/group_normalization #1; pytorch/pytorch #1804, its page",
     shown_by="one-column",
 )
 def batchnorm_epsilon_outside(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
@@ -92,8 +92,7 @@ def batchnorm_epsilon_outside(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray
 
 @wrong(
     "out",
-    "Mean and variance run over the channels of each row, which is layer normalisation, but they run over the "
-    "rows of each column.",
+    "Mean and variance run over each row, which is layer normalisation, but they must run over each column.",
     source="no public sighting known",
     shown_by="one-column",
 )
@@ -104,8 +103,8 @@ def batchnorm_over_channels(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, 
 
 @wrong(
     "out",
-    "One mean and one variance of the whole array normalise all columns, but each column has its own.",
-    source="no public sighting known",
+    "One mean and one variance of the whole array normalise all columns, but each column must have its own.",
+    source="parasdahal/deepnet #11",
     shown_by="three-rows",
 )
 def batchnorm_over_all(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
@@ -114,8 +113,8 @@ def batchnorm_over_all(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsil
 
 @wrong(
     "out",
-    "The centred values are divided by the variance, but they are divided by its root.",
-    source="no public sighting known",
+    "The centred values are divided by the variance, but they must be divided by its root.",
+    source="related: jax-ml/jax #442, which squared",
     shown_by="one-column",
 )
 def batchnorm_root_forgotten(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
@@ -130,9 +129,8 @@ def _normalised(x: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
 
 @wrong(
     "dx",
-    "The mean is taken for a constant, but each element of a column moves the mean, so the mean of the gradients "
-    "is subtracted.",
-    source="deeplearning4j/deeplearning4j #8379",
+    "The mean is taken for a constant, but it depends on x, so the mean of the gradients must be subtracted.",
+    source="no public sighting known",
     shown_by="one-column",
 )
 def batchnorm_mean_constant(
@@ -145,8 +143,7 @@ def batchnorm_mean_constant(
 
 @wrong(
     "dx",
-    "The variance is taken for a constant, but each element of a column moves it too, so a term with the "
-    "normalised x is subtracted.",
+    "The variance is taken for a constant, but it depends on x, so a multiple of the normalised x must be subtracted.",
     source="abhiskk/ladder #2",
     shown_by="one-column",
 )
@@ -161,7 +158,7 @@ def batchnorm_variance_constant(
 @wrong(
     "dx",
     "Mean and variance are both taken for constants, as in a test, but in training both depend on x.",
-    source="no public sighting known",
+    source="deeplearning4j/deeplearning4j #8379",
     shown_by="one-column",
 )
 def batchnorm_statistics_constant(
@@ -189,7 +186,7 @@ def batchnorm_gamma_forgotten(
 @wrong(
     "dgamma",
     "dgamma sums dout times x, but gamma multiplied the normalised x.",
-    source="no public sighting known",
+    source="related: tensorflow/tensorflow #14676, its page",
     shown_by="one-column",
 )
 def batchnorm_dgamma_of_x(
@@ -201,8 +198,8 @@ def batchnorm_dgamma_of_x(
 
 @wrong(
     "dbeta",
-    "dbeta is the mean over the batch, but beta is added to each row, so it is the sum.",
-    source="pytorch/pytorch #2330 discusses it",
+    "dbeta is the mean over the batch, but beta was added to each row, so it must be the sum.",
+    source="proposed in cthorey/CS231 #9",
     shown_by="one-column",
 )
 def batchnorm_dbeta_mean(

@@ -59,8 +59,8 @@ def _out_zeros(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.nda
 
 @wrong(
     "out",
-    "Every output channel sums over all channels, as in an ordinary convolution, but in a depthwise one each "
-    "channel stays alone.",
+    "Each output channel sums over all channels, as in an ordinary convolution, but in a depthwise one each "
+    "channel must stay alone.",
     source="no public sighting known",
     shown_by="two-channels",
 )
@@ -73,8 +73,8 @@ def depthwise_sums_channels(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pa
 
 @wrong(
     "out",
-    "The first channel's filter serves all channels, but each channel has a filter of its own.",
-    source="no public sighting known",
+    "The first channel's filter is used for all channels, but each channel has a filter of its own.",
+    source="alexandrosstergiou/keras-DepthwiseConv3D #7; tensorflow/tensorflow #49933, its page",
     shown_by="two-channels",
 )
 def depthwise_one_filter(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
@@ -86,7 +86,7 @@ def depthwise_one_filter(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads)
 
 @wrong(
     "dx",
-    "The depthwise kernel is not turned for dx in a convolution of dout, but the filter of each channel is turned.",
+    "dx slides the depthwise kernel over dout as it is, but the filter of each channel must be turned by 180 degrees.",
     source="no public sighting known",
     shown_by="row",
 )
@@ -102,9 +102,9 @@ def depthwise_kernel_not_turned(
 
 @wrong(
     "dx",
-    "The stride is left out of the depthwise dx, but window (oh, ow) begins at row oh stride_h and column ow "
-    "stride_w of the padded image.",
-    source="yonghenglh6/DepthwiseConvolution #20",
+    "The stride is left out of the depthwise dx, but the window of output (oh, ow) starts at row oh stride_h and "
+    "column ow stride_w.",
+    source="related: yonghenglh6/DepthwiseConvolution #20",
     shown_by="strided",
 )
 def depthwise_dx_stride_ignored(

@@ -92,8 +92,8 @@ def _biases(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pad
 
 @wrong(
     "out",
-    "The dilation changes the size of the output alone, but each window too: its rows are dilation_h apart, its "
-    "columns dilation_w.",
+    "The dilation changes the size of the output alone, but each window must have its rows dilation_h and its "
+    "columns dilation_w apart.",
     source="no public sighting known",
     shown_by="row",
 )
@@ -107,9 +107,8 @@ def dilation_ignored(
 
 @wrong(
     "out",
-    "The dilation is taken for the number of pixels skipped, so all distances are one too large, but dilation - 1 "
-    "pixels are skipped.",
-    source="Lasagne/Lasagne #707; ddbourgin/numpy-ml counts so",
+    "The dilation is taken for the number of pixels between two positions, but dilation - 1 pixels lie between them.",
+    source="Lasagne/Lasagne #707, its docstring; so counted in ddbourgin/numpy-ml",
     shown_by="row",
 )
 def dilation_off_by_one(
@@ -122,8 +121,8 @@ def dilation_off_by_one(
 
 @wrong(
     "out",
-    "The dilations of rows and columns are exchanged, but dilation is (dilation_h, dilation_w).",
-    source="dmlc/nnvm #472",
+    "The dilation of columns is taken for rows and that of rows for columns, but dilation is (dilation_h, dilation_w).",
+    source="mlpack/mlpack #4050",
     shown_by="row",
 )
 def dilations_exchanged(
@@ -136,7 +135,8 @@ def dilations_exchanged(
 
 @wrong(
     "dx",
-    "The dilated kernel is not turned for dx in a convolution of dout, but it is turned like any other kernel.",
+    "dx slides the dilated kernel over dout as it is, but a dilated kernel must be turned by 180 degrees like any "
+    "other.",
     source="no public sighting known",
     shown_by="row",
 )
@@ -151,9 +151,9 @@ def dilated_kernel_not_turned(
 
 @wrong(
     "dx",
-    "The backward leaves out the dilation, but kernel position (kh, kw) met the pixel kh dilation_h rows and kw "
-    "dilation_w columns on.",
-    source="mlpack/mlpack #2986",
+    "The backward leaves out the dilation, but position (kh, kw) met the pixel that is kh dilation_h rows and kw "
+    "dilation_w columns further.",
+    source="no public sighting known",
     shown_by="row",
 )
 def dilated_dx_dilation_ignored(
@@ -167,8 +167,8 @@ def dilated_dx_dilation_ignored(
 
 @wrong(
     "dx",
-    "Stride and dilation are exchanged in dx, but an output moves the window by the stride, and a kernel position "
-    "by the dilation.",
+    "Stride and dilation are exchanged in dx, but the next output must move the window by the stride, and the "
+    "next position by the dilation.",
     source="huggingface/candle #2337; iree-org/iree-turbine #1223",
     shown_by="row",
 )

@@ -75,8 +75,8 @@ def _reshaped(x: np.ndarray) -> np.ndarray:
 
 @wrong(
     "out",
-    "The images are reshaped from NCHW to NHWC, which mixes pixels and channels, but the axes are transposed.",
-    source="onnx/tensorflow-onnx #187, which allows it for one channel alone",
+    "The images are reshaped from NCHW to NHWC, which mixes pixels and channels, but their axes must be transposed.",
+    source="related: onnx/tensorflow-onnx #187, right for one channel alone",
     shown_by="two-channels",
 )
 def nchw_reshaped(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
@@ -85,9 +85,8 @@ def nchw_reshaped(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pad
 
 @wrong(
     "out",
-    "The axes of filters and channels of w are mixed up, reshaped to (C, F) and swapped, but w is (F, C, KH, KW): "
-    "the filter comes first.",
-    source="apache/systemds #541",
+    "The elements of w are read in the order (C, F, KH, KW), but in NCHW the filter must come first: (F, C, KH, KW).",
+    source="related: apache/systemds #541",
     shown_by="two-filters",
 )
 def nchw_filters_exchanged(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
@@ -97,9 +96,9 @@ def nchw_filters_exchanged(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: 
 
 @wrong(
     "out",
-    "The padding of NCHW is put on the wrong axes, rows exchanged with columns, but the first pair is for H and "
-    "the second for W.",
-    source="tenstorrent/tt-metal #28804 shows PyTorch's other order",
+    "The padding of rows is used for columns and that of columns for rows, but the first pair is for H and the "
+    "second for W.",
+    source="the order of PyTorch's nn.functional.pad: the last axis first",
     shown_by="two-filters",
 )
 def nchw_pads_of_the_other_axis(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
@@ -111,7 +110,7 @@ def nchw_pads_of_the_other_axis(x: np.ndarray, w: np.ndarray, b: np.ndarray, str
 
 @wrong(
     "dx",
-    "The NCHW kernel is not turned for dx in a convolution of dout, but its last two axes are turned.",
+    "dx slides the NCHW kernel over dout as it is, but its last two axes must be turned by 180 degrees.",
     source="no public sighting known",
     shown_by="row",
 )
@@ -123,8 +122,8 @@ def nchw_kernel_not_turned(
 
 @wrong(
     "dx",
-    "dx is computed in NHWC and reshaped to NCHW, which mixes its channels and pixels, but its axes are transposed.",
-    source="tensorflow/tensorflow #30044",
+    "dx is reshaped from NHWC to NCHW, which mixes its pixels and channels, but its axes must be transposed.",
+    source="related: tensorflow/tensorflow #30044",
     shown_by="two-channels",
 )
 def nchw_dx_reshaped(dout: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], stride: Pair, pads: Pads) -> np.ndarray:

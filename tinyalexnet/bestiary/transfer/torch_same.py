@@ -42,9 +42,9 @@ def _sides(totals: list[int]) -> Pads:
 
 @wrong(
     "pads",
-    "Half of the dilated kernel is added on both sides, as padding=k // 2, but an even kernel needs one less at "
-    "the top and left.",
-    source="pytorch/pytorch, nn.Conv2d(padding=k // 2)",
+    "Half of the dilated kernel is added on both sides, padding=k // 2, but an even kernel needs one less at the "
+    "top and left.",
+    source="taehoonlee/tensornets #25",
     shown_by="row",
 )
 def torch_same_half_kernel(kernel: Pair, dilation: Pair) -> Pads:
@@ -54,9 +54,9 @@ def torch_same_half_kernel(kernel: Pair, dilation: Pair) -> Pads:
 
 @wrong(
     "pads",
-    "The odd row and column of PyTorch's SAME are added at the top and left, but they belong at the bottom and "
+    "The odd row and column of PyTorch's SAME are added at the top and left, but they must be at the bottom and "
     "right, as in TensorFlow.",
-    source="tensorflow/tensorflow #7969",
+    source="related: mil-tokyo/webdnn #796",
     shown_by="row",
 )
 def torch_same_top_left(kernel: Pair, dilation: Pair) -> Pads:
@@ -66,7 +66,7 @@ def torch_same_top_left(kernel: Pair, dilation: Pair) -> Pads:
 
 @wrong(
     "pads",
-    "The dilation is left out of PyTorch's SAME, but a dilated kernel reaches (kernel - 1) dilation pixels.",
+    "The dilation is left out of PyTorch's SAME, but a dilated kernel needs (kernel - 1) dilation in all.",
     source="no public sighting known",
     shown_by="dilated",
 )
@@ -76,8 +76,7 @@ def torch_same_dilation_ignored(kernel: Pair, dilation: Pair) -> Pads:
 
 @wrong(
     "pads",
-    "The whole dilated kernel is added, (kernel - 1) dilation + 1 in all, but the output stays as large as the "
-    "image with one less.",
+    "The whole dilated kernel is added, (kernel - 1) dilation + 1 in all, but one less keeps the size.",
     source="no public sighting known",
     shown_by="row",
 )

@@ -68,7 +68,8 @@ def _out_zeros(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.nda
 
 @wrong(
     "out",
-    "Each input pixel overwrites the outputs under its kernel (=), but the copies of the kernel overlap and add (+=).",
+    "Each input pixel overwrites the outputs under its kernel (=), but the copies of the kernel overlap and must "
+    "be added (+=).",
     source="no public sighting known",
     shown_by="row",
 )
@@ -81,9 +82,9 @@ def transpose_assigns(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) ->
 
 @wrong(
     "out",
-    "The kernel is turned in the transposed convolution, but each pixel spreads the kernel as it is: w[0, 0] to "
-    "the top left.",
-    source="vdumoulin/conv_arithmetic #4; Theano/Theano #5170",
+    "The transposed convolution turns the kernel, but each pixel must spread the kernel as it is, w[0, 0] at the "
+    "top left.",
+    source="asked in vdumoulin/conv_arithmetic #4 and Theano/Theano #5170",
     shown_by="row",
 )
 def transpose_kernel_turned(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
@@ -95,8 +96,7 @@ def transpose_kernel_turned(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pa
 
 @wrong(
     "out",
-    "The copies of the kernel stand one pixel apart, but in a transposed convolution the stride is their distance "
-    "in the output.",
+    "The copies of the kernel are one pixel apart, but in a transposed convolution they must be stride pixels apart.",
     source="sasagawa888/deeppipe2 #3",
     shown_by="strided",
 )
@@ -109,8 +109,8 @@ def transpose_stride_ignored(x: np.ndarray, w: np.ndarray, stride: Pair, pads: P
 
 @wrong(
     "out",
-    "The transposed convolution is cropped on the wrong sides, by bottom at the top and by right at the left, but "
-    "each side by its own padding.",
+    "The transposed convolution crops by bottom at the top and by right at the left, but each side must lose its "
+    "own padding.",
     source="robertknight/rten #1399",
     shown_by="cropped",
 )
@@ -128,8 +128,7 @@ def _dx_zeros(dout: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.n
 
 @wrong(
     "dx",
-    "The kernel is turned in the backward of a transposed convolution, but that backward is a plain convolution: "
-    "it turns nothing.",
+    "The backward of a transposed convolution turns the kernel, but it is a plain convolution and must turn nothing.",
     source="no public sighting known",
     shown_by="row",
 )
@@ -142,9 +141,9 @@ def transpose_dx_kernel_turned(dout: np.ndarray, w: np.ndarray, stride: Pair, pa
 
 @wrong(
     "dx",
-    "The backward of a transposed convolution walks with stride 1, but its windows are a stride apart, as those "
+    "The backward of a transposed convolution has stride 1, but its windows must be as far apart as the copies "
     "that the forward wrote.",
-    source="huggingface/candle #2337",
+    source="related: huggingface/candle #2337",
     shown_by="strided",
 )
 def transpose_dx_stride_ignored(dout: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""The checker's own tests: it must pass what is right and reject every bug that people really write."""
+"""The two checks: they must pass what is right and reject every bug that people really write."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tinyalexnet import Conv2d, MaxPool2d
+from tinyalexnet import Conv2d, MaxPool2d, ReLU
 from tinyalexnet.gradcheck import Check, adjoint_identities, assert_gradients, directional_derivatives, separated_values
 
 
@@ -51,9 +51,11 @@ WRONG = {
 @pytest.mark.parametrize("argument", ["dx", "dw", "db"])
 def test_a_wrong_gradient_is_rejected_and_named(wrong, argument, rng):
     layer = Sabotaged(conv(), **{f"change_{argument}": wrong})
-    with pytest.raises(AssertionError, match=f"^gradient of {argument[1:]}: WRONG") as caught:
-        assert_gradients(layer, image(rng), step=1, tolerance=1e-11)
-    assert {line.split(":")[0] for line in str(caught.value).splitlines()} == {f"gradient of {argument[1:]}"}
+    checks = directional_derivatives(layer, image(rng), step=1, tolerance=1e-11)
+    assert {check.argument: check.passed for check in checks} == {
+        name: name != argument[1:] for name in ("x", "w", "b")
+    }
+    assert f"gradient of {argument[1:]}: WRONG" in "".join(map(str, checks))
     identities = {check.argument: check.passed for check in adjoint_identities(layer, image(rng), tolerance=1e-11)}
     assert identities == {name: name != argument[1:] for name in ("x", "w", "b")}
 
@@ -65,7 +67,7 @@ def test_a_wrong_gradient_is_rejected_and_named(wrong, argument, rng):
 )
 def test_swapped_spatial_axes_are_rejected(change, rng):
     assert_gradients(Sabotaged(conv()), image(rng), step=1, tolerance=1e-11)
-    with pytest.raises(AssertionError, match="WRONG"):
+    with pytest.raises(AssertionError, match=": wrong"):
         assert_gradients(Sabotaged(conv(), **change), image(rng), step=1, tolerance=1e-11)
 
 
@@ -87,7 +89,7 @@ class OverwritingPool(MaxPool2d):
 
 def test_an_overwritten_overlap_is_rejected_and_only_there():
     x = separated_values((1, 9, 9, 2))
-    with pytest.raises(AssertionError, match="gradient of x: WRONG"):
+    with pytest.raises(AssertionError, match="x: wrong"):
         assert_gradients(OverwritingPool(3, 2, backend="reference"), x)
     assert not all(check.passed for check in adjoint_identities(OverwritingPool(3, 2, backend="reference"), x))
     assert_gradients(MaxPool2d(3, 2, backend="reference"), x)
@@ -114,22 +116,71 @@ class Normalise:
 def test_a_dropped_cross_term_is_rejected(rng):
     x = rng.standard_normal((2, 3, 3, 5))
     assert_gradients(Normalise(), x)
-    with pytest.raises(AssertionError, match="gradient of x: WRONG"):
+    with pytest.raises(AssertionError, match="x: wrong"):
         assert_gradients(Normalise(cross_term=False), x)
 
 
+class Constant(Normalise):
+    def forward(self, x):
+        return np.ones_like(x)
+
+    def backward(self, dout):
+        return np.zeros_like(dout)
+
+
 def test_a_check_that_says_nothing_does_not_pass():
-    """A pool of a constant image at 0 has no gradient if dout is 0; nothing was checked, so nothing passes."""
+    (check,) = directional_derivatives(Constant(), np.ones((1, 2, 2, 1)))
+    assert (check.compared, check.vacuous, check.passed, check.wrong) == (0, 3, False, False)
+    assert str(check) == "gradient of x: not checked (3 with 0 on both sides)"
+    (check,) = adjoint_identities(Constant(), np.ones((1, 2, 2, 1)))
+    assert (check.compared, check.vacuous, check.passed) == (0, 1, False)
 
-    class Constant(Normalise):
-        def forward(self, x):
-            return np.ones_like(x)
 
-        def backward(self, dout):
-            return np.zeros_like(dout)
+def test_a_gradient_of_zeros_is_wrong_if_the_output_depends_on_the_argument(rng):
+    layer = Sabotaged(conv(), change_db=np.zeros_like)
+    checks = {check.argument: check for check in directional_derivatives(layer, image(rng))}
+    assert checks["b"].wrong
+    assert checks["b"].error == 1
 
-    with pytest.raises(AssertionError, match="gradient of x: says nothing, both are 0"):
-        assert_gradients(Constant(), np.ones((1, 2, 2, 1)))
+
+@pytest.mark.parametrize("step", [None, 6e-6, 1e-3])
+def test_a_kink_is_left_out_and_counted(step):
+    """At a kink there is no derivative, so a right ReLU is not called wrong there."""
+    relu = ReLU(backend="reference")
+    (check,) = directional_derivatives(relu, np.zeros((1, 4)), step=step)
+    assert (check.compared, check.uneven) == (0, 3)
+    assert str(check) == "gradient of x: not checked (3 across a kink)"
+    # Beside the kink, but closer than the step.
+    (check,) = directional_derivatives(relu, np.full((1, 4), 1e-7), step=1e-5)
+    assert check.uneven == 3
+    (check,) = directional_derivatives(relu, separated_values((1, 4)))
+    assert (check.compared, check.uneven, check.passed) == (3, 0, True)
+
+
+def test_a_smaller_step_is_taken_between_kinks():
+    (check,) = directional_derivatives(ReLU(backend="reference"), separated_values((1, 40), gap=1e-5))
+    assert check.compared == 3
+    assert check.passed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step": 0}, "step is 0, but must be a number other than 0, or None"),
+        ({"step": np.inf}, "step is inf, but must be a number other than 0"),
+        ({"directions": 0}, "directions is 0, but must be at least 1: else nothing is checked"),
+        (
+            {"needs_dx": False},
+            "needs_dx is False, but must be True for a layer without params: else nothing is checked",
+        ),
+    ],
+)
+def test_a_request_that_checks_nothing_is_refused(options, message):
+    for check in (directional_derivatives, assert_gradients):
+        with pytest.raises(ValueError, match=message):
+            check(Normalise(), np.ones((1, 2)), **options)
+    with pytest.raises(ValueError, match="needs_dx is False, but must be True"):
+        adjoint_identities(Normalise(), np.ones((1, 2)), needs_dx=False)
 
 
 def test_parameters_and_input_are_left_as_they_were(rng):
@@ -149,12 +200,13 @@ def test_single_precision_is_refused(rng):
 
 
 def test_the_result_can_be_read():
-    check = Check("w", 1.0, 1.5, 2.0, 0.1)
+    check = Check("w", 1.0, 1.5, 2.0, 0.1, compared=2, vacuous=1, uneven=1)
     assert check.error == 0.25
     assert str(check) == (
-        "gradient of w: WRONG (backward says 1, forward says 1.5, relative error 2.5e-01, allowed 1.0e-01)"
+        "gradient of w: WRONG (backward says 1, forward says 1.5, relative error 2.5e-01, allowed 1.0e-01; "
+        "directions: 2 compared, 1 with 0 on both sides, 1 across a kink)"
     )
-    assert str(Check("b", 1.5, 1.5, 2.0, 0.1)).startswith("gradient of b: ok ")
+    assert str(Check("b", 1.5, 1.5, 2.0, 0.1, 1)).startswith("gradient of b: right ")
     assert Check("b", 0.0, 0.0, 0.0, 0.1).error == 0
 
 
@@ -169,7 +221,7 @@ def test_a_layer_without_dx_is_checked_without_it(rng):
     arguments = [check.argument for check in directional_derivatives(layer, image(rng), directions=1, needs_dx=False)]
     assert arguments == ["w", "b"]
     assert_gradients(layer, image(rng), needs_dx=False)
-    for check in (directional_derivatives, adjoint_identities, assert_gradients):
+    for check in (directional_derivatives, adjoint_identities):
         with pytest.raises(ValueError, match=r"gradient of x is missing, but backward must give it"):
             check(layer, image(rng))
 
@@ -187,7 +239,7 @@ def test_a_layer_without_dx_is_checked_without_it(rng):
 )
 def test_a_gradient_of_another_shape_does_not_pass_by_broadcasting(change, message, rng):
     with pytest.raises(ValueError, match=message):
-        assert_gradients(Sabotaged(conv(), **change), image(rng))
+        directional_derivatives(Sabotaged(conv(), **change), image(rng))
 
 
 def test_a_forward_that_is_not_a_number_is_wrong_and_not_vacuous():
@@ -198,8 +250,9 @@ def test_a_forward_that_is_not_a_number_is_wrong_and_not_vacuous():
         def backward(self, dout):
             return np.zeros_like(dout)
 
-    with pytest.raises(AssertionError, match="gradient of x: WRONG"):
-        assert_gradients(Undefined(), np.ones((1, 2, 2, 1)))
+    (check,) = directional_derivatives(Undefined(), np.ones((1, 2, 2, 1)))
+    assert check.wrong
+    assert np.isnan(check.error)
 
 
 def test_separated_values():

@@ -1,0 +1,111 @@
+"""python -m tinyalexnet gradcheck: the lines, the files, the exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import fields
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from tinyalexnet import ReLU
+from tinyalexnet.__main__ import main
+from tinyalexnet.alexnet import VARIANTS, Variant
+from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
+from tinyalexnet.console import Console
+from tinyalexnet.gradcheck import whole
+from tinyalexnet.gradcheck.command import run
+from tinyalexnet.gradcheck.whole import Options, findings
+
+TINY = Variant(
+    (9, 8, 3),
+    (Conv("conv1", 4, 3, 2), Pool("pool1", 2), Relu("relu1"), Flat(), Drop("drop2"), Full("fc2")),
+    num_classes=5,
+    weight_std=0.1,
+)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setitem(VARIANTS, "tiny", TINY)
+
+
+def test_every_parameter_and_the_images_are_checked(capsys, tmp_path):
+    files = tmp_path / "report.json", tmp_path / "report.xml"
+    arguments = ["--variant", "tiny", "--batch_size", "2", "--backend", "reference", "--directions", "2"]
+    assert main(["gradcheck", *arguments, "--json", str(files[0]), "--junit", str(files[1])]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert [line.split(":")[0] for line in lines[:-1]] == ["x", "conv1.w", "conv1.b", "fc2.w", "fc2.b"]
+    assert all(": right. Relative error " in line and "(2 directions" in line for line in lines[:-1])
+    assert lines[-1] == "tiny, batch size 2, backend reference: 5 of 5 right"
+    assert err == "tiny, batch size 2, float64: a forward and a backward ...\n"
+    assert json.loads(files[0].read_text())["passed"] is True
+    assert ElementTree.fromstring(files[1].read_text()).get("tests") == "5"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.xml"]
+
+
+def test_a_wrong_backward_is_found_and_the_exit_code_says_so(monkeypatch):
+    """The ReLU of a network that is asked for by name: only what lies before it is wrong."""
+    right = ReLU.backward
+    monkeypatch.setattr(ReLU, "backward", lambda self, dout: right(self, dout) * 1.01)
+    out, err = io.StringIO(), io.StringIO()
+    flags = {field.name: field.default for field in fields(Options)} | {"variant": "tiny", "backend": "reference"}
+    assert run({**flags, "json": None, "junit": None}, out, Console(err, quiet=True)) == 1
+    verdicts = dict(line.split(".  ")[0].split(": ", 1) for line in out.getvalue().splitlines()[:-1])
+    assert {name: text.split(".")[0] for name, text in verdicts.items()} == {
+        "x": "wrong",
+        "conv1.w": "wrong",
+        "conv1.b": "wrong",
+        "fc2.w": "right",
+        "fc2.b": "right",
+    }
+    assert err.getvalue() == ""
+
+
+def test_the_same_seed_gives_the_same_lines():
+    options = Options("tiny", backend="reference", seed=3)
+    assert list(findings(options)) == list(findings(options))
+    assert list(findings(options)) != list(findings(Options("tiny", backend="reference", seed=4)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batch_size", "0"], "batch_size is 0, but must be an int >= 1"),
+        (["--directions", "0"], "directions is 0, but must be an int >= 1"),
+        (["--seed", "-1"], "seed is -1, but must be an int >= 0"),
+        (["--backend", "tpu"], "backend is 'tpu', but must be one of "),
+        (["--variant", "vgg"], "argument --variant: invalid choice: 'vgg'"),
+        (["--json", "/nowhere/report.json"], "json is '/nowhere/report.json', but must be a file in a folder that"),
+    ],
+)
+def test_wrong_use_is_one_line(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["gradcheck", *arguments])
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+
+
+def test_a_backend_with_arrays_of_its_own_is_refused(monkeypatch):
+    monkeypatch.setattr(whole, "device", lambda name: SimpleNamespace(on_host=False))
+    with pytest.raises(ValueError, match="backend is 'cuda', but must compute on arrays of the host: reference or cpu"):
+        Options(backend="cuda")
+
+
+def test_a_variant_that_is_not_known_is_refused_by_the_options_too():
+    with pytest.raises(ValueError, match="'vgg'"):
+        Options("vgg")
+
+
+@pytest.mark.compiled
+def test_tf2015_at_its_real_size():
+    found = [finding for _, finding in findings(Options())]
+    assert {finding.verdict for finding in found} == {"right"}
+    assert len(found) == 11
+    assert np.max([finding.error for finding in found]) < 1e-5

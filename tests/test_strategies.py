@@ -1,0 +1,116 @@
+"""The public strategies: what they draw, what they refuse, and where shrinking ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import find, given
+from hypothesis import strategies as st
+
+from tinyalexnet import Conv2d
+from tinyalexnet.gradcheck import assert_gradients
+from tinyalexnet.strategies import Geometry, geometries, integer_arrays, labels, separated_arrays
+
+SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 20))
+
+
+@given(geometries(), st.data())
+def test_every_convolution_drawn_is_one(geometry, data):
+    x = data.draw(integer_arrays(geometry.x_shape, np.float64))
+    conv = Conv2d(
+        geometry.x_shape[3],
+        geometry.filters,
+        geometry.window.kernel,
+        geometry.window.stride,
+        geometry.pads,
+        groups=geometry.groups,
+        backend="reference",
+        dtype=np.float64,
+    )
+    assert conv.params["w"].shape == geometry.w_shape
+    assert conv.forward(x).shape == geometry.out_shape
+
+
+@given(geometries(pooling=True, largest_size=4, largest_kernel=2, largest_stride=1, largest_batch=1, groups=(2,)))
+def test_limits_are_kept(geometry):
+    assert geometry.x_shape[0] == 1
+    assert max(geometry.x_shape[1:3]) <= 4
+    assert geometry.window.stride == (1, 1)
+    assert geometry.groups == 2
+    assert geometry.filters == geometry.x_shape[3]
+    # The padding is below the kernel, so that no window is all padding; a kernel may be as large as the image.
+    for pads, kernel in zip(geometry.pads, geometry.window.kernel, strict=True):
+        assert max(pads) < kernel
+
+
+@given(geometries(largest_size=5), st.integers(0, 100))
+def test_no_right_convolution_is_refused(geometry, seed):
+    """The checker must not call right code wrong: a gradient that is 0 everywhere, a window of padding alone."""
+    rng = np.random.default_rng(seed)
+    conv = Conv2d(
+        geometry.x_shape[3],
+        geometry.filters,
+        geometry.window.kernel,
+        geometry.window.stride,
+        geometry.pads,
+        groups=geometry.groups,
+        backend="reference",
+        dtype=np.float64,
+        rng=rng,
+    )
+    assert_gradients(conv, rng.standard_normal(geometry.x_shape), directions=1, like=conv)
+
+
+@given(integer_arrays(SHAPES))
+def test_integers_are_small_and_of_float32(array):
+    assert array.dtype == np.float32
+    assert array.ndim == 2
+    np.testing.assert_array_equal(array, np.round(array))
+    assert np.abs(array).max() <= 4
+
+
+@given(separated_arrays(SHAPES, gap=0.5))
+def test_separated_arrays_are(array):
+    ordered = np.sort(array.ravel())
+    assert np.diff(ordered).min(initial=1) > 0.499
+    assert np.abs(ordered).min() > 0.249
+
+
+@given(labels(5, 3))
+def test_labels_are_classes(drawn):
+    assert drawn.shape == (5,)
+    assert set(drawn) <= {0, 1, 2}
+
+
+def test_examples_shrink_to_small_cases():
+    smallest = find(geometries(), lambda geometry: geometry.window.stride[0] > 1 and geometry.groups > 1)
+    assert smallest == Geometry(smallest.window, (1, 1, 1, 2), 2, 2)
+    assert (smallest.window.kernel, smallest.window.stride, smallest.window.padding) == ((1, 1), (2, 1), "VALID")
+    np.testing.assert_array_equal(find(integer_arrays((2, 3)), lambda array: array[1, 1] > 1), [[0, 0, 0], [0, 2, 0]])
+    np.testing.assert_array_equal(find(separated_arrays((3,), gap=1), lambda array: True), [-0.5, 0.5, 1.5])
+    np.testing.assert_array_equal(find(labels(3, 4), lambda drawn: drawn[2] > 0), [0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (geometries(largest_size=0), "largest_size is 0, but must be an int >= 1"),
+        (geometries(groups=()), "groups is 0, but must be an int >= 1"),
+        (integer_arrays((2,), largest=0), "largest is 0, but must be an int >= 1"),
+        (separated_arrays((2,), gap=0), "gap is 0, but must be above 0"),
+        (labels(0, 3), "count is 0, but must be an int >= 1"),
+        (labels(3, 0), "classes is 0, but must be an int >= 1"),
+    ],
+)
+def test_impossible_limits_are_refused(strategy, message):
+    with pytest.raises(ValueError, match=message):
+        find(strategy, lambda _: True)
+
+
+def test_without_hypothesis_one_line_says_what_to_install():
+    script = "import sys; sys.modules['hypothesis'] = None; import tinyalexnet.strategies"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.stderr.strip().endswith("pip install 'tinyalexnet[test]'")
