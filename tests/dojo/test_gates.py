@@ -30,6 +30,20 @@ def words(text):
     return " ".join(text.split())
 
 
+@pytest.fixture
+def with_beasts(monkeypatch):
+    """Gives a subject these wrong functions."""
+
+    def give(name, *beasts):
+        found = tuple(
+            Beast(one, output, f"The {one} mistake, in many words, so that its line is broken.", "", "", run)
+            for one, output, run in beasts
+        )
+        monkeypatch.setitem(SUBJECTS, name, replace(SUBJECTS[name], beasts=found))
+
+    return give
+
+
 def failed_at(result, gate):
     """The sentence of the gate that failed: those before it are passed, those after it not reached."""
     at = [one.name for one in result.gates].index(gate)
@@ -112,8 +126,12 @@ def test_the_example():
     assert 'The smallest case that shows it: "both-signs"' in result.text
 
 
-def test_exactness_shows_the_smallest_case_and_counts_the_others():
-    result = judged("relu_backward", lambda dout, x: np.where(x >= 0, dout, 0.0))
+def test_exactness_shows_the_smallest_case_and_counts_the_others(with_beasts):
+    def at_zero(dout, x):
+        return np.where(x >= 0, dout, 0.0)
+
+    with_beasts("relu_backward", ("at-zero", "dx", at_zero))
+    result = judged("relu_backward", at_zero)
     sentence = failed_at(result, "exact")
     assert sentence.startswith("dx is wrong in ")
     assert sentence.endswith(" of 16 cases.")
@@ -134,7 +152,7 @@ def test_exactness_shows_the_smallest_case_and_counts_the_others():
                 right: 0, because no element of dout has a share
 
             The mistake
-                The gradient passes at x = 0, but the convention is ReLU'(0) = 0.
+                The at-zero mistake, in many words, so that its line is broken.
             """
         )
     )
@@ -224,20 +242,6 @@ def test_what_is_not_for_a_function_is_skipped():
 
 
 # --- known mistakes ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def with_beasts(monkeypatch):
-    """Gives a subject these wrong functions."""
-
-    def give(name, *beasts):
-        found = tuple(
-            Beast(one, output, f"The {one} mistake, in many words, so that its line is broken.", "", "", run)
-            for one, output, run in beasts
-        )
-        monkeypatch.setitem(SUBJECTS, name, replace(SUBJECTS[name], beasts=found))
-
-    return give
 
 
 def test_a_known_mistake_is_the_only_explanation(with_beasts):
