@@ -23,7 +23,7 @@ OPS = sorted(path.parent.name for path in (PACKAGE / "ops").glob("*/__init__.py"
 
 ORDER = (
     *("geometry", "files", "console", "command", "gradcheck", "devices", "ops", "images", "layers", "losses"),
-    *("network", "alexnet", "bestiary", "__init__", "plots", "training", "weights", "benchmark", "__main__"),
+    *("network", "alexnet", "bestiary", "__init__", "plots", "training", "weights", "benchmark", "dojo", "__main__"),
 )
 """A file imports of the package only what stands before it here."""
 

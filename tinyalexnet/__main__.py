@@ -1,4 +1,4 @@
-"""python -m tinyalexnet: trains one of the networks, classifies photographs, checks gradients."""
+"""python -m tinyalexnet: trains one of the networks, classifies photographs, checks gradients, gives exercises."""
 
 import sys
 from typing import Any
@@ -11,6 +11,7 @@ MADE_FOR = {"fashion-mnist": "mnist", "mnist": "mnist", "cifar10": "cifar", "dig
 
 def _parser() -> Parser:
     from .alexnet import VARIANTS
+    from .dojo import command as dojo
     from .gradcheck.command import add_flags as gradcheck_flags
 
     parser = Parser(prog="python -m tinyalexnet", description="AlexNet from scratch.", allow_abbrev=False)
@@ -20,6 +21,7 @@ def _parser() -> Parser:
     _add_classify(commands.add_parser("classify", help="name the objects on images", allow_abbrev=False), classifying)
     checking = commands.add_parser("gradcheck", help="check all gradients of a network at its size", allow_abbrev=False)
     gradcheck_flags(checking, list(VARIANTS))
+    dojo.add(commands.add_parser("dojo", help="exercises: write your own backward", allow_abbrev=False))
     return parser
 
 
@@ -67,7 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
     # Imports take a while, so they are in the functions, where Ctrl-C is already caught.
     parser = _parser()
     flags = vars(parser.parse_args(arguments))
-    return {"train": _train, "classify": _classify, "gradcheck": _gradcheck}[flags.pop("command")](parser, flags)
+    return {"train": _train, "classify": _classify, "gradcheck": _gradcheck, "dojo": _dojo}[flags.pop("command")](
+        parser, flags
+    )
 
 
 def _classify(parser: Parser, flags: dict[str, Any]) -> int:
@@ -108,6 +112,12 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
         return train(Settings(**flags), dataset, sys.stdout, console, *paths)
 
     return exit_code(parser, run)
+
+
+def _dojo(parser: Parser, flags: dict[str, Any]) -> int:
+    from .dojo import command
+
+    return command.run(parser, flags["words"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,22 @@
+"""Paragraphs, and what a line is not broken in."""
+
+from __future__ import annotations
+
+from tinyalexnet.dojo.page import WIDTH, Page
+
+
+def test_a_paragraph_is_wrapped_and_code_is_not():
+    fill = "word " * 15
+    for whole in ("`dx = np.zeros(x.shape)`", "⟨dout, F(x) - F(0)⟩", "(1, 2, 3, 40)", "[1 -2 3.5 400]"):
+        text = Page().say(f"{fill}{whole} end", 4, first="ok").text
+        lines = text.splitlines()
+        assert lines[0].startswith("ok  word")
+        assert lines[1] == f"    {whole} end"
+        assert max(map(len, lines)) <= WIDTH
+        assert " ".join(text.split()) == f"ok {fill}{whole} end"
+
+
+def test_pages_are_lines_with_styles():
+    page = Page().line("head", "head").line().block(["a", "", "b"], 2, "code").add(Page().line("end  "))
+    assert page.text == "head\n\n  a\n\n  b\nend\n"
+    assert [style for style, _ in page.lines] == ["head", "", "code", "code", "code", ""]

@@ -1,0 +1,142 @@
+"""Cases as text: arrays, and the windows of pools and convolutions."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import numpy as np
+import pytest
+
+from tinyalexnet.bestiary import SUBJECTS
+from tinyalexnet.bestiary.subject import Case
+from tinyalexnet.dojo.path import EXERCISES
+from tinyalexnet.dojo.show import case_of, case_page, cases_page, subject_of
+from tinyalexnet.dojo.words import array_lines, grid, listed, numbers_text, pool_lines, value_text
+
+MAXPOOL = SUBJECTS["maxpool_backward"]
+
+
+def images(*shape):
+    return np.arange(np.prod(shape)).reshape(shape).astype(float)
+
+
+def text_of(subject, pool):
+    subject.answers["mine"] = subject.outputs_of(subject.right, pool)
+    try:
+        return case_page(subject, Case("mine", pool)).text
+    finally:
+        del subject.answers["mine"]
+
+
+def test_a_case_with_its_windows():
+    pool = {
+        "x": images(1, 3, 3, 1),
+        "dout": images(1, 2, 2, 1),
+        "kernel": (3, 2),
+        "stride": (2, 1),
+        "pads": ((1, 1), (0, 0)),
+    }
+    assert text_of(MAXPOOL, pool) == dedent(
+        """\
+        The case "mine" of maxpool_backward
+
+            dout of shape (1, 2, 2, 1):
+                0 1
+                2 3
+            x of shape (1, 3, 3, 1):
+                0 1 2
+                3 4 5
+                6 7 8
+            kernel = (3, 2), stride = (2, 1), pads = ((1, 1), (0, 0))
+
+        The right answer: dx (1, 3, 3, 1)
+
+        The windows, by output pixel:  # in the window   . not in it   + padding in the window
+
+            oh=0 ow=0   oh=0 ow=1   oh=1 ow=0   oh=1 ow=1
+            ++           ++
+            ##.         .##         ...         ...
+            ##.         .##         ##.         .##
+            ...         ...         ##.         .##
+                                    ++           ++
+        """
+    )
+
+
+def test_many_windows_are_broken_into_rows_and_too_many_are_left_out():
+    pool = {"x": images(1, 1, 12, 1), "kernel": (1, 2), "stride": (1, 1), "pads": ((0, 0), (0, 0))}
+    text = text_of(SUBJECTS["maxpool_forward"], pool)
+    assert text.count("oh=0") == 11
+    assert max(map(len, text.splitlines())) <= 88
+    large = {**pool, "x": images(1, 1, 40, 1)}
+    assert "windows" not in text_of(SUBJECTS["maxpool_forward"], large)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_every_case_of_every_subject_can_be_shown(name):
+    subject = SUBJECTS[name]
+    for case in subject.cases:
+        page = case_page(subject, case_of(subject, case.name))
+        assert "The right answer: " in page.text
+        assert ("The windows" in page.text) <= ("stride" in subject.parameters)
+
+
+def test_windows_of_a_dilated_convolution_have_holes_and_others_of_another_form_are_not_drawn():
+    pool = {**SUBJECTS["dilated_conv2d_forward"].cases[0].pool, "dilation": (1, 2)}
+    assert text_of(SUBJECTS["dilated_conv2d_forward"], pool).endswith(
+        "    oh=0 ow=0   oh=0 ow=1\n    #.#.        .#.#\n"
+    )
+    for name in ("conv2d_nchw_forward", "conv2d_transpose_forward", "conv1d_forward", "dense_forward"):
+        subject = SUBJECTS[name]
+        assert "The windows" not in case_page(subject, subject.cases[0]).text
+    for name in ("conv2d_forward", "conv2d_backward_params", "depthwise_backward_input", "col2im", "avgpool_backward"):
+        subject = SUBJECTS[name]
+        assert "The windows" in case_page(subject, subject.cases[0]).text
+
+
+def test_the_cases_of_an_exercise():
+    text = cases_page(EXERCISES["relu_backward"], SUBJECTS["relu_backward"]).text
+    assert text.startswith("ReLU, backward: the cases\n\n    both-signs  dout (1, 2), x (1, 2)\n")
+    text = cases_page(EXERCISES["relu_backward"], SUBJECTS["square_sum_backward"]).text
+    assert "two-elements  dout number, x (2,)" in text
+    assert subject_of(EXERCISES["catch_overlap"]) is MAXPOOL
+    with pytest.raises(ValueError, match=r"^inner_product has no cases to show: its text says all$"):
+        subject_of(EXERCISES["inner_product"])
+    with pytest.raises(ValueError, match=r"^CASE is 'none', but must be one of both-signs, zero, "):
+        case_of(SUBJECTS["relu_backward"], "none")
+
+
+def test_arrays_as_lines():
+    assert array_lines("x", np.array([[1.0, -2], [30, 0.5]])) == ["x of shape (2, 2):", "      1  -2", "     30 0.5"]
+    assert array_lines("b", np.array([1.0, -20])) == ["b of shape (2,): 1 -20"]
+    assert array_lines("s", np.array(2.0)) == ["s of shape (): 2"]
+    assert array_lines("x", np.zeros((0, 3))) == ["x of shape (0, 3)"]
+    assert array_lines("x", np.zeros(49)) == ["x of shape (49,)"]
+    lines = array_lines("x", images(2, 2, 2, 1))
+    assert lines == [
+        "x of shape (2, 2, 2, 1):",
+        "    x[0,:,:,0]:",
+        "        0 1",
+        "        2 3",
+        "    x[1,:,:,0]:",
+        "        4 5",
+        "        6 7",
+    ]
+    assert array_lines("w", images(1, 2, 1, 2))[1:] == ["    w[:,:,0,0]: 0 2", "    w[:,:,0,1]: 1 3"]
+    assert grid(np.zeros((0, 0))) == []
+
+
+def test_values_in_sentences():
+    assert listed([]) == ""
+    assert listed(["dx"]) == "dx"
+    assert listed(["dx", "dw", "db"]) == "dx, dw and db"
+    assert value_text(((1, 2), [3.5])) == "((1, 2), (3.5))"
+    assert value_text(np.array([[1.0, 2]])) == "[[1 2]]"
+    assert value_text(images(1, 1, 2, 1)) == "[0 1] of shape (1, 1, 2, 1)"
+    assert value_text(np.bool_(True)) == "True"
+    assert value_text(None) == "None"
+    assert value_text("x") == "a str"
+    assert value_text(float("inf")) == "inf"
+    assert numbers_text({"a": np.ones(2), "n": 3}) == "a = [1 1], n = 3"
+    assert numbers_text({"a": np.ones(17), "n": 3}) == "a and n"
+    assert pool_lines({"n": 3, "a": np.ones(1)}, ["n", "a"]) == ["a of shape (1,): 1", "n = 3"]

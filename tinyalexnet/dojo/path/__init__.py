@@ -1,0 +1,21 @@
+"""The exercises in their order."""
+
+from __future__ import annotations
+
+from ..exercise import Exercise
+from . import chain, conv2d, dense, pools, relu
+
+PATH: tuple[Exercise, ...] = (*chain.EXERCISES, *relu.EXERCISES, *dense.EXERCISES, *pools.EXERCISES, *conv2d.EXERCISES)
+
+EXERCISES = {exercise.name: exercise for exercise in PATH}
+"""By name."""
+
+
+def number_of(exercise: Exercise) -> int:
+    """Its place on the path, from 1."""
+    return PATH.index(exercise) + 1
+
+
+def file_name(exercise: Exercise) -> str:
+    """The name of its file in a learner's folder."""
+    return f"{number_of(exercise):02}_{exercise.name}.py"

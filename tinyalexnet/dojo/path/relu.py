@@ -1,0 +1,21 @@
+"""ReLU, and its kink."""
+
+from __future__ import annotations
+
+from ..exercise import Exercise, Fill
+
+EXERCISES = (
+    Exercise(
+        name="relu_backward",
+        title="ReLU, backward",
+        task=Fill("relu_backward"),
+        hints=(
+            "One element of x is -3. It changes by a little. Does its out change? So what is the slope there?",
+            "x       -3   0   2\n"
+            "out      0   0   2      out = max(x, 0)\n"
+            "slope    0   0   1      of out, as x changes\n"
+            "dx       ?   ?   ?      dout times the slope",
+            "dx = np.where(x > 0, dout, 0.0)",
+        ),
+    ),
+)

@@ -1,0 +1,163 @@
+"""What a learner reads if a function is wrong: the smallest case, a map, both sums, and the mistake if it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..bestiary.subject import Beast, Pool
+from ..gradcheck.explain import (
+    element_map,
+    factors,
+    index_text,
+    map_title,
+    number,
+    ratio_sentence,
+    sum_text,
+    terms,
+    wrong_elements,
+)
+from .contract import RefusedError
+from .exercise import Bug
+from .gates import Evidence, Judge
+from .identities import right
+from .page import Page
+from .runner import StoppedError
+from .words import are, listed, pool_lines, value_text
+
+MOST_VARIED = 64
+"""A sum is taken apart if its terms come from at most so many elements: each is a call."""
+
+MOST_LINES = 20
+"""Of what the learner's code printed."""
+
+
+def explained(judge: Judge, evidence: Evidence | None, beast: Beast | None, untouched: bool) -> Page:
+    """The lines on a failure, after its sentence. A known mistake is the only explanation.
+
+    It is not given away if the learner has to find it and has not begun: the stub is ``untouched``.
+    """
+    page = Page()
+    if evidence:
+        page.add(_case(judge, evidence))
+        output = beast.output if beast and beast.output in evidence.wrong else evidence.wrong[0]
+        page.add(_element(judge, evidence, output))
+    if untouched and isinstance(judge.exercise.task, Bug):
+        text = "The file is as it was written, and the bug is in it. What do the numbers above say about it?"
+        return page.line().say(text, style="key")
+    sentence = beast.sentence if beast else _ratio(judge, evidence) if evidence else None
+    if sentence:
+        page.line().line("The mistake" if beast else "A clue", "head").say(sentence, 4, "key")
+    return page
+
+
+def printed(text: str) -> Page:
+    """What the learner's code printed."""
+    if not text:
+        return Page()
+    lines = text.splitlines()
+    left_out = [f"... and {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
+    return Page().line().line("Your code printed", "head").block([*lines[:MOST_LINES], *left_out], 4, "code")
+
+
+def _case(judge: Judge, evidence: Evidence) -> Page:
+    title = f'The smallest case that shows it: "{evidence.case.name}"'
+    return Page().line().line(title, "head").block(pool_lines(evidence.case.pool, judge.subject.parameters))
+
+
+def _element(judge: Judge, evidence: Evidence, output: str) -> Page:
+    """The map of an output, its first wrong element, and the two sums."""
+    found, answer = np.asarray(evidence.found[output]), np.asarray(evidence.right[output])
+    rights = [name for name in judge.subject.outputs if name not in evidence.wrong]
+    note = f" ({listed(rights)} {are(rights)} right)" if rights else ""
+    page = Page().line()
+    if found.dtype.kind != "f" or found.ndim == 0:
+        yours, wanted = value_text(evidence.found[output]), value_text(evidence.right[output])
+        page.line(f"{output} is {yours}. It must be {wanted}.{note}", "key")
+        index: tuple[int, ...] = ()
+    else:
+        wrong = wrong_elements(found, answer, judge.subject.rounding) & ~(np.isnan(found) & np.isnan(answer))
+        index = tuple(int(at) for at in np.argwhere(wrong)[0])
+        count = int(wrong.sum())
+        how_many = f"{count} of {wrong.size} elements {are(range(count))} wrong"
+        page.line(f"{output}: {how_many}{note}", "head")
+        if wrong.size > 1:
+            title = f"{map_title(output, index)}   " if wrong.ndim > 2 else ""
+            page.line(f"    {title}. right   x wrong   X the first wrong one")
+            page.block(element_map(wrong, index, output), 8, "code")
+        name = index_text(output, index)
+        page.line().line(f"{name} is {value_text(found[index])}. It must be {value_text(answer[index])}.", "key")
+    return page.block(_sums(judge, evidence, output, index))
+
+
+def _sums(judge: Judge, evidence: Evidence, output: str, index: tuple[int, ...]) -> list[str]:
+    """The element as a sum, in the learner's function and in the right one; nothing if it is no sum."""
+    pool = evidence.case.pool
+    names = [name for name in judge.subject.parameters if isinstance(pool[name], np.ndarray)]
+    varied = "dout" if "dout" in names else names[0] if names else ""
+    if judge.subject.rounding or not varied or pool[varied].size > MOST_VARIED or pool[varied].dtype != np.float64:
+        return []
+    lines = []
+    try:
+        for whose, function, outputs in (
+            ("yours", judge.learner, evidence.found),
+            ("right", right(judge.subject), evidence.right),
+        ):
+            text = _sum(function, pool, varied, output, index, float(np.asarray(outputs[output])[index]))
+            if text is None:
+                return []
+            lines.append(f"{whose}: {text}")
+    except (StoppedError, RefusedError):
+        return []
+    return lines
+
+
+def _sum(
+    function: Callable[[Pool], dict[str, Any]],
+    pool: Pool,
+    varied: str,
+    output: str,
+    index: tuple[int, ...],
+    value: float,
+) -> str | None:
+    """The value as a sum over the elements of one argument, and what is there without them; None if it is no sum."""
+
+    def of(array: np.ndarray) -> np.ndarray:
+        return np.asarray(function({**pool, varied: array})[output])
+
+    array = pool[varied]
+    shares = terms(of, array, index)
+    rest = float(of(np.zeros_like(array))[index])
+    if rest + sum(share for _, share in shares) != value:
+        return None
+    if not shares and not rest:
+        return f"0, because no element of {varied} has a share"
+    written = [sum_text(varied, shares, array)] if shares else []
+    if rest:
+        written.append(f"{number(rest)} (without {varied})")
+    return f"{' + '.join(written)} = {number(value)}"
+
+
+def _ratio(judge: Judge, evidence: Evidence) -> str | None:
+    """The sentence on a constant ratio: on the case that is shown, or else on the first where there is one."""
+    output = evidence.wrong[0]
+    sentence = _ratio_on(evidence.case.pool, evidence.found[output], evidence.right[output])
+    if sentence:
+        return sentence
+    try:
+        for case in judge.subject.cases:
+            answer = judge.subject.answers[case.name]
+            sentence = _ratio_on(case.pool, judge.outputs(case.pool, answer)[output], answer[output])
+            if sentence:
+                return f'In the case "{case.name}", {sentence[0].lower()}{sentence[1:]}'
+    except (StoppedError, RefusedError):
+        pass
+    return None
+
+
+def _ratio_on(pool: Pool, found: Any, answer: Any) -> str | None:
+    first = pool.get("x", pool.get("dout"))
+    meanings = factors(np.shape(first), np.shape(pool.get("dout", first)))
+    return ratio_sentence(np.asarray(found), np.asarray(answer), meanings)
