@@ -186,6 +186,13 @@ def served(path, *requests):
 LOAD = {"do": "load"}
 
 
+def test_what_was_refused_is_the_reply_even_if_the_code_hid_it(file):
+    replies = io.StringIO()
+    serve(str(file), [json.dumps(LOAD)], replies, lambda: "reads the key")
+    (failed,) = json.loads(replies.getvalue()).values()
+    assert (failed["type"], failed["message"]) == ("RefusedError", "reads the key")
+
+
 def test_replies_are_a_line_each_and_failures_too(file):
     call = {"do": "call", "arguments": {"x": encode(np.zeros(2))}}
     loaded, fails, ends = served(

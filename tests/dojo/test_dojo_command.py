@@ -191,7 +191,7 @@ def test_all_solved(cli, six):
     ("words", "error"),
     [
         (["chek"], "'chek' is no folder yet: 'check' is meant, or ./chek to make one of this name"),
-        (["chek", "x.py"], "'chek' is none of list, check, hint, show, reset, and a FOLDER stands alone"),
+        (["chek", "x.py"], "'chek' is none of list, check, hint, show, reset, teacher, and a FOLDER stands alone"),
         (["check"], "check has 0 words after it: the use is python -m tinyalexnet dojo check FILE"),
         (["reset", "1", "2"], "reset has 2 words after it: the use is python -m tinyalexnet dojo reset FILE"),
         (["check", "x.py"], "FILE is 'x.py', but must be a file of the dojo, such as dojo/01_inner_product.py"),

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,9 @@ MOST_BYTES = 16 << 20
 
 ITEM_BYTES = 16
 """What an item of a list counts."""
+
+REFUSED = "RefusedError"
+"""The type of a failure that is what the code did, and may not do while it is graded."""
 
 DEEPEST = 8
 """Lists within lists are sent to this depth."""
@@ -126,7 +129,9 @@ def failure(error: BaseException, path: str) -> dict[str, Any]:
         line: int | None = error.lineno
         message = error.msg
     else:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        # Not extract_tb, which reads the files of all frames: a guarded process may read its own alone.
+        frames = traceback.walk_tb(error.__traceback__)
+        lines = [line for frame, line in frames if frame.f_code.co_filename == path]
         line = lines[-1] if lines else None
         message = str(error)[:500]
     return {"type": type(error).__name__, "message": message, "line": line, "source": _source(path, line)}
@@ -200,15 +205,23 @@ class Learner:
         ]
 
 
-def serve(path: str, requests: Iterable[str], replies: TextIO) -> None:
-    """Answers each request of a file's learner; what the code raises is the reply, SystemExit and Ctrl-C too."""
+def serve(
+    path: str, requests: Iterable[str], replies: TextIO, watched: Callable[[], str | None] = lambda: None
+) -> None:
+    """Answers each request of a file's learner; what the code raises is the reply, SystemExit and Ctrl-C too.
+
+    ``watched`` says what the code did that it may not do, even if it hid the error.
+    """
     learner = Learner(path)
     for line in requests:
         try:
-            text = json.dumps(learner.answer(json.loads(line)))
+            reply = learner.answer(json.loads(line))
         except BaseException as error:
-            text = json.dumps({"failed": failure(error, path)})
-        replies.write(text + "\n")
+            reply = {"failed": failure(error, path)}
+        refused = watched()
+        if refused:
+            reply = {"failed": {"type": REFUSED, "message": refused, "line": None, "source": ""}}
+        replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
 
@@ -233,7 +246,9 @@ def search_path(path: str, old: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    _file, _limits = sys.argv[1:]
+    _file, _limits, _graded = sys.argv[1:]
+    import guard  # type: ignore[import-not-found] # while this folder is still on the path
+
     # The pipes get numbers of their own, and then 0 and 1 become an empty input and standard error.
     _requests = os.fdopen(os.dup(0), encoding="utf-8")
     _replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -244,4 +259,5 @@ if __name__ == "__main__":
     limit(**json.loads(_limits))
     _replies.write("{}\n")
     _replies.flush()
-    serve(_file, _requests, _replies)
+    _watched = guard.watch(_file, str(Path(__file__).parents[1])) if _graded else (lambda: None)
+    serve(_file, _requests, _replies, _watched)

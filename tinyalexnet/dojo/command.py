@@ -16,6 +16,7 @@ from .guide import COMMAND, check_and_show, progress
 from .page import WIDTH, Page
 from .path import EXERCISES, PATH, file_name
 from .show import case_of, case_page, cases_page, subject_of
+from .teacher.command import teach
 from .terminal import Printer
 from .watch import needed, saves, watch
 
@@ -27,6 +28,7 @@ USES = {
     "hint [FILE] [NUMBER]": "the first hint, then the second, then the third; or the one of that number",
     "show NAME [CASE]": "the cases of an exercise; the arrays of one, and its windows",
     "reset FILE": "write the exercise anew, and keep the old file beside it",
+    "teacher new|key|grade COURSE": "a course for a class, and its grades: docs/teaching.md",
 }
 
 
@@ -40,7 +42,9 @@ def add(parser: Parser) -> None:
         textwrap.fill(use, WIDTH, initial_indent=f"  {words}".ljust(width + 2), subsequent_indent=" " * (width + 2))
         for words, use in USES.items()
     )
-    parser.add_argument("words", nargs="*", metavar="WORD", help="as above; FOLDER is dojo if it is left out")
+    parser.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="WORD", help="as above; FOLDER is dojo if it is left out"
+    )
 
 
 def run(parser: Parser, words: list[str]) -> int:
@@ -189,5 +193,6 @@ ACTIONS: dict[str, tuple[Callable[..., int], int, int]] = {
     "hint": (hint, 0, 2),
     "show": (show_case, 1, 2),
     "reset": (reset, 1, 1),
+    "teacher": (teach, 0, 10**6),
 }
 """What to do, with the least and the most words after it."""

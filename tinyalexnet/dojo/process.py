@@ -26,10 +26,14 @@ THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB
 
 
 class Process(Code):
-    """The code of a file, in a process of its own that ends with the ``with`` block."""
+    """The code of a file, in a process of its own that ends with the ``with`` block.
 
-    def __init__(self, path: str | Path, limits: Limits | None = None) -> None:
+    If it is ``graded``, it may use only NumPy and Python's own modules, and no files (guard.py).
+    """
+
+    def __init__(self, path: str | Path, limits: Limits | None = None, graded: bool = False) -> None:
         self.path = str(path)
+        self.graded = graded
         self.limits = limits or Limits()
         self.seconds_left = self.limits.seconds
 
@@ -39,7 +43,7 @@ class Process(Code):
         self.output: IO[bytes] = tempfile.TemporaryFile("a+b")
         self.shown_to = 0
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-X", "utf8", child.__file__, self.path, limits],
+            [sys.executable, "-u", "-X", "utf8", child.__file__, self.path, limits, "graded" if self.graded else ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.output,
@@ -74,7 +78,8 @@ class Process(Code):
         self.seconds_left -= time.monotonic() - begin
         printed = self._printed()
         if "failed" in reply:
-            raise StoppedError(failure_sentence(reply["failed"], self.limits), printed)
+            refused = reply["failed"]["type"] == child.REFUSED
+            raise StoppedError(failure_sentence(reply["failed"], self.limits), printed, refused)
         return {**reply, "printed": printed}
 
     def _start(self) -> None:

@@ -31,11 +31,12 @@ class Limits:
 
 
 class StoppedError(Exception):
-    """The learner's code gave no answer: one sentence, and what it printed until then."""
+    """The learner's code gave no answer: one sentence, what it printed until then, and if it did what it must not."""
 
-    def __init__(self, sentence: str, printed: str = "") -> None:
+    def __init__(self, sentence: str, printed: str = "", refused: bool = False) -> None:
         super().__init__(sentence)
         self.printed = printed
+        self.refused = refused
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ class Inside(Code):
 def failure_sentence(failure: Mapping[str, Any], limits: Limits) -> str:
     """One sentence on an exception of the learner's code, with the line of their file."""
     kind, message, line = failure["type"], failure["message"], failure["line"]
+    if kind == child.REFUSED:
+        return f"Your code {message}: this is not allowed while it is graded."
     at = f"Line {line}, `{failure['source']}`," if failure["source"] else f"Line {line}" if line else "Your code"
     if kind in ("SyntaxError", "IndentationError", "TabError"):
         return f"{at} cannot be read as Python: {message}."

@@ -1,0 +1,95 @@
+"""The key of a course: hashes of the right results for hidden cases. It tells if a result is right, and not the result.
+
+The hidden cases hold small integers, so most results are exact, and equal results have equal hashes. If a function
+rounds (softmax, LRN, batch norm), the results are rounded to a grid, and a case is taken only if all its results are
+far from the middle between two points of the grid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...bestiary.subject import Pool, Subject
+from ..exercise import Exercise, Fill
+from ..path import EXERCISES
+from .course import Course
+
+HIDDEN = 8
+"""Hidden cases of an exercise."""
+
+GRID = 1e-5
+"""The distance of the grid's points for results that are not exact."""
+
+MARGIN = 0.01
+"""Results may not be closer than this part of GRID to the middle of two points: far more than rounding does."""
+
+Key = dict[str, dict[str, list[str]]]
+"""For each exercise and output, the hash for each hidden case."""
+
+
+def subject_of(exercise: Exercise) -> Subject | None:
+    """The function of an exercise that is tried on hidden cases; None for the other kinds."""
+    return exercise.task.subject if isinstance(exercise.task, Fill) and exercise.kind != "catch" else None
+
+
+def hidden_pools(course: Course, exercise: Exercise) -> Iterator[Pool]:
+    """The hidden cases of an exercise, the same for the same seed."""
+    subject = subject_of(exercise)
+    assert subject is not None
+    words = hashlib.sha256(f"{course.seed} {exercise.name}".encode()).digest()
+    rng = np.random.default_rng(list(words))
+    left = HIDDEN
+    while left:
+        pool = subject.draw(rng)
+        if all(_clear(subject, value) for value in subject.outputs_of(subject.right, pool).values()):
+            left -= 1
+            yield pool
+
+
+def make_key(course: Course) -> Key:
+    """The hashes of the right results, for the exercises that have hidden cases."""
+    key: Key = {}
+    for name in course.exercises:
+        subject = subject_of(EXERCISES[name])
+        if subject is not None:
+            key[name] = {output: [] for output in subject.outputs}
+            for number, pool in enumerate(hidden_pools(course, EXERCISES[name])):
+                for output, value in subject.outputs_of(subject.right, pool).items():
+                    key[name][output].append(result_hash(course, subject, f"{output} {number}", value))
+    return key
+
+
+def fits(key: object, course: Course) -> bool:
+    """If a key has hashes for the exercises, the outputs and the number of cases of this course."""
+    expected = {
+        name: dict.fromkeys(subject.outputs, HIDDEN)
+        for name in course.exercises
+        if (subject := subject_of(EXERCISES[name])) is not None
+    }
+    return isinstance(key, dict) and expected == {
+        name: {output: len(hashes) for output, hashes in outputs.items()}
+        for name, outputs in key.items()
+        if isinstance(outputs, dict) and all(isinstance(hashes, list) for hashes in outputs.values())
+    }
+
+
+def result_hash(course: Course, subject: Subject, where: str, value: Any) -> str:
+    """A hash of one result, of its shape and its values; salted, so that equal results have different hashes."""
+    array = np.asarray(value, np.float64)
+    if subject.rounding:
+        array = np.round(array / GRID)
+    # + 0 because -0 and 0 are equal.
+    content = f"{course.seed} {subject.name} {where} {array.shape}".encode() + (array + 0.0).tobytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _clear(subject: Subject, value: Any) -> bool:
+    """If rounding to the grid cannot go wrong."""
+    if not subject.rounding:
+        return True
+    scaled = np.asarray(value, np.float64) / GRID
+    return bool(np.all(np.abs(scaled - np.floor(scaled) - 0.5) > MARGIN))
