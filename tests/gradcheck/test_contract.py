@@ -176,7 +176,7 @@ BREACHES = {
     ),
     "a copy": (
         breach(copied),
-        "w: wrong. forward does not see a change of params['w']: it uses a copy that it took before, so an optimizer",
+        "w: wrong. forward does not see a change of params['w']: it leaves it out, or uses a copy that it took before",
     ),
 }
 

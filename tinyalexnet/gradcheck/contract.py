@@ -12,9 +12,8 @@ from .adapters import Differentiable
 from .explain import index_text
 from .slopes import gradients_of
 
-
 AGAIN = 3
-"""Further forwards of the same x. In a small layer two masks of dropout may be the same by chance, or differ at zeros."""
+"""Further forwards of the same x: in a small layer two masks of dropout may be the same, or differ only at zeros."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,12 @@ def _forward(layer: Differentiable, x: np.ndarray) -> Iterator[Breach]:
         yield Breach(
             "forward", f"forward changes x in place, first at {_first('x', given != x)}: it must work on a copy."
         )
-    for name, value in params.items():
-        if not np.array_equal(value, layer.params[name], equal_nan=True):
-            yield Breach("forward", f"forward changes params[{name!r}]: only an optimizer may do so.")
-            layer.params[name][...] = value
+    changed = [name for name, value in params.items() if not np.array_equal(value, layer.params[name], equal_nan=True)]
+    for name in changed:
+        yield Breach("forward", f"forward changes params[{name!r}]: only an optimizer may do so.")
+        layer.params[name][...] = params[name]
+    if changed:
+        return
     if not isinstance(found, np.ndarray):
         yield Breach("forward", f"forward returns a {type(found).__name__}, but must return a NumPy array.")
         return
@@ -116,7 +117,6 @@ def _backward(layer: Differentiable, x: np.ndarray, dout: np.ndarray, needs_dx: 
                     "numbers, check frozen(layer)."
                 )
             yield Breach(name, sentence)
-    yield from _copies(layer, x, first)
 
 
 def _gradient(name: str, gradient: Any, value: np.ndarray) -> Iterator[Breach]:
@@ -147,11 +147,11 @@ def _values(where: str, name: str, array: np.ndarray) -> Iterator[Breach]:
         yield Breach(where, f"{name} is not finite: {_first(name, bad)} is {array[bad][0]}.")
 
 
-def _copies(layer: Differentiable, x: np.ndarray, gradients: dict[str, np.ndarray]) -> Iterator[Breach]:
-    """A parameter that can be changed without a change of the output, though its gradient is not 0."""
+def unseen_params(layer: Differentiable, x: np.ndarray, gradients: dict[str, np.ndarray]) -> Iterator[Breach]:
+    """A breach for each parameter that can be changed without a change of the output, though its gradient is not 0."""
     before = np.array(layer.forward(x.copy()))
     for name, value in layer.params.items():
-        if name in gradients and np.any(gradients[name]):
+        if np.any(gradients[name]):
             kept = value.copy()
             value[...] = kept + 1 + np.abs(kept)
             changed = np.array(layer.forward(x.copy()))
@@ -159,8 +159,8 @@ def _copies(layer: Differentiable, x: np.ndarray, gradients: dict[str, np.ndarra
             if np.array_equal(before, changed, equal_nan=True):
                 yield Breach(
                     name,
-                    f"forward does not see a change of params[{name!r}]: it uses a copy that it took before, so an "
-                    "optimizer would change nothing.",
+                    f"forward does not see a change of params[{name!r}]: it leaves it out, or uses a copy that it took "
+                    "before, so an optimizer would change nothing.",
                 )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from .adapters import Differentiable
-from .contract import Breach, breaches
+from .contract import Breach, breaches, unseen_params
 from .explain import Index, factors, index_text, number, ratio_sentence, sum_text, wrong_elements, wrong_part
 from .likeness import Likeness
 from .report import NOT_CHECKED, RIGHT, WRONG, Finding, Report
@@ -53,10 +53,7 @@ def diagnose(
     likeness = None if like is None else Likeness(like, layer, x)
     generator = np.random.default_rng(rng)
     name = _name(layer)
-    found = [
-        Finding(breach.where, WRONG, breach.sentence)
-        for breach in _contract(layer, x, step, directions, needs_dx, generator)
-    ]
+    found = _breaches(_contract(layer, x, step, directions, needs_dx, generator))
     if found:
         return Report(name, found)
     if likeness is not None:
@@ -65,6 +62,9 @@ def diagnose(
         return Report(name, found)
     named = {finding.argument: finding for finding in found}
     dout, gradients = run_backward(layer, x, lambda shape: draw_dout(generator, shape), needs_dx)
+    unseen = _breaches(unseen_params(layer, x, gradients))
+    if unseen:
+        return Report(name, [*found, *unseen])
     differences = Differences(layer, x, dout, step, tolerance)
     for argument, gradient in gradients.items():
         check = differences.check(argument, gradient, generator, directions)
@@ -112,6 +112,10 @@ def _contract(
     ):
         check_request(layer, x, step, directions, needs_dx)
     yield from breaches(layer, x, lambda shape: draw_dout(rng, shape), needs_dx)
+
+
+def _breaches(found: Iterable[Breach]) -> list[Finding]:
+    return [Finding(breach.where, WRONG, breach.sentence) for breach in found]
 
 
 def finding_of(check: Check, explanation: list[str]) -> Finding:

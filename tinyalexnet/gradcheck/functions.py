@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ..bestiary import SUBJECTS
-from ..bestiary.subject import Case, Pool, Subject
+from ..bestiary.subject import Beast, Case, Pool, Subject
 from ..geometry import as_integer
 from .mismatch import mismatch, sizes
 
@@ -53,29 +53,29 @@ def elements(case: Case) -> int:
     return sum(np.size(value) for value in case.pool.values() if isinstance(value, np.ndarray))
 
 
-def first_failure(subject: Subject, function: Callable[..., Any], cases: Any) -> list[str] | None:
+def first_failure(subject: Subject, function: Callable[..., Any], cases: Iterable[Case]) -> list[str] | None:
     """The explanation of the first case on which the function differs; None if there is none."""
     for case in cases:
         right = subject.outputs_of(subject.right, case.pool)
         found = subject.outputs_of(function, case.pool)
-        for output in subject.outputs:
-            if not subject.same(found[output], right[output]):
-                named = _named(subject, function, output)
-                return [
-                    f"{output} of {subject.name} is wrong on the case {case.name!r}: {sizes(_own(subject, case.pool))}",
-                    *named,
-                    *(
-                        f"    {line}"
-                        for line in mismatch(subject, function, case.pool, output, found[output], right[output])
-                    ),
-                ]
+        wrong = [output for output in subject.outputs if not subject.same(found[output], right[output])]
+        if wrong:
+            beasts = _named(subject, function, wrong)
+            # A mistake in one output may make others wrong: it is explained where it was made.
+            output = beasts[0].output if beasts else wrong[0]
+            explained = mismatch(subject, function, case.pool, output, found[output], right[output])
+            return [
+                f"{output} of {subject.name} is wrong on the case {case.name!r}: {sizes(_own(subject, case.pool))}",
+                *(f"    {beast.sentence}" for beast in beasts),
+                *(f"    {line}" for line in explained),
+            ]
     return None
 
 
-def _named(subject: Subject, function: Callable[..., Any], output: str) -> list[str]:
+def _named(subject: Subject, function: Callable[..., Any], outputs: Iterable[str]) -> list[Beast]:
     found = {case.name: subject.outputs_of(function, case.pool) for case in subject.cases}
-    beast = subject.named(found, output)
-    return [] if beast is None else [f"    {beast.sentence}"]
+    beasts = (subject.named(found, output) for output in outputs)
+    return [beast for beast in beasts if beast is not None]
 
 
 def _own(subject: Subject, pool: Pool) -> Pool:
