@@ -5,7 +5,13 @@ from __future__ import annotations
 from ..exercise import Exercise
 from . import chain, conv2d, dense, pools, relu
 
-PATH: tuple[Exercise, ...] = (*chain.EXERCISES, *relu.EXERCISES, *dense.EXERCISES, *pools.EXERCISES, *conv2d.EXERCISES)
+PATH: tuple[Exercise, ...] = (
+    *chain.EXERCISES,
+    *dense.EXERCISES,
+    *relu.EXERCISES,
+    *pools.EXERCISES,
+    *conv2d.EXERCISES,
+)
 
 EXERCISES = {exercise.name: exercise for exercise in PATH}
 """By name."""
