@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from ..exercise import Exercise
-from . import chain, conv2d, dense, pools, relu
+from . import chain, conv1d, conv2d, dense, pools, relu, windows
 
 PATH: tuple[Exercise, ...] = (
     *chain.EXERCISES,
     *dense.EXERCISES,
     *relu.EXERCISES,
     *pools.EXERCISES,
+    *conv1d.EXERCISES,
+    *windows.EXERCISES,
     *conv2d.EXERCISES,
 )
 
