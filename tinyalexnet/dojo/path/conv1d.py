@@ -47,9 +47,9 @@ EXERCISES = (
         ),
         hints=(
             "Write both outputs as sums of products. In which of the four products does the element stand?",
-            "x          1      4      2\n"
-            "out[0]   1·3  + 4·-2             dout[0] = 2\n"
-            "out[1]          4·3  + 2·-2      dout[1] = -1\n"
+            "x          1      4          2\n"
+            "out[0]    1·3 + 4·(-2)              dout[0] = 2\n"
+            "out[1]          4·3    + 2·(-2)     dout[1] = -1\n"
             "x[1] = 4 stands in both rows, with another factor in each",
             "dx[1] = dout[0] * w[1] + dout[1] * w[0]",
         ),
@@ -78,10 +78,9 @@ EXERCISES = (
         task=Fill("conv1d_backward"),
         hints=(
             "The forward adds x[o + k] · w[k] to out[o]. Which two gradients does this one product give?",
-            "dout       d0        d1\n"
-            "x      x0       x1       x2      out[0] = x0·w0 + x1·w1\n"
-            "                                 out[1] = x1·w0 + x2·w1\n"
-            "dx     d0·w0    d0·w1 + d1·w0    d1·w1",
+            "out[0] = x0·w0 + x1·w1\n"
+            "out[1] =         x1·w0 + x2·w1\n"
+            "x1 is in both rows: its gradient has a term from each. The same is true of w0 and of w1",
             "For each o and k: dx[o + k] += dout[o] * w[k], and dw[k] likewise with x in place of w",
         ),
     ),

@@ -53,9 +53,9 @@ EXERCISES = (
         task=Fill("dense_backward"),
         hints=(
             "In the forward, c is summed. Which index must be summed for dx[n,c], which for dw[c,f] and for db[f]?",
-            "dx (N, C)  =  dout (N, F)   and   w turned to (F, C)      F meets F, and is gone\n"
-            "dw (C, F)  =  x turned to (C, N)   and   dout (N, F)      N meets N, and is gone\n"
-            "db (F,)    =  dout (N, F)                                 N is gone",
+            "dx (N, C)   from  dout (N, F)  and  w transposed (F, C)       F is summed\n"
+            "dw (C, F)   from  x transposed (C, N)  and  dout (N, F)       N is summed\n"
+            "db (F,)     from  dout (N, F)                                 N is summed",
             "dx = dout @ w.T, and x.T is the other array that must be transposed",
         ),
     ),
