@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from ..exercise import Exercise
-from . import chain, conv2d, dense, pools, relu
+from . import chain, conv1d, conv2d, dense, pools, relu, windows
 
-PATH: tuple[Exercise, ...] = (*chain.EXERCISES, *relu.EXERCISES, *dense.EXERCISES, *pools.EXERCISES, *conv2d.EXERCISES)
+PATH: tuple[Exercise, ...] = (
+    *chain.EXERCISES,
+    *dense.EXERCISES,
+    *relu.EXERCISES,
+    *pools.EXERCISES,
+    *conv1d.EXERCISES,
+    *windows.EXERCISES,
+    *conv2d.EXERCISES,
+)
 
 EXERCISES = {exercise.name: exercise for exercise in PATH}
 """By name."""
