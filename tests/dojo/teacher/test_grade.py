@@ -163,7 +163,7 @@ def test_each_output_that_is_right_on_every_hidden_case_counts(tmp_path):
             for number, pool in enumerate(hidden_pools(course, exercise))
         ]
     found = grade(course, key, hand_in(tmp_path, "dense_backward", text), exercise)
-    assert (found.state, found.mistake) == ("partly", "db-mean-over-batch")
+    assert (found.state, found.mistake) == ("partly", "dense-db-mean")
     assert found.points == pytest.approx(2 * 0.5 * 2 / 3)
     assert {output for output, share in found.outputs.items() if share == 1} == {"dx", "dw"}
 
