@@ -168,6 +168,24 @@ def test_each_output_that_is_right_on_every_hidden_case_counts(tmp_path):
     assert {output for output, share in found.outputs.items() if share == 1} == {"dx", "dw"}
 
 
+@pytest.mark.parametrize(
+    ("line", "state", "sentence"),
+    [
+        ("import scipy", "refused", "Your code imports scipy (NumPy and Python's own modules are enough): this is not"),
+        ("while True: pass", "no answer", "Your code ran longer than 1 s."),
+        ("import os; os._exit(3)", "no answer", "Your code ended its process with exit code 3"),
+        ("1 / 0", "wrong", "Gate contract: Line 5, `1 / 0`, raises ZeroDivisionError"),
+    ],
+)
+def test_what_the_function_does_counts_as_what_the_file_does(line, state, sentence, tmp_path):
+    text = RIGHT.replace("    return", f"    if x.size > 1:\n        {line}\n    return")
+    course = course_of("relu_backward")
+    submission = hand_in(tmp_path, "relu_backward", text)
+    found = grade(course, make_key(course), submission, EXERCISES["relu_backward"], Limits(seconds=1.0))
+    assert (found.state, found.points) == (state, 0.0)
+    assert found.sentence.startswith(sentence)
+
+
 def test_each_number_to_predict_counts_alike(tmp_path):
     exercise = EXERCISES["inner_product"]
     text = (SOLUTIONS / "inner_product.py").read_text()
