@@ -27,12 +27,15 @@ PACKAGE = Path(EXERCISES["relu_backward"].stub).parents[2]
 RIGHT = "import numpy as np\n\ndef relu_backward(dout, x):\n    return dout * (x > 0)\n"
 
 WRONG = {
-    "by the gradient's sign": "return dout * (dout > 0)",
-    "at zero": "return dout * (x >= 0)",
+    "relu-sign-of-the-gradient": "return dout * (dout > 0)",
+    "relu-guided": "return dout * (dout > 0) * (x > 0)",
+    "relu-passes-at-zero": "return dout * (x >= 0)",
+    "relu-without-dout": "return (x > 0) * 1.0",
     "all": "return dout",
-    "ones": "return (x > 0) * 1.0",
     "an int": "return np.trunc(dout * (x > 0))",
+    "other shape": "return (dout * (x > 0)).ravel()",
 }
+"""The first are all the known mistakes of this function, by their names."""
 
 CHEATS = {
     "imports the package": "import tinyalexnet",
@@ -49,6 +52,7 @@ CHEATS = {
     "writes a file": "open('grades.csv', 'w')",
     "calls libraries": "import ctypes; ctypes.CDLL(None)",
     "another package": "import scipy",
+    "reads a neighbour": "open('../right/02_relu_backward.py').read()",
 }
 
 BROKEN = {
@@ -114,6 +118,10 @@ def test_a_class_is_graded_in_time_and_each_as_it_should_be(classroom, tmp_path,
     assert {student: grades["grades"][0]["state"] for student, grades in stored.items()} == STATES
     assert {student for student, grades in stored.items() if grades["points"]} == {"right", "an int"}
     assert (stored["right"]["points"], stored["an int"]["points"]) == (1.0, 0.5)
+    mistakes = {student: grades["grades"][0]["mistake"] for student, grades in stored.items()}
+    beasts = [beast.name for beast in SUBJECTS["relu_backward"].beasts]
+    assert {student: name for student, name in mistakes.items() if name} == dict(zip(beasts, beasts, strict=True))
+    assert len(STATES) >= 30
     rows = list(csv.reader(files["csv"].read_text().splitlines()))
     assert rows[0] == ["student", "relu_backward", "total"]
     assert ["right", "1", "1"] in rows
@@ -126,7 +134,9 @@ def test_a_class_is_graded_in_time_and_each_as_it_should_be(classroom, tmp_path,
     assert "right                        1  1 solved" in out
     pages = {path.stem: path.read_text() for path in (tmp_path / "f").iterdir()}
     assert pages.keys() == STATES.keys()
-    assert "by the sign of" in pages["by the gradient's sign"] or "sign" in pages["by the gradient's sign"]
+    for beast in SUBJECTS["relu_backward"].beasts:
+        sentence = " ".join(pages[beast.name].split())
+        assert [other.name for other in SUBJECTS["relu_backward"].beasts if other.sentence in sentence] == [beast.name]
     assert "Your code imports tinyalexnet" in pages["imports the package"]
     assert "reads the file key.json: this is not allowed while it is graded." in pages["reads the key"]
     assert "Your code replaces numpy.array_equal" in pages["patches numpy"]
