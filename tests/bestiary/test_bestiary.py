@@ -6,7 +6,6 @@ import inspect
 import itertools
 
 import numpy as np
-import plain
 import pytest
 
 from tinyalexnet.bestiary import SUBJECTS
@@ -91,7 +90,7 @@ def test_right_answers_are_not_vacuous(subject):
 @by_subject
 def test_right_equals_plain_loops(subject):
     for pool in pools_of(subject):
-        expected = subject.outputs_of(getattr(plain, subject.name), pool)
+        expected = subject.outputs_of(getattr(naive, subject.name), pool)
         for output, found in subject.outputs_of(subject.right, pool).items():
             assert subject.same(found, expected[output]), (output, pool)
 
