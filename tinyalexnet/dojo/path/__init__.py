@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from ..exercise import Exercise
-from . import chain, conv2d, dense, pools, relu
+from . import chain, conv2d, dense, dropout, im2col, losses, lrn, pools, relu, training, transfer, winograd
 
-PATH: tuple[Exercise, ...] = (*chain.EXERCISES, *relu.EXERCISES, *dense.EXERCISES, *pools.EXERCISES, *conv2d.EXERCISES)
+PATH: tuple[Exercise, ...] = (
+    *chain.EXERCISES,
+    *relu.EXERCISES,
+    *dense.EXERCISES,
+    *pools.EXERCISES,
+    *conv2d.EXERCISES,
+    *im2col.EXERCISES,
+    *lrn.EXERCISES,
+    *dropout.EXERCISES,
+    *losses.EXERCISES,
+    *training.EXERCISES,
+    *transfer.EXERCISES,
+    *winograd.EXERCISES,
+)
 
 EXERCISES = {exercise.name: exercise for exercise in PATH}
 """By name."""
