@@ -14,7 +14,7 @@ EXERCISES = (
             "padded  0 1 2 3 0      kernel (1, 3), stride (1, 2)\n"
             "ow = 0  0 1 2          from column 0·2 on     row 0 of the matrix: 0 1 2\n"
             "ow = 1      2 3 0      from column 1·2 on     row 1 of the matrix: 2 3 0",
-            "windows[:, oh, ow] = padded[:, h : h + KH, i : i + KW] fills (N, OH, OW, KH, KW, C), which is reshaped last",
+            "windows[:, oh, ow] = padded[:, h : h + KH, i : i + KW] fills (N, OH, OW, KH, KW, C): reshape it at last",
         ),
     ),
     Exercise(

@@ -14,7 +14,7 @@ EXERCISES = (
             "p          0.2  0.7  0.1\n"
             "label       0    1    0       1 at the label of the row\n"
             "dlogits    0.2 -0.3  0.1      p minus that, for one row; a batch of N rows divides by N",
-            "z = logits - logits.max(axis=1, keepdims=True), and at last dlogits[np.arange(N), labels] -= 1, before / N",
+            "z = logits - logits.max(axis=1, keepdims=True), and p[np.arange(N), labels] -= 1 before / N",
         ),
     ),
     Exercise(

@@ -9,7 +9,7 @@ import numpy as np
 from ..exercise import Bug, Derive, Exercise, Fill
 
 STEP = 1e-30
-"""Of a derivative by a complex step: the imaginary part of f(x + i h), divided by h, has no rounding of a difference."""
+"""Of a complex step: the derivative is the imaginary part of f(x + i h), divided by h, without a difference."""
 
 
 def _slope(c: int, k: int, x: np.ndarray, radius: int, bias: float, alpha: float, beta: float) -> float:
@@ -41,8 +41,8 @@ EXERCISES = (
         task=Bug("lrn_forward"),
         hints=(
             "Compute the scale of the example by hand, line by line as the code does. Where does it differ from 4?",
-            "formula   scale = bias + alpha · (sum of squares)      2 + 1 · (1 + 1) = 4\n"
-            "code      scale = bias + alpha · (sum of squares) ...  is there something more?",
+            "formula   scale = bias + alpha · (sum of squares)          2 + 1 · (1 + 1) = 4\n"
+            "code      scale = bias + alpha ... · (sum of squares)      2 + ? · (1 + 1)",
             "scale = bias + alpha * squares (Caffe and PyTorch divide by the size of the window, this LRN does not)",
         ),
     ),
@@ -62,7 +62,7 @@ EXERCISES = (
             "         |      |\n"
             "         |      changes if c is near k:  ∂scale[k]/∂x[c] = 2·alpha·x[c]\n"
             "         changes if c = k                and the power gives -beta·scale[k]^(-beta - 1)",
-            "slope = scale**-beta if c == k else 0, and less 2 * alpha * beta * x[c] * x[k] * scale**(-beta - 1) if near",
+            "slope = scale**-beta if c == k else 0, and if near: -2 * alpha * beta * x[c] * x[k] * scale**(-beta - 1)",
         ),
     ),
     Exercise(
@@ -75,7 +75,7 @@ EXERCISES = (
             "                        |       |       |\n"
             "              out[c-1]    out[c]    out[c+1]     these three have x[c] in their scale,\n"
             "                            |                    and out[c] has it as numerator too",
-            "the second term of dx[..., c]: -2 * alpha * beta * x[..., c] * (sum over near[c] of dout·x·scale^(-beta - 1))",
+            "second term of dx[..., c]: -2 * alpha * beta * x[..., c] * (sum over near[c] of dout·x·scale^(-beta - 1))",
         ),
     ),
 )

@@ -24,6 +24,6 @@ def lrn_forward(x, radius, bias, alpha, beta):
     for c in range(channels):
         first, last = max(c - radius, 0), min(c + radius, channels - 1)
         squares = np.sum(x[..., first : last + 1] ** 2, axis=-1)
-        scale = bias + alpha * squares / (2 * radius + 1)
+        scale = bias + alpha / (2 * radius + 1) * squares
         out[..., c] = x[..., c] / scale**beta
     return out
