@@ -11,7 +11,7 @@ def conv2d_forward(x, w, b, stride, pads, groups):
     for kh, kw in np.ndindex(kernel_h, kernel_w):
         rows = slice(kh, kh + out_h * stride[0], stride[0])
         columns = slice(kw, kw + out_w * stride[1], stride[1])
-        pixels = padded[:, rows, columns][:, :out_h, :out_w]
+        pixels = padded[:, rows, columns]
         for group in range(groups):
             mine = slice(group * each, (group + 1) * each)
             out[..., mine] += pixels[..., group * depth : (group + 1) * depth] @ w[kh, kw, :, mine]

@@ -79,7 +79,7 @@ EXERCISES = (
         title="Convolution in NCHW",
         task=Bug("conv2d_nchw_forward"),
         hints=(
-            "Try an x of shape (1, 2, 1, 2): 1 2 in channel 0, and 3 4 in channel 1. Which pair is pixel 0 of `images`?",
+            "x of shape (1, 2, 1, 2) has 1 2 in channel 0 and 3 4 in channel 1. Which pair is pixel 0 of `images`?",
             "x[0]       channel 0: 1 2      channel 1: 3 4        in memory: 1 2 3 4\n"
             "wanted     pixel 0: 1 3        pixel 1: 2 4\n"
             "reshaped   pixel 0: 1 2        pixel 1: 3 4          the memory stays, its names change",

@@ -9,7 +9,7 @@ In a depthwise convolution each channel has a filter of its own, and stays alone
 
 Somebody took the backward of an ordinary convolution, and changed it. There is one mistake in it. Find it and mend it.
 
-    x = 3 1 4, one channel, w = 2 -1, dout = 1 3:     dx = 2·1  (-1·1 + 2·3)  -1·3 = 2 5 -3
+    one channel, w = 2 -1, dout = 1 3:     dx = 2·1  (-1·1 + 2·3)  -1·3 = 2 5 -3
 
     dout (N, OH, OW, C)       stride = (stride_h, stride_w)
     w (KH, KW, C)             pads = ((top, bottom), (left, right))
