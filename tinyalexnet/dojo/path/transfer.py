@@ -51,7 +51,7 @@ EXERCISES = (
     ),
     Exercise(
         name="avgpool_counted_backward",
-        title="Average pool with counted padding, backward",
+        title="Average-pool with counted padding, backward",
         task=Fill("avgpool_counted_backward"),
         hints=(
             "One pixel grows by 1. By how much does each output grow whose window holds it?",

@@ -1,4 +1,4 @@
-"""Average pool with counted padding, backward: fill the hole.
+"""Average-pool with counted padding, backward: fill the hole.
 
 This is the average pool of PyTorch (count_include_pad=True). The padding counts, as zeros. So each sum is divided by
 the same number:
