@@ -237,8 +237,9 @@ def test_a_forward_at_real_numbers():
 
 
 def test_what_is_not_for_a_function_is_skipped():
-    states = [gate.state for gate in judged("output_size", SUBJECTS["output_size"].right).gates]
-    assert states[:5] == ["ok", "ok", "ok", "skipped", "skipped"]
+    gates = judged("output_size", SUBJECTS["output_size"].right).gates
+    assert [gate.state for gate in gates][:5] == ["ok", "ok", "ok", "skipped", "skipped"]
+    assert gates[0].sentence == "output_size takes (size, kernel, stride, pads) and returns out_size in the right form."
 
 
 # --- known mistakes ---------------------------------------------------------------------------------------------------

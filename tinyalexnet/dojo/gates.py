@@ -113,7 +113,9 @@ class Judge:
         second = self.outputs(case.pool, self.subject.answers[case.name])
         if not all(np.array_equal(first[output], second[output]) for output in self.subject.outputs):
             raise FailedError("Two calls with the same arguments give different results: leave out what is random.")
-        return f"{name} takes ({wanted}) and returns {listed(self.subject.outputs)} of the right shape and dtype."
+        arrays = any(isinstance(value, np.ndarray) for value in self.subject.answers[case.name].values())
+        form = "of the right shape and dtype" if arrays else "in the right form"
+        return f"{name} takes ({wanted}) and returns {listed(self.subject.outputs)} {form}."
 
     def example(self) -> str:
         case = self.subject.cases[0]

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from ..exercise import Exercise
-from . import chain, conv2d, dense, dropout, im2col, losses, lrn, pools, relu, training, transfer, winograd
+from . import (
+    chain,
+    conv1d,
+    conv2d,
+    dense,
+    dropout,
+    im2col,
+    losses,
+    lrn,
+    pools,
+    relu,
+    training,
+    transfer,
+    windows,
+    winograd,
+)
 
 PATH: tuple[Exercise, ...] = (
     *chain.EXERCISES,
-    *relu.EXERCISES,
     *dense.EXERCISES,
+    *relu.EXERCISES,
     *pools.EXERCISES,
+    *conv1d.EXERCISES,
+    *windows.EXERCISES,
     *conv2d.EXERCISES,
     *im2col.EXERCISES,
     *lrn.EXERCISES,

@@ -1,0 +1,2 @@
+def square_sum_backward(dout, x):
+    return dout * 2 * x
