@@ -436,3 +436,10 @@ def test_a_file_that_cannot_be_read_fails_the_first_gate(tmp_path):
     result = check_file(exercise_of("relu_backward"), file, Limits(seconds=0.3))
     assert "is there an endless loop?" in failed_at(result, "contract")
     assert result.text.endswith("\nYour code printed\n    hello\n")
+
+
+def test_the_identities_are_not_tried_where_all_windows_lie_in_the_padding():
+    """The first geometry that is drawn for this function has a gradient of 0: ⟨0, v⟩ = 0 would say nothing."""
+    name = "dilated_conv2d_backward_input"
+    states = {gate.name: gate.state for gate in judged(name, SUBJECTS[name].right).gates}
+    assert states["adjoint"] == states["derivative"] == "ok"

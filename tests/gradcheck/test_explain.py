@@ -66,6 +66,10 @@ def test_a_map_shows_the_image_and_channel_of_the_first_wrong_element():
     # Filters are (KH, KW, C, F).
     assert element_map(wrong, (0, 0, 0, 1), "conv1.dw") == ["X . .", ". . ."]
     assert map_title("dw", (0, 0, 0, 1)) == "dw[:,:,0,1]"
+    for name in ("x", "w"):
+        assert map_title(name, (1, 0, 1, 2), channels_first=True) == f"{name}[1,0,:,:]"
+    channels = np.moveaxis(wrong, 3, 1)
+    assert element_map(channels, (1, 0, 1, 2), "dx", channels_first=True) == element_map(wrong, (1, 1, 2, 0), "dx")
     assert element_map(np.array([False, True]), (1,), "db") == [". X"]
     assert element_map(np.array([[True, True]]), (0, 1)) == ["x X"]
     assert element_map(np.array(True), ()) == ["X"]

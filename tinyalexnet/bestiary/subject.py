@@ -76,6 +76,8 @@ class Subject:
     upstream: str = "dout"
     rounding: float = 0.0
     beasts: tuple[Beast, ...] = ()
+    channels_first: bool = False
+    """If images are (N, C, H, W) and filters (F, C, KH, KW)."""
 
     def outputs_of(self, function: Callable[..., Any], pool: Pool) -> dict[str, Any]:
         """The outputs of an implementation by name, from arguments of its own: it may change them."""

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from . import report
 from .contract import RefusedError, WrongArrayError
-from .exercise import DO, Catch, Derive, Exercise, Predict
+from .exercise import DO, Catch, Derive, Exercise, Predict, Train
 from .gates import FailedError, Judge, SkippedError, Trial
+from .network import Network
 from .page import Page
 from .path import EXERCISES
 from .process import Process
@@ -143,6 +144,8 @@ def trial_of(exercise: Exercise, code: Code) -> Trial:
         return Derivation(task, code)
     if isinstance(task, Catch):
         return Trap(task, code)
+    if isinstance(task, Train):
+        return Network(task, code)
     return Judge(exercise, task.subject, code)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..bestiary import SUBJECTS
 from ..bestiary.subject import Beast, Pool, Subject
 
@@ -107,7 +109,29 @@ class Derive:
     ordered: bool = True
 
 
-Task = Predict | Fill | Bug | Speed | Catch | Derive
+Arrays = Mapping[str, np.ndarray]
+"""The parameters of a network by name, or their gradients."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """The loss and the gradients of a network, with which the check trains it.
+
+    ``data`` makes the parameters before the first step, the images and the labels. ``loss`` is the loss of the same
+    network, from these three. ``step`` makes w and v of w, v and dw. After ``steps`` steps the loss is below ``bound``.
+    """
+
+    kind: ClassVar[str] = "fill"
+    parameters: ClassVar[tuple[str, ...]] = ("params", "images", "labels")
+    attribute: str
+    data: Callable[[], tuple[Arrays, np.ndarray, np.ndarray]]
+    loss: Callable[[Arrays, np.ndarray, np.ndarray], float]
+    step: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    steps: int
+    bound: float
+
+
+Task = Predict | Fill | Bug | Speed | Catch | Derive | Train
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ from .words import are, elements, listed, numbers_text
 RANDOM = 12
 """Random geometries, beside the chosen cases."""
 
+TRIED = 3
+"""Geometries of real numbers, for one whose gradient is not 0."""
+
 FRACTIONS = "On integers all was right: is something rounded, or made an int, on the way?"
 
 
@@ -228,10 +231,15 @@ class Judge:
     def _gradients(self) -> list[tuple[Pair, str, Pool]]:
         """Each gradient that the learner's function gives or belongs to, with a random geometry of real numbers."""
         return [
-            (pair, gradient, real_pool(self.subject, self.rng))
+            (pair, gradient, self._telling_pool(pair, gradient))
             for pair in pairs(self.subject)
             for gradient in pair.backward.gradients
         ]
+
+    def _telling_pool(self, pair: Pair, gradient: str) -> Pool:
+        """A random geometry of real numbers. In some the gradient is 0, as all windows lie in the padding: not this."""
+        pools = [real_pool(self.subject, self.rng) for _ in range(TRIED)]
+        return max(pools, key=lambda pool: bool(np.any(right(pair.backward)(pool)[gradient])))
 
     def _both(self, pair: Pair) -> tuple[Function, Function]:
         """The forward and the backward of a pair: the learner's function, and the right one for the other."""

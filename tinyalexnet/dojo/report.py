@@ -64,7 +64,9 @@ def printed(text: str) -> Page:
 
 def _case(judge: Judge, evidence: Evidence) -> Page:
     title = f'The smallest case that shows it: "{evidence.case.name}"'
-    return Page().line().line(title, "head").block(pool_lines(evidence.case.pool, judge.subject.parameters))
+    subject = judge.subject
+    lines = pool_lines(evidence.case.pool, subject.parameters, channels_first=subject.channels_first)
+    return Page().line().line(title, "head").block(lines)
 
 
 def _element(judge: Judge, evidence: Evidence, output: str) -> Page:
@@ -84,9 +86,9 @@ def _element(judge: Judge, evidence: Evidence, output: str) -> Page:
         how_many = f"{count} of {wrong.size} elements {are(range(count))} wrong"
         page.line(f"{output}: {how_many}{note}", "head")
         if wrong.size > 1:
-            title = f"{map_title(output, index)}   " if wrong.ndim > 2 else ""
+            title = f"{map_title(output, index, judge.subject.channels_first)}   " if wrong.ndim > 2 else ""
             page.line(f"    {title}. right   x wrong   X the first wrong one")
-            page.block(element_map(wrong, index, output), 8, "code")
+            page.block(element_map(wrong, index, output, judge.subject.channels_first), 8, "code")
         name = index_text(output, index)
         page.line().line(f"{name} is {value_text(found[index])}. It must be {value_text(answer[index])}.", "key")
     return page.block(_sums(judge, evidence, output, index))

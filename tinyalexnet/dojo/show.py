@@ -35,7 +35,7 @@ def cases_page(exercise: Exercise, subject: Subject) -> Page:
 def case_page(subject: Subject, case: Case) -> Page:
     """One case."""
     page = Page().line(f'The case "{case.name}" of {subject.name}', "head").line()
-    page.block(pool_lines(case.pool, subject.parameters, MOST_ELEMENTS))
+    page.block(pool_lines(case.pool, subject.parameters, MOST_ELEMENTS, subject.channels_first))
     shapes = ", ".join(f"{name} {_size(value)}" for name, value in subject.answers[case.name].items())
     page.line().line(f"The right answer: {shapes}")
     return page.add(_windows_page(subject, case.pool))

@@ -61,9 +61,9 @@ def grid(rows: np.ndarray) -> list[str]:
     return [" ".join(word.rjust(width) for word in row) for row in written]
 
 
-def planes(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
+def planes(name: str, array: np.ndarray, channels_first: bool = False) -> list[tuple[str, np.ndarray]]:
     """An array as matrices with their names: ``x[0,:,:,1]`` is rows and columns of an image and channel."""
-    rows, columns = map_axes(name, array.ndim)
+    rows, columns = map_axes(name, array.ndim, channels_first)
     if rows is None or array.ndim == 2:
         return [(name, np.atleast_2d(array))]
     found = []
@@ -75,12 +75,12 @@ def planes(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
     return found
 
 
-def array_lines(name: str, array: np.ndarray, most: int = MOST_PRINTED) -> list[str]:
+def array_lines(name: str, array: np.ndarray, most: int = MOST_PRINTED, channels_first: bool = False) -> list[str]:
     """An array by name with its shape and its elements, if there are at most so many."""
     head = f"{name} of shape {array.shape}"
     if array.size > most or array.size == 0:
         return [head]
-    parts = planes(name, array)
+    parts = planes(name, array, channels_first)
     if len(parts) == 1:
         lines = grid(parts[0][1])
         return [f"{head}: {lines[0]}"] if len(lines) == 1 else [f"{head}:", *indented(lines)]
@@ -91,12 +91,14 @@ def array_lines(name: str, array: np.ndarray, most: int = MOST_PRINTED) -> list[
     return [f"{head}:", *indented(inner)]
 
 
-def pool_lines(pool: Mapping[str, Any], names: Sequence[str], most: int = MOST_PRINTED) -> list[str]:
+def pool_lines(
+    pool: Mapping[str, Any], names: Sequence[str], most: int = MOST_PRINTED, channels_first: bool = False
+) -> list[str]:
     """The arguments of a case: arrays first, then the others on one line."""
     lines = []
     for name in names:
         if isinstance(pool[name], np.ndarray):
-            lines += array_lines(name, pool[name], most)
+            lines += array_lines(name, pool[name], most, channels_first)
     others = [f"{name} = {value_text(pool[name])}" for name in names if not isinstance(pool[name], np.ndarray)]
     return [*lines, ", ".join(others)] if others else lines
 

@@ -80,13 +80,14 @@ def ratio_sentence(
     return f"{sentence}: usually {usual}." if usual else f"{sentence}."
 
 
-def element_map(wrong: np.ndarray, index: Index, name: str = "") -> list[str]:
+def element_map(wrong: np.ndarray, index: Index, name: str = "", channels_first: bool = False) -> list[str]:
     """Rows and columns of the image and channel that ``index`` is in: ``.`` right, ``x`` wrong, ``X`` this element.
 
     Images (N, H, W, C) have a map of axes 1 and 2, filters (KH, KW, C, F), called w or dw, of axes 0 and 1, a matrix of
-    both axes, and a vector is one row. A large map shows the part around the element.
+    both axes, and a vector is one row. With ``channels_first`` images are (N, C, H, W) and filters (F, C, KH, KW), and
+    the map is of axes 2 and 3. A large map shows the part around the element.
     """
-    rows, columns = map_axes(name, wrong.ndim)
+    rows, columns = map_axes(name, wrong.ndim, channels_first)
     plane = [slice(None) if axis in (rows, columns) else at for axis, at in enumerate(index)]
     flat = np.atleast_2d(wrong[tuple(plane)])
     row, column = (index[rows] if rows is not None else 0), (index[columns] if columns is not None else 0)
@@ -101,9 +102,9 @@ def element_map(wrong: np.ndarray, index: Index, name: str = "") -> list[str]:
     return lines
 
 
-def map_title(name: str, index: Index) -> str:
+def map_title(name: str, index: Index, channels_first: bool = False) -> str:
     """The part of the array that a map of ``index`` shows, as in ``dx[0,:,:,1]``."""
-    axes = map_axes(name, len(index))
+    axes = map_axes(name, len(index), channels_first)
     shown = ",".join(":" if axis in axes else str(at) for axis, at in enumerate(index))
     return f"{name}[{shown}]" if index else name
 
@@ -168,10 +169,12 @@ def _factor(value: float) -> str:
     return f"({number(value)})" if value < 0 else number(value)
 
 
-def map_axes(name: str, ndim: int) -> tuple[int | None, int | None]:
+def map_axes(name: str, ndim: int, channels_first: bool = False) -> tuple[int | None, int | None]:
     """The axes that are the rows and the columns of a map."""
     if ndim < 2:
         return None, (0 if ndim else None)
+    if channels_first and ndim == 4:
+        return 2, 3
     return (0, 1) if ndim == 2 or name.split(".")[-1].lstrip("d") == "w" else (1, 2)
 
 

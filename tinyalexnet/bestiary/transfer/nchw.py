@@ -139,6 +139,7 @@ SUBJECTS = (
         CASES,
         _draw,
         beasts=(nchw_reshaped, nchw_filters_exchanged, nchw_pads_of_the_other_axis),
+        channels_first=True,
     ),
     Subject(
         name="conv2d_nchw_backward_input",
@@ -150,5 +151,6 @@ SUBJECTS = (
         forward="conv2d_nchw_forward",
         gradients={"dx": "x"},
         beasts=(nchw_kernel_not_turned, nchw_dx_reshaped),
+        channels_first=True,
     ),
 )

@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from ..exercise import Exercise
-from . import chain, conv1d, conv2d, dense, pools, relu, windows
+from . import (
+    chain,
+    conv1d,
+    conv2d,
+    dense,
+    dropout,
+    im2col,
+    losses,
+    lrn,
+    pools,
+    relu,
+    training,
+    transfer,
+    windows,
+    winograd,
+)
 
 PATH: tuple[Exercise, ...] = (
     *chain.EXERCISES,
@@ -13,6 +28,13 @@ PATH: tuple[Exercise, ...] = (
     *conv1d.EXERCISES,
     *windows.EXERCISES,
     *conv2d.EXERCISES,
+    *im2col.EXERCISES,
+    *lrn.EXERCISES,
+    *dropout.EXERCISES,
+    *losses.EXERCISES,
+    *training.EXERCISES,
+    *transfer.EXERCISES,
+    *winograd.EXERCISES,
 )
 
 EXERCISES = {exercise.name: exercise for exercise in PATH}
