@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 
+import naive
 import numpy as np
 import pytest
 
