@@ -168,6 +168,8 @@ def test_a_smaller_step_is_taken_between_kinks():
     [
         ({"step": 0}, "step is 0, but must be a number other than 0, or None"),
         ({"step": np.inf}, "step is inf, but must be a number other than 0"),
+        ({"tolerance": 0}, "tolerance is 0, but must be above 0"),
+        ({"tolerance": np.nan}, "tolerance is nan, but must be above 0"),
         ({"directions": 0}, "directions is 0, but must be at least 1: else nothing is checked"),
         (
             {"needs_dx": False},
@@ -197,6 +199,12 @@ def test_single_precision_is_refused(rng):
         directional_derivatives(conv(np.float32), image(rng).astype(np.float32))
     with pytest.raises(TypeError, match="w has dtype float32, but must have dtype float64"):
         directional_derivatives(conv(np.float32), image(rng))
+
+
+def test_a_list_is_no_input():
+    for check in (directional_derivatives, assert_gradients):
+        with pytest.raises(TypeError, match="x is a list, but must be a NumPy array"):
+            check(Normalise(), [[1.0, 2.0]])
 
 
 def test_the_result_can_be_read():

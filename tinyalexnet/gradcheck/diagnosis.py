@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -50,10 +50,12 @@ def diagnose(
     Source
         docs/checking.md.
     """
+    if _readable(layer):
+        check_request(layer, x, step, tolerance, directions, needs_dx)
     likeness = None if like is None else Likeness(like, layer, x)
     generator = np.random.default_rng(rng)
     name = _name(layer)
-    found = _breaches(_contract(layer, x, step, directions, needs_dx, generator))
+    found = _breaches(breaches(layer, x, lambda shape: draw_dout(generator, shape), needs_dx))
     if found:
         return Report(name, found)
     if likeness is not None:
@@ -103,15 +105,10 @@ def numeric_gradient(layer: Differentiable, x: np.ndarray, dout: np.ndarray, nam
     return gradient
 
 
-def _contract(
-    layer: Differentiable, x: np.ndarray, step: float | None, directions: int, needs_dx: bool, rng: np.random.Generator
-) -> Iterator[Breach]:
-    """The request is refused, if it must be, as soon as the layer has ``params`` to look at."""
-    if isinstance(getattr(layer, "params", None), dict) and all(
-        isinstance(value, np.ndarray) for value in layer.params.values()
-    ):
-        check_request(layer, x, step, directions, needs_dx)
-    yield from breaches(layer, x, lambda shape: draw_dout(rng, shape), needs_dx)
+def _readable(layer: Differentiable) -> bool:
+    """If the layer has ``params`` to look at; if not, the contract says what is wrong with them."""
+    params = getattr(layer, "params", None)
+    return isinstance(params, dict) and all(isinstance(value, np.ndarray) for value in params.values())
 
 
 def _breaches(found: Iterable[Breach]) -> list[Finding]:

@@ -149,13 +149,13 @@ def directional_derivatives(
         x of the layer's input shape, float64 -> one Check per argument; none of x with ``needs_dx=False``, for a first
         layer that leaves dx out.
     Errors
-        TypeError if x or a parameter is not float64: float32 leaves no digits for a difference. ValueError if step is
-        0 or not finite, directions is below 1, nothing is left to check, or a gradient is missing or does not have the
-        shape of its argument.
+        TypeError if x or a parameter is no array of float64: float32 leaves no digits for a difference. ValueError if
+        step is 0 or not finite, tolerance is not above 0, directions is below 1, nothing is left to check, or a
+        gradient is missing or does not have the shape of its argument.
     Source
         Random projection: Baydin et al., "Automatic differentiation in machine learning: a survey", 2018, section 2.1.
     """
-    check_request(layer, x, step, directions, needs_dx)
+    check_request(layer, x, step, tolerance, directions, needs_dx)
     generator = np.random.default_rng(rng)
     dout, gradients = run_backward(layer, x, lambda shape: draw_dout(generator, shape), needs_dx)
     differences = Differences(layer, x, dout, step, tolerance)
@@ -214,13 +214,19 @@ def separated_values(shape: tuple[int, ...], rng: np.random.Generator | int = 0,
     return np.random.default_rng(rng).permutation(values).reshape(shape)
 
 
-def check_request(layer: Differentiable, x: np.ndarray, step: float | None, directions: int, needs_dx: bool) -> None:
+def check_request(
+    layer: Differentiable, x: np.ndarray, step: float | None, tolerance: float, directions: int, needs_dx: bool
+) -> None:
     """Refuses what would check nothing, and dtypes in which a difference means nothing."""
+    if not isinstance(x, np.ndarray):
+        raise TypeError(f"x is a {type(x).__name__}, but must be a NumPy array")
     if step is not None and not 0 < abs(step) < math.inf:
         raise ValueError(f"step is {step}, but must be a number other than 0, or None")
     if directions < 1:
         raise ValueError(f"directions is {directions}, but must be at least 1: else nothing is checked")
     check_arguments(layer, needs_dx)
+    if not tolerance > 0:
+        raise ValueError(f"tolerance is {tolerance}, but must be above 0")
     for name, value in {"x": x, **layer.params}.items():
         if value.dtype != np.float64:
             raise TypeError(f"{name} has dtype {value.dtype}, but must have dtype float64 for differences to mean much")
