@@ -155,10 +155,10 @@ def test_every_solution_has_all_points(exercise, tmp_path):
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
-def test_no_stub_has_all_points(exercise, tmp_path):
+def test_no_stub_has_a_point(exercise, tmp_path):
     course = course_of(exercise.name)
     submission = hand_in(tmp_path, exercise.name, exercise.stub.read_text())
-    assert grade(course, make_key(course), submission, exercise, Limits()).points <= 1.0
+    assert grade(course, make_key(course), submission, exercise, Limits()).points == 0
 
 
 def test_each_output_that_is_right_on_every_hidden_case_counts(tmp_path):
@@ -192,7 +192,13 @@ def test_what_the_function_does_counts_as_what_the_file_does(line, state, senten
     text = RIGHT.replace("    return", f"    if x.size > 1:\n        {line}\n    return")
     course = course_of("relu_backward")
     submission = hand_in(tmp_path, "relu_backward", text)
-    found = grade(course, make_key(course), submission, EXERCISES["relu_backward"], Limits(seconds=1.0))
+    found = grade(
+        course,
+        make_key(course),
+        submission,
+        EXERCISES["relu_backward"],
+        Limits(seconds=1.0 if "while" in line else 20.0),
+    )
     assert (found.state, found.points) == (state, 0.0)
     assert found.sentence.startswith(sentence)
 

@@ -55,7 +55,9 @@ def grade(course: Course, key: Key, submission: Submission, exercise: Exercise, 
     """One student's grade for one exercise.
 
     Half of the points are for the gates, all passed; for the other half each output counts alike that is right on every
-    hidden case. An exercise without hidden cases has all points for the gates; of numbers to predict each counts alike.
+    hidden case. If the stub has code that runs (a bug, slow loops), there are none without the gates, and the other
+    half is for all outputs together. An exercise without hidden cases has all points for the gates; of numbers to
+    predict each counts alike.
     """
     most = course.exercises[exercise.name]
     path = submission.file_of(exercise)
@@ -122,9 +124,11 @@ def _hidden(course: Course, key: Key, exercise: Exercise, code: Code) -> dict[st
 
 
 def _share(result: Result, outputs: dict[str, float]) -> float:
-    """The part of the points."""
+    """The part of the points. A stub that runs, of a bug or of slow loops, has outputs that are right by themselves."""
     if outputs:
-        return 0.5 * result.passed + 0.5 * sum(share == 1 for share in outputs.values()) / len(outputs)
+        right = sum(share == 1 for share in outputs.values()) / len(outputs)
+        given = result.exercise.kind != "fill"
+        return (0.5 + 0.5 * (right == 1)) * result.passed if given else 0.5 * result.passed + 0.5 * right
     if result.exercise.kind == "predict":
         answers = result.gates[1:]
         return sum(gate.state == "ok" for gate in answers) / len(answers) if answers else float(result.passed)
