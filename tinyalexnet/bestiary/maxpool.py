@@ -9,7 +9,7 @@ import numpy as np
 from ..geometry import Pads, Pair, Window
 from ..ops import maxpool
 from .loops import by_position, exchanged, windows
-from .pools import REFERENCE, draw_window, drawn, image, integers, out_size
+from .pools import REFERENCE, array, draw_window, drawn, image, integers, out_size
 from .subject import Case, Pool, Subject, wrong
 
 
@@ -38,6 +38,7 @@ NONE = ((0, 0), (0, 0))
 CASES = (
     Case("row-overlap", _pool(image([1, 4, 2]), image([2, 3]), (1, 2), (1, 1), NONE)),
     Case("tie", _pool(image([1, 3], [3, 2]), image([-2]), (2, 2), (1, 1), NONE)),
+    Case("channels", _pool(array([[1, 4], [2, 3]])[np.newaxis], array([[5, -3]])[np.newaxis], (1, 2), (1, 1), NONE)),
     Case("negative-padded", _pool(image([-3, -1], [-2, -4]), image([1, 2], [3, -2]), (2, 1), (1, 1), ((1, 0), (0, 0)))),
     Case("overlap", _integers(31, (1, 5, 5, 1), (3, 3), (2, 2), NONE)),
     Case("one-sided", _integers(32, (1, 4, 5, 2), (3, 2), (2, 1), ((0, 2), (1, 0)))),
@@ -111,6 +112,19 @@ def maxpool_pads_exchanged(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads
     out = _out_zeros(x, kernel, stride, pads)
     for (oh, ow), pixels in windows(x.shape[1:3], out.shape[1:3], kernel, stride, exchanged(pads)):
         out[:, oh, ow] = np.max([x[:, h, i] for h, i in pixels], axis=0)
+    return out
+
+
+@wrong(
+    "out",
+    "One maximum is taken of all images and channels together, but each image and channel has its own.",
+    source="no public sighting known",
+    shown_by="channels",
+)
+def maxpool_of_all_channels(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndarray:
+    out = _out_zeros(x, kernel, stride, pads)
+    for (oh, ow), pixels in windows(x.shape[1:3], out.shape[1:3], kernel, stride, pads):
+        out[:, oh, ow] = np.max([x[:, h, i] for h, i in pixels])
     return out
 
 
@@ -250,7 +264,13 @@ SUBJECTS = (
         _forward,
         CASES,
         _draw,
-        beasts=(maxpool_padding_wins, maxpool_starts_at_zero, maxpool_of_magnitudes, maxpool_pads_exchanged),
+        beasts=(
+            maxpool_padding_wins,
+            maxpool_starts_at_zero,
+            maxpool_of_magnitudes,
+            maxpool_pads_exchanged,
+            maxpool_of_all_channels,
+        ),
     ),
     Subject(
         name="maxpool_backward",

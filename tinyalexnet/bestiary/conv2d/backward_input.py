@@ -188,7 +188,7 @@ def dx_groups_crossed(
     "The axes of channels and filters are reshaped for dx and not swapped, but dx must sum dout[..., f] w[kh, kw, "
     "c, f] over f.",
     source="wuziheng/CNN-Numpy #2",
-    shown_by="channels",
+    shown_by="groups",
 )
 def dx_channel_axes_exchanged(
     dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pads: Pads, groups: int
@@ -206,7 +206,7 @@ def dx_channel_axes_exchanged(
     "dx has the share of one filter of each group, but a pixel has a part in the outputs of all filters, so it "
     "must be the sum over f.",
     source="asked in datascience.stackexchange 38896",
-    shown_by="channels",
+    shown_by="groups",
 )
 def dx_of_one_filter(
     dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pads: Pads, groups: int
@@ -215,6 +215,39 @@ def dx_of_one_filter(
     for output, pixel, weight in products(dout.shape, x_shape, w.shape, stride, pads, groups):
         if weight[3] % (w.shape[3] // groups) == 0:
             dx[pixel] += dout[output] * w[weight]
+    return dx
+
+
+@wrong(
+    "dx",
+    "All groups write their gradients into the first slice of dx's channels, but each group must write into its own.",
+    source="no public sighting known",
+    shown_by="groups",
+)
+def dx_groups_in_the_first_slice(
+    dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for output, pixel, weight in products(dout.shape, x_shape, w.shape, stride, pads, groups):
+        dx[(*pixel[:3], weight[2])] += dout[output] * w[weight]
+    return dx
+
+
+@wrong(
+    "dx",
+    "h + pad - kh is divided by the stride and rounded down, but if the division has a rest, no output reads the "
+    "pixel at this kernel position.",
+    source="no public sighting known",
+    shown_by="strided",
+)
+def dx_stride_rounded_down(
+    dout: np.ndarray, w: np.ndarray, x_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for h, i, kh, kw in np.ndindex(*x_shape[1:3], *w.shape[:2]):
+        oh, ow = (h + pads[0][0] - kh) // stride[0], (i + pads[1][0] - kw) // stride[1]
+        if 0 <= oh < dout.shape[1] and 0 <= ow < dout.shape[2]:
+            dx[:, h, i] += _at(dout, w, groups, (oh, ow), (kh, kw))
     return dx
 
 
@@ -231,4 +264,6 @@ BEASTS = (
     dx_groups_crossed,
     dx_channel_axes_exchanged,
     dx_of_one_filter,
+    dx_groups_in_the_first_slice,
+    dx_stride_rounded_down,
 )

@@ -149,6 +149,22 @@ def dw_groups_crossed(
 
 
 @wrong(
+    "dw",
+    "dw of every group takes the first slice of channels, but each group's filters saw the slice of their own group.",
+    source="no public sighting known",
+    shown_by="groups",
+)
+def dw_groups_of_the_first_slice(
+    dout: np.ndarray, x: np.ndarray, w_shape: Shape, stride: Pair, pads: Pads, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    _, db = backward_params(dout, x, w_shape, stride, pads, groups)
+    dw = np.zeros(w_shape)
+    for output, pixel, weight in products(dout.shape, x.shape, w_shape, stride, pads, groups):
+        dw[weight] += dout[output] * x[(*pixel[:3], weight[2])]
+    return dw, db
+
+
+@wrong(
     "db",
     "db of the convolution is the mean over the images, but the bias was added to every image, so it must be the sum.",
     source="proposed in heyxhh/nnet-numpy #1; Stack Overflow 58036461",
@@ -211,6 +227,7 @@ BEASTS = (
     dw_padding_ignored,
     dw_stride_ignored,
     dw_groups_crossed,
+    dw_groups_of_the_first_slice,
     db_mean_over_images,
     db_mean_over_pixels,
     db_wrong_axis,

@@ -135,10 +135,25 @@ def groups_interleaved(
 
 @wrong(
     "out",
+    "All groups read the first slice of channels, but each group must read its own.",
+    source="no public sighting known",
+    shown_by="groups",
+)
+def groups_read_the_first_slice(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, groups: int
+) -> np.ndarray:
+    out = _biases(x, w, b, stride, pads)
+    for output, pixel, weight in products(out.shape, x.shape, w.shape, stride, pads, groups):
+        out[output] += x[(*pixel[:3], weight[2])] * w[weight]
+    return out
+
+
+@wrong(
+    "out",
     "The elements of w are read in the order (KH, KW, F, C), but the input's channel must come before the filter: "
     "(KH, KW, C, F).",
     source="asked in lmb-freiburg/flownet2 #214; apache/systemds #541",
-    shown_by="channels",
+    shown_by="groups",
 )
 def channel_axes_exchanged(
     x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pads: Pads, groups: int
@@ -177,6 +192,7 @@ BEASTS = (
     padding_repeats_the_edge,
     groups_crossed,
     groups_interleaved,
+    groups_read_the_first_slice,
     channel_axes_exchanged,
     kernel_axes_exchanged,
 )
