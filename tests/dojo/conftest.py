@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
 from tinyalexnet.dojo import command, folder, guide, path
 
 SIX = "inner_product", "relu_backward", "fast_dense", "maxpool_backward", "catch_overlap", "which_windows"
+
+
+@pytest.fixture(autouse=True)
+def activated(monkeypatch):
+    """The commands that are printed begin with ``python``, as in an environment that is activated."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture

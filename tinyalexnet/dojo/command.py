@@ -12,9 +12,10 @@ from pathlib import Path
 from ..command import Parser, exit_code
 from .exercise import Exercise
 from .folder import Folder, exercise_of, home
-from .guide import COMMAND, check_and_show, progress
+from .guide import check_and_show, progress
 from .page import WIDTH, Page
 from .path import EXERCISES, PATH, file_name
+from .program import command
 from .show import case_of, case_page, cases_page, subject_of
 from .teacher.command import teach
 from .terminal import Printer
@@ -35,7 +36,7 @@ USES = {
 def add(parser: Parser) -> None:
     """The arguments of ``dojo``, whose first word is a folder or what to do."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.usage = f"{COMMAND} {' | '.join(USES)}"
+    parser.usage = f"{command()} {' | '.join(USES)}"
     parser.description = "Exercises: write your own backward, and have it checked and explained. docs/dojo.md"
     width = max(map(len, USES)) + 2
     parser.epilog = "\n".join(
@@ -53,6 +54,13 @@ def run(parser: Parser, words: list[str]) -> int:
 
 
 def _do(words: list[str], printer: Printer) -> int:
+    try:
+        return _act(words, printer)
+    except PermissionError as error:
+        raise ValueError(f"no permission for {str(error.filename)!r}: use a folder that you may write to") from None
+
+
+def _act(words: list[str], printer: Printer) -> int:
     name, *rest = words or [""]
     if name not in ACTIONS:
         if rest:
@@ -63,7 +71,7 @@ def _do(words: list[str], printer: Printer) -> int:
         return start(printer, Folder(name or home()))
     action, least, most = ACTIONS[name]
     if not least <= len(rest) <= most:
-        raise ValueError(f"{name} has {len(rest)} words after it: the use is {COMMAND} {_use(name)}")
+        raise ValueError(f"{name} has {len(rest)} words after it: the use is {command()} {_use(name)}")
     return action(printer, *rest)
 
 
@@ -106,7 +114,7 @@ def list_all(printer: Printer, name: str = "") -> int:
 def check_one(printer: Printer, name: str) -> int:
     exercise, file = _file(name)
     if not file.is_file():
-        raise ValueError(f"FILE is {str(file)!r}, but there is no such file: {COMMAND} reset {name} writes it")
+        raise ValueError(f"FILE is {str(file)!r}, but there is no such file: {command()} reset {name} writes it")
     return 0 if check_and_show(Folder(file.parent), exercise, file, printer).passed else 1
 
 
@@ -163,7 +171,7 @@ def _exercise(name: str) -> Exercise | None:
 def _named(name: str) -> Exercise:
     exercise = _exercise(name)
     if exercise is None:
-        raise ValueError(f"NAME is {name!r}, but must be the name, number or file of an exercise: {COMMAND} list")
+        raise ValueError(f"NAME is {name!r}, but must be the name, number or file of an exercise: {command()} list")
     return exercise
 
 
@@ -183,7 +191,7 @@ def _home() -> Folder:
     """The usual folder, which must be there."""
     folder = Folder(home())
     if not folder.exists:
-        raise ValueError(f"there is no folder of exercises here: {COMMAND} writes one")
+        raise ValueError(f"there is no folder of exercises here: {command()} writes one")
     return folder
 
 

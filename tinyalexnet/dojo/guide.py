@@ -9,10 +9,10 @@ from .exercise import DO, Exercise
 from .folder import Folder
 from .page import WIDTH, Page
 from .path import PATH
+from .program import command
 from .runner import Limits
 from .terminal import Printer
-
-COMMAND = "python -m tinyalexnet dojo"
+from .words import are
 
 
 def check_and_show(
@@ -38,7 +38,7 @@ def progress(folder: Folder) -> Page:
     solved = folder.solved()
     if len(solved) == len(PATH):
         return Page().line(f"All {len(PATH)} exercises are solved. Well done!", "key")
-    return Page().line(f"{len(solved)} of {len(PATH)} exercises are solved.")
+    return Page().line(f"{len(solved)} of {len(PATH)} exercises {are(solved)} solved.")
 
 
 def invitation(folder: Folder, exercise: Exercise) -> Page:
@@ -60,9 +60,9 @@ def next_page(folder: Folder, result: Result, file: Path, watching: bool) -> Pag
         return page.add(invitation(folder, current)) if current else page
     rows = [("Change", f"{file}, and save it: it is checked again" if watching else str(file))]
     if not watching:
-        rows.append(("Check", f"{COMMAND} check {file}"))
+        rows.append(("Check", f"{command()} check {file}"))
     if result.case:
-        rows.append(("See the case", f"{COMMAND} show {result.exercise.name} {result.case}"))
-    rows.append(("A hint", f"{COMMAND} hint {file}"))
+        rows.append(("See the case", f"{command()} show {result.exercise.name} {result.case}"))
+    rows.append(("A hint", f"{command()} hint {file}"))
     width = max(len(word) for word, _ in rows) + 3
     return Page().line("Next", "head").block(word.ljust(width) + text for word, text in rows)
