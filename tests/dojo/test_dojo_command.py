@@ -6,6 +6,7 @@ import io
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from learners import solution
 
 from tinyalexnet import __main__ as command
 from tinyalexnet.dojo import command as dojo
-from tinyalexnet.dojo import terminal, watch
+from tinyalexnet.dojo import program, terminal, watch
 from tinyalexnet.dojo.folder import STATE, Folder
 from tinyalexnet.dojo.page import Page
 from tinyalexnet.dojo.path import EXERCISES, file_name
@@ -73,7 +74,7 @@ def test_the_first_command_writes_the_exercises_and_checks_the_first(cli):
     assert (code, err) == (0, "")
     assert out.endswith(
         "\nSolved.\n"
-        "1 of 6 exercises are solved.\n"
+        "1 of 6 exercises is solved.\n"
         "Next: ReLU, backward (fill the hole). Open dojo/02_relu_backward.py: its first lines say\n"
         "what to do.\n"
     )
@@ -274,7 +275,58 @@ def test_in_a_terminal_it_watches(cli, terminal_out, monkeypatch):
         "--- dojo/01_inner_product.py ---"
     )
     assert out.count("--- dojo/") == 1
-    assert "Solved.\n1 of 6 exercises are solved.\nNext: ReLU, backward (fill the hole)." in out
+    assert "Solved.\n1 of 6 exercises is solved.\nNext: ReLU, backward (fill the hole)." in out
+
+
+def test_a_renamed_file_is_named_once(cli, terminal_out, monkeypatch):
+    def saves(folder):
+        others = "my_relu.py", "02_relu_backward.old1.py", ".relu.py", "notes.txt"
+        for name in others:
+            (folder / name).write_text("x = 1")
+        for _ in range(2):
+            yield [folder / name for name in others]
+
+    monkeypatch.setattr(dojo, "saves", saves)
+    assert cli()[0] == 0
+    out = plain(terminal_out.getvalue())
+    assert "--- dojo/" not in out
+    assert out.endswith(
+        "Ctrl-C ends it.\n"
+        "\n"
+        "my_relu.py is saved, but no exercise has this name: a file is checked if it has the name\n"
+        "that it had first.\n"
+    )
+
+
+def test_a_folder_that_is_not_writable(cli, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", self)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    code, _, err = cli()
+    assert code == 2
+    assert err == "python -m tinyalexnet: no permission for 'dojo': use a folder that you may write to\n"
+
+
+def test_an_empty_file_is_no_wrong_answer(cli):
+    Folder("dojo").write()
+    Path("dojo/01_inner_product.py").write_text("\n")
+    code, out, err = cli("check", "1")
+    assert (code, err) == (1, "")
+    sentence = "The file is empty. `python -m tinyalexnet dojo reset inner_product` writes the exercise anew."
+    assert sentence in " ".join(out.split())
+
+
+def test_commands_begin_with_the_python_that_runs(here, monkeypatch):
+    monkeypatch.setenv("PATH", str(here))
+    assert program.command() == f"{shlex.quote(sys.executable)} -m tinyalexnet dojo"
+    monkeypatch.setattr(sys, "executable", str(here / "an env" / "python"))
+    assert program.command() == "'an env/python' -m tinyalexnet dojo"
+    for name in ("python3", "python"):
+        (here / name).write_text("")
+        (here / name).chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(here / "python3.11"))
+        assert program.command() == f"{name} -m tinyalexnet dojo"
 
 
 def test_an_exercise_that_was_begun_is_checked_at_the_start(cli, terminal_out, monkeypatch, six):

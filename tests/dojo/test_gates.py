@@ -186,9 +186,26 @@ def test_an_exception_in_a_later_case_names_the_case():
     result = judged("relu_backward", fails)
     sentence = failed_at(result, "exact")
     assert "raises IndexError: index 7 is out of bounds for axis 0 with size 3. " in sentence
-    assert sentence.endswith('This is in the case "rows": dout = (3, 4), x = (3, 4).')
+    assert sentence.endswith('This is in the case "rows": dout of shape (3, 4), x of shape (3, 4).')
     assert result.text.endswith("\nYour code printed\n    rows 3\n")
     assert result.mistake is None
+
+
+def test_an_exception_in_the_first_case_names_it_too():
+    def fails(dout, x):
+        print("here")
+        return dout[7]
+
+    result = judged("relu_backward", fails)
+    sentence = failed_at(result, "contract")
+    assert "raises IndexError: index 7 is out of bounds for axis 0 with size 1. " in sentence
+    assert sentence.endswith('This is in the case "both-signs": dout of shape (1, 2), x of shape (1, 2).')
+    assert result.text.endswith("\nYour code printed\n    here\n")
+
+    def hole(dout, x):
+        raise NotImplementedError
+
+    assert "This is in the case" not in judged("relu_backward", hole).text
 
 
 def test_a_wrong_number_counts_more_than_a_later_exception():
@@ -260,6 +277,12 @@ def test_a_known_mistake_is_the_only_explanation(with_beasts):
     assert "there is no list of known mistakes" in judged("relu_backward", relu_backward).text
     with_beasts("relu_backward", ("twice", "dx", twice))
     assert "It is not the known mistake." in judged("relu_backward", relu_backward).text
+
+
+def test_a_transposed_square_matrix_is_a_clue():
+    text = judged("dense_backward", lambda dout, x, w: (dout @ w.T, dout.T @ x, dout.sum(axis=0))).text
+    clue = "Your matrix is the transpose of the right one: row and column are exchanged."
+    assert text.endswith(f"\nA clue\n    {clue}\n")
 
 
 def test_without_a_known_mistake_a_constant_ratio_is_a_clue(with_beasts):

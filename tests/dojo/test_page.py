@@ -16,6 +16,13 @@ def test_a_paragraph_is_wrapped_and_code_is_not():
         assert " ".join(text.split()) == f"ok {fill}{whole} end"
 
 
+def test_long_code_does_not_take_the_words_after_it_along():
+    text = f"Line 1, `{'x + ' * 20}x()`, raises IndexError: only slices (`:`) and `None`\nare valid indices."
+    lines = Page().say(text).text.splitlines()
+    assert " ".join(lines) == " ".join(text.split())
+    assert max(map(len, lines)) <= WIDTH
+
+
 def test_pages_are_lines_with_styles():
     page = Page().line("head", "head").line().block(["a", "", "b"], 2, "code").add(Page().line("end  "))
     assert page.text == "head\n\n  a\n\n  b\nend\n"

@@ -252,7 +252,7 @@ def test_the_same_code_in_this_process():
     found = code.call("f", {"x": np.arange(2.0)})
     np.testing.assert_array_equal(found.returned, [0.0, 2])
     assert found.printed == "called"
-    with pytest.raises(StoppedError, match="There is no g in what was handed over"):
+    with pytest.raises(StoppedError, match="There is no `g` in what was handed over"):
         code.value("g")
     with pytest.raises(StoppedError, match=r"There is no function g: .* \(what was handed over has no function\)"):
         code.about("g")

@@ -79,7 +79,7 @@ def test_the_dict_must_stay():
     assert result.gates[0].sentence == "answers is a list, but must be the dict that was there."
     assert predicted({"s": 5}).gates[0].sentence == "answers has no third: keep the names that were there."
     missing = examine(NUMBERS, Inside({}))
-    assert missing.gates[0].sentence.startswith("There is no answers in what was handed over")
+    assert missing.gates[0].sentence.startswith("There is no `answers` in what was handed over")
 
 
 # --- catch ------------------------------------------------------------------------------------------------------------
@@ -240,7 +240,9 @@ def test_one_thing():
     assert refused(derived(half, lambda n: (n / 2,), ordered=True), "example") == "f(n=4) is (2), but must be 2."
     assert refused(derived(pairs, lambda n: pairs(n)[::-1], ordered=True), "example").startswith("f(n=4) is ((4, 1), ")
     assert not derived(pairs, lambda n: 2, ordered=True).passed
-    sentence = refused(derived(half, lambda n: None, ordered=True), "contract")
+    sentence = refused(derived(half, lambda n: None, ordered=True), "example")  # None is the answer to others
+    assert sentence == "f(n=4) is None, but must be 2. Is a `return` missing?"
+    sentence = refused(derived(lambda n: n / 2, lambda n: None, ordered=True), "contract")
     assert sentence == "f(n=4) returns None, but must return a list: is a `return` missing?"
 
 

@@ -14,6 +14,7 @@ from .network import Network
 from .page import Page
 from .path import EXERCISES
 from .process import Process
+from .program import command
 from .runner import Code, Inside, Limits, StoppedError
 from .tasks import Derivation, Prediction, Trap
 
@@ -91,14 +92,18 @@ def check(name: str, thing: Any) -> Result:
     if not result.passed:
         result.page.line().line("Next", "head")
         result.page.line("    Change it, and check it again.")
-        result.page.line(f"    A hint: !python -m tinyalexnet dojo hint {name} 1   (then 2, then 3)")
+        result.page.line(f"    A hint: !{command()} hint {name} 1   (then 2, then 3)")
     print(result.text, end="")
     return result
 
 
 def check_file(exercise: Exercise, path: str | Path, limits: Limits | None = None) -> Result:
     """Checks a learner's file, which runs in a process of its own."""
-    untouched = Path(path).read_bytes() == exercise.stub.read_bytes()
+    text = Path(path).read_bytes()
+    untouched = text == exercise.stub.read_bytes()
+    if not text.strip():
+        anew = f"{command()} reset {exercise.name}"
+        return examine(exercise, Broken(StoppedError(f"The file is empty. `{anew}` writes the exercise anew.")))
     try:
         with Process(path, limits) as code:
             return examine(exercise, code, untouched)

@@ -15,7 +15,7 @@ from .child import Opaque
 from .exercise import Exercise, Speed
 from .identities import REAL_TOLERANCE, Function, Pair, Sides, pairs, real_pool, right
 from .runner import Code, StoppedError
-from .words import are, elements, listed, numbers_text
+from .words import are, elements, listed, numbers_text, value_text
 
 RANDOM = 12
 """Random geometries, beside the chosen cases."""
@@ -108,7 +108,12 @@ class Judge:
             own = ", ".join(parameter for parameter, _ in signature.parameters)
             raise FailedError(f"{name} takes ({own}), but must take ({wanted}).")
         case = self.subject.cases[0]
-        first = self.outputs(case.pool, self.subject.answers[case.name])
+        try:
+            first = self.outputs(case.pool, self.subject.answers[case.name])
+        except StoppedError as error:
+            if not error.raised:
+                raise
+            raise FailedError(f"{error} {self._where(case)}") from None
         self.first_printed = self.printed
         second = self.outputs(case.pool, self.subject.answers[case.name])
         if not all(np.array_equal(first[output], second[output]) for output in self.subject.outputs):
@@ -138,9 +143,8 @@ class Judge:
             except (StoppedError, contract.RefusedError) as error:
                 if first:
                     continue
-                where = numbers_text({name: _shape(case.pool[name]) for name in self.subject.parameters})
                 telling = isinstance(error, contract.WrongArrayError)
-                raise FailedError(f'{error} This is in the case "{case.name}": {where}.', telling=telling) from None
+                raise FailedError(f"{error} {self._where(case)}", telling=telling) from None
             if evidence:
                 count += 1
                 first, printed = (first, printed) if first else (evidence, self.printed)
@@ -228,6 +232,16 @@ class Judge:
         wrong = tuple(name for name in self.subject.outputs if not self.subject.same(found[name], answer[name]))
         return Evidence(case, answer, found, wrong) if wrong else None
 
+    def _where(self, case: Case) -> str:
+        """The case in which something failed: the shapes of its arrays, and its other arguments."""
+        given = [
+            f"{name} of shape {case.pool[name].shape}"
+            if isinstance(case.pool[name], np.ndarray)
+            else f"{name} = {value_text(case.pool[name])}"
+            for name in self.subject.parameters
+        ]
+        return f'This is in the case "{case.name}": {", ".join(given)}.'
+
     def _gradients(self) -> list[tuple[Pair, str, Pool]]:
         """Each gradient that the learner's function gives or belongs to, with a random geometry of real numbers."""
         return [
@@ -272,11 +286,6 @@ class Judge:
 def _is_wrong(evidence: Evidence) -> str:
     """ "dx is wrong", "dx and dw are wrong"."""
     return f"{listed(evidence.wrong)} {are(evidence.wrong)} wrong"
-
-
-def _shape(value: Any) -> Any:
-    """The shape of an array; another value as it is."""
-    return value.shape if isinstance(value, np.ndarray) else value
 
 
 def _times(ratio: float) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 WIDTH = 88
 """Of a line."""
 
-TOGETHER = re.compile(r"`[^`]{,60}`|⟨[^⟩]*⟩|\([\d, ]*\)|\[[-\d. ]*\]")
+TOGETHER = re.compile(r"(?<![^\s(])`[^`\n]{,60}`|⟨[^⟩]*⟩|\([\d, ]*\)|\[[-\d. ]*\]")
 """What a line is not broken in: code, inner products, shapes, and rows of numbers."""
 
 GLUE = "\0"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from . import child
-from .runner import Code, Limits, StoppedError, failure_sentence, shortened
+from .runner import Code, Limits, StoppedError, shortened, stopped_by
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Variables of libraries that start threads. One thread starts sooner, and its times vary less."""
@@ -78,8 +78,7 @@ class Process(Code):
         self.seconds_left -= time.monotonic() - begin
         printed = self._printed()
         if "failed" in reply:
-            refused = reply["failed"]["type"] == child.REFUSED
-            raise StoppedError(failure_sentence(reply["failed"], self.limits), printed, refused)
+            raise stopped_by(reply["failed"], self.limits, printed)
         return {**reply, "printed": printed}
 
     def _start(self) -> None:

@@ -160,6 +160,9 @@ def _ratio(judge: Judge, evidence: Evidence) -> str | None:
 
 
 def _ratio_on(pool: Pool, found: Any, answer: Any) -> str | None:
+    """A factor that all elements have in common, or that the matrix is transposed."""
+    if np.ndim(answer) == 2 and np.array_equal(found, np.transpose(answer)):
+        return "Your matrix is the transpose of the right one: row and column are exchanged."
     first = pool.get("x", pool.get("dout"))
     meanings = factors(np.shape(first), np.shape(pool.get("dout", first)))
     return ratio_sentence(np.asarray(found), np.asarray(answer), meanings)

@@ -31,12 +31,16 @@ class Limits:
 
 
 class StoppedError(Exception):
-    """The learner's code gave no answer: one sentence, what it printed until then, and if it did what it must not."""
+    """The learner's code gave no answer: one sentence, what it printed until then, and if it did what it must not.
 
-    def __init__(self, sentence: str, printed: str = "", refused: bool = False) -> None:
+    ``raised``: it was an exception that Python explains, and not this package.
+    """
+
+    def __init__(self, sentence: str, printed: str = "", refused: bool = False, raised: bool = False) -> None:
         super().__init__(sentence)
         self.printed = printed
         self.refused = refused
+        self.raised = raised
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Code:
         """The value of a name."""
         reply = self.ask({"do": "value", "name": name})
         if "missing" in reply:
-            raise StoppedError(f"There is no {name} in {self.unit}: keep the name as it was in the exercise.")
+            raise StoppedError(f"There is no `{name}` in {self.unit}: keep the name as it was in the exercise.")
         return child.decode(reply["value"])
 
     def about(self, function: str) -> Signature:
@@ -124,16 +128,23 @@ class Inside(Code):
                 reply = self.learner.answer(request)
         except (Exception, SystemExit) as error:
             said = shortened(printed.getvalue(), self.limits.printed)
-            raise StoppedError(failure_sentence(child.failure(error, self.learner.path), self.limits), said) from None
+            raise stopped_by(child.failure(error, self.learner.path), self.limits, said) from None
         return {**reply, "printed": shortened(printed.getvalue(), self.limits.printed)}
 
 
-def failure_sentence(failure: Mapping[str, Any], limits: Limits) -> str:
-    """One sentence on an exception of the learner's code, with the line of their file."""
+def stopped_by(failure: Mapping[str, Any], limits: Limits, printed: str) -> StoppedError:
+    """The error for an exception of the learner's code: one sentence, with the line of their file."""
     kind, message, line = failure["type"], failure["message"], failure["line"]
+    at = f"Line {line}, `{failure['source']}`," if failure["source"] else f"Line {line}" if line else "Your code"
+    known = _explained(kind, message, at, limits)
+    sentence = known or f"{at} raises {kind}{': ' if message else ''}{message.rstrip('.')}."
+    return StoppedError(sentence, printed, refused=kind == child.REFUSED, raised=known is None)
+
+
+def _explained(kind: str, message: str, at: str, limits: Limits) -> str | None:
+    """The sentence on an exception that means more in a check than Python says."""
     if kind == child.REFUSED:
         return f"Your code {message}: this is not allowed while it is graded."
-    at = f"Line {line}, `{failure['source']}`," if failure["source"] else f"Line {line}" if line else "Your code"
     if kind in ("SyntaxError", "IndentationError", "TabError"):
         return f"{at} cannot be read as Python: {message}."
     if kind == "NotImplementedError":
@@ -148,7 +159,7 @@ def failure_sentence(failure: Mapping[str, Any], limits: Limits) -> str:
         return f"{at} reads from the keyboard, but nobody types during a check: leave that out."
     if kind == "OSError" and "File too large" in message:
         return f"{at} prints or writes more than the {limits.written >> 20} MB that a check may use."
-    return f"{at} raises {kind}{': ' if message else ''}{message.rstrip('.')}."
+    return None
 
 
 def described(value: object) -> str:

@@ -182,7 +182,7 @@ class Derivation:
         self.first_printed, self.printed = self.first_printed or call.printed, call.printed
         found = nested(call.returned)
         where = f"{self._call_text(arguments)} returns {described(call.returned)}"
-        if found is None and self._right(arguments) is not None:
+        if found is None and not self._none_allowed():
             raise FailedError(f"{where}, but must return {self.task.returns}: is a `return` missing?")
         if not _plain(found) or (not self.task.ordered and not isinstance(found, tuple)):
             raise FailedError(f"{where}, but must return {self.task.returns}.")
@@ -193,13 +193,18 @@ class Derivation:
         where = self._call_text(arguments)
         if self.task.ordered:
             if not _close(found, right):
-                raise FailedError(f"{where} is {self._text(found)}, but must be {self._text(right)}.")
+                missing = " Is a `return` missing?" if found is None and arguments is self.cases[0] else ""
+                raise FailedError(f"{where} is {self._text(found)}, but must be {self._text(right)}.{missing}")
             return
         more, less = Counter(found) - Counter(right), Counter(right) - Counter(found)
         if more or less:
             first = min(more or less, key=str)
             what = "is missing" if not more else "is there twice" if first in right else "must not be there"
             raise FailedError(f"{where} is {self._text(found)}: {self._text(first)} {what}.")
+
+    def _none_allowed(self) -> bool:
+        """If None is the answer to some arguments: then it may be a wrong answer to the others."""
+        return any(self._right(arguments) is None for arguments in self.cases)
 
     def _right(self, arguments: dict[str, Any]) -> Any:
         return nested(self.task.definition(**arguments))

@@ -7,9 +7,12 @@ from importlib import import_module
 from pathlib import Path
 
 from .folder import Folder, exercise_of
-from .guide import COMMAND, check_and_show, invitation, progress
+from .guide import check_and_show, invitation, progress
 from .page import Page
+from .program import command
 from .terminal import Printer
+
+NAMES = "a file is checked if it has the name that it had first"
 
 
 def saves(folder: Path) -> Iterator[list[Path]]:
@@ -28,7 +31,7 @@ def needed() -> None:
     except ImportError:
         raise ImportError(
             "watching the folder needs rich and watchfiles: pip install 'tinyalexnet[dojo]', or check one file: "
-            f"{COMMAND} check FILE"
+            f"{command()} check FILE"
         ) from None
 
 
@@ -38,11 +41,22 @@ def watch(folder: Folder, printer: Printer, saved: Iterable[Iterable[Path]]) -> 
     current = folder.current()
     if current and not folder.untouched(current):
         check_and_show(folder, current, folder.file(current), printer, watching=True)
+    strange: set[str] = set()  # names that were spoken of already
     for paths in saved:
         for path in paths:
             exercise = exercise_of(path)
-            if exercise and path.exists():
+            if not path.exists():
+                continue
+            if exercise:
                 check_and_show(folder, exercise, folder.path / path.name, printer, watching=True)
+            elif path.name not in strange and _unknown(path):
+                strange.add(path.name)
+                printer.show(Page().line().say(f"{path.name} is saved, but no exercise has this name: {NAMES}."))
+
+
+def _unknown(path: Path) -> bool:
+    """If the learner may take this file for an exercise. A file that ``reset`` has kept is none."""
+    return path.suffix == ".py" and not path.name.startswith(".") and not path.stem.rpartition(".")[2].startswith("old")
 
 
 def greeting(folder: Folder) -> Page:
