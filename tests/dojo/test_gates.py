@@ -284,6 +284,25 @@ def test_a_transposed_square_matrix_is_a_clue():
     clue = "Your matrix is the transpose of the right one: row and column are exchanged."
     assert text.endswith(f"\nA clue\n    {clue}\n")
 
+    def dilated(kernel, dilation):
+        halves = [((k - 1) // 2 * d, k // 2 * d) for k, d in zip(kernel, dilation, strict=True)]
+        return tuple(halves)
+
+    assert "transpose" not in judged("torch_same_pads", dilated).text  # pads are no matrix
+
+
+def test_a_gradient_of_logits_without_its_mean_is_a_clue():
+    right = SUBJECTS["softmax_cross_entropy"].right
+
+    def summed(logits, labels):
+        if np.abs(logits).max() > 100:
+            raise ValueError("too large")
+        loss, dlogits = right(logits, labels)
+        return loss, dlogits * len(logits)
+
+    clue = "Each element is 2 times the right one: usually a sum over the batch, where a mean belongs."
+    assert clue in " ".join(judged("softmax_cross_entropy", summed).text.split())
+
 
 def test_without_a_known_mistake_a_constant_ratio_is_a_clue(with_beasts):
     with_beasts("relu_backward")

@@ -47,7 +47,7 @@ def explained(judge: Judge, evidence: Evidence | None, beast: Beast | None, unto
     if untouched and isinstance(judge.exercise.task, Bug):
         text = "The file is as it was written, and the bug is in it. What do the numbers above say about it?"
         return page.line().say(text, style="key")
-    sentence = beast.sentence if beast else _ratio(judge, evidence) if evidence else None
+    sentence = beast.sentence if beast else _clue(judge, evidence) if evidence else None
     if sentence:
         page.line().line("The mistake" if beast else "A clue", "head").say(sentence, 4, "key")
     return page
@@ -142,9 +142,15 @@ def _sum(
     return f"{' + '.join(written)} = {number(value)}"
 
 
-def _ratio(judge: Judge, evidence: Evidence) -> str | None:
-    """The sentence on a constant ratio: on the case that is shown, or else on the first where there is one."""
+def _clue(judge: Judge, evidence: Evidence) -> str | None:
+    """The sentence on a constant ratio: on the case that is shown, or else on the first where there is one.
+
+    A matrix may also be transposed.
+    """
     output = evidence.wrong[0]
+    answer = evidence.right[output]
+    if isinstance(answer, np.ndarray) and answer.ndim == 2 and np.array_equal(evidence.found[output], answer.T):
+        return "Your matrix is the transpose of the right one: row and column are exchanged."
     sentence = _ratio_on(evidence.case.pool, evidence.found[output], evidence.right[output])
     if sentence:
         return sentence
@@ -160,9 +166,6 @@ def _ratio(judge: Judge, evidence: Evidence) -> str | None:
 
 
 def _ratio_on(pool: Pool, found: Any, answer: Any) -> str | None:
-    """A factor that all elements have in common, or that the matrix is transposed."""
-    if np.ndim(answer) == 2 and np.array_equal(found, np.transpose(answer)):
-        return "Your matrix is the transpose of the right one: row and column are exchanged."
-    first = pool.get("x", pool.get("dout"))
+    first = pool.get("x", pool.get("logits", pool.get("dout")))
     meanings = factors(np.shape(first), np.shape(pool.get("dout", first)))
     return ratio_sentence(np.asarray(found), np.asarray(answer), meanings)

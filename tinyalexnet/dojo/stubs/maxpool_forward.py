@@ -11,6 +11,7 @@ image n and channel c alone:
 
 The first windows begin in the padding, so top and left may be negative, and the last ones may end behind the image.
 Padding never wins: only pixels inside the image count. (Each window has at least one.)
+In NumPy a slice may end behind an array, but a negative begin counts from its end.
 
     x = 1 4 2        kernel = (1, 2), stride = (1, 1), no padding        out = 4 4
 
