@@ -13,13 +13,28 @@ from tinyalexnet.dojo.path import EXERCISES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dojo.md").read_text(encoding="utf-8")
 
+CODE = """\
+import numpy as np
+
+
+def avgpool_backward(dout, x_shape, kernel, stride, pads):
+    dx = np.zeros(x_shape)
+    for n, oh, ow, c in np.ndindex(*dout.shape):
+        for kh in range(kernel[0]):
+            for kw in range(kernel[1]):
+                h, i = oh * stride[0] + kh - pads[0][0], ow * stride[1] + kw - pads[1][0]
+                if 0 <= h < x_shape[1] and 0 <= i < x_shape[2]:
+                    dx[n, h, i, c] += dout[n, oh, ow, c] / (kernel[0] * kernel[1])
+    return dx
+"""
+"""The code of the sample: it divides by all of the kernel at the border too."""
+
 
 def test_the_sample_of_a_failure_is_what_is_printed(tmp_path):
     (sample,) = re.findall(r"^```text\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-    exercise = EXERCISES["maxpool_backward"]
-    file = tmp_path / "maxpool_backward.py"
-    file.write_text(exercise.stub.read_text(encoding="utf-8") + "\n# begun\n", encoding="utf-8")
-    assert check_file(exercise, file).text == sample
+    file = tmp_path / "avgpool_backward.py"
+    file.write_text(CODE, encoding="utf-8")
+    assert check_file(EXERCISES["avgpool_backward"], file).text == sample
 
 
 def test_every_kind_gate_and_command_is_explained():
