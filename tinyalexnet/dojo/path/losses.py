@@ -10,11 +10,12 @@ EXERCISES = (
         title="Softmax and cross-entropy",
         task=Fill("softmax_cross_entropy"),
         hints=(
-            "loss = log(sum of all exp(z[j])) - z[label]. What is its derivative by a z[k] that is not the label?",
+            "loss = log(sum of all exp(z[j])) - z[label]. "
+            "What is its derivative with respect to z[k], if k is not the label?",
             "p          0.2  0.7  0.1\n"
             "label       0    1    0       1 at the label of the row\n"
             "dlogits    0.2 -0.3  0.1      p minus that, for one row; a batch of N rows divides by N",
-            "z = logits - logits.max(axis=1, keepdims=True), and p[np.arange(N), labels] -= 1 before / N",
+            "z = logits - logits.max(axis=1, keepdims=True), and p[np.arange(N), labels] -= 1 before you divide by N",
         ),
     ),
     Exercise(

@@ -62,7 +62,8 @@ EXERCISES = (
             "         |      |\n"
             "         |      changes if c is near k:  ∂scale[k]/∂x[c] = 2·alpha·x[c]\n"
             "         changes if c = k                and the power gives -beta·scale[k]^(-beta - 1)",
-            "slope = scale**-beta if c == k else 0, and if near: -2 * alpha * beta * x[c] * x[k] * scale**(-beta - 1)",
+            "slope = scale**-beta if c == k else 0.0, and if c in near: slope -= 2 * alpha * beta * x[c] * x[k] * "
+            "scale**(-beta - 1)",
         ),
     ),
     Exercise(

@@ -14,7 +14,8 @@ EXERCISES = (
             "dilation 2    x    0   1   2   3\n"
             "oh = 0             w0      w1           dout[0] goes to x[0] and x[2]\n"
             "oh = 1                 w0      w1       dout[1] goes to x[1] and x[3]",
-            "dx[:, h, i] += dout[:, oh, ow] @ w[kh, kw].T, on a padded dx that is cropped at the end",
+            "dx[:, h, i] += dout[:, oh, ow] @ w[kh, kw].T on a padded dx, with h = oh * stride_h + kh * dilation_h, "
+            "and i likewise; crop it at the end",
         ),
     ),
     Exercise(
@@ -22,9 +23,11 @@ EXERCISES = (
         title="Transposed convolution",
         task=Fill("conv2d_transpose_forward"),
         hints=(
-            "In the dx of a convolution, each dout lays a copy of the kernel on dx. What are dout and dx called here?",
+            "In a convolution's backward, each element of dout lays a copy of the kernel on dx. "
+            "What are dout and dx here?",
             "stride 2, x = 3 1, w = 2 -1 1\n3 lays   6 -3  3\n1 lays         2 -1  1\nout      6 -3  5 -1  1",
-            "out[:, h*s_h + kh, i*s_w + kw] += x[:, h, i] @ w[kh, kw].T, on a whole out that is cropped at the end",
+            "out[:, h*s_h + kh, i*s_w + kw] += x[:, h, i] @ w[kh, kw].T, on a whole out; crop it at the end, with "
+            "the slices top : top + OH and left : left + OW",
         ),
     ),
     Exercise(
@@ -58,7 +61,8 @@ EXERCISES = (
             "kernel (1, 2)     x      0     1     2\n"
             "window 0               1/2   1/2             of dout[0]\n"
             "window 1                     1/2   1/2       of dout[1]",
-            "dx[:, h : h + KH, i : i + KW] += dout[:, oh, ow][:, None, None] / (KH * KW), on a padded dx",
+            "dx[:, h : h + KH, i : i + KW] += dout[:, oh, ow][:, None, None] / (KH * KW) on a padded dx, with "
+            "h = oh * stride_h and i = ow * stride_w; crop it at the end",
         ),
     ),
     Exercise(

@@ -6,9 +6,8 @@ Somebody wrote the gradient of softmax and cross-entropy like this:
     p = exponentials / exponentials.sum(axis=1, keepdims=True)
     dlogits = (p - one_hot(labels)) / N
 
-This is the formula, letter by letter, and for logits between -700 and 700 it works. Write a test case for which it
-gives NaN. The right function subtracts the largest logit of each row first, and gives a number. logits may have only
-one element.
+This is exactly the formula, and for logits between -700 and 700 it works. Write the smallest test case for which it
+gives NaN: one logit is enough. The right function subtracts the largest logit of each row first, and gives a number.
 
     logits (N, K)        labels (N,), ints from 0 to K - 1
 

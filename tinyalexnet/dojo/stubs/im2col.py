@@ -3,7 +3,7 @@
 im2col copies each window of the images into a row of a matrix. A convolution is then one product of two matrices.
 
     row     (n, oh, ow)   one for each output pixel: all windows of image 0, then those of image 1, and so on
-    column  (kh, kw, c)   one for each element of a window: rows first, then columns, and the channel last
+    column  (kh, kw, c)   one for each element of a window: c changes fastest, then kw, and kh slowest
 
     columns[(n,oh,ow), (kh,kw,c)] = x[n,h,i,c]    h = oh·stride_h + kh - pad_top
                                                   i = ow·stride_w + kw - pad_left

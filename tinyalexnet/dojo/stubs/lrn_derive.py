@@ -5,7 +5,7 @@ For one pixel, x holds its channels. Local response normalisation makes of them
     scale[k] = bias + alpha · (sum of x[j]² over the channels j near k)        near: |j - k| <= radius
     out[k]   = x[k] · scale[k] ** -beta
 
-How much does out[k] change for each 1 of x[c]? Write the function lrn_slope that returns the derivative
+How fast does out[k] change if x[c] changes? Write the function lrn_slope that returns the derivative
 
     ∂out[k] / ∂x[c]
 

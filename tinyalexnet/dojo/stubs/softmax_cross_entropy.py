@@ -1,7 +1,7 @@
 """Softmax and cross-entropy: fill the hole.
 
-A row z of logits, one for each class, becomes probabilities, and the loss of the row is large if its label has a small
-one:
+Each row z of logits has one number for each class. Softmax makes probabilities of them. The loss of the row is large if
+the probability of its label is small:
 
     p[k] = exp(z[k]) / (sum over j of exp(z[j]))        softmax
     loss of the row = -log(p[label])                    cross-entropy
@@ -11,7 +11,8 @@ The loss of a batch is the mean over its N rows. Write the function that returns
     loss       one number
     dlogits    the gradient of the loss with respect to each logit, of the shape (N, K)
 
-First derive it for one row: write -log(p[label]) as a difference, and take the derivative by z[k]. The result is short.
+First derive it for one row: write -log(p[label]) as a difference of two terms, and take the derivative with respect to
+z[k]. The result is short.
 
     logits = [1 2], labels = [0]:     p = 0.269 0.731     loss = 1.313     dlogits = [-0.731 0.731]
 

@@ -11,7 +11,7 @@ Write the function that returns two values: the loss of the batch, one number, a
 for each of params, under the same name and of the same shape.
 
 Use your functions of the exercises before: copy them into this file. Call the forwards in order, and keep what the
-backwards need. Then call the backwards in the opposite order. Each takes the gradient that the one before it returned.
+backwards need. Then call the backwards in the opposite order. Each takes the gradient that the call before it returned.
 
 The check compares the loss and all gradients, and then trains: 60 steps with momentum, each with your gradients. At
 first the loss is above 1 (guessing gives log 3 = 1.1). It must fall below 0.05. Two trainings must give the same bits.

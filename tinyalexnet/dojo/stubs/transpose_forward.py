@@ -3,10 +3,12 @@
 It makes a small image large. Each pixel of x lays a copy of the kernel, times its value, on the output. The copies of
 neighbouring pixels lie stride pixels apart. Where they overlap, they are added:
 
-    the pixel (h, i) adds x[n,h,i,c] · w[kh,kw,f,c], for each c, to
-    out[n,oh,ow,f] at the row oh = h·stride_h + kh - pad_top and the column ow = i·stride_w + kw - pad_left
+    the pixel (h, i) adds x[n,h,i,c] · w[kh,kw,f,c], for each c, to out[n,oh,ow,f]
 
-Padding works the other way round here: what falls outside of out is left out.
+    oh = h·stride_h + kh - pad_top
+    ow = i·stride_w + kw - pad_left        (outside of out: nothing is added)
+
+So padding works the other way round here: it crops the output.
 
     x = 3 1, w = 2 -1, stride = (1, 1):     3 lays   6 -3
                                             1 lays      2 -1        out = 6 -1 -1

@@ -5,9 +5,9 @@ Two outputs of a filter of three elements take six multiplications:
     out[0] = x[0]·w[0] + x[1]·w[1] + x[2]·w[2]
     out[1] = x[1]·w[0] + x[2]·w[1] + x[3]·w[2]
 
-Winograd needs only four: the four products q0 ... q3 in the function below. (The sums of w are computed once for many
-images, and a half costs next to nothing.) Both outputs are sums and differences of these four. Find them: expand q1 and
-q2 on paper. Which of their terms are in out[0]? What do q1 + q2 and q1 - q2 give?
+Winograd needs only four: the four products q0 ... q3 in the function below. (The sums of w, and their halves, are
+computed once for many images.) Both outputs are sums and differences of these four. Find them: expand q1 and q2 on
+paper. Which of their terms are in out[0]? What do q1 + q2 and q1 - q2 give?
 
     x = 3 1 4 5, w = 2 -1 1:     q0 = -2   q1 = 5   q2 = 6   q3 = -4      out = 9 3
 
