@@ -331,6 +331,24 @@ def test_without_a_known_mistake_a_constant_ratio_is_a_clue(with_beasts):
     assert "(dx is right)" in two.text
 
 
+def test_two_cases_with_other_ratios_are_told_without_a_guess(with_beasts):
+    with_beasts("avgpool_counted_backward")
+    right = SUBJECTS["avgpool_counted_backward"].right
+
+    def summed(dout, x_shape, kernel, stride, pads):
+        return right(dout, x_shape, kernel, stride, pads) * kernel[0] * kernel[1]
+
+    text = words(judged("avgpool_counted_backward", summed).text)
+    assert 'Here each element is 2 times the right one, but in the case "overlap" 4 times: which argument' in text
+    assert "usually" not in text
+
+    def once(dout, x_shape, kernel, stride, pads):
+        assert x_shape == (1, 1, 3, 1)
+        return summed(dout, x_shape, kernel, stride, pads)
+
+    assert "Each element is 2 times the right one: usually" in words(judged("avgpool_counted_backward", once).text)
+
+
 def test_a_known_mistake_in_the_second_output_or_in_the_shape(with_beasts):
     right = SUBJECTS["dense_backward"].right
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..bestiary.subject import Beast, Pool
 from ..gradcheck.explain import (
+    constant_ratio,
     element_map,
     factors,
     index_text,
@@ -153,7 +155,7 @@ def _clue(judge: Judge, evidence: Evidence) -> str | None:
         return "Your matrix is the transpose of the right one: row and column are exchanged."
     sentence = _ratio_on(evidence.case.pool, evidence.found[output], evidence.right[output])
     if sentence:
-        return sentence
+        return _two_ratios(judge, evidence, output, sentence) or sentence
     try:
         for case in judge.subject.cases:
             answer = judge.subject.answers[case.name]
@@ -169,3 +171,28 @@ def _ratio_on(pool: Pool, found: Any, answer: Any) -> str | None:
     first = pool.get("x", pool.get("logits", pool.get("dout")))
     meanings = factors(np.shape(first), np.shape(pool.get("dout", first)))
     return ratio_sentence(np.asarray(found), np.asarray(answer), meanings)
+
+
+def _two_ratios(judge: Judge, evidence: Evidence, output: str, sentence: str) -> str | None:
+    """The case that is shown and one with another ratio, if both do not mean the same: then its meaning is a guess."""
+    ratio = constant_ratio(evidence.found[output], evidence.right[output])
+    try:
+        for case in judge.subject.cases:
+            answer = judge.subject.answers[case.name]
+            found = judge.outputs(case.pool, answer)
+            other = constant_ratio(found[output], answer[output])
+            if ratio and other and not math.isclose(ratio, other, rel_tol=1e-6):
+                if _meanings(sentence) & _meanings(_ratio_on(case.pool, found[output], answer[output]) or ""):
+                    return None
+                return (
+                    f"Here each element is {number(ratio)} times the right one, but in the case "
+                    f'"{case.name}" {number(other)} times: which argument or size gives these factors?'
+                )
+    except (StoppedError, RefusedError):
+        pass
+    return None
+
+
+def _meanings(sentence: str) -> set[str]:
+    """What a sentence on a ratio says that it usually is."""
+    return set(sentence.partition(": usually ")[2].rstrip(".").split(" or ")) - {""}
