@@ -331,6 +331,36 @@ def test_without_a_known_mistake_a_constant_ratio_is_a_clue(with_beasts):
     assert "(dx is right)" in two.text
 
 
+def test_a_rounded_backward_is_written_as_sums_too(with_beasts):
+    with_beasts("lrn_backward")
+    right = SUBJECTS["lrn_backward"].right
+
+    def own_output_alone(dout, x, radius, bias, alpha, beta):
+        dx = np.zeros_like(x)
+        for c in range(x.shape[3]):
+            one = np.zeros_like(dout)
+            one[..., c] = dout[..., c]
+            dx[..., c] = right(one, x, radius, bias, alpha, beta)[..., c]
+        return dx
+
+    text = judged("lrn_backward", own_output_alone).text
+    assert "\n    yours: 4·0.125 (dout[0,0,0,0]) = 0.5\n" in text
+    assert "\n    right: 4·0.125 (dout[0,0,0,0]) + 8·0.125 (dout[0,0,0,1]) = 1.5\n" in text
+    forward = SUBJECTS["lrn_forward"].right
+    doubled = judged("lrn_forward", lambda x, radius, bias, alpha, beta: 2 * forward(x, radius, bias, alpha, beta))
+    assert "out[0,0,0,0] is 0.5. It must be 0.25." in doubled.text
+    assert "yours:" not in doubled.text
+
+
+def test_an_empty_slice_is_explained():
+    right = SUBJECTS["conv2d_transpose_forward"].right
+    result = judged("conv2d_transpose_forward", lambda x, w, stride, pads: right(x, w, stride, pads)[:, 0:-0])
+    words = (
+        "out has shape (1, 0, 3, 1), but must have (1, 1, 3, 1). A slice that ends at -0, such as a[1:-0], is empty."
+    )
+    assert failed_at(result, "contract") == words
+
+
 def test_two_cases_with_other_ratios_are_told_without_a_guess(with_beasts):
     with_beasts("avgpool_counted_backward")
     right = SUBJECTS["avgpool_counted_backward"].right

@@ -87,7 +87,8 @@ def _array(name: str, value: Any, right: np.ndarray, whose: str) -> np.ndarray:
         advice = f": {_advice(value.dtype, name)}" if right.dtype == np.float64 else "."
         raise RefusedError(f"{name} has dtype {value.dtype}, but must have {right.dtype}{advice}")
     if value.shape != right.shape:
-        raise WrongArrayError(f"{name} has shape {value.shape}, but must have {right.shape}{whose}.")
+        empty = " A slice that ends at -0, such as a[1:-0], is empty." if right.size and not value.size else ""
+        raise WrongArrayError(f"{name} has shape {value.shape}, but must have {right.shape}{whose}.{empty}")
     bad = np.argwhere(np.isfinite(right) & ~np.isfinite(value))
     if len(bad):
         index = tuple(int(at) for at in bad[0])

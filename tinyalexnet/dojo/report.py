@@ -101,7 +101,9 @@ def _sums(judge: Judge, evidence: Evidence, output: str, index: tuple[int, ...])
     pool = evidence.case.pool
     names = [name for name in judge.subject.parameters if isinstance(pool[name], np.ndarray)]
     varied = "dout" if "dout" in names else names[0] if names else ""
-    if judge.subject.rounding or not varied or pool[varied].size > MOST_VARIED or pool[varied].dtype != np.float64:
+    if not varied or pool[varied].size > MOST_VARIED or pool[varied].dtype != np.float64:
+        return []
+    if judge.subject.rounding and varied != "dout":  # only a backward is linear for sure
         return []
     lines = []
     try:
@@ -109,7 +111,8 @@ def _sums(judge: Judge, evidence: Evidence, output: str, index: tuple[int, ...])
             ("yours", judge.learner, evidence.found),
             ("right", right(judge.subject), evidence.right),
         ):
-            text = _sum(function, pool, varied, output, index, float(np.asarray(outputs[output])[index]))
+            value = float(np.asarray(outputs[output])[index])
+            text = _sum(function, pool, varied, output, index, value, judge.subject.rounding)
             if text is None:
                 return []
             lines.append(f"{whose}: {text}")
@@ -125,6 +128,7 @@ def _sum(
     output: str,
     index: tuple[int, ...],
     value: float,
+    rounding: float,
 ) -> str | None:
     """The value as a sum over the elements of one argument, and what is there without them; None if it is no sum."""
 
@@ -134,7 +138,9 @@ def _sum(
     array = pool[varied]
     shares = terms(of, array, index)
     rest = float(of(np.zeros_like(array))[index])
-    if rest + sum(share for _, share in shares) != value:
+    allowed = rounding * max((abs(share) for _, share in shares), default=0.0)
+    shares = [(at, share) for at, share in shares if abs(share) > allowed]
+    if not abs(rest + sum(share for _, share in shares) - value) <= allowed:
         return None
     if not shares and not rest:
         return f"0, because no element of {varied} has a share"
