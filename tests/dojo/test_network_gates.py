@@ -50,7 +50,22 @@ def test_each_wrong_gradient_is_named(name):
     gate, sentence = failed(changed(name, lambda gradient: 0.5 * gradient))
     assert gate == "derivative"
     assert sentence.startswith(f"Along a random direction v of {name}, the slope of the loss is ")
-    assert sentence.endswith(f": the gradient of {name} is wrong.")
+    right = {"w1": " Those of b2, w2 and b1 are right.", "b1": " Those of b2 and w2 are right."}
+    right |= {"w2": " That of b2 is right.", "b2": ""}
+    assert sentence.endswith(f": the gradient of {name} is wrong.{right[name]}")
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (-1, "It has the opposite sign."),
+        (30, "It is 30 times the right one, and there are 30 pictures: the loss is a mean over them."),
+        (1 / 30, "It is 1/30 of the right one, and there are 30 pictures: divide by 30 only once."),
+    ],
+)
+def test_a_factor_that_tells_something_is_told(factor, words):
+    _, sentence = failed(changed("w2", lambda gradient: factor * gradient))
+    assert sentence.endswith(f": the gradient of w2 is wrong. {words} That of b2 is right.")
 
 
 @pytest.mark.parametrize(

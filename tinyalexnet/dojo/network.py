@@ -11,7 +11,7 @@ from .exercise import Arrays, Train
 from .gates import GATE, FailedError
 from .identities import SLOPE_TOLERANCE, STEP
 from .runner import Code, StoppedError, described
-from .words import listed
+from .words import are, listed
 
 
 @dataclass
@@ -55,6 +55,7 @@ class Network:
     def derivative(self) -> str:
         """The slope of the loss along a random direction of one parameter, from its last one to its first."""
         rng = np.random.default_rng(20151126)
+        right: list[str] = []
         for name in reversed(list(self.params)):
             v = rng.standard_normal(self.params[name].shape)
             plus, minus = (
@@ -66,10 +67,23 @@ class Network:
                 raise FailedError(
                     f"Along a random direction v of {name}, the slope of the loss is {slope:.6g}, but "
                     f"⟨d{name}, v⟩ is {found:.6g}: the gradient of {name} is wrong."
+                    f"{self._ratio(found, slope)}{_right(right)}"
                 )
+            right.append(name)
         return (
             f"For each of {listed(list(self.params))}, the slope of the loss along a random direction is ⟨gradient, v⟩."
         )
+
+    def _ratio(self, found: float, slope: float) -> str:
+        """A sentence if the gradient is the right one times a factor that tells something."""
+        rows = len(self.images)
+        meanings = {
+            -1.0: "It has the opposite sign.",
+            rows: f"It is {rows} times the right one, and there are {rows} pictures: the loss is a mean over them.",
+            1 / rows: f"It is 1/{rows} of the right one, and there are {rows} pictures: divide by {rows} only once.",
+        }
+        told = [text for factor, text in meanings.items() if abs(found - factor * slope) <= 1e-6 * abs(factor * slope)]
+        return f" {told[0]}" if told else ""
 
     def training(self) -> str:
         self.trained = self._trained()
@@ -124,6 +138,13 @@ class Network:
         for each, param in params.items():
             _refuse_gradient(each, gradients[each], param)
         return float(loss), gradients
+
+
+def _right(names: list[str]) -> str:
+    """A sentence on the gradients that were right before, nearer to the loss."""
+    if not names:
+        return ""
+    return f" {'That' if len(names) == 1 else 'Those'} of {listed(names)} {are(names)} right."
 
 
 def _refuse_gradient(name: str, gradient: Any, param: np.ndarray) -> None:
