@@ -109,6 +109,16 @@ def dropout_dx_not_masked(dout: np.ndarray, kept: np.ndarray, rate: float) -> np
 
 @wrong(
     "dx",
+    "dropout's backward divides by rate, but the forward divided by 1 - rate, the probability to be kept.",
+    source="related: lmjohns3/theanets #123, in the forward",
+    shown_by="three-of-four-dropped",
+)
+def dropout_dx_divided_by_rate(dout: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
+    return np.where(kept, dout / rate if rate else dout, 0.0)
+
+
+@wrong(
+    "dx",
     "The gradient is divided by 1 - rate twice, but the forward divided once.",
     source="related: CSTR-Edinburgh/mlpractical #32, in the forward",
     shown_by="three-of-four-dropped",
@@ -136,6 +146,12 @@ SUBJECTS = (
         draw=_draw,
         forward="dropout_forward",
         gradients={"dx": "x"},
-        beasts=(dropout_dx_not_scaled, dropout_dx_inverted, dropout_dx_not_masked, dropout_dx_scaled_twice),
+        beasts=(
+            dropout_dx_not_scaled,
+            dropout_dx_inverted,
+            dropout_dx_not_masked,
+            dropout_dx_divided_by_rate,
+            dropout_dx_scaled_twice,
+        ),
     ),
 )

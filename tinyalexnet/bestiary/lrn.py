@@ -139,6 +139,20 @@ def lrn_divisor_constant(
 
 @wrong(
     "dx",
+    "Each channel has the slope of its own output alone, but x[c] is in the scale of its neighbours too, so the second "
+    "term must be a sum.",
+    source="no public sighting known",
+    shown_by="two-channels",
+)
+def lrn_own_output_alone(
+    dout: np.ndarray, x: np.ndarray, radius: int, bias: float, alpha: float, beta: float
+) -> np.ndarray:
+    scale = _scale(x, radius, bias, alpha)
+    return dout * (1 / scale**beta - 2 * alpha * beta * x**2 / scale ** (beta + 1))
+
+
+@wrong(
+    "dx",
     "LRN's backward divides alpha by the size of the window, but the forward did not.",
     source="Caffe's formula, in BVLC/caffe #5105",
     shown_by="two-channels",
@@ -224,6 +238,13 @@ SUBJECTS = (
         forward="lrn_forward",
         gradients={"dx": "x"},
         rounding=1e-9,
-        beasts=(lrn_divisor_constant, lrn_backward_alpha_divided, lrn_without_two, lrn_power_kept, lrn_own_scale),
+        beasts=(
+            lrn_divisor_constant,
+            lrn_own_output_alone,
+            lrn_backward_alpha_divided,
+            lrn_without_two,
+            lrn_power_kept,
+            lrn_own_scale,
+        ),
     ),
 )

@@ -160,6 +160,21 @@ def softmax_overflows(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np
     return loss, (probabilities - _one_hot(logits, labels)) / len(logits)
 
 
+@wrong(
+    "dlogits",
+    "The largest logit of the whole batch is subtracted from all rows, but each row must lose its own largest, or all "
+    "its exponentials may be 0.",
+    source="no public sighting known",
+    shown_by="large-logits",
+)
+def softmax_largest_of_the_batch(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    loss, _ = _right(logits, labels)
+    exponentials = np.exp(logits - logits.max())
+    with np.errstate(invalid="ignore"):
+        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return loss, (probabilities - _one_hot(logits, labels)) / len(logits)
+
+
 SUBJECTS = (
     Subject(
         name="softmax_cross_entropy",
@@ -182,6 +197,7 @@ SUBJECTS = (
             softmax_sign,
             softmax_over_the_batch,
             softmax_overflows,
+            softmax_largest_of_the_batch,
         ),
     ),
 )

@@ -171,6 +171,20 @@ def batchnorm_statistics_constant(
 
 @wrong(
     "dx",
+    "Sums over the batch are subtracted from the gradient, but mean and variance divide by N, so they must be means.",
+    source="no public sighting known",
+    shown_by="one-column",
+)
+def batchnorm_sums_subtracted(
+    dout: np.ndarray, x: np.ndarray, gamma: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    _, dgamma, dbeta = _backward(dout, x, gamma, epsilon)
+    normalised, deviation = _normalised(x, epsilon)
+    return gamma / deviation * (dout - dbeta - normalised * dgamma), dgamma, dbeta
+
+
+@wrong(
+    "dx",
     "dx is not multiplied by gamma, but gamma stands between the normalised x and the output.",
     source="no public sighting known",
     shown_by="one-column",
@@ -240,6 +254,7 @@ SUBJECTS = (
             batchnorm_mean_constant,
             batchnorm_variance_constant,
             batchnorm_statistics_constant,
+            batchnorm_sums_subtracted,
             batchnorm_gamma_forgotten,
             batchnorm_dgamma_of_x,
             batchnorm_dbeta_mean,

@@ -84,6 +84,17 @@ def torch_same_one_too_many(kernel: Pair, dilation: Pair) -> Pads:
     return _sides([(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)])
 
 
+@wrong(
+    "pads",
+    "Each of the kernel's positions is counted dilation times, less 1, but only kernel - 1 steps lie between them: "
+    "dilation (kernel - 1) in all.",
+    source="no public sighting known",
+    shown_by="dilated",
+)
+def torch_same_steps_counted_wrong(kernel: Pair, dilation: Pair) -> Pads:
+    return _sides([k * d - 1 for k, d in zip(kernel, dilation, strict=True)])
+
+
 SUBJECTS = (
     Subject(
         "torch_same_pads",
@@ -92,6 +103,12 @@ SUBJECTS = (
         _right,
         CASES,
         _draw,
-        beasts=(torch_same_half_kernel, torch_same_top_left, torch_same_dilation_ignored, torch_same_one_too_many),
+        beasts=(
+            torch_same_half_kernel,
+            torch_same_top_left,
+            torch_same_dilation_ignored,
+            torch_same_one_too_many,
+            torch_same_steps_counted_wrong,
+        ),
     ),
 )

@@ -12,7 +12,7 @@ import numpy as np
 from ...geometry import Pads, Pair, Window
 from ...ops import conv2d
 from ..conv2d.cases import one_filter
-from ..loops import exchanged, products, turned
+from ..loops import exchanged, meetings, products, turned
 from ..pools import REFERENCE, draw_window, drawn, image, integers, out_size
 from ..subject import Case, Pool, Subject, wrong
 
@@ -75,8 +75,8 @@ def _out_zeros(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.nda
 )
 def transpose_assigns(x: np.ndarray, w: np.ndarray, stride: Pair, pads: Pads) -> np.ndarray:
     out = _out_zeros(x, w, stride, pads)
-    for pixel, output, weight in products(x.shape, out.shape, w.shape, stride, pads):
-        out[output] = x[pixel] * w[weight]
+    for pixel, (kh, kw), (oh, ow) in meetings(out.shape[1:3], x.shape[1:3], w.shape[:2], stride, pads):
+        out[:, oh, ow] = x[:, pixel[0], pixel[1]] @ w[kh, kw].T
     return out
 
 
