@@ -66,7 +66,7 @@ def _out_zeros(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndar
 
 @wrong(
     "out",
-    "The sum is divided by KH KW although a part of the window is padding, but only pixels of the image must count.",
+    "The sum is divided by KH·KW although a part of the window is padding, but only pixels of the image must count.",
     source="apache/tvm #1144; VeriSilicon/TIM-VX #423",
     shown_by="padded",
 )
@@ -138,7 +138,7 @@ def avgpool_assigns_positions(
 
 @wrong(
     "dx",
-    "The gradient is divided by KH KW at the border too, but it must be divided by the number of pixels that were "
+    "The gradient is divided by KH·KW at the border too, but it must be divided by the number of pixels that were "
     "averaged, without padding.",
     source="tracel-ai/burn #5604; pytorch/pytorch #198119",
     shown_by="padded",

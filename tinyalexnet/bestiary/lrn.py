@@ -65,7 +65,7 @@ def lrn_alpha_divided(x: np.ndarray, radius: int, bias: float, alpha: float, bet
 @wrong(
     "out",
     "The radius is taken for the size of the window, so half of it reaches to each side, but the window must have "
-    "2 radius + 1 channels.",
+    "2·radius + 1 channels.",
     source="alibaba/MNN #192; microsoft/MMdnn #808",
     shown_by="two-channels",
 )
@@ -108,7 +108,7 @@ def lrn_without_itself(x: np.ndarray, radius: int, bias: float, alpha: float, be
 
 @wrong(
     "out",
-    "LRN's bias is added after the power, but it must be inside: x / (bias + alpha sum)^beta.",
+    "LRN's bias is added after the power, but it must be inside: x / (bias + alpha·sum)^beta.",
     source="no public sighting known",
     shown_by="square-root",
 )
@@ -170,7 +170,7 @@ def lrn_backward_alpha_divided(
 
 @wrong(
     "dx",
-    "The 2 of the squares' derivative is missing in the neighbours' term, but it must be 2 alpha beta x[c] times "
+    "The 2 of the squares' derivative is missing in the neighbours' term, but it must be 2·alpha·beta·x[c] times "
     "the sum.",
     source="no public sighting known",
     shown_by="two-channels",

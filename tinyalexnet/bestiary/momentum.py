@@ -53,7 +53,7 @@ def momentum_old_velocity(
 
 @wrong(
     "w",
-    "w moves by momentum v and once more by the new gradient, Nesterov's step, but here it must move by v.",
+    "w moves by momentum·v and once more by the new gradient, Nesterov's step, but here it must move by v.",
     source="meant so in lisa-lab/pylearn2 #677",
     shown_by="first-step",
 )
@@ -95,7 +95,7 @@ def momentum_dampened(
 
 @wrong(
     "v",
-    "The rate does not multiply the decay, but v must change by rate (decay w + dw).",
+    "The rate does not multiply the decay, but v must change by rate·(decay·w + dw).",
     source="leondgarse/Keras_insightface #5; clab/dynet #159",
     shown_by="decay",
     also=("w",),
@@ -109,7 +109,7 @@ def decay_without_rate(
 
 @wrong(
     "v",
-    "The decay has a 2 in front, the derivative of decay w², but here it must be decay w, the derivative of half "
+    "The decay has a 2 in front, the derivative of decay·w², but here it must be decay·w, the derivative of half "
     "of that.",
     source="titu1994/DenseNet #57",
     shown_by="decay",

@@ -56,7 +56,7 @@ def loss_summed(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarr
 
 @wrong(
     "loss",
-    "The loss is divided by the number of logits, N K, but each row has one loss, so it must be divided by N.",
+    "The loss is divided by the number of logits, N·K, but each row has one loss, so it must be divided by N.",
     source="related: victorlempitsky/Mate #2, in the gradient",
     shown_by="one-row",
 )
@@ -101,7 +101,7 @@ def softmax_divided_twice(logits: np.ndarray, labels: np.ndarray) -> tuple[float
 
 @wrong(
     "dlogits",
-    "dlogits is divided by the number of logits, N K, but the loss is the mean over N rows, so it must be divided "
+    "dlogits is divided by the number of logits, N·K, but the loss is the mean over N rows, so it must be divided "
     "by N.",
     source="victorlempitsky/Mate #2",
     shown_by="one-row",

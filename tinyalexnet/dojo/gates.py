@@ -166,7 +166,8 @@ class Judge:
                 said.append(self._compared(identity, identity, sides))
         if not said:
             raise SkippedError("Not for this function: the identity needs a linear forward and its backward.")
-        return f"With real numbers, and F for the forward: {listed(said)}."
+        whose = "the forward" if self.subject.gradients else "your function, and the right backward"
+        return f"With real numbers, F for {whose}: {listed(said)}."
 
     def derivative(self) -> str:
         if not self.subject.gradients:

@@ -35,7 +35,7 @@ def _out_zeros(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.ndar
 
 @wrong(
     "out",
-    "The divisor is the number of pixels inside the image, as in TensorFlow, but here padding must count: it is KH KW.",
+    "The divisor is the number of pixels inside the image, as in TensorFlow, but here padding must count: it is KH·KW.",
     source="sonos/tract #2654",
     shown_by="padded",
 )
@@ -48,7 +48,7 @@ def counted_inside_alone(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) 
 
 @wrong(
     "out",
-    "The sum is divided by the rows of the kernel alone, but a window has KH KW elements.",
+    "The sum is divided by the rows of the kernel alone, but a window has KH·KW elements.",
     source="no public sighting known",
     shown_by="row-overlap",
 )
@@ -62,7 +62,7 @@ def counted_rows(x: np.ndarray, kernel: Pair, stride: Pair, pads: Pads) -> np.nd
 @wrong(
     "dx",
     "At the border the gradient is divided by the number of pixels inside the image, but the forward counted "
-    "padding, so it must be divided by KH KW.",
+    "padding, so it must be divided by KH·KW.",
     source="related: tracel-ai/burn #5604, whose two divisors differ",
     shown_by="padded",
 )

@@ -151,8 +151,8 @@ def dilated_kernel_not_turned(
 
 @wrong(
     "dx",
-    "The backward leaves out the dilation, but position (kh, kw) met the pixel that is kh dilation_h rows and kw "
-    "dilation_w columns further.",
+    "The backward leaves out the dilation, but position (kh, kw) met the pixel that is kh·dilation_h rows and "
+    "kw·dilation_w columns further.",
     source="no public sighting known",
     shown_by="row",
 )

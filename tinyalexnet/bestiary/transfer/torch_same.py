@@ -66,7 +66,7 @@ def torch_same_top_left(kernel: Pair, dilation: Pair) -> Pads:
 
 @wrong(
     "pads",
-    "The dilation is left out of PyTorch's SAME, but a dilated kernel needs (kernel - 1) dilation in all.",
+    "The dilation is left out of PyTorch's SAME, but a dilated kernel needs (kernel - 1)·dilation in all.",
     source="no public sighting known",
     shown_by="dilated",
 )
@@ -76,7 +76,7 @@ def torch_same_dilation_ignored(kernel: Pair, dilation: Pair) -> Pads:
 
 @wrong(
     "pads",
-    "The whole dilated kernel is added, (kernel - 1) dilation + 1 in all, but one less keeps the size.",
+    "The whole dilated kernel is added, (kernel - 1)·dilation + 1 in all, but one less keeps the size.",
     source="no public sighting known",
     shown_by="row",
 )
@@ -87,7 +87,7 @@ def torch_same_one_too_many(kernel: Pair, dilation: Pair) -> Pads:
 @wrong(
     "pads",
     "Each of the kernel's positions is counted dilation times, less 1, but only kernel - 1 steps lie between them: "
-    "dilation (kernel - 1) in all.",
+    "(kernel - 1)·dilation in all.",
     source="no public sighting known",
     shown_by="dilated",
 )
