@@ -19,6 +19,12 @@ from hypothesis import HealthCheck, settings
 JIT = not numba.config.DISABLE_JIT
 HOST = ("reference", "cpu")
 
+PLAIN = ("bestiary", "dojo", "gradcheck")
+"""Folders whose tests compile nothing: ``-m "not plain"`` leaves them to the run as plain Python."""
+
+THINNED = 4
+"""With --few-examples one of so many runs, of the tests of one kind for every exercise or known mistake."""
+
 # As plain Python the kernels' products of sizes that fill no vector were seen to warn of an invalid value, though every
 # element was finite: OpenBLAS computes on what lies behind the matrix too. Compiled code does not look at that flag.
 if not JIT:
@@ -63,8 +69,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     on_gpu = config.getoption("--backend") == "cuda"
-    wanted, left_out = [], []
+    few = config.getoption("--few-examples")
+    wanted, left_out, plain = [], [], 0
     for item in items:
+        if set(PLAIN) & set(item.path.relative_to(config.rootpath).parts) and not item.get_closest_marker("compiled"):
+            item.add_marker("plain")
+            plain += hasattr(item, "callspec")
+            if few and hasattr(item, "callspec") and plain % THINNED:
+                left_out.append(item)
+                continue
         # Not ``item.keywords``: these have the names of folders too, and a checkout may be in one called cuda.
         needs_gpu = item.get_closest_marker("cuda") is not None
         either = "run" in getattr(item, "fixturenames", ())
