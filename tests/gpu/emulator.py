@@ -106,11 +106,17 @@ def install() -> None:
 
 
 @functools.cache
-def compiled(function: Any, types: tuple[Any, ...]) -> str:
+def compiled(kernel: Any, types: tuple[Any, ...]) -> str:
     """A kernel as PTX."""
+    return compile_for(kernel, types, ARCHITECTURE)
+
+
+def compile_for(kernel: Any, types: tuple[Any, ...], architecture: tuple[int, int]) -> str:
+    """A kernel as PTX, with its launch bounds."""
     from numba import cuda
 
-    text: str = cuda.compile_ptx(function, types, cc=ARCHITECTURE)[0]
+    bounds = kernel.targetoptions.get("launch_bounds")
+    text: str = cuda.compile_ptx(kernel.py_func, types, cc=architecture, launch_bounds=bounds)[0]
     return text
 
 
@@ -156,15 +162,15 @@ def _copy(name: str, target: Any, source: Any, size: int, stream: Any = 0) -> No
 
 
 @functools.cache
-def _program(function: Any, types: tuple[Any, ...]) -> Program:
-    return Program(compiled(function, types))
+def _program(kernel: Any, types: tuple[Any, ...]) -> Program:
+    return Program(compiled(kernel, types))
 
 
 def _launch(dispatcher: Any, arguments: tuple[Any, ...], configuration: Any) -> None:
     """Runs a kernel to its end. It takes the place of ``CUDADispatcher.call``."""
     types = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
-    state.launched[dispatcher.py_func, types] = None
-    program = _program(dispatcher.py_func, types)
+    state.launched[dispatcher, types] = None
+    program = _program(dispatcher, types)
     values: list[Any] = []
     areas: dict[int, Area] = {}
     for kind, argument in zip(types, arguments, strict=True):

@@ -87,6 +87,8 @@ class Program:
 
     def __init__(self, text: str) -> None:
         text = re.sub(r"//.*", "", text)
+        # Launch bounds stand between a kernel's parameters and its body.
+        text = re.sub(r"^\.(maxntid|minnctapersm) .*\n", "", text, flags=re.MULTILINE)
         self.shared: dict[str, int] = {}
         self.shared_size = 0
         for align, name, size in re.findall(r"\.shared \.align (\d+) \.b8 (\w+)\[(\d+)\]", text):

@@ -65,8 +65,8 @@ class Kernel:
     @property
     def name(self) -> str:
         """As in "maxpool.forward"."""
-        parts = [part for part in self.function.__module__.split(".") if part not in IN_EVERY_NAME]
-        return ".".join([*parts, self.function.__name__.lstrip("_")])
+        parts = [part for part in self.function.py_func.__module__.split(".") if part not in IN_EVERY_NAME]
+        return ".".join([*parts, self.function.py_func.__name__.lstrip("_")])
 
 
 def missing() -> str | None:
@@ -89,7 +89,7 @@ def kernels() -> list[Kernel]:
         found += [Kernel(*key, dtype) for key in emulator.state.launched if key not in before]
     functions = {kernel.function for kernel in found}
     for kernel in _defined_kernels():
-        assert kernel.py_func in functions, f"{kernel.py_func} is never launched"
+        assert kernel in functions, f"{kernel.py_func} is never launched"
     return found
 
 
@@ -108,13 +108,12 @@ def compiled(found: list[Kernel], architecture: tuple[int, int]) -> list[str]:
     """The kernels as PTX."""
     if architecture == emulator.ARCHITECTURE:
         return [emulator.compiled(kernel.function, kernel.signature) for kernel in found]
-    from numba import cuda
     from numba.cuda import dispatcher
 
     there = dispatcher.get_current_device
     dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=architecture)
     _forget_device_functions()
-    texts = [cuda.compile_ptx(kernel.function, kernel.signature, cc=architecture)[0] for kernel in found]
+    texts = [emulator.compile_for(kernel.function, kernel.signature, architecture) for kernel in found]
     dispatcher.get_current_device = there
     _forget_device_functions()
     return texts

@@ -25,6 +25,15 @@ MAX_SIZE = (1 << 31) - 1
 kernel = cuda.jit
 """Decorator of a kernel, a function that every thread runs. No fast-math: NaN and infinity must survive."""
 
+
+def bounded_kernel(threads: int, blocks: int = 1) -> Any:
+    """Decorator of a kernel that always runs with so many threads a block.
+
+    The compiler then gives a thread as many registers as let ``blocks`` of them be on a multiprocessor together.
+    """
+    return cuda.jit(launch_bounds=(threads, blocks))
+
+
 device = cuda.jit(device=True)
 """Decorator of a function that kernels call."""
 
