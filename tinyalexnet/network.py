@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .captured import CapturedStep, Optimizer
 from .layers.base import Cost, Layer
 from .ops.checks import Shape
 
@@ -118,6 +119,16 @@ class Sequential(Layer):
                 raise ValueError(f"needs_dx is False in a layer after {name!r}, but must be True in all but the first")
             gradient = _named(name, layer.backward, gradient)
         return gradient
+
+    def captured(
+        self, loss: Callable[..., tuple[Any, Any]] | None = None, optimizer: Optimizer | None = None
+    ) -> CapturedStep:
+        """A step of this network as one function ``step(x, *targets)``, which a GPU replays without Python.
+
+        It computes the forward; with ``loss``, a function of the output and the targets that returns the loss and its
+        gradient, the backward too; with ``optimizer``, an ``SGD`` of this network's parameters, the update.
+        """
+        return CapturedStep(self, [layer for _, layer in self.leaves()], loss, optimizer)
 
     def cost(self, x_shape: Shape) -> Cost:
         """The sums over the layers."""

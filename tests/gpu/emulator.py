@@ -1,4 +1,4 @@
-"""A GPU that is not there: Numba's own classes and compiler, but memory of the host, and kernels that are interpreted.
+"""A GPU that is not there: a driver with memory of the host, whose launches are interpreted.
 
 python tests/gpu/emulator.py SCRIPT [ARGUMENT ...]     runs a script on it: bench.py --backend cuda, say
 
@@ -8,20 +8,19 @@ Needs numba-cuda, whose compiler works without a GPU. Call ``install`` before th
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import functools
 import math
 import runpy
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import interpreter
 import numpy as np
+from arithmetic import TYPES
 from interpreter import Area, Counts
 from program import Program
 
@@ -50,19 +49,163 @@ class Counted:
 class State:
     """The notes of the emulator, and how it runs launches.
 
-    ``launched`` has a key for each kernel and the types that it was given, in order. ``requests`` lists the requests to
-    the driver: copies and new memory. If ``on_launch`` is set, it is called with each launch's ``Counted``. If
-    ``block_limit`` is set, only so many blocks of each launch run.
+    ``launched`` has the PTX of each kernel and the types that it was given, in order. ``requests`` lists the requests
+    to the driver: copies, new memory, replays of graphs. If ``on_launch`` is set, it is called with each launch's
+    ``Counted``. If ``block_limit`` is set, only so many blocks of each launch run.
     """
 
     installed: bool = False
-    launched: dict[tuple[Any, tuple[Any, ...]], None] = field(default_factory=dict)
+    launched: dict[tuple[Any, tuple[Any, ...]], str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     on_launch: Callable[[Counted], object] | None = None
     block_limit: int | None = None
 
 
 state = State()
+
+
+@dataclass
+class Function:
+    """A kernel that is ready to be launched: its PTX, and the kernel and types that it was made from."""
+
+    ptx: str
+    program: Program
+    origin: tuple[Any, tuple[Any, ...]] | None = None
+
+
+class EmulatedDriver:
+    """What ``tinyalexnet.devices.cuda.driver.Driver`` has, for a GPU that is not there."""
+
+    name, capability, multiprocessors, clock = "emulated", ARCHITECTURE, 132, 1_980_000_000
+    version, bus_id = "emulated", ""
+
+    def __init__(self) -> None:
+        from tinyalexnet.devices.cuda.driver import DriverError
+
+        self._error = DriverError
+        self.is_capturing = False
+        self._recorded: list[Callable[[], None]] = []
+        self._invalid = False
+        self._blocks: dict[int, np.ndarray] = {}
+
+    def allocate(self, size: int) -> int:
+        if self.is_capturing:
+            raise self._error("memory was asked for while a step is captured")
+        state.requests.append("memory")
+        block = np.full(size + ALIGNMENT, NOT_WRITTEN, np.uint8)
+        address = -(-block.ctypes.data // ALIGNMENT) * ALIGNMENT
+        self._blocks[address] = block
+        return address
+
+    def free(self, address: int) -> None:
+        del self._blocks[address]
+
+    def free_bytes(self) -> int:
+        return 80 << 30
+
+    def pinned(self, size: int) -> np.ndarray:
+        return np.full(size, NOT_WRITTEN, np.uint8)
+
+    def copy_to_device(self, address: int, array: np.ndarray, wait: bool = True) -> None:
+        self._refuse_to_wait()
+        state.requests.append("host_to_device")
+        ctypes.memmove(address, array.ctypes.data, array.nbytes)
+
+    def copy_to_host(self, array: np.ndarray, address: int) -> None:
+        self._refuse_to_wait()
+        state.requests.append("device_to_host")
+        ctypes.memmove(array.ctypes.data, address, array.nbytes)
+
+    def copy_on_device(self, target: int, source: int, size: int) -> None:
+        self._do(lambda: ctypes.memmove(target, source, size))
+
+    def assemble(self, ptx: str) -> bytes:
+        return ptx.encode()
+
+    def load(self, code: bytes, name: str) -> Function:
+        return Function(code.decode(), Program(code.decode()))
+
+    def launch(self, function: Function, blocks: Sequence[int], threads: int, arguments: int) -> None:
+        kinds = [kind for _, kind in function.program.kernel.params]
+        pointers = (ctypes.c_void_p * len(kinds)).from_address(arguments)
+        values = [_read(at, kind) for at, kind in zip(pointers, kinds, strict=True)]
+        state.launched[function.origin] = function.ptx
+        self._do(lambda: self._run(function, blocks, threads, values))
+
+    def _run(self, function: Function, blocks: Sequence[int], threads: int, values: list[Any]) -> None:
+        areas: dict[int, Area] = {}
+        for start, size, itemsize in self._arrays(values):
+            known = areas.setdefault(start, Area(start, size, itemsize))
+            assert known.size == size, "arrays overlap"
+        counts = Counts() if state.on_launch else None
+        grid, block = tuple(blocks), (threads, 1, 1)
+        ran = interpreter.run(function.program, values, grid, block, list(areas.values()), counts, state.block_limit)
+        if state.on_launch and counts is not None:
+            array_bytes = sum(area.size for area in areas.values())
+            name = function.origin[0].py_func.__name__
+            state.on_launch(Counted(name, counts, ran, math.prod(grid), array_bytes))
+
+    def _arrays(self, values: list[Any]) -> Iterator[tuple[int, int, int]]:
+        """Start, bytes and bytes of an element of each array among a kernel's arguments.
+
+        Numba passes an array as two null pointers, the number of elements, the bytes of one, the address, ...
+        """
+        for i in range(len(values) - 4):
+            null, other, count, itemsize, start = (int(value) for value in values[i : i + 5])
+            if null == other == 0 and count > 0 and self._holds(start, count * itemsize):
+                yield start, count * itemsize, itemsize
+
+    def _holds(self, start: int, size: int) -> bool:
+        block = self._blocks.get(start)
+        return block is not None and start + size <= block.ctypes.data + block.size
+
+    def wait(self) -> None:
+        self._refuse_to_wait()
+
+    def wait_for(self, event: Any) -> None:
+        self._refuse_to_wait()
+
+    def event(self) -> Any:
+        event = SimpleNamespace(seconds=0.0)
+        self._do(lambda: setattr(event, "seconds", time.perf_counter()))
+        return event
+
+    def seconds_between(self, start: Any, end: Any) -> float:
+        return float(end.seconds - start.seconds)
+
+    def begin_capture(self) -> None:
+        self.is_capturing, self._recorded, self._invalid = True, [], False
+
+    def end_capture(self) -> list[Callable[[], None]]:
+        self.is_capturing = False
+        if self._invalid:
+            raise self._error("the capture is invalid")
+        return self._recorded
+
+    def replay(self, graph: list[Callable[[], None]]) -> None:
+        state.requests.append("replay")
+        for launch in graph:
+            launch()
+
+    def forget(self, graph: list[Callable[[], None]]) -> None:
+        graph.clear()
+
+    def _do(self, work: Callable[[], object]) -> None:
+        """Now, or at each replay of the step that is captured."""
+        if self.is_capturing:
+            self._recorded.append(work)  # type: ignore[arg-type]
+        else:
+            work()
+
+    def _refuse_to_wait(self) -> None:
+        """As the driver, which then also refuses to make the graph."""
+        if self.is_capturing:
+            self._invalid = True
+            raise self._error("a copy from or to the host, or a wait, while a step is captured")
+
+
+def _read(address: int, kind: str) -> Any:
+    return np.frombuffer(ctypes.string_at(address, np.dtype(TYPES[kind]).itemsize), TYPES[kind])[0]
 
 
 def install() -> None:
@@ -78,126 +221,32 @@ def install() -> None:
     if state.installed:
         return
     state.installed = True
-    from numba import cuda
-    from numba.cuda import compiler, dispatcher
-    from numba.cuda.cudadrv import devices, driver
+    from numba.cuda import dispatcher
 
-    gpu = SimpleNamespace(
-        compute_capability=ARCHITECTURE, name="emulated", MULTIPROCESSOR_COUNT=132, CLOCK_RATE=1_980_000
-    )
-    context = SimpleNamespace(
-        device=gpu,
-        memalloc=lambda size: _allocate(driver, context, size),
-        synchronize=lambda: None,
-        get_memory_info=lambda: (80 << 30, 80 << 30),
-    )
-    devices._runtime.ensure_context = contextlib.nullcontext
-    devices._runtime.get_or_create_context = lambda number=None: context
-    for module in (cuda, compiler, dispatcher):
-        module.get_current_device = lambda: gpu
-    cuda.is_available = lambda: True
-    cuda.event = _Event
-    cuda.event_elapsed_time = lambda start, end: 1e3 * (end.seconds - start.seconds)
-    driver._to_core_stream = lambda stream: stream
-    for name in ("host_to_device", "device_to_host", "device_to_device"):
-        setattr(driver, name, functools.partial(_copy, name))
-    driver.MemoryPointer = _poisoning(driver.MemoryPointer)
-    dispatcher.CUDADispatcher.call = _launch
+    from tinyalexnet.devices.cuda import driver, kernels, memory
 
+    # Numba compiles the functions that kernels call for the GPU that is there.
+    dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=ARCHITECTURE)
+    emulated = EmulatedDriver()
+    driver.driver.cache_clear()
+    driver.Driver = lambda: emulated
+    make_ready = kernels._compile
 
-@functools.cache
-def compiled(kernel: Any, types: tuple[Any, ...]) -> str:
-    """A kernel as PTX."""
-    return compile_for(kernel, types, ARCHITECTURE)
+    def noted(kernel: Any, key: Any, arguments: Any, slots: Any) -> Any:
+        ready = make_ready(kernel, key, arguments, slots)
+        ready.function.origin = kernel, kernel.types(arguments)
+        return ready
 
+    kernels._compile = noted
+    take = memory.DeviceMemoryPool.empty
 
-def compile_for(kernel: Any, types: tuple[Any, ...], architecture: tuple[int, int]) -> str:
-    """A kernel as PTX, with its launch bounds."""
-    from numba import cuda
+    def poisoned(pool: Any, shape: Any, dtype: Any) -> Any:
+        """Memory that is used again has lost its old contents."""
+        array = take(pool, shape, dtype)
+        ctypes.memset(array.address, NOT_WRITTEN, array.memory.size)
+        return array
 
-    bounds = kernel.targetoptions.get("launch_bounds")
-    text: str = cuda.compile_ptx(kernel.py_func, types, cc=architecture, launch_bounds=bounds)[0]
-    return text
-
-
-class _Event:
-    seconds = 0.0
-
-    def record(self) -> None:
-        self.seconds = time.perf_counter()
-
-    def synchronize(self) -> None:
-        pass
-
-
-def _allocate(driver: Any, context: Any, size: int) -> Any:
-    """Memory of the host that looks like a GPU's."""
-    state.requests.append("memory")
-    block = np.full(size + ALIGNMENT, NOT_WRITTEN, np.uint8)
-    address = -(-block.ctypes.data // ALIGNMENT) * ALIGNMENT
-    return driver.MemoryPointer(context, ctypes.c_void_p(address), size, owner=block)
-
-
-def _poisoning(base: type) -> type:
-    class Poisoned(base):  # type: ignore[misc]
-        """Memory that is used again loses its old contents. It is known by its finaliser: a pool's."""
-
-        def __init__(self, context: Any, pointer: Any, size: int, owner: Any = None, finalizer: Any = None) -> None:
-            super().__init__(context, pointer, size, owner, finalizer)
-            if finalizer is not None:
-                ctypes.memset(self.device_pointer_value, NOT_WRITTEN, size)
-
-    return Poisoned
-
-
-def _address(array: Any) -> int:
-    if isinstance(array, np.ndarray):
-        return array.ctypes.data
-    return int(array.device_ctypes_pointer.value)
-
-
-def _copy(name: str, target: Any, source: Any, size: int, stream: Any = 0) -> None:
-    state.requests.append(name)
-    ctypes.memmove(_address(target), _address(source), size)
-
-
-@functools.cache
-def _program(kernel: Any, types: tuple[Any, ...]) -> Program:
-    return Program(compiled(kernel, types))
-
-
-def _launch(dispatcher: Any, arguments: tuple[Any, ...], configuration: Any) -> None:
-    """Runs a kernel to its end. It takes the place of ``CUDADispatcher.call``."""
-    types = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
-    state.launched[dispatcher, types] = None
-    program = _program(dispatcher, types)
-    values: list[Any] = []
-    areas: dict[int, Area] = {}
-    for kind, argument in zip(types, arguments, strict=True):
-        values += _passed(kind, argument, areas)
-    counts = Counts() if state.on_launch else None
-    grid, block = configuration.griddim, configuration.blockdim
-    ran = interpreter.run(program, values, grid, block, list(areas.values()), counts, state.block_limit)
-    if state.on_launch and counts is not None:
-        array_bytes = sum(area.size for area in areas.values())
-        state.on_launch(Counted(dispatcher.py_func.__name__, counts, ran, math.prod(grid), array_bytes))
-
-
-def _passed(kind: Any, argument: Any, areas: dict[int, Area]) -> Iterator[Any]:
-    """The scalars that stand for an argument in the kernel's PTX; adds the memory of an array to ``areas``."""
-    from numba import types
-
-    if isinstance(kind, types.Array):
-        start, itemsize = _address(argument), argument.dtype.itemsize
-        if argument.size:
-            known = areas.setdefault(start, Area(start, argument.size * itemsize, itemsize))
-            assert known.size == argument.size * itemsize, "arrays overlap"
-        yield from (0, 0, argument.size, itemsize, start, *argument.shape, *argument.strides)
-    elif isinstance(kind, types.BaseTuple):
-        for part, value in zip(kind, argument, strict=True):
-            yield from _passed(part, value, areas)
-    else:
-        yield argument
+    memory.DeviceMemoryPool.empty = poisoned
 
 
 def main() -> None:

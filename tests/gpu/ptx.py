@@ -32,9 +32,6 @@ DTYPES = ("float32", "float64")
 IN_FLOAT64 = ("l2_loss.", "reduction.sums", "softmax_cross_entropy.")
 """Kernels that compute in float64 also for float32: the losses are summed in float64."""
 
-IN_EVERY_NAME = {"tinyalexnet", "ops", "devices", "cuda"}
-"""Parts of a module's name that say nothing about its kernels."""
-
 
 @dataclass(frozen=True)
 class Figures:
@@ -65,8 +62,8 @@ class Kernel:
     @property
     def name(self) -> str:
         """As in "maxpool.forward"."""
-        parts = [part for part in self.function.py_func.__module__.split(".") if part not in IN_EVERY_NAME]
-        return ".".join([*parts, self.function.py_func.__name__.lstrip("_")])
+        name: str = self.function.name
+        return name
 
 
 def missing() -> str | None:
@@ -107,13 +104,13 @@ def figures(found: list[Kernel]) -> list[Figures]:
 def compiled(found: list[Kernel], architecture: tuple[int, int]) -> list[str]:
     """The kernels as PTX."""
     if architecture == emulator.ARCHITECTURE:
-        return [emulator.compiled(kernel.function, kernel.signature) for kernel in found]
+        return [emulator.state.launched[kernel.function, kernel.signature] for kernel in found]
     from numba.cuda import dispatcher
 
     there = dispatcher.get_current_device
     dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=architecture)
     _forget_device_functions()
-    texts = [emulator.compile_for(kernel.function, kernel.signature, architecture) for kernel in found]
+    texts = [kernel.function.ptx(kernel.signature, architecture) for kernel in found]
     dispatcher.get_current_device = there
     _forget_device_functions()
     return texts
@@ -134,11 +131,12 @@ def _forget_device_functions() -> None:
 def _defined_kernels() -> list[Any]:
     """The kernels in the package's modules."""
     import tinyalexnet
+    from tinyalexnet.devices.cuda import kernels as kernels_of_package
 
     modules = pkgutil.walk_packages(tinyalexnet.__path__, "tinyalexnet.")
     names = [entry.name for entry in modules if "cuda" in entry.name.split(".")]
     values = [value for name in names for value in vars(importlib.import_module(name)).values()]
-    return [value for value in values if hasattr(value, "py_func") and not value.targetoptions.get("device")]
+    return [value for value in values if isinstance(value, kernels_of_package.Kernel)]
 
 
 def _call_all(dtype: str) -> None:

@@ -22,23 +22,25 @@ if not emulator.state.installed:
 
 from numba import cuda
 
-from tinyalexnet import LocalResponseNorm, alexnet, softmax_cross_entropy, to_device
+from tinyalexnet import LocalResponseNorm, alexnet, softmax_cross_entropy, to_device, to_host
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
-from tinyalexnet.devices.cuda.runtime import launch_blocks, load4, store4
+from tinyalexnet.devices.cuda import driver
+from tinyalexnet.devices.cuda.memory import empty
+from tinyalexnet.devices.cuda.runtime import kernel, launch_blocks, load4, store4
 from tinyalexnet.training.optimizer import SGD
 
 THREADS, BLOCKS = 64, 3
 
 
-def launched(kernel, *arrays, blocks=BLOCKS, threads=THREADS):
+def launched(function, *arrays, blocks=BLOCKS, threads=THREADS):
     """The arrays after the launch."""
-    on_device = [cuda.to_device(array) for array in arrays]
-    launch_blocks(kernel, (blocks,), threads, *on_device)
-    return [array.copy_to_host() for array in on_device]
+    on_device = [to_device(array) for array in arrays]
+    launch_blocks(function, (blocks,), threads, *on_device)
+    return [to_host(array) for array in on_device]
 
 
-@cuda.jit
+@kernel
 def scattered(x, out):
     """Threads that take different branches, in loops of different lengths, and meet again; integers of both signs."""
     index = cuda.grid(1)
@@ -70,7 +72,7 @@ def test_threads_that_take_different_branches_meet_again(rng):
     np.testing.assert_array_equal(out, expected)
 
 
-@cuda.jit
+@kernel
 def turned_within_a_block(x, out):
     own = cuda.shared.array(THREADS, np.float64)
     thread = cuda.threadIdx.x
@@ -79,7 +81,7 @@ def turned_within_a_block(x, out):
     out[cuda.grid(1)] = own[THREADS - 1 - thread]
 
 
-@cuda.jit
+@kernel
 def turned_without_a_barrier(x, out):
     own = cuda.shared.array(THREADS, np.float64)
     thread = cuda.threadIdx.x
@@ -87,7 +89,7 @@ def turned_without_a_barrier(x, out):
     out[cuda.grid(1)] = own[THREADS - 1 - thread]
 
 
-@cuda.jit
+@kernel
 def turned_again_without_a_barrier(x, out):
     own = cuda.shared.array(THREADS, np.float64)
     thread = cuda.threadIdx.x
@@ -97,7 +99,7 @@ def turned_again_without_a_barrier(x, out):
     own[thread] = 0.0
 
 
-@cuda.jit
+@kernel
 def half_is_written(x, out):
     own = cuda.shared.array(THREADS, np.float64)
     thread = cuda.threadIdx.x
@@ -107,24 +109,24 @@ def half_is_written(x, out):
     out[cuda.grid(1)] = own[THREADS - 1 - thread]
 
 
-@cuda.jit
+@kernel
 def barrier_for_some(x, out):
     if cuda.threadIdx.x < THREADS - 1:
         cuda.syncthreads()
         out[cuda.grid(1)] = x[cuda.grid(1)]
 
 
-@cuda.jit
+@kernel
 def one_too_far(x, out):
     out[cuda.grid(1)] = x[cuda.grid(1) + 1]
 
 
-@cuda.jit
+@kernel
 def all_to_one_element(x, out):
     out[0] = x[cuda.grid(1)]
 
 
-@cuda.jit
+@kernel
 def written_by_the_neighbour(x, out):
     """Each thread reads an element that the thread before it writes, perhaps earlier."""
     index = cuda.grid(1)
@@ -132,7 +134,7 @@ def written_by_the_neighbour(x, out):
     out[index] = value + x[index]
 
 
-@cuda.jit
+@kernel
 def vectors_from_anywhere(x, out):
     store4(out, 4 * cuda.grid(1), load4(x, 4 * cuda.grid(1) + x.size // 1000))
 
@@ -171,10 +173,10 @@ def test_vectorised_loads_begin_at_multiples_of_four_elements(rng):
 
 
 def test_new_memory_is_nan():
-    assert np.isnan(cuda.device_array(7, np.float32).copy_to_host()).all()
+    assert np.isnan(to_host(empty((7,), np.float32))).all()
 
 
-@cuda.jit
+@kernel
 def powers(x, y, out):
     index = cuda.grid(1)
     if index < x.size:
@@ -225,7 +227,7 @@ def test_nan_compares_as_on_a_gpu():
 WORDS = 32 * THREADS
 
 
-@cuda.jit
+@kernel
 def strided(x, out, stride):
     own = cuda.shared.array(WORDS, np.float32)
     index = cuda.grid(1)
@@ -239,8 +241,8 @@ def test_memory_is_counted(monkeypatch, stride, moved, turns):
     """Global memory moves at least 32 bytes at a time; shared memory takes turns if there are bank conflicts."""
     found = []
     monkeypatch.setattr(emulator.state, "on_launch", found.append)
-    x = cuda.to_device(np.zeros(stride * THREADS * BLOCKS, np.float32))
-    launch_blocks(strided, (BLOCKS,), THREADS, x, cuda.device_array(THREADS * BLOCKS, np.float32), stride)
+    x = to_device(np.zeros(stride * THREADS * BLOCKS, np.float32))
+    launch_blocks(strided, (BLOCKS,), THREADS, x, empty((THREADS * BLOCKS,), np.float32), stride)
     assert (found[0].kernel, found[0].ran, found[0].blocks) == ("strided", BLOCKS, BLOCKS)
     assert found[0].array_bytes == 4 * (stride + 1) * THREADS * BLOCKS
     counts = found[0].counts
@@ -306,6 +308,6 @@ def test_every_kernel_is_found_and_launched():
 
 
 def test_a_second_installation_changes_nothing():
-    before = cuda.event
+    before = driver.driver()
     emulator.install()
-    assert cuda.event is before
+    assert driver.driver() is before

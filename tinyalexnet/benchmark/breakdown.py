@@ -54,26 +54,28 @@ def measure(
 
     ``done`` is called after each step. Without a ``loss`` a step is the forward alone.
     """
-    samples: dict[tuple[str, str], list[float]] = {}
+    caches: dict[str, int] = {}
 
-    def timed(name: str, what: str, step: Callable[[Any], Any], argument: Any) -> Any:
-        results = []
-        samples.setdefault((name, what), []).append(device.seconds_of(lambda: results.append(step(argument))))
-        return results[0]
-
-    for _ in range(rounds):
+    def step(lap: Callable[[tuple[str, str]], None]) -> None:
         x = images
         for name, layer in net:
-            x = timed(name, "forward", layer.forward, x)
-        caches = {name: sum(array.nbytes for array in layer.cache) for name, layer in net}
+            x = layer.forward(x)
+            lap((name, "forward"))
+        caches.update({name: sum(array.nbytes for array in layer.cache) for name, layer in net})
         if loss is not None:
             dout: Any = loss(x)[1]
+            lap(("", "loss"))
             for name, layer in reversed(list(net)):
                 for what, half in layer.backward_passes():
-                    dx = timed(name, what, half, dout)
+                    dx = half(dout)
+                    lap((name, what))
                 dout = dx
-        done()
 
+    def prepare() -> None:
+        for _, layer in net.leaves():
+            layer.draw()
+
+    samples = device.laps(step, prepare, rounds, done)
     rows, x_shape = [], images.shape
     for name, layer in net:
         row = _row(name, layer, x_shape, images.dtype.itemsize)

@@ -43,7 +43,13 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     estimate = memory_estimate(net, x_shape, options.backend, options.backward)
     _refuse_too_large(estimate, options, hardware)
     labels = _labels(options, net.output_shape(x_shape))
-    work = Workload(net, hardware.to_device(_images(options, x_shape)), _loss(labels, options.backend), hardware)
+    work = Workload(
+        net,
+        hardware.to_device(_images(options, x_shape)),
+        _loss(labels, options.backend),
+        hardware,
+        not options.no_graph,
+    )
     say = Console(err, quiet=options.quiet)
     runs: list[TimedRun] = []
     comparisons: list[Comparison] = []

@@ -74,4 +74,4 @@ def _owner(array: Any) -> int:
     """The same for all arrays that share memory. Arrays on a GPU share the object that points to it."""
     while isinstance(getattr(array, "base", None), np.ndarray):
         array = array.base
-    return id(getattr(array, "gpu_data", array))
+    return id(getattr(array, "memory", array))

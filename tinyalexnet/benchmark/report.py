@@ -33,8 +33,15 @@ def head(options: Options, threads: int) -> str:
     numbers = ", ".join(f"{name} {number}" for name, number in versions().items())
     return (
         f"{numbers} | {machine.cpu_name()}, {machine.cores()} cores | backend {options.backend}, {threads} threads | "
-        f"{device(options.backend).arithmetic(threads)} | float32 NHWC"
+        f"{device(options.backend).arithmetic(threads)} | float32 NHWC{_launches(options)}"
     )
+
+
+def _launches(options: Options) -> str:
+    """How a GPU starts the kernels of a step."""
+    if device(options.backend).on_host:
+        return ""
+    return " | each kernel launched by itself" if options.no_graph else " | each step a CUDA graph"
 
 
 def report_run(run: TimedRun, options: Options, threads: int, out: TextIO, say: Console) -> None:

@@ -71,11 +71,57 @@ class Device:
         """Copies the elements of a NumPy array into ``target``, an array of this device."""
         target[...] = array
 
+    def send(self, target: Any, array: Any) -> None:
+        """``write`` without waiting for the device: it copies when it has done all that it was asked before."""
+        self.write(target, array)
+
     def seconds_of(self, step: Callable[[], object]) -> float:
         """The time that ``step()`` takes, until all that it started is done."""
         start = time.perf_counter()
         step()
         return time.perf_counter() - start
+
+    def number(self, value: float, dtype: np.dtype, held: Any = None) -> Any:
+        """A number as kernels take it that may be captured: itself on the host, on a GPU an array of one element.
+
+        ``held``, the array of the number before, is overwritten.
+        """
+        return value
+
+    def captured(self, step: Callable[[], Any], prepare: Callable[[], object]) -> Callable[[], Any]:
+        """``step`` as a function that does the same at less cost, if the device can record it: a CUDA graph.
+
+        All that changes from one call to the next must be in arrays: ``write`` and ``number`` change them. To record,
+        the device calls ``prepare()`` and ``step()`` some times, and what they overwrite is overwritten.
+        """
+        return step
+
+    def laps(
+        self,
+        step: Callable[[Callable[[Any], None]], object],
+        prepare: Callable[[], object],
+        rounds: int,
+        done: Callable[[], object],
+    ) -> dict[Any, list[float]]:
+        """The seconds of the parts of ``step(lap)``, which calls ``lap(key)`` at the end of each part.
+
+        ``prepare()`` runs before each of the ``rounds`` steps and ``done()`` after it.
+        """
+        seconds: dict[Any, list[float]] = {}
+        last = 0.0
+
+        def lap(key: Any) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            seconds.setdefault(key, []).append(now - last)
+            last = now
+
+        for _ in range(rounds):
+            prepare()
+            last = time.perf_counter()
+            step(lap)
+            done()
+        return seconds
 
     def wait(self) -> None:
         """Waits until all that was started is done."""
@@ -92,12 +138,12 @@ class Device:
     @contextmanager
     def report_compilation(
         self, on_start: Callable[[str], object], on_end: Callable[[float], object]
-    ) -> Iterator[list[str] | None]:
+    ) -> Iterator[list[str]]:
         """Reports each kernel that is compiled meanwhile: its name at the start, its seconds at the end.
 
-        The list holds the names in the end. It is None if this device cannot tell them.
+        The list holds the names in the end.
         """
-        yield None
+        yield []
 
     def free_memory(self) -> int | None:
         """Bytes that can still be allocated, or None if nobody tells."""

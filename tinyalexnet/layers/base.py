@@ -79,6 +79,9 @@ class Layer:
         """The shape of the output for an input of ``x_shape``; here, and for most layers, the same."""
         return x_shape
 
+    def draw(self) -> None:
+        """Draws the random numbers of the next forward. A forward does so by itself; a captured one cannot."""
+
     def backward_passes(self) -> list[tuple[str, Callable[[np.ndarray], np.ndarray | None]]]:
         """The halves of ``backward`` by name, in order; the last returns dx."""
         return [("dx", self.backward)]

@@ -113,6 +113,15 @@ class Dropout(Layer):
         check_rate(rate)
         self.rate, self.train = rate, train
         self.rng: np.random.Generator = as_generator(rng)
+        self._seed: Any = None
+        self._is_drawn = False
+
+    def draw(self) -> None:
+        """Takes the seed of the next forward's mask from ``rng``."""
+        if self.train:
+            seed = int(self.rng.integers(1 << 63))
+            self._seed = device(self.backend).number(seed, np.dtype(np.int64), self._seed)
+            self._is_drawn = True
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The kept elements of x, divided by 1 - ``rate``; x itself if ``train`` is False. Errors as ``dropout``."""
@@ -120,7 +129,10 @@ class Dropout(Layer):
         if not self.train:
             self._save(x.shape)
             return x
-        kept = dropout_mask(x.shape, self.rate, int(self.rng.integers(1 << 63)), self.backend)
+        if not self._is_drawn:
+            self.draw()
+        self._is_drawn = False
+        kept = dropout_mask(x.shape, self.rate, self._seed, self.backend)
         self._save(x.shape, kept)
         return dropout(x, kept, self.rate, self.backend)
 
@@ -141,6 +153,9 @@ class Dropout(Layer):
 
     def _options(self) -> str:
         return f"rate={self.rate:g}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_seed": None, "_is_drawn": False}
 
 
 def _check_array(name: str, array: object) -> None:

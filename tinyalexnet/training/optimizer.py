@@ -6,6 +6,7 @@ The optimizer knows no layers: parameters and gradients are dicts of arrays, nam
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,10 @@ class Statistics:
     def ratio(self) -> float:
         """Mean |v| / mean |w|; NaN if every w is 0."""
         return self.update / self.weight if self.weight else math.nan
+
+
+def _is_bias(name: str) -> bool:
+    return name.rpartition(".")[2] == "b"
 
 
 class SGD:
@@ -82,7 +87,10 @@ class SGD:
         self.bias_weight_decay = as_rate("bias_weight_decay", bias_weight_decay)
         self._params = dict(params)
         self._scratch = {w.dtype: np.empty(BLOCK, w.dtype) for w in params.values()}
+        self._rates: dict[tuple[bool, np.dtype], Any] = {(_is_bias(name), w.dtype): None for name, w in params.items()}
         self._velocities = {name: hardware.to_device(np.zeros(w.shape, w.dtype)) for name, w in params.items()}
+
+        self.set_rate(self.learning_rate)
 
     @property
     def state(self) -> dict[str, np.ndarray]:
@@ -103,11 +111,16 @@ class SGD:
             device(self._backend).write(v, state[name])
 
     def step(
-        self, grads: Mapping[str, np.ndarray], learning_rate: float | None = None, statistics: bool = False
+        self,
+        grads: Mapping[str, np.ndarray],
+        learning_rate: float | None = None,
+        statistics: bool = False,
+        loss: Any = None,
     ) -> dict[str, Statistics]:
         """Moves every parameter, or none if a gradient does not fit; ``learning_rate`` replaces the optimizer's rate.
 
-        NaN and infinity are accepted and reach the parameters and the statistics. Gradients of other names are ignored.
+        NaN and infinity are accepted and reach the parameters and the statistics; but if there is a ``loss`` (a float,
+        or a GPU's array of one element) and it is not finite, nothing moves. Gradients of other names are ignored.
 
         Shapes
             ``grads`` has an array of each parameter's shape and dtype -> the ``Statistics`` of each parameter, or an
@@ -118,22 +131,37 @@ class SGD:
         Cost
             Six operations per element. The statistics read w and v once more each, on the host.
         """
-        base = self.learning_rate if learning_rate is None else as_rate("learning_rate", learning_rate)
+        self.set_rate(self.learning_rate if learning_rate is None else learning_rate)
         self._check("grads", grads, device(self._backend))
-        result = {}
+        before = self.weight_magnitudes() if statistics else {}
+        self.move(grads, loss)
+        return self.statistics(before)
+
+    def set_rate(self, learning_rate: float) -> None:
+        """The learning rate of the next ``move``, also of one that is captured; ValueError if it is out of range."""
+        rate = as_rate("learning_rate", learning_rate)
+        for (is_bias, dtype), held in self._rates.items():
+            value = rate * self.bias_rate_factor if is_bias else rate
+            self._rates[is_bias, dtype] = device(self._backend).number(value, dtype, held)
+
+    def move(self, grads: Mapping[str, np.ndarray], loss: Any = None) -> None:
+        """The arithmetic of ``step`` alone, with the rate of ``set_rate``."""
         with np.errstate(over="ignore", invalid="ignore"):
             for name, w in self._params.items():
-                weight = self._mean_magnitude(to_host(w)) if statistics else 0.0
-                rate, decay = self._rate_and_decay(name, base)
-                momentum_step(w, self._velocities[name], grads[name], rate, self.momentum, decay, self._backend)
-                if statistics:
-                    result[name] = Statistics(weight, self._mean_magnitude(to_host(self._velocities[name])))
-        return result
+                is_bias = _is_bias(name)
+                rate, decay = self._rates[is_bias, w.dtype], self.bias_weight_decay if is_bias else self.weight_decay
+                momentum_step(w, self._velocities[name], grads[name], rate, self.momentum, decay, loss, self._backend)
 
-    def _rate_and_decay(self, name: str, rate: float) -> tuple[float, float]:
-        if name.rpartition(".")[2] == "b":
-            return rate * self.bias_rate_factor, self.bias_weight_decay
-        return rate, self.weight_decay
+    def weight_magnitudes(self) -> dict[str, float]:
+        """The mean of |w| of every parameter, for ``statistics``."""
+        return {name: self._mean_magnitude(to_host(w)) for name, w in self._params.items()}
+
+    def statistics(self, before: Mapping[str, float]) -> dict[str, Statistics]:
+        """How far the last ``move`` moved the parameters whose ``weight_magnitudes`` were taken ``before`` it."""
+        return {
+            name: Statistics(weight, self._mean_magnitude(to_host(self._velocities[name])))
+            for name, weight in before.items()
+        }
 
     def _mean_magnitude(self, array: np.ndarray) -> float:
         flat, total = array.reshape(-1), 0.0

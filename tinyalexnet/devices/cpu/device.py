@@ -34,7 +34,7 @@ class Cpu(Device):
     @contextmanager
     def report_compilation(
         self, on_start: Callable[[str], object], on_end: Callable[[float], object]
-    ) -> Iterator[list[str] | None]:
+    ) -> Iterator[list[str]]:
         listener = CompilationListener(on_start, on_end)
         with event.install_listener("numba:compile", listener):
             yield listener.names

@@ -1,23 +1,35 @@
 """An NVIDIA GPU."""
 
-from collections.abc import Callable
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from ..host import COPY_BYTES, Device, Peak
+from ..host import Device, Peak
 from . import memory
-from .runtime import check_size, cuda
+from .arrays import DeviceArray, check_size
+from .driver import DriverError, driver
+from .graph import Graph
+from .kernels import listening
 
 FLOAT32_LANES = {(7, 0): 64, (7, 5): 64, (8, 0): 64}
 """Multiply-adds of float32 per clock of a multiprocessor, by compute capability; the others do 128."""
+
+COPY_BYTES = 1 << 30
+"""Bytes of the array whose copy measures the memory bandwidth: twenty times what the largest cache holds."""
+
+COPIES = 10
+"""Copies between two events: a single one is too short for the clock."""
 
 
 class Cuda(Device):
     """The device of the backend "cuda".
 
     Errors
-        ImportError if Numba finds no GPU.
+        ImportError if there is no GPU, or a package is missing.
     """
 
     name = "cuda"
@@ -28,18 +40,18 @@ class Cuda(Device):
     makes_temporaries = False
 
     def __init__(self) -> None:
-        if not cuda.is_available():
+        try:
+            self._gpu = driver()
+        except ImportError as error:
             raise ImportError(
-                "backend is 'cuda', but Numba finds no GPU: it needs an NVIDIA GPU, its driver, and pip install "
-                "'tinyalexnet[cuda12]' or 'tinyalexnet[cuda13]'"
-            )
+                f"backend is 'cuda', but no GPU is found ({error}): it needs an NVIDIA GPU, its driver, and pip "
+                "install 'tinyalexnet[cuda12]' or 'tinyalexnet[cuda13]'"
+            ) from None
 
     def holds(self, array: object) -> bool:
-        return bool(cuda.cudadrv.devicearray.is_cuda_ndarray(array))
+        return isinstance(array, DeviceArray)
 
     def check_layout(self, name: str, array: Any) -> None:
-        if not array.is_c_contiguous():
-            raise ValueError(f"{name} is strided, but must be C-contiguous on a GPU")
         check_size(name, array.size)
 
     def is_writeable(self, array: Any) -> bool:
@@ -49,41 +61,94 @@ class Cuda(Device):
         return memory.to_device(array)
 
     def to_host(self, array: Any) -> np.ndarray:
-        host: np.ndarray = array.copy_to_host()
-        return host
+        return memory.to_host(array)
 
-    def write(self, target: Any, array: np.ndarray) -> None:
-        target.copy_to_device(np.asarray(array, order="C"))
+    def write(self, target: Any, array: Any) -> None:
+        memory.write(target, array)
+
+    def send(self, target: Any, array: Any) -> None:
+        memory.send(target, array)
+
+    def number(self, value: float, dtype: np.dtype, held: Any = None) -> Any:
+        if held is None:
+            return memory.to_device(np.array([value], dtype))
+        memory.send(held, np.array([value], dtype))
+        return held
+
+    def captured(self, step: Callable[[], Any], prepare: Callable[[], object]) -> Callable[[], Any]:
+        """The step as a CUDA graph. If the driver cannot make one: the step itself, and a warning."""
+        try:
+            return Graph(step, prepare).replay
+        except DriverError as error:
+            warnings.warn(f"no CUDA graph, so each step launches its kernels one by one: {error}", stacklevel=2)
+            return step
 
     def seconds_of(self, step: Callable[[], object]) -> float:
         """By the GPU's own clock, from an event before the step to an event behind it."""
-        start, end = cuda.event(), cuda.event()
-        start.record()
+        start = self._gpu.event()
         step()
-        end.record()
-        end.synchronize()
-        return float(cuda.event_elapsed_time(start, end)) / 1e3
+        return self._gpu.seconds_between(start, self._gpu.event())
+
+    def laps(
+        self,
+        step: Callable[[Callable[[Any], None]], object],
+        prepare: Callable[[], object],
+        rounds: int,
+        done: Callable[[], object],
+    ) -> dict[Any, list[float]]:
+        """By the GPU's own clock, inside a captured step: between events that are part of the graph."""
+        marks: list[tuple[Any, Any]] = []
+
+        def lap(key: Any) -> None:
+            marks.append((key, self._gpu.event()))
+
+        def marked() -> None:
+            marks.clear()
+            lap(None)
+            step(lap)
+
+        replay = self.captured(marked, prepare)
+        seconds: dict[Any, list[float]] = {}
+        for _ in range(rounds):
+            prepare()
+            replay()
+            self.wait()
+            for (_, start), (key, end) in itertools.pairwise(marks):
+                seconds.setdefault(key, []).append(self._gpu.seconds_between(start, end))
+            done()
+        return seconds
 
     def wait(self) -> None:
-        cuda.synchronize()
+        self._gpu.wait()
+
+    @contextmanager
+    def report_compilation(
+        self, on_start: Callable[[str], object], on_end: Callable[[float], object]
+    ) -> Iterator[list[str]]:
+        with listening(on_start, on_end) as names:
+            yield names
 
     def free_memory(self) -> int | None:
-        return int(cuda.current_context().get_memory_info()[0])
+        return self._gpu.free_bytes()
 
     def peak(self, threads: int) -> Peak:
-        """The theoretical peak at the highest clock, and the bandwidth of a copy on the GPU, the best of eight."""
-        gpu = cuda.get_current_device()
-        count, lanes = gpu.MULTIPROCESSOR_COUNT, FLOAT32_LANES.get(tuple(gpu.compute_capability), 128)
-        source, target = cuda.device_array(COPY_BYTES, np.uint8), cuda.device_array(COPY_BYTES, np.uint8)
-        seconds = min(self.seconds_of(lambda: target.copy_to_device(source)) for _ in range(8))
-        how = f"{count} multiprocessors of {lanes} lanes at {gpu.CLOCK_RATE // 1000} MHz"
-        return Peak(2e3 * count * lanes * gpu.CLOCK_RATE, 2 * COPY_BYTES / seconds, how)
+        """The theoretical peak at the highest clock, and the bandwidth of copies on the GPU, the best of eight runs."""
+        gpu = self._gpu
+        lanes = FLOAT32_LANES.get(gpu.capability, 128)
+        size = min(COPY_BYTES, gpu.free_bytes() // 4)
+        source, target = (memory.empty((size,), np.uint8) for _ in range(2))
+
+        def copies() -> None:
+            for _ in range(COPIES):
+                gpu.copy_on_device(target.address, source.address, size)
+
+        seconds = min(self.seconds_of(copies) for _ in range(8)) / COPIES
+        how = f"{gpu.multiprocessors} multiprocessors of {lanes} lanes at {gpu.clock // 10**6} MHz"
+        return Peak(2.0 * gpu.multiprocessors * lanes * gpu.clock, 2 * size / seconds, how)
 
     def processor(self, threads: int) -> str:
         """The name of the GPU and its architecture."""
-        gpu = cuda.get_current_device()
-        text = gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name
-        return f"{text}, sm_{gpu.compute_capability[0]}{gpu.compute_capability[1]}"
+        return "{}, sm_{}{}".format(self._gpu.name, *self._gpu.capability)
 
     def arithmetic(self, threads: int) -> str:
         return f"GPU {self.processor(threads)}, by whose clock each step is timed until it is done"

@@ -4,60 +4,158 @@ Allocating is slower than many kernels, and freeing waits for all of them. Kerne
 used again once no Python object refers to it, directly or through a view: all its readers were launched earlier.
 """
 
-import functools
 import math
+import weakref
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .runtime import cuda
+from .arrays import DeviceArray, Memory
+from .driver import DriverError, driver
 
 GRAIN = 512
 """Sizes are multiples of this many bytes, as the driver's are."""
 
 
 class DeviceMemoryPool:
-    """Memory by size. ``allocate`` gives a device array of so many bytes."""
+    """Memory by size, from a driver."""
 
-    def __init__(self, allocate: Callable[[int], Any]) -> None:
-        self._allocate = allocate
-        self._free: defaultdict[int, list[Any]] = defaultdict(list)
+    def __init__(self, gpu: Any) -> None:
+        self._gpu, self._closed = gpu, False
+        self._free: defaultdict[int, list[int]] = defaultdict(list)
+        self.used: set[int] = set()
+        """Addresses that ``empty`` has given away since this set was last cleared."""
 
-    def empty(self, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> Any:
-        """A C-contiguous device array of arbitrary elements that nobody else holds."""
-        count, itemsize = math.prod(shape), np.dtype(dtype).itemsize
-        size = max(1, -(-count * itemsize // GRAIN)) * GRAIN
-        block = self._free[size].pop() if self._free[size] else self._new(size)
-        memory = block.gpu_data
-        # Every view of a device array refers to its pointer. Its finaliser runs when the last of them is gone.
-        pointer = cuda.cudadrv.driver.MemoryPointer(
-            memory.context, memory.device_pointer, size, finalizer=functools.partial(self._free[size].append, block)
-        )
-        strides = tuple(itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-        return cuda.cudadrv.devicearray.DeviceNDArray(shape, strides, dtype, gpu_data=pointer)
+    def empty(self, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> DeviceArray:
+        """A device array of arbitrary elements that nobody else holds."""
+        kind = dtype if isinstance(dtype, np.dtype) else np.dtype(dtype)
+        size = max(1, -(-math.prod(shape) * kind.itemsize // GRAIN)) * GRAIN
+        free = self._free[size]
+        address = free.pop() if free else self._new(size)
+        self.used.add(address)
+        return DeviceArray(Memory(address, size, self._give_back), shape, kind)
 
-    def release(self) -> None:
-        """Gives back free memory."""
-        self._free.clear()
+    def release(self, but: frozenset[int] = frozenset()) -> None:
+        """Gives free memory back to the driver, except for the addresses of ``but``."""
+        for free in self._free.values():
+            for address in [address for address in free if address not in but]:
+                free.remove(address)
+                self._gpu.free(address)
 
-    def _new(self, size: int) -> Any:
+    def close(self) -> None:
+        """Gives free memory back to the driver, and from now on all memory as soon as nothing refers to it."""
+        self._closed = True
+        self.release()
+
+    def _give_back(self, address: int, size: int) -> None:
+        if self._closed:
+            self._gpu.free(address)
+        else:
+            self._free[size].append(address)
+
+    def _new(self, size: int) -> int:
         try:
-            return self._allocate(size)
-        except cuda.cudadrv.driver.CudaAPIError:
+            return int(self._gpu.allocate(size))
+        except DriverError:
+            if self._gpu.is_capturing:
+                raise
             # The free memory may have other sizes, of a batch that is no longer computed.
             self.release()
-            return self._allocate(size)
+            return int(self._gpu.allocate(size))
 
 
-_pool = DeviceMemoryPool(lambda size: cuda.device_array(size, np.uint8))
-empty = _pool.empty
+_pools: list[DeviceMemoryPool] = []
+"""The last one serves: a graph's own while it is captured, before that the one of all other arrays."""
 
 
-def to_device(array: np.ndarray) -> Any:
+def pool() -> DeviceMemoryPool:
+    """The pool that serves ``empty`` now."""
+    if not _pools:
+        _pools.append(DeviceMemoryPool(driver()))
+    return _pools[-1]
+
+
+def empty(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> DeviceArray:
+    """A device array of arbitrary elements that nobody else holds."""
+    return (_pools[-1] if _pools else pool()).empty(shape, dtype)
+
+
+@contextmanager
+def serving(own: DeviceMemoryPool) -> Iterator[None]:
+    """All arrays that are made meanwhile get memory of this pool."""
+    pool()
+    _pools.append(own)
+    try:
+        yield
+    finally:
+        _pools.remove(own)
+
+
+def to_device(array: np.ndarray) -> DeviceArray:
     """A copy of a host array on the device."""
     host = np.asarray(array, order="C")
     target = empty(host.shape, host.dtype)
-    target.copy_to_device(host)
+    write(target, host)
     return target
+
+
+def write(target: DeviceArray, array: Any) -> None:
+    """Copies the elements of an array, of the host or of the device, into ``target``.
+
+    Errors
+        ValueError if it has another shape or dtype.
+    """
+    host = _fitting(target, array)
+    if host is None:
+        driver().copy_on_device(target.address, array.address, target.nbytes)
+    elif host.nbytes:
+        driver().copy_to_device(target.address, host)
+
+
+def send(target: DeviceArray, array: Any) -> None:
+    """``write`` that does not wait: the elements go to pinned memory, and the GPU copies them from there when it has
+    done all that it was asked before. The pinned memory is kept for the next time."""
+    host = _fitting(target, array)
+    if host is None or not host.nbytes:
+        write(target, array)
+        return
+    gpu, staging = driver(), _staging.get(target.memory)
+    if staging is None:
+        staging = _staging[target.memory] = _Staging(gpu.pinned(host.nbytes))
+    elif staging.sent is not None:
+        gpu.wait_for(staging.sent)
+    np.copyto(staging.pinned.view(host.dtype).reshape(host.shape), host)
+    gpu.copy_to_device(target.address, staging.pinned, wait=False)
+    staging.sent = gpu.event()
+
+
+@dataclass
+class _Staging:
+    """Pinned memory of one device array, and the mark behind its last copy: before that it must not be changed."""
+
+    pinned: np.ndarray
+    sent: Any = None
+
+
+_staging: weakref.WeakKeyDictionary[Memory, _Staging] = weakref.WeakKeyDictionary()
+
+
+def _fitting(target: DeviceArray, array: Any) -> np.ndarray | None:
+    """``array`` as a contiguous host array, or None if it is one of the device."""
+    host = None if isinstance(array, DeviceArray) else np.asarray(array, order="C")
+    given = array if host is None else host
+    if (given.shape, given.dtype) != (target.shape, target.dtype):
+        raise ValueError(f"array has shape {given.shape} and dtype {given.dtype}, but must have those of {target}")
+    return host
+
+
+def to_host(array: DeviceArray) -> np.ndarray:
+    """A copy of a device array on the host, made when the kernels that compute it are done."""
+    host = np.empty(array.shape, array.dtype)
+    if host.nbytes:
+        driver().copy_to_host(host, array.address)
+    return host

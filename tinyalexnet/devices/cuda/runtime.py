@@ -1,9 +1,9 @@
-"""Numba's CUDA: decorators, launches, and the machine instructions that Numba does not offer by itself.
+"""What kernels are written with: their decorators, and the machine instructions that Numba does not offer by itself.
 
-This is the only module that imports ``numba.cuda``: from the package ``numba-cuda``, which is the maintained one.
+``numba.cuda`` is imported here and in ``kernels`` alone: from the package ``numba-cuda``, which is the maintained one.
 """
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -12,59 +12,31 @@ from llvmlite import ir
 from numba import cuda as cuda
 from numba.cuda.extending import intrinsic
 
-# Numba warns of kernels with few blocks: small batches and the last stage of a sum have few. The setting holds for the
-# whole process; a filter of warnings around each launch would depend on where a version of Numba warns.
-numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+from .arrays import check_size as check_size
+from .kernels import THREADS as THREADS
+from .kernels import Kernel
+from .kernels import launch as launch
+from .kernels import launch_blocks as launch_blocks
 
-THREADS = 256
-"""Threads of a block."""
-
-MAX_SIZE = (1 << 31) - 1
-"""Elements of an array: ``load`` counts them in 32 bits."""
-
-kernel = cuda.jit
-"""Decorator of a kernel, a function that every thread runs. No fast-math: NaN and infinity must survive."""
+kernel = Kernel
+"""Decorator of a kernel, a function that every thread runs."""
 
 
-def bounded_kernel(threads: int, blocks: int = 1) -> Any:
+def bounded_kernel(threads: int, blocks: int = 1) -> Callable[[Callable[..., None]], Kernel]:
     """Decorator of a kernel that always runs with so many threads a block.
 
     The compiler then gives a thread as many registers as let ``blocks`` of them be on a multiprocessor together.
     """
-    return cuda.jit(launch_bounds=(threads, blocks))
+    return lambda function: Kernel(function, (threads, blocks))
 
 
 device = cuda.jit(device=True)
 """Decorator of a function that kernels call."""
 
 
-def check_size(name: str, size: int) -> None:
-    """ValueError if an array has more elements than kernels can count."""
-    if size > MAX_SIZE:
-        raise ValueError(f"{name} has {size} elements, but may have at most {MAX_SIZE} on a GPU: take a smaller batch")
-
-
-def launch(function: Any, count: int, *arguments: Any) -> None:
-    """Runs a kernel with one thread for each of ``count`` elements; the spare threads of the last block do nothing."""
-    check_size("an array", count)
-    # A GPU refuses a launch of no blocks.
-    if count:
-        launch_blocks(function, (-(-count // THREADS),), THREADS, *arguments)
-
-
-def launch_blocks(function: Any, blocks: tuple[int, ...], threads: int, *arguments: Any) -> None:
-    """Runs a kernel with so many blocks along each axis, each of so many threads."""
-    _configured(function, blocks, threads)(*arguments)
-
-
-@functools.lru_cache(maxsize=1024)
-def _configured(function: Any, blocks: tuple[int, ...], threads: int) -> Any:
-    return function[blocks, threads]
-
-
 def is_vectorisable(array: Any, pitch: int) -> bool:
     """If a vectorised load may begin at any multiple of four elements of any row of ``pitch`` elements."""
-    return pitch % 4 == 0 and array.device_ctypes_pointer.value % 16 == 0
+    return pitch % 4 == 0 and array.address % 16 == 0
 
 
 # Numba loads and stores one element of an array at a time, by an index of 64 bits that counts from the end if it is

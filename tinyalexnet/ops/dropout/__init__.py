@@ -5,6 +5,7 @@ Derivation: docs/dropout.md. Tests: tests/ops/test_dropout.py.
 
 import math
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -40,14 +41,14 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float, backend: str = "cpu") 
     return out
 
 
-def dropout_mask(shape: Shape, rate: float, seed: int, backend: str = "cpu") -> np.ndarray:
+def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu") -> np.ndarray:
     """The elements to keep: each with probability 1 - ``rate``, a function of its index and the seed alone.
 
     Math
         kept[i] = (u >= rate). i counts the elements in row-major order; u, in [0, 1), is the upper 24 of the 32 bits of
         ``philox(i, seed)``, divided by 2^24.
     Shapes
-        -> bool of ``shape``.
+        -> bool of ``shape``. ``seed`` is an int; on a GPU also a device array of one int64, which the kernel reads.
     Errors
         ValueError if a size is below 0, rate not at least 0 and below 1, or seed not an int from 0 to 2^63 - 1.
     Cost
@@ -55,11 +56,12 @@ def dropout_mask(shape: Shape, rate: float, seed: int, backend: str = "cpu") -> 
     Source
         ``ops/dropout/philox.py``; docs/dropout.md.
     """
-    _, kernels = resolve(__name__, backend)
+    device, kernels = resolve(__name__, backend)
     for size in shape:
         as_integer("shape", size, 0)
     check_rate(rate)
-    if as_integer("seed", seed, 0) >> 63:
+    in_array = not device.on_host and device.holds(seed)
+    if not in_array and as_integer("seed", seed, 0) >> 63:
         raise ValueError(f"seed is {seed}, but must be below 2^63")
     kept: np.ndarray = kernels.dropout_mask(shape, math.ceil(rate * (1 << 24)), seed)
     return kept

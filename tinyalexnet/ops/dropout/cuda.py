@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ...devices.cuda.memory import empty
+from ...devices.cuda.memory import empty, to_device
 from ...devices.cuda.runtime import cuda, device, kernel, launch
 from .philox import philox
 
@@ -19,9 +19,10 @@ def dropout(x: Any, kept: Any, rate: float) -> Any:
     return out
 
 
-def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int) -> Any:
+def dropout_mask(shape: tuple[int, ...], threshold: int, seed: Any) -> Any:
     """Schedule: one thread per element."""
     kept = empty(shape, np.bool_)
+    seed = to_device(np.array([seed], np.int64)) if isinstance(seed, int) else seed
     launch(_draw, kept.size, seed, threshold, kept.reshape(kept.size))
     return kept
 
@@ -30,7 +31,7 @@ def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int) -> Any:
 def _draw(seed, threshold, kept):  # type: ignore[no-untyped-def]
     index = cuda.grid(1)
     if index < kept.size:
-        kept[index] = _philox(index, seed) >> 8 >= threshold
+        kept[index] = _philox(index, seed[0]) >> 8 >= threshold
 
 
 @kernel

@@ -3,6 +3,8 @@
 Derivation: docs/momentum.md. Tests: tests/ops/test_momentum.py.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..checks import check_floats, check_shape, check_writeable
@@ -10,14 +12,23 @@ from ..dispatch import resolve
 
 
 def momentum_step(
-    w: np.ndarray, v: np.ndarray, dw: np.ndarray, rate: float, momentum: float, decay: float, backend: str = "cpu"
+    w: np.ndarray,
+    v: np.ndarray,
+    dw: np.ndarray,
+    rate: Any,
+    momentum: float,
+    decay: float,
+    loss: Any = None,
+    backend: str = "cpu",
 ) -> None:
     """Changes the velocity by the gradient and the decay, then moves the parameter by the velocity.
 
     Math
         v <- momentum v - rate (decay w + dw), then w <- w + v.
     Shapes
-        w, v and dw of one shape. w and v are overwritten.
+        w, v and dw of one shape. w and v are overwritten, unless a ``loss`` is given and is infinite or NaN. On a GPU
+        the rate may be a device array of one element of w's dtype, and the loss is one of float64: both are read when
+        the kernel runs.
     Errors
         TypeError if an array is not float32 or float64, or dtypes differ; ValueError if shapes differ, or w or v is
         strided or read-only.
@@ -32,4 +43,4 @@ def momentum_step(
         check_shape(name, array.shape, w.shape, "the shape of w")
     for name, array in (("w", w), ("v", v)):
         check_writeable(device, name, array)
-    kernels.momentum_step(w, v, dw, rate, momentum, decay)
+    kernels.momentum_step(w, v, dw, rate, momentum, decay, loss)

@@ -1,5 +1,7 @@
 """The update, compiled."""
 
+import math
+
 import numba
 import numpy as np
 
@@ -9,8 +11,12 @@ SLICES = 64
 """Slices of the elements that threads take one after the other."""
 
 
-def momentum_step(w: np.ndarray, v: np.ndarray, dw: np.ndarray, rate: float, momentum: float, decay: float) -> None:
+def momentum_step(
+    w: np.ndarray, v: np.ndarray, dw: np.ndarray, rate: float, momentum: float, decay: float, loss: float | None
+) -> None:
     """Schedule: parallel over SLICES slices of the elements; each element is read and written once."""
+    if loss is not None and not math.isfinite(loss):
+        return
     factors = (w.dtype.type(factor) for factor in (rate, momentum, decay))
     _step(w.reshape(-1), v.reshape(-1), np.ascontiguousarray(dw).reshape(-1), *factors)
 

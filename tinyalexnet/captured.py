@@ -1,0 +1,123 @@
+"""A step of a network as one function: forward, loss, backward and update. A GPU records it once and replays it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from .devices import Device, device
+from .layers.base import Layer
+
+
+class Result(NamedTuple):
+    """What a step computes: the network's output, and the loss, if there is one (on a GPU an array of one element)."""
+
+    out: Any
+    loss: Any
+
+
+class Optimizer(Protocol):
+    """What a step needs of an optimizer: ``training.optimizer.SGD`` has it."""
+
+    state: dict[str, Any]
+
+    def move(self, grads: Any, loss: Any) -> None: ...
+
+
+class CapturedStep:
+    """``step(x, *targets)``: forward, and with a ``loss`` also backward, and with an ``optimizer`` also the update.
+
+    On a GPU the first call for arrays of these shapes records all launches of the step as a CUDA graph, and every call
+    replays it: the step then takes as long as its kernels, and no longer as long as Python needs to launch them. The
+    results have the same bits as without. On the other devices a call just runs the step.
+
+    Shapes
+        x and each target: host arrays, which are copied to the GPU, into the same place each time; or arrays of the
+        GPU, which are read where they are. -> ``Result(out, loss)``: the same arrays each time, which the next call
+        overwrites, as it does the gradients in ``net.grads``.
+    State
+        A graph for each combination of shapes and of ``net.train``; each holds the memory of its arrays.
+    Errors
+        As those of the network and of the loss.
+    Source
+        docs/gpu.md.
+    """
+
+    def __init__(
+        self, net: Layer, leaves: list[Layer], loss: Callable[..., tuple[Any, Any]] | None, optimizer: Optimizer | None
+    ) -> None:
+        self._net, self._leaves, self._loss, self._optimizer = net, leaves, loss, optimizer
+        self._recorded: dict[Any, _Recorded] = {}
+
+    def __call__(self, x: Any, *targets: Any) -> Result:
+        hardware = self._device()
+        if hardware.on_host:
+            return self._step(x, targets)
+        given = (x, *targets)
+        key = *(_place(hardware, array) for array in given), *(getattr(layer, "train", None) for layer in self._leaves)
+        recorded = self._recorded.get(key)
+        if recorded is None:
+            recorded = self._recorded[key] = self._record(hardware, given)
+        for array, own in zip(given, recorded.arrays, strict=True):
+            if own is not array:
+                hardware.send(own, array)
+        self._draw()
+        for layer, saved, grads in recorded.layers:
+            layer._saved, layer.grads = saved, grads
+        result: Result = recorded.replay()
+        return result
+
+    def _device(self) -> Device:
+        """That of the layers: the GPU, if one of them computes there."""
+        devices = [device(layer.backend) for layer in self._leaves]
+        return next((found for found in devices if not found.on_host), devices[0])
+
+    def _step(self, x: Any, targets: tuple[Any, ...]) -> Result:
+        out = self._net.forward(x)
+        if self._loss is None:
+            return Result(out, None)
+        loss, dout = self._loss(out, *targets)
+        self._net.backward(dout)
+        if self._optimizer is not None:
+            self._optimizer.move(self._net.grads, loss)
+        return Result(out, loss)
+
+    def _record(self, hardware: Device, given: tuple[Any, ...]) -> "_Recorded":
+        """Records the step. Its rehearsals must leave no trace: in parameters, velocities and random generators."""
+        arrays = tuple(array if hardware.holds(array) else hardware.to_device(array) for array in given)
+        generators = [layer.rng.bit_generator for layer in self._leaves if layer.rng is not None]
+        states = [generator.state for generator in generators]
+        changed = list(self._changed())
+        before = [hardware.to_host(array) for array in changed]
+        replay = hardware.captured(lambda: self._step(arrays[0], arrays[1:]), self._draw)
+        for array, values in zip(changed, before, strict=True):
+            hardware.write(array, values)
+        for generator, state in zip(generators, states, strict=True):
+            generator.state = state
+        return _Recorded(arrays, replay, [(layer, layer._saved, layer.grads) for layer in self._leaves])
+
+    def _changed(self) -> Iterator[Any]:
+        """What a step overwrites although the next one reads it."""
+        if self._optimizer is not None:
+            yield from self._net.params.values()
+            yield from self._optimizer.state.values()
+
+    def _draw(self) -> None:
+        for layer in self._leaves:
+            layer.draw()
+
+
+class _Recorded(NamedTuple):
+    """A step for arrays of some shapes, and what its layers save and write."""
+
+    arrays: tuple[Any, ...]
+    replay: Callable[[], Any]
+    layers: list[tuple[Layer, Any, Any]]
+
+
+def _place(hardware: Device, array: Any) -> Any:
+    """What a graph depends on: shape and dtype of a host array, the address of an array of the device."""
+    if hardware.holds(array):
+        return array.shape, array.dtype, array.address
+    host = np.asarray(array)
+    return host.shape, host.dtype

@@ -1,0 +1,111 @@
+"""Arrays on the GPU: a place in memory, a shape and a dtype. Always C-contiguous."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+MAX_SIZE = (1 << 31) - 1
+"""Elements of an array: kernels count them in 32 bits."""
+
+
+def check_size(name: str, size: int) -> None:
+    """ValueError if an array has more elements than kernels can count."""
+    if size > MAX_SIZE:
+        raise ValueError(f"{name} has {size} elements, but may have at most {MAX_SIZE} on a GPU: take a smaller batch")
+
+
+class Memory:
+    """A piece of device memory. When nothing refers to it any more, ``give_back`` gets its address."""
+
+    __slots__ = ("__weakref__", "_give_back", "address", "size")
+
+    def __init__(self, address: int, size: int, give_back: Callable[[int, int], None]) -> None:
+        self.address, self.size, self._give_back = address, size, give_back
+
+    def __del__(self) -> None:
+        self._give_back(self.address, self.size)
+
+
+@functools.cache
+def _kind(dtype: np.dtype, ndim: int) -> tuple[np.dtype, int]:
+    """One object for each pair, so that a launch compares them fast."""
+    return dtype, ndim
+
+
+class DeviceArray:
+    """A C-contiguous array in the memory of the GPU; ``to_device`` makes it, ``to_host`` reads it.
+
+    State
+        ``shape``, ``dtype``, ``size``, ``ndim``, ``nbytes`` as NumPy's; ``memory``, which all views of one array share.
+        ``kind`` and ``slots`` are for launches: dtype and rank, and the numbers that stand for the array in a kernel's
+        arguments (Numba's order: two unused pointers, elements, bytes of one, address, shape, strides).
+    """
+
+    __slots__ = ("dtype", "kind", "memory", "shape", "size", "slots")
+
+    def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.memory, self.shape, self.dtype = memory, shape, dtype
+        size = self.size = math.prod(shape)
+        itemsize = dtype.itemsize
+        self.kind = _kind(dtype, len(shape))
+        if len(shape) == 1:  # most arguments of kernels
+            self.slots: tuple[int, ...] = (0, 0, size, itemsize, memory.address, size, itemsize)
+        else:
+            strides = [itemsize] * len(shape)
+            for axis in range(len(shape) - 1, 0, -1):
+                strides[axis - 1] = strides[axis] * shape[axis]
+            self.slots = (0, 0, size, itemsize, memory.address, *shape, *strides)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    @property
+    def address(self) -> int:
+        """Of the first element."""
+        return self.memory.address
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """For CuPy, PyTorch and Numba, which can then read the array where it is."""
+        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.address, False), "version": 3}
+
+    def reshape(self, *shape: Any) -> "DeviceArray":
+        """A view of the same elements in another shape; one size may be -1.
+
+        Errors
+            ValueError if the sizes do not fit.
+        """
+        if len(shape) == 1 and not isinstance(shape[0], int):
+            shape = tuple(shape[0])
+        if -1 in shape:
+            rest = -math.prod(shape)
+            shape = tuple(self.size // max(rest, 1) if size == -1 else size for size in shape)
+        if shape == self.shape:
+            return self
+        if math.prod(shape) != self.size:
+            raise ValueError(f"shape is {shape}, but must have {self.size} elements as {self.shape}")
+        return DeviceArray(self.memory, shape, self.dtype)
+
+    def flat(self) -> "DeviceArray":
+        """A view with one axis."""
+        return self if len(self.shape) == 1 else DeviceArray(self.memory, (self.size,), self.dtype)
+
+    def __reduce__(self) -> Any:
+        """A copy, or what was pickled, has memory of its own."""
+        from .memory import to_device, to_host
+
+        return to_device, (to_host(self),)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"

@@ -1,0 +1,151 @@
+"""Kernels: Python functions that Numba compiles for the GPU, once for each list of types, and their launches.
+
+A launch is the hot path of a step that is not captured. It looks the types up, packs the arguments into one buffer of
+eight bytes for each number, and calls the driver. Numba's own launch types each argument anew, which takes several
+times as long (measured: docs/gpu.md).
+"""
+
+import ctypes
+import functools
+import re
+import struct
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+import numpy as np
+from numba import cuda
+
+from . import cubins
+from .arrays import DeviceArray, check_size
+from .driver import driver
+
+THREADS = 256
+"""Threads of a block."""
+
+
+class Kernel:
+    """A function that every thread runs; ``launch`` and ``launch_blocks`` start it.
+
+    With ``bounds``, the threads of every launch and the blocks that a multiprocessor should hold, the compiler gives a
+    thread as many registers as that allows. No fast-math: NaN and infinity must survive.
+    """
+
+    def __init__(self, function: Callable[..., None], bounds: tuple[int, int] | None = None) -> None:
+        self.py_func, self.bounds = function, bounds
+        self.__doc__, self.__module__ = function.__doc__, function.__module__
+        self._ready: dict[tuple[Any, ...], _Ready] = {}
+
+    @property
+    def name(self) -> str:
+        """As in "maxpool.forward": the operation or the module, and the function."""
+        parts = [part for part in self.__module__.split(".") if part not in ("tinyalexnet", "ops", "devices", "cuda")]
+        return ".".join([*parts, self.py_func.__name__.lstrip("_")])
+
+    def types(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Numba's types of these arguments."""
+        return tuple(
+            numba.types.Array(numba.from_dtype(argument.dtype), argument.ndim, "C")
+            if isinstance(argument, DeviceArray)
+            else numba.typeof(argument)
+            for argument in arguments
+        )
+
+    def ptx(self, types: tuple[Any, ...], capability: tuple[int, int]) -> str:
+        """The kernel as PTX, the assembly language of all NVIDIA GPUs."""
+        text: str = cuda.compile_ptx(self.py_func, types, cc=capability, launch_bounds=self.bounds)[0]
+        return text
+
+    def __call__(self, *arguments: Any) -> None:
+        raise TypeError(f"{self.name} is a kernel: launch(kernel, count, *arguments) runs it")
+
+
+class _Ready:
+    """A kernel in machine code, with room for the arguments of a launch."""
+
+    __slots__ = ("_buffer", "_pointers", "at", "function", "pack")
+
+    def __init__(self, function: Any, numbers: list[Any]) -> None:
+        self.function = function
+        formats = {float: "d", np.float64: "d", np.float32: "f4x"}
+        layout = struct.Struct("<" + "".join(formats.get(type(number), "q") for number in numbers))
+        self._buffer = ctypes.create_string_buffer(layout.size)
+        base = ctypes.addressof(self._buffer)
+        self._pointers = (ctypes.c_void_p * len(numbers))(*range(base, base + layout.size, 8))
+        self.at = ctypes.addressof(self._pointers)
+        self.pack = functools.partial(layout.pack_into, self._buffer, 0)
+
+
+Listener = tuple[Callable[[str], object], Callable[[float], object], list[str]]
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def listening(on_start: Callable[[str], object], on_end: Callable[[float], object]) -> Any:
+    """Reports each kernel that is compiled meanwhile; gives the list of their names."""
+    listener: Listener = on_start, on_end, []
+    _listeners.append(listener)
+    try:
+        yield listener[2]
+    finally:
+        _listeners.remove(listener)
+
+
+def launch(kernel: Kernel, count: int, *arguments: Any) -> None:
+    """Runs a kernel with one thread for each of ``count`` elements; the spare threads of the last block do nothing."""
+    check_size("an array", count)
+    # A GPU refuses a launch of no blocks.
+    if count:
+        launch_blocks(kernel, (-(-count // THREADS),), THREADS, *arguments)
+
+
+def launch_blocks(kernel: Kernel, blocks: tuple[int, ...], threads: int, *arguments: Any) -> None:
+    """Runs a kernel with so many blocks along each axis, each of so many threads.
+
+    Arguments are device arrays, integers, floats of Python (float64) or of NumPy, and tuples of integers.
+    """
+    slots: list[Any] = []
+    key: list[Any] = []
+    for argument in arguments:
+        kind = type(argument)
+        if kind is DeviceArray:
+            key.append(argument.kind)
+            slots += argument.slots
+        elif isinstance(argument, tuple):
+            key.append((kind, len(argument)))
+            slots += argument
+        else:
+            key.append(kind)
+            slots.append(argument)
+    ready = kernel._ready.get(tuple(key)) or _compile(kernel, tuple(key), arguments, slots)
+    ready.pack(*slots)
+    driver().launch(ready.function, (*blocks, 1, 1)[:3], threads, ready.at)
+
+
+def _compile(kernel: Kernel, key: tuple[Any, ...], arguments: tuple[Any, ...], slots: list[Any]) -> _Ready:
+    """The machine code for arguments of these types: from the disk if it is there."""
+    gpu, types = driver(), kernel.types(arguments)
+    place = cubins.place(kernel.py_func, kernel.bounds, types, gpu)
+    found = cubins.read(place)
+    if found is None:
+        found = _assembled(kernel, types)
+        cubins.write(place, *found)
+    name, code = found
+    ready = kernel._ready[key] = _Ready(gpu.load(code, name), slots)
+    return ready
+
+
+def _assembled(kernel: Kernel, types: tuple[Any, ...]) -> tuple[str, bytes]:
+    """A kernel's name in machine code, and the code; reports that it is compiled."""
+    start = time.perf_counter()
+    for on_start, _, names in _listeners:
+        names.append(kernel.name)
+        on_start(kernel.name)
+    ptx = kernel.ptx(types, driver().capability)
+    name = re.search(r"\.entry (\w+)", ptx)[1]  # type: ignore[index]
+    code = driver().assemble(ptx)
+    for _, on_end, _ in _listeners:
+        on_end(time.perf_counter() - start)
+    return name, code
