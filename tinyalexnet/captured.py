@@ -19,7 +19,8 @@ class Result(NamedTuple):
 class Optimizer(Protocol):
     """What a step needs of an optimizer: ``training.optimizer.SGD`` has it."""
 
-    state: dict[str, Any]
+    @property
+    def state(self) -> dict[str, Any]: ...
 
     def move(self, grads: Any, loss: Any) -> None: ...
 

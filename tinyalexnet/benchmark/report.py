@@ -54,7 +54,20 @@ def report_run(run: TimedRun, options: Options, threads: int, out: TextIO, say: 
         flush=True,
     )
     percent = 100 * run.cpu_utilisation(threads)
-    say.line(f"{run.name}: CPU utilisation {percent:.0f} % (process CPU time / wall time x {threads} threads)")
+    say.line(
+        f"{run.name}: CPU utilisation {percent:.0f} % (process CPU time / wall time x {threads} threads); "
+        f"{_power(run, options.batch_size)}"
+    )
+
+
+def _power(run: TimedRun, batch_size: int) -> str:
+    """Mean watts, and joules an image."""
+    per_image = _per_image(run, batch_size)
+    return "power unknown" if per_image is None else f"{run.watts:.0f} W, {per_image:.2g} J / image"
+
+
+def _per_image(run: TimedRun, batch_size: int) -> float | None:
+    return None if run.joules is None else run.joules / (len(run.durations) * batch_size)
 
 
 def write_json(path: str | Path, value: dict[str, Any]) -> None:
@@ -90,6 +103,8 @@ def results(
                 "statistics": dict(zip(("mean", "std"), statistics(run.durations), strict=True)),
                 "legacy_statistics": dict(zip(("mean", "std"), legacy_statistics(run.durations), strict=True)),
                 "cpu_utilisation": run.cpu_utilisation(threads),
+                "watts": run.watts,
+                "joules_per_image": _per_image(run, options.batch_size),
             }
             for run in runs
             if run.durations

@@ -54,11 +54,19 @@ class Workload:
 
 @dataclass
 class TimedRun:
-    """A timed run: the durations in seconds of the steps that were finished, and the CPU time of all threads."""
+    """A timed run: the durations in seconds of the steps that were finished, the CPU time of all threads in them, and
+    the energy that the device used from the first of them to the end of the last, if it is known."""
 
     name: str
     durations: list[float] = field(default_factory=list)
     cpu_seconds: float = 0.0
+    joules: float | None = None
+    wall_seconds: float = 0.0
+
+    @property
+    def watts(self) -> float | None:
+        """Mean power of the device, over all steps and what is between them."""
+        return None if self.joules is None else self.joules / self.wall_seconds
 
     def cpu_utilisation(self, threads: int) -> float:
         """Process CPU time over wall time times threads: 1 if every thread computed all the time."""
@@ -106,8 +114,11 @@ def compile_kernels(work: Workload, passes: tuple[str, ...], say: Console) -> No
 def time_steps(run: TimedRun, work: Workload, num_batches: int, out: TextIO, say: Console) -> None:
     """Times the steps of a run and prints every tenth."""
     step = work.step(run.name)
+    start, before = time.monotonic(), None
     with say.bar(run.name, BURN_IN_STEPS + num_batches) as (advance, write):
         for i in range(-BURN_IN_STEPS, num_batches):
+            if i == 0:
+                start, before = time.monotonic(), work.device.joules()
             cpu_start = time.process_time()
             duration = work.device.seconds_of(step)
             if i >= 0:
@@ -116,3 +127,6 @@ def time_steps(run: TimedRun, work: Workload, num_batches: int, out: TextIO, say
                 if i > 0 and i % 10 == 0:
                     write(f"{datetime.now()}: step {i}, duration = {duration:.3f}", out)
             advance()
+    after = work.device.joules()
+    run.wall_seconds = time.monotonic() - start
+    run.joules = None if before is None or after is None else after - before

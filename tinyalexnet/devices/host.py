@@ -1,5 +1,6 @@
 """The interface of a device, and the device that needs nothing but NumPy."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from . import machine
+from .energy import ProcessorEnergy
 
 PEAK_SIZE = 2048
 """Rows and columns of the matrices whose product measures the peak."""
@@ -144,6 +146,15 @@ class Device:
         The list holds the names in the end.
         """
         yield []
+
+    @functools.cached_property
+    def _energy(self) -> Any:
+        return ProcessorEnergy()
+
+    def joules(self) -> float | None:
+        """The energy that the device has used since some time, or None if nobody tells."""
+        found: float | None = self._energy.joules()
+        return found
 
     def free_memory(self) -> int | None:
         """Bytes that can still be allocated, or None if nobody tells."""

@@ -81,6 +81,9 @@ class Training:
             settings.bias_rate_factor,
             backend=settings.backend,
         )
+        self._step = self.net.captured(self._loss, self.optimizer)
+        self._forward = self.net.captured()
+        self._prefetched: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.schedule = parse_schedule(settings.schedule, settings.learning_rate)
         pixels = dataset.train.pixels
         self.mean = augment.mean_image(pixels)
@@ -114,24 +117,26 @@ class Training:
         Errors
             ValueError if the loss is infinite or NaN; the step is then not taken.
         """
-        hardware, step = device(self.settings.backend), self.progress.step
-        images, labels = self.batch(step)
+        step = self.progress.step
+        images, labels = self._prefetched.pop(step) if step in self._prefetched else self.batch(step)
+        before = self.optimizer.weight_magnitudes() if statistics else {}
         self.net.train = True
-        logits = self.net.forward(hardware.to_device(images))
-        found, dlogits = softmax_cross_entropy(logits, hardware.to_device(labels), self.settings.backend)
+        self.optimizer.set_rate(self.schedule(step))
+        logits, found = self._step(images, labels)
+        if not device(self.settings.backend).on_host:
+            # The GPU computes meanwhile: what follows waits for it.
+            self._prefetched[step + 1] = self.batch(step + 1)
         loss = found if isinstance(found, float) else float(to_host(found)[0])
         if not math.isfinite(loss):
             raise ValueError(
                 f"learning_rate is {self.settings.learning_rate}, but must be smaller: "
                 f"the loss of step {step} is {loss}"
             )
-        self.net.backward(dlogits)
-        moved = self.optimizer.step(self.net.grads, self.schedule(step), statistics)
         right = int(np.count_nonzero(to_host(logits).argmax(axis=1) == labels))
         for sums in (self.progress.logged, self.progress.epoch):
             sums.add(loss, right, len(labels))
         self.progress.step += 1
-        return moved
+        return self.optimizer.statistics(before)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """The probability of each class (N, K): the mean over the views of each image, without dropout."""
@@ -141,8 +146,7 @@ class Training:
             views = augment.one_view(images, self.image_size)
         else:
             views = augment.ten_views(images, self.image_size)
-        hardware = device(self.settings.backend)
-        logits = self.net.forward(hardware.to_device(views.reshape(-1, *views.shape[-3:])))
+        logits, _ = self._forward(views.reshape(-1, *views.shape[-3:]))
         found = softmax(to_host(logits))
         mean: np.ndarray = found.reshape(len(pixels), -1, found.shape[1]).mean(axis=1)
         return mean
@@ -198,6 +202,9 @@ class Training:
             layer.rng = checkpoint.restore_generator(meta["generators"][name])
         run = meta["run"]
         self.progress = Progress(run["step"], Sums(**run["logged"]), Sums(**run["epoch"]))
+
+    def _loss(self, logits: Any, labels: Any) -> tuple[Any, Any]:
+        return softmax_cross_entropy(logits, labels, self.settings.backend)
 
     def _prepared(self, pixels: np.ndarray) -> np.ndarray:
         return augment.standardised(pixels, self.mean, self.scale)

@@ -1,5 +1,6 @@
 """An NVIDIA GPU."""
 
+import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..energy import GpuEnergy
 from ..host import Device, Peak
 from . import memory
 from .arrays import DeviceArray, check_size
@@ -44,8 +46,8 @@ class Cuda(Device):
             self._gpu = driver()
         except ImportError as error:
             raise ImportError(
-                f"backend is 'cuda', but no GPU is found ({error}): it needs an NVIDIA GPU, its driver, and pip "
-                "install 'tinyalexnet[cuda12]' or 'tinyalexnet[cuda13]'"
+                f"backend is 'cuda', but {error}: it needs an NVIDIA GPU, its driver, and pip install "
+                "'tinyalexnet[cuda12]' or 'tinyalexnet[cuda13]'"
             ) from None
 
     def holds(self, array: object) -> bool:
@@ -127,6 +129,10 @@ class Cuda(Device):
     ) -> Iterator[list[str]]:
         with listening(on_start, on_end) as names:
             yield names
+
+    @functools.cached_property
+    def _energy(self) -> Any:
+        return GpuEnergy(self._gpu.bus_id)
 
     def free_memory(self) -> int | None:
         return self._gpu.free_bytes()

@@ -50,8 +50,10 @@ class Driver:
         try:
             self._check(calls.cuInit(0))
             gpu = self._check(calls.cuDeviceGet(0))
-        except (DriverError, RuntimeError) as error:  # cuda.bindings raises a RuntimeError if it finds no driver
+        except DriverError as error:
             raise ImportError(str(error)) from None
+        except RuntimeError:  # of cuda.bindings, which looks for the library at the first call
+            raise ImportError("there is no CUDA driver") from None
         self._context = self._check(calls.cuDevicePrimaryCtxRetain(gpu))
         self._thread = threading.local()
         self._bind()
