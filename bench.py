@@ -59,6 +59,7 @@ def _parser() -> Any:
     )
     flag("python", "interpreter of the --versus before it (this one)", metavar="PATH", action=_OfVersus)
     flag("tf32", "lets the --versus before it compute products in TensorFloat-32, on a GPU", nargs=0, action=_OfVersus)
+    flag("graph", "runs the --versus before it by its own CUDA graphs, on a GPU", nargs=0, action=_OfVersus)
     return parser
 
 
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     parser = _parser()
     flags = vars(parser.parse_args(arguments))
-    del flags["python"], flags["tf32"]
+    del flags["python"], flags["tf32"], flags["graph"]
     forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")
     if forward_only and forward_backward_only:
         parser.error("--forward_only and --forward_backward_only exclude each other")

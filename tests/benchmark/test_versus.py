@@ -312,7 +312,7 @@ def test_torch_on_a_gpu_takes_a_layout_and_a_precision(device, precision, rng, m
     arguments = describe(net, images.shape), images, LABELS, net.params, 1, device
     with pytest.raises(SystemExit, match="finds no GPU"):
         torch_network.Network(*arguments)
-    monkeypatch.setitem(torch_network.DEVICES, device, "cpu")
+    monkeypatch.setitem(torch_network.DEVICES, "cuda", "cpu")
     waits = []
     for name, value in {
         "is_available": lambda: True,

@@ -232,8 +232,6 @@ def test_a_comparison_has_both_on_the_gpu(monkeypatch):
     monkeypatch.setitem(versus.PACKAGES, "fake", "fake-cuda")
     monkeypatch.setattr(versus, "ON_GPU", {"fake"})
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "benchmark"), prepend=os.pathsep)
-    waits = []
-    monkeypatch.setattr(type(device("cuda")), "wait", lambda self: waits.append(1))
     out = io.StringIO()
     choices = versus.Choice("fake"), versus.Choice("fake", tf32=True)
     options = benchmark.Options(2, 1, "tiny", "cuda", rounds=2, versus=choices)
@@ -246,8 +244,6 @@ def test_a_comparison_has_both_on_the_gpu(monkeypatch):
             r"relative difference of the output (\S+), of the gradients at most (\S+) \(.*", lines[start + 3]
         )
         assert max(map(float, differences.groups())) < 1e-6
-    # Two passes, two rounds, and at least two steps in each turn.
-    assert len(waits) >= 8
     with pytest.raises(ValueError, match="versus is 'jax', but must be one of 'fake' with backend 'cuda'"):
         benchmark.run(benchmark.Options(backend="cuda", versus=(versus.Choice("jax"),)), out, io.StringIO())
 

@@ -69,6 +69,7 @@ class Function:
     """A kernel that is ready to be launched: its PTX, and the kernel and types that it was made from."""
 
     ptx: str
+    name: str
     program: Program
     origin: tuple[Any, tuple[Any, ...]] | None = None
 
@@ -122,8 +123,8 @@ class EmulatedDriver:
     def assemble(self, ptx: str) -> bytes:
         return ptx.encode()
 
-    def load(self, code: bytes, name: str) -> Function:
-        return Function(code.decode(), Program(code.decode()))
+    def load(self, code: bytes, entry: str, name: str) -> Function:
+        return Function(code.decode(), name, Program(code.decode()))
 
     def launch(self, function: Function, blocks: Sequence[int], threads: int, arguments: int) -> None:
         kinds = [kind for _, kind in function.program.kernel.params]

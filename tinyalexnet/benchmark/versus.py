@@ -11,7 +11,6 @@ import math
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -53,6 +52,8 @@ class Choice:
     """The interpreter, or None for this one."""
     tf32: bool = False
     """If a GPU may round the factors of float32 products to 10 bits behind the point (TensorFloat-32)."""
+    graph: bool = False
+    """If the framework's own CUDA graphs run the steps on a GPU."""
 
 
 @dataclass
@@ -115,8 +116,9 @@ def check_choice(choice: Choice, on_gpu: bool) -> None:
     if choice.framework not in known:
         where = " with backend 'cuda'" * on_gpu
         raise ValueError(f"versus is {choice.framework!r}, but must be one of {', '.join(map(repr, known))}{where}")
-    if choice.tf32 and not on_gpu:
-        raise ValueError("tf32 is asked for, but must not be unless the backend is 'cuda': only a GPU has it")
+    for name in ("tf32", "graph"):
+        if getattr(choice, name) and not on_gpu:
+            raise ValueError(f"{name} is asked for, but must not be unless the backend is 'cuda': only a GPU has it")
 
 
 class Peer:
@@ -140,7 +142,7 @@ class Peer:
         self.framework = self.version = choice.framework
         self._python = choice.python or sys.executable
         self._threads = threads
-        self._device = f"cuda{'-tf32' * choice.tf32}" if on_gpu else "cpu"
+        self._device = f"cuda{'-tf32' * choice.tf32}{'-graph' * choice.graph}" if on_gpu else "cpu"
         self._layers = describe(net, images.shape)
         self._arrays = {name: to_host(array) for name, array in {"images": images, **net.params}.items()}
         if labels is not None:
@@ -230,9 +232,9 @@ def compare(
     has_dropout = any(layer.rng is not None for _, layer in net.leaves())
     comparisons = [Comparison(peer.framework, peer.version, has_dropout=has_dropout) for peer in peers]
     for name in passes:
-        step = work.finished_step(name)
+        step = work.step(name)
         for _ in range(rounds):
-            ours = _turn(lambda step=step: _seconds_of(step))  # type: ignore[misc]
+            ours = _turn(lambda step=step: work.device.seconds_of(step))  # type: ignore[misc]
             for peer, comparison in zip(peers, comparisons, strict=True):
                 theirs = _turn(lambda peer=peer, name=name: peer.step(name))  # type: ignore[misc]
                 comparison.seconds.setdefault(name, []).append((ours, theirs))
@@ -254,13 +256,6 @@ def _turn(step: Callable[[], float]) -> float:
     """The median seconds of a side's steps in its turn, after one that only warms up caches and threads."""
     steps = max(1, round(TURN_SECONDS / max(step(), 1e-6)))
     return float(np.median([step() for _ in range(steps)]))
-
-
-def _seconds_of(step: Callable[[], object]) -> float:
-    """By the clock of the host, as the other side's seconds are."""
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
 
 
 def _relative(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -1,7 +1,8 @@
 """A process that runs a network step by step for another process: ``python worker.py FRAMEWORK FOLDER THREADS DEVICE``.
 
 FOLDER holds ``network.json``, a list of layers, and ``arrays.npz``, the images, the parameters and, for a network that
-classifies, the labels. DEVICE is "cpu", "cuda", or "cuda-tf32" if a GPU may use TensorFloat-32 for products of float32.
+classifies, the labels. DEVICE is "cpu" or "cuda"; with "-tf32" behind it, a GPU may use TensorFloat-32 for products of
+float32, and with "-graph" it replays CUDA graphs.
 
 Standard input has one command per line, and standard output one answer per line, in JSON. The first answer, before any
 command, is the framework's version, or the package that is missing. To the name of a pass the answer is the seconds of
@@ -16,6 +17,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +30,7 @@ Arrays = dict[str, np.ndarray]
 class Network(Protocol):
     """The class ``Network`` of a framework's module."""
 
+    # A network on a GPU also has ``seconds_of(step)``, by the GPU's clock.
     version: str
     """The framework's name and version, and the way in which it runs."""
 
@@ -49,6 +52,12 @@ class Network(Protocol):
 
         The output is (N, H, W, C) or (N, C), and the gradients, under the parameters' names, have their shapes.
         """
+
+
+def _seconds_of(step: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
 
 
 def main(framework: str, folder: Path, threads: int, device: str) -> None:
@@ -83,9 +92,7 @@ def main(framework: str, folder: Path, threads: int, device: str) -> None:
             answer()
         else:
             step = {"Forward": network.forward, "Forward-backward": network.forward_backward}[command]
-            start = time.perf_counter()
-            step()
-            answer(seconds=time.perf_counter() - start)
+            answer(seconds=getattr(network, "seconds_of", _seconds_of)(step))
 
 
 def limit_processors(count: int) -> None:

@@ -12,13 +12,20 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
 class DriverError(RuntimeError):
     """A refusal of the driver, by its own name."""
+
+
+class Function(NamedTuple):
+    """A kernel in the GPU's memory, and its name in reports."""
+
+    handle: Any
+    name: str
 
 
 class Event:
@@ -145,18 +152,18 @@ class Driver:
         finally:
             calls.cuLinkDestroy(state)
 
-    def load(self, code: bytes, name: str) -> Any:
-        """The kernel of that name in machine code, ready to be launched; it stays until the process ends."""
+    def load(self, code: bytes, entry: str, name: str) -> "Function":
+        """The kernel at ``entry`` in machine code, ready to be launched; it stays until the process ends."""
         self._bind()
         module = self._check(self._calls.cuModuleLoadData(code))
-        return self._check(self._calls.cuModuleGetFunction(module, name.encode()))
+        return Function(self._check(self._calls.cuModuleGetFunction(module, entry.encode())), name)
 
-    def launch(self, function: Any, blocks: Sequence[int], threads: int, arguments: int) -> None:
+    def launch(self, function: "Function", blocks: Sequence[int], threads: int, arguments: int) -> None:
         """``arguments`` is the address of an array of pointers, one to each argument."""
         if not getattr(self._thread, "bound", False):
             self._bind()
         x, y, z = blocks
-        (code,) = self._calls.cuLaunchKernel(function, x, y, z, threads, 1, 1, 0, self._handle, arguments, 0)
+        (code,) = self._calls.cuLaunchKernel(function.handle, x, y, z, threads, 1, 1, 0, self._handle, arguments, 0)
         if int(code):
             raise DriverError(f"the CUDA driver answers {code.name}")
 

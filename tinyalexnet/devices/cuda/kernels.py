@@ -133,7 +133,7 @@ def _compile(kernel: Kernel, key: tuple[Any, ...], arguments: tuple[Any, ...], s
         found = _assembled(kernel, types)
         cubins.write(place, *found)
     name, code = found
-    ready = kernel._ready[key] = _Ready(gpu.load(code, name), slots)
+    ready = kernel._ready[key] = _Ready(gpu.load(code, name, kernel.name), slots)
     return ready
 
 
