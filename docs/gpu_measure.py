@@ -8,12 +8,15 @@ Prints tables in Markdown, and writes them with every single figure to FOLDER/gp
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import json
 import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -103,41 +106,40 @@ def turn(seconds_of: object) -> float:
 def steps(cases: list[tuple[str, int]]) -> tuple[list[str], object]:
     """Milliseconds of each pass, in turns with PyTorch: medians of the rounds, and the spread of our own."""
     peers = PEERS if find_spec("torch") else {}
-    figures: dict[str, object] = {}
     lines = [f"| ms, forward / forward-backward | batch | tinyalexnet | {' | '.join(f'PyTorch {p}' for p in peers)} |"]
     lines.append("|---" * (3 + len(peers)) + "|")
+    figures: dict[str, object] = {}
     for variant, batch in cases:
-        work, labels = workload(variant, batch)
-        seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
-        running: dict[str, Peer] = {}
-        try:
-            for name, choice in peers.items():
-                running[name] = Peer(choice, 16, work.net, work.images, labels).__enter__()
-            for what in PASSES:
-                step = work.step(what)
-                step()
-                for _ in range(ROUNDS):
-                    seconds["ours", what].append(turn(lambda step=step: work.device.seconds_of(step)))
-                    for name, peer in running.items():
-                        seconds[name, what].append(turn(lambda peer=peer, what=what: peer.step(what)))
-        finally:
-            for peer in running.values():
-                peer.__exit__(None, None, None)
+        seconds = case(variant, batch, peers)
         row = [f"{variant} | {batch}"]
         for name in ("ours", *peers):
-            row.append(" / ".join(f"{1e3 * statistics.median(seconds[name, what]):.3f}" for what in PASSES))
+            row.append(" / ".join(f"{1e3 * statistics.median(seconds[f'{name} {what}']):.3f}" for what in PASSES))
         lines.append(f"| {' | '.join(row)} |")
-        print(lines[-1], {name: peer.version for name, peer in running.items()}, file=sys.stderr, flush=True)
-        figures[f"{variant} {batch}"] = {f"{name} {what}": values for (name, what), values in seconds.items()}
-        del work
+        print(lines[-1], file=sys.stderr, flush=True)
+        figures[f"{variant} {batch}"] = seconds
     return lines, figures
 
 
-def errors(cases: object) -> tuple[list[str], object]:
-    """Relative L2 errors against float64 by PyTorch's float64 and ours, of tf2015 at batch 8 and of PyTorch float32.
+def case(variant: str, batch: int, peers: dict[str, Choice]) -> dict[str, list[float]]:
+    """Seconds of each side and pass, one figure for each round."""
+    work, labels = workload(variant, batch)
+    seconds: dict[str, list[float]] = defaultdict(list)
+    with ExitStack() as stack:
+        running = {
+            name: stack.enter_context(Peer(choice, 16, work.net, work.images, labels)) for name, choice in peers.items()
+        }
+        for what in PASSES:
+            step = work.step(what)
+            step()
+            for _ in range(ROUNDS):
+                seconds[f"ours {what}"].append(turn(functools.partial(work.device.seconds_of, step)))
+                for name, peer in running.items():
+                    seconds[f"{name} {what}"].append(turn(functools.partial(peer.step, what)))
+    return seconds
 
-    Images in which float32 chose another maximum or sign than float64 are left out, by the output's error of each.
-    """
+
+def errors(cases: object) -> tuple[list[str], object]:
+    """Relative L2 errors of tf2015 at batch 8, of this package and of PyTorch in float32, against our own float64."""
     rng, gpu = np.random.default_rng(1), device("cuda")
     images = (0.1 * rng.standard_normal((8, 227, 227, 3))).astype(np.float32)
     results = {}
@@ -169,43 +171,41 @@ def families(cases: list[tuple[str, int]]) -> tuple[list[str], object]:
     figures: dict[str, object] = {}
     lines = []
     for variant, batch in cases:
-        work, _ = workload(variant, batch)
-        gpu = work.device._gpu
-        launch = gpu.launch
-        names: list[str] = []
-
-        def step(lap: object, work: Workload = work, names: list[str] = names, launch: object = launch) -> None:
-            names.clear()
-
-            def noted(function: object, *arguments: object) -> None:
-                launch(function, *arguments)
-                names.append(function.name)
-                lap((len(names), function.name))
-
-            gpu.launch = noted
-            try:
-                work.net.backward(work.loss(work.net.forward(work.images))[1])
-            finally:
-                gpu.launch = launch
-
-        laps = work.device.laps(step, lambda: None, 20, lambda: None)
-        micro = {key: 1e6 * statistics.median(values) for key, values in laps.items()}
+        micro = kernel_times(workload(variant, batch)[0])
         by_name: dict[str, list[float]] = defaultdict(list)
         for (_, name), value in micro.items():
             by_name[name].append(value)
         figures[f"{variant} {batch}"] = {f"{at} {name}": value for (at, name), value in micro.items()}
-        lines += [
-            f"{variant} {batch}: {len(micro)} launches, {sum(micro.values()):.0f} us",
-            "",
-            "| kernel | launches | us |",
-        ]
-        lines += ["|---|---|---|"]
+        lines += [f"{variant} {batch}: {len(micro)} launches, {sum(micro.values()):.0f} us", ""]
+        lines += ["| kernel | launches | us |", "|---|---|---|"]
         lines += [
             f"| {name} | {len(values)} | {sum(values):.0f} |"
             for name, values in sorted(by_name.items(), key=lambda item: -sum(item[1]))
         ]
         lines.append("")
     return lines, figures
+
+
+def kernel_times(work: Workload) -> dict[tuple[int, str], float]:
+    """The median of each launch, by its number and the kernel's name."""
+    gpu = work.device._gpu
+    launch = gpu.launch
+
+    def step(lap: object) -> None:
+        count = itertools.count(1)
+
+        def noted(function: object, *arguments: object) -> None:
+            launch(function, *arguments)
+            lap((next(count), function.name))
+
+        gpu.launch = noted
+        try:
+            work.net.backward(work.loss(work.net.forward(work.images))[1])
+        finally:
+            gpu.launch = launch
+
+    laps = work.device.laps(step, lambda: None, 20, lambda: None)
+    return {key: 1e6 * statistics.median(values) for key, values in laps.items()}
 
 
 if __name__ == "__main__":
