@@ -31,9 +31,9 @@ MULTIPROCESSORS = 132
 
 
 def blocks_together(a_by_rows: bool, b_by_rows: bool) -> int:
-    """Blocks that shall fit on a multiprocessor, which limits the registers of a thread: to 168 with six, 255 with four.
+    """Blocks that shall fit on a multiprocessor. With six of them a thread has up to 168 registers, with four 255.
 
-    Only if A lies by rows and B by columns are 168 enough.
+    If A lies by rows and B by columns 168 are enough; else some sums would be kept in memory.
     """
     return 6 if a_by_rows and not b_by_rows else 4
 
@@ -83,10 +83,20 @@ class Matrix(NamedTuple):
     depth_table: Any = None
 
 
-def multiply(a: Matrix, b: Matrix, bias: Any, sizes: tuple[int, int, int], points: int, out: Any) -> None:
+def multiply(
+    a: Matrix,
+    b: Matrix,
+    bias: Any,
+    sizes: tuple[int, int, int],
+    points: int,
+    out: Any,
+    precision: str = "float32",
+    promoted: bool = True,
+) -> None:
     """Writes to ``out`` the products of ``points`` matrices, side by side; ``sizes`` are rows, depth, columns of each.
 
     All pitches and distances are multiples of four elements, and all arrays begin at multiples of 16 bytes.
+    ``precision`` is "float32", or "tf32" for a third of the work; ``promoted`` is for tests.
     """
     rows, depth, columns = sizes
     tiles = -(-rows // TILE), -(-columns // TILE)
@@ -101,7 +111,7 @@ def multiply(a: Matrix, b: Matrix, bias: Any, sizes: tuple[int, int, int], point
     gathered = a.line_table is not None
     tables = (a.line_table, a.depth_table) if gathered else (_no_table(), _no_table())
     arrays = *(array.reshape(array.size) for array in (a.elements, b.elements, bias)), *tables
-    function = product(a.by_rows, gathered, b.by_rows)
+    function = product(a.by_rows, gathered, b.by_rows, precision, promoted)
     launch_blocks(function, (tiles[0] * tiles[1], points * splits), THREADS, *arrays, problem, sums.reshape(sums.size))
     if splits > 1:
         column_sums(sums, out)
@@ -117,14 +127,13 @@ _wait = wait_until(STAGES - 2)
 
 @functools.cache
 def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "float32", promoted: bool = True) -> Any:
-    """The kernel for matrices that lie so in memory."""
+    """The kernel for matrices that lie so in memory; ``gathered`` if A is im2col(x), or its transpose."""
     a_lines, look, fetch_a, read_a = operand(a_by_rows, gathered)
     b_lines, _, fetch_b, read_b = operand(b_by_rows, False)
     plus = plus_tile(precision, promoted)
     zero = np.float32(0)
     none = (((zero,) * 4,) * 4,) * 4
 
-    @bounded_kernel(THREADS, blocks_together(a_by_rows, b_by_rows))
     def product(a, b, bias, line_table, depth_table, problem, sums):  # type: ignore[no-untyped-def]
         a_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
         b_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
@@ -165,7 +174,9 @@ def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "
         first = split * problem.split_size + point * problem.out_point
         _write(sums, first, row, col, total, bias, point * problem.out_point, split == 0, problem)
 
-    return product
+    ways = ["rows" if by_rows else "columns" for by_rows in (a_by_rows, b_by_rows)]
+    product.__name__ = "_".join(["window"] * gathered + ways)
+    return bounded_kernel(THREADS, blocks_together(a_by_rows, b_by_rows))(product)
 
 
 @device
