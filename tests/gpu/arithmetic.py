@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from warps import rounded
 
 TYPES: dict[str, type] = {
     "pred": np.bool_,
@@ -64,6 +65,8 @@ def operation(parts: list[str]) -> Callable[..., Any]:
         NotImplementedError for an instruction that no kernel has used so far.
     """
     name, *modifiers = parts
+    if parts == ["cvt", "rna", "tf32", "f32"]:
+        return rounded
     dtype = np.dtype(TYPES[parts[-1]])
     if name in SAME_FOR_ALL_TYPES:
         return SAME_FOR_ALL_TYPES[name]

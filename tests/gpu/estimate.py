@@ -20,6 +20,10 @@ from interpreter import WARP
 MULTIPROCESSORS, CLOCK, ISSUED = 132, 1.98e9, 4
 """Of an H100 (SXM); ISSUED is the number of instructions that a multiprocessor issues in a clock."""
 
+MATRIX_PRODUCT, TURNS = "mma", 6.9
+"""The instruction of tensor cores, and how many others a multiprocessor could issue in its time: an H100 was measured
+to reach 310 TFLOP/s with nothing else."""
+
 BANDWIDTH = 3.35e12
 """Bytes per second that its memory reads and writes."""
 
@@ -35,7 +39,10 @@ BLOCKS = 3
 
 @dataclass
 class Row:
-    """A layer's pass: launches, warps' instructions, those of them that are arithmetic, bytes of arrays, seconds."""
+    """A layer's pass: launches, warps' instructions, those of them that are arithmetic, bytes of arrays, seconds.
+
+    A matrix product of tensor cores counts as the TURNS instructions that take as long.
+    """
 
     launches: int = 0
     instructions: float = 0.0
@@ -46,10 +53,13 @@ class Row:
     def add(self, launch: emulator.Counted) -> None:
         share = launch.blocks / launch.ran
         counted = launch.counts.instructions
-        issued = share * sum(count for name, count in counted.items() if not name.startswith(FREE))
+        products = TURNS * sum(count for name, count in counted.items() if name.startswith(MATRIX_PRODUCT))
+        others = (*FREE, MATRIX_PRODUCT)
+        issued = share * (products + sum(count for name, count in counted.items() if not name.startswith(others)))
         self.launches += 1
         self.instructions += issued
-        self.arithmetic += share * sum(count for name, count in counted.items() if name.startswith(ARITHMETIC))
+        floats = sum(count for name, count in counted.items() if name.startswith(ARITHMETIC))
+        self.arithmetic += share * (products + floats)
         self.array_bytes += launch.array_bytes
         seconds = max(issued / (MULTIPROCESSORS * ISSUED * CLOCK), launch.array_bytes / BANDWIDTH)
         self.kernels[launch.kernel] = self.kernels.get(launch.kernel, 0.0) + seconds

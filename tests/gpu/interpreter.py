@@ -6,8 +6,9 @@ threads of their block are there.
 
 These mistakes pass in silence on a GPU and raise a ``KernelError`` here: an address outside of every array that the
 kernel was given, or one that is not a multiple of the size of the load; shared memory that is read before it was
-written; a barrier that some threads of a block do not reach; and a race: two threads use one element, at least one of
-them writes, and no barrier is between them.
+written, or while a copy to it is on its way; a barrier that some threads of a block do not reach; an instruction for
+whole warps that a part of a warp runs; and a race: two threads use one element, at least one of them writes, and no
+barrier is between them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from arithmetic import TYPES, KernelError
+from copies import Copies
 from program import Frame, Function, Program
 
 MAX_THREADS = 1 << 14
@@ -140,6 +142,8 @@ class Launch:
         words = len(blocks) * -(-program.shared_size // 4)
         self.shared = np.zeros(words * 4, np.uint8)
         self.shared_users = Users(words)
+        self.copies = Copies(lanes.size)
+        self.on_its_way = np.zeros(words, bool)
         self.text = ""
 
     def run(self, function: Function, frame: Frame) -> None:
@@ -211,13 +215,54 @@ class Launch:
         access = self._access_shared if space == "shared" else self._access_global
         return access(addresses, lanes, np.dtype(dtype), count, values)
 
+    def copy(self, to: np.ndarray, source: np.ndarray, sizes: np.ndarray, frame: Frame) -> None:
+        """Starts to copy ``sizes`` bytes, up to 16, to shared memory for each active thread; the rest becomes 0."""
+        lanes = frame.of_active(frame.lanes)
+        to, source, sizes = (np.broadcast_to(values, lanes.shape) for values in (to, source, sizes))
+        if (sizes > 16).any():
+            raise self._fault("a copy of more than 16 bytes", lanes[sizes > 16])
+        wrong = (to % np.uint64(16) > 0) | (source % np.uint64(16) > 0)
+        if wrong.any():
+            raise self._fault("an address that is not a multiple of 16", lanes[wrong])
+        values = [np.zeros(lanes.shape, np.float32) for _ in range(4)]
+        for k, value in enumerate(values):
+            reads = sizes > 4 * k
+            if reads.any():
+                there = source[reads] + np.uint64(4 * k)
+                found = self._access_global(there, lanes[reads], np.dtype(np.float32), 1, None)
+                assert found is not None
+                value[reads] = found[0]
+        self._access_shared(to, lanes, np.dtype(np.float32), 4, values)
+        self._mark(to, lanes, True)
+        self.copies.start(lanes, to, values)
+
+    def commit(self, frame: Frame) -> None:
+        self.copies.commit(frame.of_active(frame.lanes))
+
+    def wait(self, left: int, frame: Frame) -> None:
+        """Active threads wait until all but ``left`` of their groups of copies are there."""
+        for there in self.copies.wait(frame.of_active(frame.lanes), left):
+            self._mark(there.addresses, there.lanes, False)
+            self._access_shared(there.addresses, there.lanes, np.dtype(np.float32), 4, there.values, counted=False)
+
+    def _mark(self, addresses: np.ndarray, lanes: np.ndarray, on_its_way: bool) -> None:
+        words = addresses.astype(np.int64) // 4 + self.block_of[lanes] * -(-self.program.shared_size // 4)
+        self.on_its_way[words[:, None] + np.arange(4)] = on_its_way
+
+    def check_warps(self, frame: Frame) -> None:
+        """KernelError if only a part of a warp is active."""
+        lanes = frame.of_active(frame.lanes)
+        active = np.bincount(self.warp_of[lanes])[self.warp_of[lanes]]
+        if (active != WARP).any():
+            raise self._fault("an instruction for whole warps, run by a part of one", lanes[active != WARP])
+
     def _access_shared(
-        self, addresses: np.ndarray, lanes: np.ndarray, dtype: np.dtype, count: int, values: Any
+        self, addresses: np.ndarray, lanes: np.ndarray, dtype: np.dtype, count: int, values: Any, counted: bool = True
     ) -> list[np.ndarray] | None:
         outside = addresses + np.uint64(dtype.itemsize * count) > np.uint64(self.program.shared_size)
         if outside.any():
             raise self._fault("an address outside of shared memory", lanes[outside])
-        if self.counts is not None:
+        if self.counts is not None and counted:
             per_thread = dtype.itemsize * count // 4
             groups = self.warp_of[lanes] * WARP + self.in_block[lanes] % WARP
             what = "load" if values is None else "store"
@@ -269,6 +314,8 @@ class Launch:
             word = at * words + k
             if is_load and users is self.shared_users and (users.writer[word] == NOBODY).any():
                 raise self._fault("shared memory that nobody has written", lanes[users.writer[word] == NOBODY])
+            if users is self.shared_users and self.on_its_way[word].any():
+                raise self._fault("shared memory that a copy may be writing", lanes[self.on_its_way[word]])
             bad = (users.load if is_load else users.store)(word, threads, period)
             if bad.any():
                 raise self._fault("a race: another thread uses the same element", lanes[bad])

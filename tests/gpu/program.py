@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from arithmetic import TYPES, operation
+from warps import matrix_product
 
 
 class Machine(Protocol):
@@ -28,6 +29,14 @@ class Machine(Protocol):
     ) -> list[np.ndarray] | None: ...
 
     def run(self, function: Function, frame: Frame) -> None: ...
+
+    def copy(self, to: np.ndarray, source: np.ndarray, sizes: np.ndarray, frame: Frame) -> None: ...
+
+    def commit(self, frame: Frame) -> None: ...
+
+    def wait(self, left: int, frame: Frame) -> None: ...
+
+    def check_warps(self, frame: Frame) -> None: ...
 
 
 Instruction = Callable[["Frame", Machine], None]
@@ -171,6 +180,10 @@ class Function:
         names = re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^\s,]+", operands)
         if parts[0] in ("ld", "st"):
             return self._memory(parts, names)
+        if parts[0] == "cp":
+            return self._copy(parts, names)
+        if parts[0] == "mma":
+            return self._matrix_product(parts, names)
         dtype = TYPES[parts[-1]]
         if parts[0] == "mov" and "{" in operands:
             return self._packing(names, dtype)
@@ -217,28 +230,65 @@ class Function:
         dtype = TYPES[parts[-1]]
         location, registers = names if parts[0] == "st" else reversed(names)
         values = re.findall(r"%\w+", registers)
-        base, _, offset = location.strip("[]").partition("+")
+        base = location.strip("[]").partition("+")[0]
         if "param" in parts:
             if parts[0] == "st":
                 read = self._reader(values[0], dtype)
                 return lambda frame, _: frame.params.update({base: read(frame)})
             into = self._type_of(values[0])
             return lambda frame, _: frame.write(values[0], into, as_type(np.asarray(frame.params[base]), dtype))
-        address, offset = self._reader(base, np.uint64), np.uint64(int(offset or 0) % (1 << 64))
+        address = self._address(location)
         space = "shared" if "shared" in parts else "global"
         if parts[0] == "ld":
             types = [self._type_of(value) for value in values]
 
             def load(frame: Frame, machine: Machine) -> None:
-                loaded = machine.access(space, address(frame) + offset, frame, dtype, len(values))
+                loaded = machine.access(space, address(frame), frame, dtype, len(values))
                 for value, kind, elements in zip(values, types, loaded, strict=True):
                     frame.write(value, kind, elements)
 
             return load
         readers = [self._reader(value, dtype) for value in values]
         return lambda frame, machine: machine.access(
-            space, address(frame) + offset, frame, dtype, len(values), [read(frame) for read in readers]
+            space, address(frame), frame, dtype, len(values), [read(frame) for read in readers]
         )
+
+    def _copy(self, parts: list[str], names: list[str]) -> Instruction:
+        """cp.async: starts a copy of 16 bytes, makes a group of copies, or waits for groups."""
+        if "commit_group" in parts:
+            return lambda frame, machine: machine.commit(frame)
+        if "wait_group" in parts:
+            return lambda frame, machine: machine.wait(int(names[0]), frame)
+        assert parts == ["cp", "async", "cg", "shared", "global"], parts
+        assert names[2] == "16"
+        to, source = self._address(names[0]), self._address(names[1])
+        size = self._reader(names[3], np.uint32) if len(names) > 3 else lambda frame: np.uint32(16)
+        return lambda frame, machine: machine.copy(to(frame), source(frame), size(frame), frame)
+
+    def _address(self, operand: str) -> Callable[[Frame], np.ndarray]:
+        """A function that reads [register + constant]."""
+        base, _, offset = operand.strip("[]").partition("+")
+        narrow = base.startswith("%") and np.dtype(self._type_of(base)).itemsize == 4
+        read, plus = self._reader(base, np.uint32 if narrow else np.uint64), np.uint64(int(offset or 0) % (1 << 64))
+        return lambda frame: read(frame).astype(np.uint64) + plus
+
+    def _matrix_product(self, parts: list[str], names: list[str]) -> Instruction:
+        """mma.sync m16n8k8 of TF32, by whole warps."""
+        assert parts[3:] == ["m16n8k8", "row", "col", "f32", "tf32", "tf32", "f32"], parts
+        result, *operands = (re.findall(r"[%\w.]+", name) for name in names)
+        readers = [[self._reader(register, np.float32) for register in operand] for operand in operands]
+
+        def multiply(frame: Frame, machine: Machine) -> None:
+            machine.check_warps(frame)
+            lanes = frame.of_active(frame.lanes)
+            values = [
+                [np.ascontiguousarray(np.broadcast_to(read(frame), lanes.shape)) for read in operand]
+                for operand in readers
+            ]
+            for register, elements in zip(result, matrix_product(*values), strict=True):
+                frame.write(register, np.float32, elements)
+
+        return multiply
 
     def _call(self, operands: str) -> Instruction:
         result, name, arguments = re.fullmatch(r"\((\w+)\), (\w+), \( ?(.*?) ?\)", operands).groups()

@@ -156,6 +156,12 @@ def _call_all(dtype: str) -> None:
         conv2d.conv2d_backward_input(dout, w, x.shape, window, 2, algorithm, **on)
         conv2d.conv2d_backward_params(dout, x, window, 2, algorithm, **on)
     conv2d.conv2d_backward_input(ones(2, 4, 4, 6), w, x.shape, Window(3, 2), 2, **on)
+    # On tensor cores, with runs of three elements that have to be padded, and all three ways to lie in memory.
+    conv2d.conv2d_forward(ones(2, 9, 9, 1), ones(3, 3, 1, 4), ones(4), Window(3, 4), **on)
+    conv2d.conv2d_backward_params(ones(2, 2, 2, 4), ones(2, 9, 9, 1), Window(3, 4), **on)
+    dense.dense_forward(ones(2, 4), ones(4, 8), ones(8), **on)
+    dense.dense_backward_input(ones(2, 8), ones(4, 8), **on)
+    dense.dense_backward_params(ones(2, 8), ones(2, 4), **on)
     out, argmax = maxpool.maxpool_forward(x, window, **on)
     maxpool.maxpool_backward(out, argmax, x.shape, window, **on)
     avgpool.avgpool_forward(x, window, **on)

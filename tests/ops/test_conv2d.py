@@ -9,9 +9,9 @@ from backends import Backend
 from hypothesis import example, given
 from strategies import Case, cases
 
-from tinyalexnet.devices.cuda.gemm import LEAST_STEPS
-from tinyalexnet.devices.cuda.gemm_tiles import COLS, DEPTH, ROWS
 from tinyalexnet.devices.cuda.runtime import THREADS
+from tinyalexnet.devices.cuda.simt_gemm import LEAST_STEPS
+from tinyalexnet.devices.cuda.simt_tiles import COLS, DEPTH, ROWS
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 

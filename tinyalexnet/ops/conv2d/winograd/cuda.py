@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ....devices.cuda import gemm
-from ....devices.cuda.gemm_tiles import plus_scaled
 from ....devices.cuda.memory import empty
 from ....devices.cuda.reduction import column_sums
 from ....devices.cuda.runtime import check_size, cuda, device, divide, kernel, launch, load, store
+from ....devices.cuda.simt_tiles import plus_scaled
 from ....devices.cuda.unrolled import unrolled_loop, unrolled_sum, unrolled_tuple
 from ....geometry import Pair, Window
 from .matrices import MOST_POINTS, Tile

@@ -1,0 +1,199 @@
+"""Matrix products on tensor cores, in float32's accuracy or in TF32's: the kernels and their launch.
+
+out = A B + bias for each *point* of a batch of matrices that lie side by side: the groups of a convolution, the points
+of a Winograd tile. ``tensor_tiles`` has the work on one tile; docs/tensor_cores.md explains all of it.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .memory import empty, to_device
+from .reduction import column_sums
+from .runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load4, store4
+from .tensor_cores import commit, wait_until
+from .tensor_tiles import DEPTH, THREADS, TILE, TILE_SIZE, operand, own_line, plus_tile
+from .unrolled import unrolled_loop
+
+STAGES = 4
+"""Tiles of each matrix in shared memory: one is multiplied while the copies of the others are on their way."""
+
+AHEAD = (STAGES - 1) * DEPTH
+
+SIZE = STAGES * TILE_SIZE
+
+LEAST_DEPTH = 128
+"""The fewest terms that a split sums: to write and add the splits takes the longer, the shorter they are."""
+
+MULTIPROCESSORS = 132
+"""Of an H100: split-K fills these. A constant, so that the bits of a result do not depend on the card."""
+
+
+def blocks_together(a_by_rows: bool, b_by_rows: bool) -> int:
+    """Blocks that shall fit on a multiprocessor. With six of them a thread has up to 168 registers, with four 255.
+
+    If A lies by rows and B by columns 168 are enough; else some sums would be kept in memory.
+    """
+    return 6 if a_by_rows and not b_by_rows else 4
+
+
+def depth_of_splits(tiles: int, depth: int, a_by_rows: bool, b_by_rows: bool) -> int:
+    """Split-K: the terms of the sums of one split, a multiple of DEPTH; all of them if there are enough tiles.
+
+    If A lies by rows, the splits fill the GPU once. If A lies by columns, as for dw, three times, so that it matters
+    less that the last round does not fill it.
+    """
+    rounds = 1 if a_by_rows else 3
+    enough = rounds * MULTIPROCESSORS * blocks_together(a_by_rows, b_by_rows)
+    splits = max(1, min(enough // max(1, tiles), depth // LEAST_DEPTH))
+    return max(1, -(-depth // (splits * DEPTH))) * DEPTH
+
+
+class Problem(NamedTuple):
+    """The sizes of a product, as kernels need them.
+
+    ``rows``, ``columns`` and ``depth`` of one point; the ``points``; the pitch of each matrix and the distance of its
+    points, in elements; tiles beside each other in a row; the depth of a split, and the elements of its result.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    points: int
+    a_pitch: int
+    b_pitch: int
+    out_pitch: int
+    a_point: int
+    b_point: int
+    out_point: int
+    tiles: int
+    split_depth: int
+    split_size: int
+
+
+class Matrix(NamedTuple):
+    """An operand: its elements, how they lie, and the tables of one that is gathered: of its lines, of its depth."""
+
+    elements: Any
+    by_rows: bool
+    pitch: int = 0
+    point: int = 0
+    line_table: Any = None
+    depth_table: Any = None
+
+
+def multiply(
+    a: Matrix,
+    b: Matrix,
+    bias: Any,
+    sizes: tuple[int, int, int],
+    points: int,
+    out: Any,
+    precision: str = "float32",
+    promoted: bool = True,
+) -> None:
+    """Writes to ``out`` the products of ``points`` matrices, side by side; ``sizes`` are rows, depth, columns of each.
+
+    All pitches and distances are multiples of four elements, and all arrays begin at multiples of 16 bytes.
+    ``precision`` is "float32", or "tf32" for a third of the work; ``promoted`` is for tests.
+    """
+    rows, depth, columns = sizes
+    tiles = -(-rows // TILE), -(-columns // TILE)
+    split_depth = depth_of_splits(tiles[0] * tiles[1] * points, depth, a.by_rows, b.by_rows)
+    splits = max(1, -(-depth // split_depth))
+    check_size("an array of sums", splits * out.size)
+    sums = out if splits == 1 else empty((splits, out.size), out.dtype)
+    problem = Problem(
+        *(rows, columns, depth, points, a.pitch, b.pitch, columns * points, a.point, b.point, columns),
+        *(tiles[1], split_depth, out.size),
+    )
+    gathered = a.line_table is not None
+    tables = (a.line_table, a.depth_table) if gathered else (_no_table(), _no_table())
+    arrays = *(array.reshape(array.size) for array in (a.elements, b.elements, bias)), *tables
+    function = product(a.by_rows, gathered, b.by_rows, precision, promoted)
+    launch_blocks(function, (tiles[0] * tiles[1], points * splits), THREADS, *arrays, problem, sums.reshape(sums.size))
+    if splits > 1:
+        column_sums(sums, out)
+
+
+@functools.cache
+def _no_table() -> Any:
+    return to_device(np.zeros(1, np.int32))
+
+
+_wait = wait_until(STAGES - 2)
+
+
+@functools.cache
+def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "float32", promoted: bool = True) -> Any:
+    """The kernel for matrices that lie so in memory; ``gathered`` if A is im2col(x), or its transpose."""
+    a_lines, look, fetch_a, read_a = operand(a_by_rows, gathered)
+    b_lines, _, fetch_b, read_b = operand(b_by_rows, False)
+    plus = plus_tile(precision, promoted)
+    zero = np.float32(0)
+    none = (((zero,) * 4,) * 4,) * 4
+
+    def product(a, b, bias, line_table, depth_table, problem, sums):  # type: ignore[no-untyped-def]
+        a_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
+        b_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
+        thread = np.int32(cuda.threadIdx.x)
+        row, col = divide(cuda.blockIdx.x, problem.tiles)
+        row, col = np.int32(row * TILE), np.int32(col * TILE)
+        split, point = divide(cuda.blockIdx.y, problem.points)
+        start = np.int32(split * problem.split_depth)
+        end = np.int32(min(start + problem.split_depth, problem.depth))
+        a_pitch, b_pitch = np.int32(problem.a_pitch), np.int32(problem.b_pitch)
+        a_at = a_lines(point * problem.a_point, line_table, row, problem.rows, a_pitch, thread)
+        b_at = b_lines(point * problem.b_point, line_table, col, problem.columns, b_pitch, thread)
+        ahead = look(depth_table, start, thread)
+        for k in range(0, AHEAD, DEPTH):
+            if start + k < end:
+                fetch_a(a_tiles, k * TILE, a, a_at, ahead, a_pitch, start + k, end, thread)
+                fetch_b(b_tiles, k * TILE, b, b_at, ahead, b_pitch, start + k, end, thread)
+            commit()
+            ahead = look(depth_table, start + k + DEPTH, thread)
+        lane, warp = thread & 31, thread >> 5
+        line, depth = own_line(lane), (lane & 3) << 2
+        total = none
+        tile, free = np.int32(0), np.int32(AHEAD * TILE)
+        for k in range(start, end, np.int32(DEPTH)):
+            # All but the newest copies are here. After the barrier, those of all threads; and the tile before was read.
+            _wait()
+            cuda.syncthreads()
+            if k + AHEAD < end:
+                fetch_a(a_tiles, free, a, a_at, ahead, a_pitch, k + AHEAD, end, thread)
+                fetch_b(b_tiles, free, b, b_at, ahead, b_pitch, k + AHEAD, end, thread)
+                ahead = look(depth_table, k + AHEAD + DEPTH, thread)
+            commit()
+            top, bottom = read_a(a_tiles, tile, line, depth), read_a(a_tiles, tile, 32 + line, depth)
+            total = plus(total, top, bottom, read_b(b_tiles, tile, 32 * warp + line, depth))
+            free = tile
+            tile = np.int32(tile + TILE_SIZE if tile < AHEAD * TILE else 0)
+        row, col = row + line, col + 32 * warp + depth
+        first = split * problem.split_size + point * problem.out_point
+        _write(sums, first, row, col, total, bias, point * problem.out_point, split == 0, problem)
+
+    ways = ["rows" if by_rows else "columns" for by_rows in (a_by_rows, b_by_rows)]
+    product.__name__ = "_".join(["window"] * gathered + ways)
+    return bounded_kernel(THREADS, blocks_together(a_by_rows, b_by_rows))(product)
+
+
+@device
+def _write_four(sums, first, row, col, four, bias, bias_at, has_bias, problem):  # type: ignore[no-untyped-def]
+    if row < problem.rows and col < problem.columns:
+        if has_bias:
+            b = load4(bias, bias_at + col)
+            four = four[0] + b[0], four[1] + b[1], four[2] + b[2], four[3] + b[3]
+        store4(sums, first + row * problem.out_pitch + col, four)
+
+
+# Of a matrix product of 16 x 8, a lane's element 2 h + i is in the half h of its rows and in the half i of its columns.
+_write = unrolled_loop(
+    16,
+    "sums, first, row, col, total, bias, bias_at, has_bias, problem",
+    "write_four(sums, first, row + {k} // 4 + 32 * ({k} // 2 % 2), col + 16 * ({k} % 2), (total[{k} // 4][0][{k} % 4],"
+    " total[{k} // 4][1][{k} % 4], total[{k} // 4][2][{k} % 4], total[{k} // 4][3][{k} % 4]), bias, bias_at, has_bias,"
+    " problem)",
+    write_four=_write_four,
+)
