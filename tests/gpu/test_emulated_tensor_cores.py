@@ -14,11 +14,10 @@ from arithmetic import KernelError, operation
 if not emulator.state.installed:
     pytest.skip("for --emulated-gpu, which needs numba-cuda", allow_module_level=True)
 
-from numba import cuda
 
 from tinyalexnet import to_device, to_host
 from tinyalexnet.devices.cuda import tensor_gemm
-from tinyalexnet.devices.cuda.runtime import launch_blocks, load4, store4
+from tinyalexnet.devices.cuda.runtime import cuda, device, kernel, launch_blocks, load4, store4
 from tinyalexnet.devices.cuda.tensor_cores import commit, copy16, plus_matrix_product, rounded, wait_until
 from tinyalexnet.devices.cuda.tensor_gemm import Matrix
 
@@ -26,10 +25,10 @@ THREADS = 64
 wait_for_all, wait_for_all_but_one = wait_until(0), wait_until(1)
 
 
-def launched(kernel, *arguments, threads=THREADS):
+def launched(function, *arguments, threads=THREADS):
     """The arrays after the launch of two blocks."""
     arguments = [to_device(value) if isinstance(value, np.ndarray) else value for value in arguments]
-    launch_blocks(kernel, (2,), threads, *arguments)
+    launch_blocks(function, (2,), threads, *arguments)
     return [to_host(value) for value in arguments if not isinstance(value, int)]
 
 
@@ -39,11 +38,11 @@ def copying(wait, barrier=True, again=False, used=None, sized=None):
     Each thread starts two copies, of which the second is of no use. ``used`` reads before the wait; ``again`` writes
     over what the others may still be reading.
     """
-    never = cuda.jit(device=True)(lambda tile, thread: None)
+    never = device(lambda tile, thread: None)
     used = used or never
 
-    @cuda.jit
-    def kernel(x, out, size, shift):
+    @kernel
+    def turning(x, out, size, shift):
         tile = cuda.shared.array(512, np.float32, alignment=16)
         thread = cuda.threadIdx.x
         first = cuda.blockIdx.x * 256
@@ -59,15 +58,15 @@ def copying(wait, barrier=True, again=False, used=None, sized=None):
         if again:
             copy16(tile, 4 * thread, x, first, 16)
 
-    return kernel
+    return turning
 
 
-@cuda.jit(device=True)
+@device
 def read_own(tile, thread):
     tile[256 + 4 * thread] = tile[4 * thread]
 
 
-@cuda.jit(device=True)
+@device
 def write_own(tile, thread):
     tile[4 * thread] = 0
 
@@ -84,7 +83,7 @@ def test_a_copy_arrives_after_wait_and_barrier_and_fills_up_with_zeros(wait, siz
 
 
 @pytest.mark.parametrize(
-    ("kernel", "size", "shift", "what"),
+    ("function", "size", "shift", "what"),
     [
         (copying(wait_until(2)), 16, 0, "shared memory that a copy may be writing"),
         (copying(wait_for_all, barrier=False), 16, 0, "a race"),
@@ -97,12 +96,12 @@ def test_a_copy_arrives_after_wait_and_barrier_and_fills_up_with_zeros(wait, siz
     ],
     ids=["wait too weak", "no barrier", "copied over", "read", "written", "shifted", "too long", "outside"],
 )
-def test_a_mistake_of_a_copy_is_found(kernel, size, shift, what):
+def test_a_mistake_of_a_copy_is_found(function, size, shift, what):
     with pytest.raises(KernelError, match=what):
-        launched(kernel, X, np.zeros_like(X), size, shift)
+        launched(function, X, np.zeros_like(X), size, shift)
 
 
-@cuda.jit
+@kernel
 def products(a, b, c, out, first):
     """One product of each warp; the registers lie in memory, thread by thread."""
     index = cuda.grid(1)
@@ -139,7 +138,7 @@ def test_a_tensor_core_ignores_low_bits_and_cuts_off():
         assert (out[0] == -expected).all()
 
 
-@cuda.jit
+@kernel
 def all_rounded(x, out):
     out[cuda.grid(1)] = rounded(x[cuda.grid(1)])
 
