@@ -92,15 +92,8 @@ def uses_tensor_cores(arrays: tuple[Any, ...], channels: int, filters: int, stri
         runs
         and filters // groups % 4 == 0
         and all(array.dtype == np.float32 and is_vectorisable(array, 4) for array in arrays)
-        and compute_capability() >= TENSOR_CORES
+        and tensor_gemm.compute_capability() >= TENSOR_CORES
     )
-
-
-@functools.cache
-def compute_capability() -> tuple[int, int]:
-    """Of the GPU, as in (9, 0) for an H100."""
-    major, minor = cuda.get_current_device().compute_capability
-    return major, minor
 
 
 def _is_pointwise(kernel: Pair, before: Pair, x: Any, out: Any) -> bool:

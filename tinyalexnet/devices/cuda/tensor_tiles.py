@@ -178,7 +178,7 @@ def own_line(lane):  # type: ignore[no-untyped-def]
 # A lane has 64 sums of its warp's 64 x 32: a tuple of four rows, of four columns, of the four elements that it holds of
 # a matrix product of 16 x 8.
 
-NO_SUMS = (((0.0,) * 4,) * 4,) * 4
+NO_SUMS = (((np.float32(0),) * 4,) * 4,) * 4
 
 _pairs = unrolled_tuple(4, "p, q", "(p[{k}], q[{k}])")
 _high = unrolled_tuple(4, "x", "high_part(x[{k}])", high_part=high_part)
@@ -186,7 +186,6 @@ _rounded = unrolled_tuple(4, "x", "rounded(x[{k}])", rounded=rounded)
 _minus = unrolled_tuple(4, "x, y", "x[{k}] - y[{k}]")
 _plus = unrolled_tuple(4, "x, y", "x[{k}] + y[{k}]")
 _plus_row = unrolled_tuple(4, "x, y", "plus(x[{k}], y[{k}])", plus=_plus)
-_plus_all = unrolled_tuple(4, "x, y", "plus(x[{k}], y[{k}])", plus=_plus_row)
 _multiplied = unrolled_tuple(4, "total, a, b", "product(total[{k}], a, b[{k}])", product=plus_matrix_product)
 
 
@@ -214,21 +213,19 @@ def plus_tile(precision: str, promoted: bool) -> Any:
     tile start at 0 and are added in float32: tensor cores cut off when they add, and each cut is relative to the total.
     """
     plus_product = {"float32": _plus_three_products, "tf32": _plus_one_product}[precision]
-    # Depth 4 t + i is called column t of a matrix product for the first of two i, and column t + 4 for the second.
-    two_depths = unrolled_tuple(
-        4,
-        "total, top, bottom, next_top, next_bottom, b, next_b",
-        "plus(total[{k}], (top[{k}], bottom[{k}], next_top[{k}], next_bottom[{k}]), b, next_b)",
-        plus=plus_product,
-    )
-    zero = np.float32(0)
-    none = (((zero,) * 4,) * 4,) * 4
 
     @device
-    def plus(total, top, bottom, b):  # type: ignore[no-untyped-def]
-        fresh = none if promoted else total
-        fresh = two_depths(fresh, top[0], bottom[0], top[1], bottom[1], b[0], b[1])
-        fresh = two_depths(fresh, top[2], bottom[2], top[3], bottom[3], b[2], b[3])
-        return _plus_all(total, fresh) if promoted else fresh
+    def plus_row(total, a, next_a, b):  # type: ignore[no-untyped-def]
+        fresh = NO_SUMS[0] if promoted else total
+        fresh = plus_product(fresh, a, b[0], b[1])
+        fresh = plus_product(fresh, next_a, b[2], b[3])
+        return _plus_row(total, fresh) if promoted else fresh
 
-    return plus
+    # Depth 4 t + i is called column t of a matrix product for the first of two i, and column t + 4 for the second.
+    return unrolled_tuple(
+        4,
+        "total, top, bottom, b",
+        "plus_row(total[{k}], (top[0][{k}], bottom[0][{k}], top[1][{k}], bottom[1][{k}]),"
+        " (top[2][{k}], bottom[2][{k}], top[3][{k}], bottom[3][{k}]), b)",
+        plus_row=plus_row,
+    )
