@@ -56,7 +56,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel, the types that it is launched with, the dtype of the step that launched it, and the GPUs that it is for."""
+    """A kernel, the types that it is launched with, the dtype of the step that launched it, and its GPUs."""
 
     function: Any
     signature: tuple[Any, ...]
