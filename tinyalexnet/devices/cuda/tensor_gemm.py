@@ -142,7 +142,7 @@ def product(
     def product(a, b, bias, line_table, depth_table, problem, sums):  # type: ignore[no-untyped-def]
         a_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
         b_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
-        thread = np.int32(cuda.threadIdx.x)
+        thread = np.int32(cuda.threadIdx.x & (THREADS - 1))  # the compiler then knows how large it can be
         row, col = divide(cuda.blockIdx.x, problem.tiles)
         row, col = np.int32(row * TILE), np.int32(col * TILE)
         split, point = divide(cuda.blockIdx.y, problem.points)
@@ -166,10 +166,11 @@ def product(
             # All but the newest copies are here. After the barrier, those of all threads; and the tile before was read.
             _wait()
             cuda.syncthreads()
-            if k + AHEAD < end:
-                fetch_a(a_tiles, free, a, a_at, ahead, a_pitch, k + AHEAD, end, thread)
-                fetch_b(b_tiles, free, b, b_at, ahead, b_pitch, k + AHEAD, end, thread)
-                ahead = look(depth_table, k + AHEAD + DEPTH, thread)
+            later = np.int32(k + AHEAD)
+            if later < end:
+                fetch_a(a_tiles, free, a, a_at, ahead, a_pitch, later, end, thread)
+                fetch_b(b_tiles, free, b, b_at, ahead, b_pitch, later, end, thread)
+                ahead = look(depth_table, later + DEPTH, thread)
             commit()
             top, bottom = read_a(a_tiles, tile, line, depth), read_a(a_tiles, tile, 32 + line, depth)
             total = plus(total, top, bottom, read_b(b_tiles, tile, 32 * warp + line, depth))

@@ -29,15 +29,14 @@ TILE_SIZE = TILE * DEPTH
 class Layout(NamedTuple):
     """The device functions for a matrix that lies by rows or by columns.
 
-    ``own(thread, i)`` is the line and the depth at which a thread's chunk i begins. ``place(line, depth)`` is where an
-    element lies in a tile. ``line_offset(line, lines, pitch)`` + ``depth_offset(depth, pitch)`` is where it lies in
-    memory; lines beyond the last one are copies of it, because nobody uses their sums. ``line_entry`` and
-    ``depth_entry`` are where a gathered matrix's tables say it. ``read(tiles, tile, line, depth)`` is a block of 4 x 4
-    elements [depth][line].
+    A tile's chunks are numbered as they lie in shared memory. A thread copies the chunks thread + THREADS i, and
+    ``own(thread, i)`` is the line and the depth at which such a chunk begins. In memory it begins at
+    ``line_offset(line, lines, pitch)`` + ``depth_offset(depth, pitch)``, or where the entries of two tables say, which
+    ``line_entry`` and ``depth_entry`` load. Lines beyond the last one are copies of it: nobody uses their sums.
+    ``read(tiles, tile, line, depth)`` is the block of 4 x 4 elements, [depth][line], that a lane reads.
     """
 
     own: Any
-    place: Any
     line_offset: Any
     depth_offset: Any
     line_entry: Any
@@ -48,11 +47,12 @@ class Layout(NamedTuple):
 def _rows() -> Layout:
     @device
     def own(thread, i):  # type: ignore[no-untyped-def]
-        return (thread >> 2) + 16 * i, (thread & 3) << 2
+        line = (thread >> 2) + 16 * i
+        return line ^ (line >> 4 & 1), (thread & 3) << 2
 
     @device
     def place(line, depth):  # type: ignore[no-untyped-def]
-        # Two lines fill the banks. Eight lanes read two lines that are 16 apart: one of them has its neighbour's place.
+        # Two lines fill the banks. Eight lanes read two lines that are 16 apart: of the second 16, neighbours swap places.
         return ((line ^ (line >> 4 & 1)) << 4) + depth
 
     @device
@@ -65,7 +65,6 @@ def _rows() -> Layout:
 
     return Layout(
         own,
-        place,
         device(lambda line, lines, pitch: min(line, lines - 1) * pitch),
         device(lambda depth, pitch: depth),
         _load_element,
@@ -77,7 +76,8 @@ def _rows() -> Layout:
 def _columns() -> Layout:
     @device
     def own(thread, i):  # type: ignore[no-untyped-def]
-        return (thread & 15) << 2, (thread >> 4) + 4 * i
+        depth = (thread >> 4) + 4 * i
+        return (thread & 15) << 2 ^ (depth & 12), depth
 
     @device
     def place(line, depth):  # type: ignore[no-untyped-def]
@@ -95,7 +95,6 @@ def _columns() -> Layout:
 
     return Layout(
         own,
-        place,
         device(lambda line, lines, pitch: min(line, lines - 4)),
         device(lambda depth, pitch: depth * pitch),
         _load_chunk,
@@ -133,7 +132,7 @@ class Operand(NamedTuple):
 def operand(by_rows: bool, gathered: bool) -> Operand:
     """The functions for a matrix, by how it lies in memory; a gathered one lies where two tables say."""
     layout = _rows() if by_rows else _columns()
-    own, place, names = layout.own, layout.place, {**layout._asdict(), "np": np}
+    own, names = layout.own, {**layout._asdict(), "np": np}
     line_at, depth_at = "line_offset(line + own(thread, {k})[0], lines, pitch)", "0"
     if gathered:
         line_at, depth_at = (
@@ -146,11 +145,11 @@ def operand(by_rows: bool, gathered: bool) -> Operand:
     @device
     def fetch_chunk(tiles, tile, matrix, at, ahead, pitch, depth, end, thread, i):  # type: ignore[no-untyped-def]
         """A chunk behind the end of the sums becomes 0. The lowest two bits of a table's offset count elements."""
-        line, step = own(thread, i)
-        moving = ahead if gathered else depth_offset(depth + step, pitch)
+        here = np.int32(depth + own(thread, i)[1])
+        moving = ahead if gathered else np.int32(depth_offset(here, pitch))
         offset = at + (moving & -4 if counted else moving)
-        size = (4 * (moving & 3) + 4 if counted else 16) if depth + step < end else 0
-        copy16(tiles, tile + place(line, step), matrix, offset, size)
+        size = (4 * (moving & 3) + 4 if counted else 16) if here < end else 0
+        copy16(tiles, tile + 4 * (thread + THREADS * i), matrix, offset, size)
 
     parameters = "tiles, tile, matrix, at, ahead, pitch, depth, end, thread"
     call = f"fetch_chunk({parameters}, {{k}})".replace("at,", "at[{k}],").replace("ahead", "ahead[{k}]")
