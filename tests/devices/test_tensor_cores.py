@@ -12,7 +12,6 @@ from strategies import Case
 
 from tinyalexnet import to_device, to_host
 from tinyalexnet.devices.cuda import gemm, tensor_gemm
-from tinyalexnet.devices.cuda.driver import driver
 from tinyalexnet.devices.cuda.tensor_gemm import DEPTH, LEAST_DEPTH, TILE, Matrix, depth_of_splits
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
@@ -88,7 +87,7 @@ def dense_passes(run, arrays):
 @pytest.mark.parametrize("capability", [(9, 0), (7, 0)], ids=["tensor cores", "without"])
 def test_dense_layers_are_exact_on_integers(products, monkeypatch, rng, sizes, capability):
     """The weights are not turned for dx: a transposed copy of AlexNet's largest has 151 MB."""
-    monkeypatch.setattr(driver(), "capability", capability)
+    monkeypatch.setattr(tensor_gemm, "compute_capability", lambda: capability)
     n, channels, filters = sizes
     shapes = (n, channels), (channels, filters), filters, (n, filters)
     arrays = [rng.integers(-4, 5, shape).astype(np.float32) for shape in shapes]
@@ -107,7 +106,7 @@ def test_the_rule(monkeypatch):
     def chosen(channels, filters, stride=1, groups=1, array=aligned):
         return gemm.uses_tensor_cores((aligned, array), channels, filters, (stride, stride), groups)
 
-    monkeypatch.setattr(driver(), "capability", (8, 0))
+    monkeypatch.setattr(tensor_gemm, "compute_capability", lambda: (8, 0))
     assert chosen(4, 4)
     assert chosen(3, 64, 4)
     assert chosen(8, 8, groups=2)
@@ -118,19 +117,25 @@ def test_the_rule(monkeypatch):
     assert not chosen(8, 4, groups=2)
     assert not chosen(6, 8, 2, groups=2)
     assert not chosen(4, 4, array=to_device(np.zeros(16)))
-    monkeypatch.setattr(driver(), "capability", (7, 5))
+    monkeypatch.setattr(tensor_gemm, "compute_capability", lambda: (7, 5))
     assert not chosen(4, 4)
 
 
-@pytest.mark.parametrize("by_rows", [(True, False), (True, True), (False, False)])
+@pytest.mark.parametrize("by_rows", [True, False])
 @pytest.mark.parametrize(("tiles", "depth"), [(1, 1), (1, 127), (1, 256), (3, 6272), (128, 9216), (10**6, 512), (0, 0)])
 def test_splits_cover_the_depth(by_rows, tiles, depth):
-    length = depth_of_splits(tiles, depth, *by_rows)
+    length = depth_of_splits(tiles, depth, by_rows)
     assert length > 0
     assert length % DEPTH == 0
     splits = -(-depth // length)
     assert splits <= 1 or length >= LEAST_DEPTH
     assert (tiles, splits) != (1, 1) or depth < 2 * LEAST_DEPTH
+
+
+def test_registers_are_limited_where_the_shared_memory_is_enough():
+    assert tensor_gemm.blocks_together(True, False, (9, 0)) == 6
+    assert tensor_gemm.blocks_together(True, False, (8, 0)) == tensor_gemm.blocks_together(True, True, (9, 0)) == 4
+    assert tensor_gemm.blocks_together(False, False, (9, 0)) == tensor_gemm.blocks_together(True, False, (12, 0)) == 4
 
 
 def multiplied(a, b, by_rows=(True, False), **options):
@@ -189,7 +194,7 @@ def error_of(a, b, **options):
 
 def test_promotion_keeps_deep_sums_accurate(positive, monkeypatch):
     """|error| <= (16 + n / 16) u Σ |a| |b|: docs/tensor_cores.md. Without promotion each product cuts off the total."""
-    monkeypatch.setattr(tensor_gemm, "MULTIPROCESSORS", 0)  # no split-K, which would hide it
+    monkeypatch.setattr(tensor_gemm, "ENOUGH_TILES", {True: 0})  # no split-K, which would hide it
     promoted, plain = error_of(*positive), error_of(*positive, promoted=False)
     assert promoted <= (16 + DEEP / DEPTH) * U
     assert plain > 10 * promoted

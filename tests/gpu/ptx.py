@@ -53,11 +53,12 @@ class Figures:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel, the types that it is launched with, and the dtype of the step that launched it."""
+    """A kernel, the types that it is launched with, the dtype of the step that launched it, and its GPUs."""
 
     function: Any
     signature: tuple[Any, ...]
     dtype: str
+    architectures: tuple[tuple[int, int], ...]
 
     @property
     def name(self) -> str:
@@ -78,12 +79,21 @@ def missing() -> str | None:
 def kernels() -> list[Kernel]:
     """Every kernel with all types that it is launched with, found by calls of every function of the operations."""
     emulator.install()
-    emulator.state.launched.clear()
-    found = []
+    from tinyalexnet.devices.cuda import tensor_gemm
+
+    there = tensor_gemm.compute_capability
+    keys: dict[Any, tuple[str, list[tuple[int, int]]]] = {}
     for dtype in DTYPES:
-        before = set(emulator.state.launched)
-        _call_all(dtype)
-        found += [Kernel(*key, dtype) for key in emulator.state.launched if key not in before]
+        before = set(keys)
+        for architecture in ARCHITECTURES:
+            emulator.state.launched.clear()
+            tensor_gemm.compute_capability = lambda architecture=architecture: architecture
+            _call_all(dtype)
+            for key in emulator.state.launched:
+                if key not in before:
+                    keys.setdefault(key, (dtype, []))[1].append(architecture)
+    tensor_gemm.compute_capability = there
+    found = [Kernel(*key, dtype, tuple(architectures)) for key, (dtype, architectures) in keys.items()]
     functions = {kernel.function for kernel in found}
     for kernel in _defined_kernels():
         assert kernel in functions, f"{kernel.py_func} is never launched"
@@ -94,7 +104,8 @@ def figures(found: list[Kernel]) -> list[Figures]:
     """For each kernel, dtype and architecture; the largest ones if it is launched in several ways."""
     rows: dict[tuple[str, str, str], Figures] = {}
     for architecture in ARCHITECTURES:
-        for kernel, ptx in zip(found, compiled(found, architecture), strict=True):
+        there = [kernel for kernel in found if architecture in kernel.architectures]
+        for kernel, ptx in zip(there, compiled(there, architecture), strict=True):
             key = kernel.name, kernel.dtype, "sm_{}{}".format(*architecture)
             row = Figures(*key, *_assembled(ptx, key[2]), len(re.findall(r"^\s+\w+(?:\.\w+)*\.f64", ptx, re.M)))
             rows[key] = row.larger(rows.get(key, row))
@@ -205,11 +216,11 @@ def main() -> int:
     if reason := missing():
         print(f"skipped: {reason}")
         return 0
-    print(f"{'kernel':<31}{'dtype':<9}{'':<8}{'registers':>9}{'shared':>9}{'spilled':>9}{'float64':>9}")
+    print(f"{'kernel':<38}{'dtype':<9}{'':<8}{'registers':>9}{'shared':>9}{'spilled':>9}{'float64':>9}")
     wrong = False
     for row in figures(kernels()):
         numbers = "".join(f"{number:>9}" for number in (row.registers, row.shared, row.spilled, row.doubles))
-        print(f"{row.kernel:<31}{row.dtype:<9}{row.architecture:<8}{numbers}")
+        print(f"{row.kernel:<38}{row.dtype:<9}{row.architecture:<8}{numbers}")
         asked_for = row.dtype == "float64" or row.kernel.startswith(IN_FLOAT64)
         wrong |= row.spilled > 0 or (row.doubles > 0 and not asked_for)
     return int(wrong)

@@ -16,7 +16,6 @@ import numpy as np
 
 from ...geometry import Pair
 from . import simt_gemm, tensor_gemm
-from .driver import driver
 from .memory import empty, to_device
 from .runtime import cuda, is_vectorisable, kernel, launch, unravel
 from .tensor_gemm import Matrix
@@ -93,7 +92,7 @@ def uses_tensor_cores(arrays: tuple[Any, ...], channels: int, filters: int, stri
         runs
         and filters // groups % 4 == 0
         and all(array.dtype == np.float32 and is_vectorisable(array, 4) for array in arrays)
-        and driver().capability >= TENSOR_CORES
+        and tensor_gemm.compute_capability() >= TENSOR_CORES
     )
 
 

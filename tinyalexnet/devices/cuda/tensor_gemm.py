@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .driver import driver
 from .memory import empty, to_device
 from .reduction import column_sums
 from .runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load4, store4
 from .tensor_cores import commit, wait_until
-from .tensor_tiles import DEPTH, THREADS, TILE, TILE_SIZE, operand, own_line, plus_tile
+from .tensor_tiles import DEPTH, NO_SUMS, THREADS, TILE, TILE_SIZE, operand, own_line, plus_tile
 from .unrolled import unrolled_loop
 
 STAGES = 4
@@ -26,28 +27,30 @@ SIZE = STAGES * TILE_SIZE
 LEAST_DEPTH = 128
 """The fewest terms that a split sums: to write and add the splits takes the longer, the shorter they are."""
 
-MULTIPROCESSORS = 132
-"""Of an H100: split-K fills these. A constant, so that the bits of a result do not depend on the card."""
+ENOUGH_TILES = {True: 792, False: 1584}
+"""Split-K is used below this number of tiles, if A lies by rows and if it does not (for dw): six and twelve for each of
+an H100's 132 multiprocessors. For dw that is three rounds of blocks, so that it matters less that the last one does not
+fill the GPU. Constants, so that the bits of a result do not depend on the card."""
 
 
-def blocks_together(a_by_rows: bool, b_by_rows: bool) -> int:
-    """Blocks that shall fit on a multiprocessor. With six of them a thread has up to 168 registers, with four 255.
-
-    If A lies by rows and B by columns 168 are enough; else some sums would be kept in memory.
-    """
-    return 6 if a_by_rows and not b_by_rows else 4
-
-
-def depth_of_splits(tiles: int, depth: int, a_by_rows: bool, b_by_rows: bool) -> int:
-    """Split-K: the terms of the sums of one split, a multiple of DEPTH; all of them if there are enough tiles.
-
-    If A lies by rows, the splits fill the GPU once. If A lies by columns, as for dw, three times, so that it matters
-    less that the last round does not fill it.
-    """
-    rounds = 1 if a_by_rows else 3
-    enough = rounds * MULTIPROCESSORS * blocks_together(a_by_rows, b_by_rows)
-    splits = max(1, min(enough // max(1, tiles), depth // LEAST_DEPTH))
+def depth_of_splits(tiles: int, depth: int, a_by_rows: bool) -> int:
+    """Split-K: the terms of the sums of one split, a multiple of DEPTH; all of them if there are enough tiles."""
+    splits = max(1, min(ENOUGH_TILES[a_by_rows] // max(1, tiles), depth // LEAST_DEPTH))
     return max(1, -(-depth // (splits * DEPTH))) * DEPTH
+
+
+def compute_capability() -> tuple[int, int]:
+    """Of the GPU, as in (9, 0) for an H100."""
+    return driver().capability
+
+
+def blocks_together(a_by_rows: bool, b_by_rows: bool, capability: tuple[int, int]) -> int:
+    """Blocks that shall fit on a multiprocessor: four, for which a thread may have all of its 255 registers, or six.
+
+    Six need 198 KB of shared memory, which an H100 has and an A100 has not, and leave 168 registers. These are enough
+    if A lies by rows and B by columns; else some sums would be kept in memory.
+    """
+    return 6 if a_by_rows and not b_by_rows and capability >= (9, 0) and capability < (10, 0) else 4
 
 
 class Problem(NamedTuple):
@@ -100,7 +103,7 @@ def multiply(
     """
     rows, depth, columns = sizes
     tiles = -(-rows // TILE), -(-columns // TILE)
-    split_depth = depth_of_splits(tiles[0] * tiles[1] * points, depth, a.by_rows, b.by_rows)
+    split_depth = depth_of_splits(tiles[0] * tiles[1] * points, depth, a.by_rows)
     splits = max(1, -(-depth // split_depth))
     check_size("an array of sums", splits * out.size)
     sums = out if splits == 1 else empty((splits, out.size), out.dtype)
@@ -111,7 +114,8 @@ def multiply(
     gathered = a.line_table is not None
     tables = (a.line_table, a.depth_table) if gathered else (_no_table(), _no_table())
     arrays = *(array.reshape(array.size) for array in (a.elements, b.elements, bias)), *tables
-    function = product(a.by_rows, gathered, b.by_rows, precision, promoted)
+    blocks = blocks_together(a.by_rows, b.by_rows, compute_capability())
+    function = product(a.by_rows, gathered, b.by_rows, blocks, precision, promoted)
     launch_blocks(function, (tiles[0] * tiles[1], points * splits), THREADS, *arrays, problem, sums.reshape(sums.size))
     if splits > 1:
         column_sums(sums, out)
@@ -126,18 +130,18 @@ _wait = wait_until(STAGES - 2)
 
 
 @functools.cache
-def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "float32", promoted: bool = True) -> Any:
+def product(
+    a_by_rows: bool, gathered: bool, b_by_rows: bool, blocks: int, precision: str = "float32", promoted: bool = True
+) -> Any:
     """The kernel for matrices that lie so in memory; ``gathered`` if A is im2col(x), or its transpose."""
     a_lines, look, fetch_a, read_a = operand(a_by_rows, gathered)
     b_lines, _, fetch_b, read_b = operand(b_by_rows, False)
     plus = plus_tile(precision, promoted)
-    zero = np.float32(0)
-    none = (((zero,) * 4,) * 4,) * 4
 
     def product(a, b, bias, line_table, depth_table, problem, sums):  # type: ignore[no-untyped-def]
         a_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
         b_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
-        thread = np.int32(cuda.threadIdx.x)
+        thread = np.int32(cuda.threadIdx.x & (THREADS - 1))  # the compiler then knows how large it can be
         row, col = divide(cuda.blockIdx.x, problem.tiles)
         row, col = np.int32(row * TILE), np.int32(col * TILE)
         split, point = divide(cuda.blockIdx.y, problem.points)
@@ -155,16 +159,17 @@ def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "
             ahead = look(depth_table, start + k + DEPTH, thread)
         lane, warp = thread & 31, thread >> 5
         line, depth = own_line(lane), (lane & 3) << 2
-        total = none
+        total = NO_SUMS
         tile, free = np.int32(0), np.int32(AHEAD * TILE)
         for k in range(start, end, np.int32(DEPTH)):
             # All but the newest copies are here. After the barrier, those of all threads; and the tile before was read.
             _wait()
             cuda.syncthreads()
-            if k + AHEAD < end:
-                fetch_a(a_tiles, free, a, a_at, ahead, a_pitch, k + AHEAD, end, thread)
-                fetch_b(b_tiles, free, b, b_at, ahead, b_pitch, k + AHEAD, end, thread)
-                ahead = look(depth_table, k + AHEAD + DEPTH, thread)
+            later = np.int32(k + AHEAD)
+            if later < end:
+                fetch_a(a_tiles, free, a, a_at, ahead, a_pitch, later, end, thread)
+                fetch_b(b_tiles, free, b, b_at, ahead, b_pitch, later, end, thread)
+                ahead = look(depth_table, later + DEPTH, thread)
             commit()
             top, bottom = read_a(a_tiles, tile, line, depth), read_a(a_tiles, tile, 32 + line, depth)
             total = plus(total, top, bottom, read_b(b_tiles, tile, 32 * warp + line, depth))
@@ -176,7 +181,7 @@ def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "
 
     ways = ["rows" if by_rows else "columns" for by_rows in (a_by_rows, b_by_rows)]
     product.__name__ = "_".join(["window"] * gathered + ways)
-    return bounded_kernel(THREADS, blocks_together(a_by_rows, b_by_rows))(product)
+    return bounded_kernel(THREADS, blocks)(product)
 
 
 @device

@@ -29,15 +29,14 @@ TILE_SIZE = TILE * DEPTH
 class Layout(NamedTuple):
     """The device functions for a matrix that lies by rows or by columns.
 
-    ``own(thread, i)`` is the line and the depth at which a thread's chunk i begins. ``place(line, depth)`` is where an
-    element lies in a tile. ``line_offset(line, lines, pitch)`` + ``depth_offset(depth, pitch)`` is where it lies in
-    memory; lines beyond the last one are copies of it, because nobody uses their sums. ``line_entry`` and
-    ``depth_entry`` are where a gathered matrix's tables say it. ``read(tiles, tile, line, depth)`` is a block of 4 x 4
-    elements [depth][line].
+    A tile's chunks are numbered as they lie in shared memory. A thread copies the chunks thread + THREADS i, and
+    ``own(thread, i)`` is the line and the depth at which such a chunk begins. In memory it begins at
+    ``line_offset(line, lines, pitch)`` + ``depth_offset(depth, pitch)``, or where the entries of two tables say, which
+    ``line_entry`` and ``depth_entry`` load. Lines beyond the last one are copies of it: nobody uses their sums.
+    ``read(tiles, tile, line, depth)`` is the block of 4 x 4 elements, [depth][line], that a lane reads.
     """
 
     own: Any
-    place: Any
     line_offset: Any
     depth_offset: Any
     line_entry: Any
@@ -48,11 +47,12 @@ class Layout(NamedTuple):
 def _rows() -> Layout:
     @device
     def own(thread, i):  # type: ignore[no-untyped-def]
-        return (thread >> 2) + 16 * i, (thread & 3) << 2
+        line = (thread >> 2) + 16 * i
+        return line ^ (line >> 4 & 1), (thread & 3) << 2
 
     @device
     def place(line, depth):  # type: ignore[no-untyped-def]
-        # Two lines fill the banks. Eight lanes read two lines that are 16 apart: one of them has its neighbour's place.
+        # Two lines fill the banks. Eight lanes read two lines that are 16 apart: of the second 16, neighbours swap places.
         return ((line ^ (line >> 4 & 1)) << 4) + depth
 
     @device
@@ -65,7 +65,6 @@ def _rows() -> Layout:
 
     return Layout(
         own,
-        place,
         device(lambda line, lines, pitch: min(line, lines - 1) * pitch),
         device(lambda depth, pitch: depth),
         _load_element,
@@ -77,7 +76,8 @@ def _rows() -> Layout:
 def _columns() -> Layout:
     @device
     def own(thread, i):  # type: ignore[no-untyped-def]
-        return (thread & 15) << 2, (thread >> 4) + 4 * i
+        depth = (thread >> 4) + 4 * i
+        return (thread & 15) << 2 ^ (depth & 12), depth
 
     @device
     def place(line, depth):  # type: ignore[no-untyped-def]
@@ -95,7 +95,6 @@ def _columns() -> Layout:
 
     return Layout(
         own,
-        place,
         device(lambda line, lines, pitch: min(line, lines - 4)),
         device(lambda depth, pitch: depth * pitch),
         _load_chunk,
@@ -133,7 +132,7 @@ class Operand(NamedTuple):
 def operand(by_rows: bool, gathered: bool) -> Operand:
     """The functions for a matrix, by how it lies in memory; a gathered one lies where two tables say."""
     layout = _rows() if by_rows else _columns()
-    own, place, names = layout.own, layout.place, {**layout._asdict(), "np": np}
+    own, names = layout.own, {**layout._asdict(), "np": np}
     line_at, depth_at = "line_offset(line + own(thread, {k})[0], lines, pitch)", "0"
     if gathered:
         line_at, depth_at = (
@@ -146,11 +145,11 @@ def operand(by_rows: bool, gathered: bool) -> Operand:
     @device
     def fetch_chunk(tiles, tile, matrix, at, ahead, pitch, depth, end, thread, i):  # type: ignore[no-untyped-def]
         """A chunk behind the end of the sums becomes 0. The lowest two bits of a table's offset count elements."""
-        line, step = own(thread, i)
-        moving = ahead if gathered else depth_offset(depth + step, pitch)
+        here = np.int32(depth + own(thread, i)[1])
+        moving = ahead if gathered else np.int32(depth_offset(here, pitch))
         offset = at + (moving & -4 if counted else moving)
-        size = (4 * (moving & 3) + 4 if counted else 16) if depth + step < end else 0
-        copy16(tiles, tile + place(line, step), matrix, offset, size)
+        size = (4 * (moving & 3) + 4 if counted else 16) if here < end else 0
+        copy16(tiles, tile + 4 * (thread + THREADS * i), matrix, offset, size)
 
     parameters = "tiles, tile, matrix, at, ahead, pitch, depth, end, thread"
     call = f"fetch_chunk({parameters}, {{k}})".replace("at,", "at[{k}],").replace("ahead", "ahead[{k}]")
@@ -178,7 +177,7 @@ def own_line(lane):  # type: ignore[no-untyped-def]
 # A lane has 64 sums of its warp's 64 x 32: a tuple of four rows, of four columns, of the four elements that it holds of
 # a matrix product of 16 x 8.
 
-NO_SUMS = (((0.0,) * 4,) * 4,) * 4
+NO_SUMS = (((np.float32(0),) * 4,) * 4,) * 4
 
 _pairs = unrolled_tuple(4, "p, q", "(p[{k}], q[{k}])")
 _high = unrolled_tuple(4, "x", "high_part(x[{k}])", high_part=high_part)
@@ -186,7 +185,6 @@ _rounded = unrolled_tuple(4, "x", "rounded(x[{k}])", rounded=rounded)
 _minus = unrolled_tuple(4, "x, y", "x[{k}] - y[{k}]")
 _plus = unrolled_tuple(4, "x, y", "x[{k}] + y[{k}]")
 _plus_row = unrolled_tuple(4, "x, y", "plus(x[{k}], y[{k}])", plus=_plus)
-_plus_all = unrolled_tuple(4, "x, y", "plus(x[{k}], y[{k}])", plus=_plus_row)
 _multiplied = unrolled_tuple(4, "total, a, b", "product(total[{k}], a, b[{k}])", product=plus_matrix_product)
 
 
@@ -214,21 +212,19 @@ def plus_tile(precision: str, promoted: bool) -> Any:
     tile start at 0 and are added in float32: tensor cores cut off when they add, and each cut is relative to the total.
     """
     plus_product = {"float32": _plus_three_products, "tf32": _plus_one_product}[precision]
-    # Depth 4 t + i is called column t of a matrix product for the first of two i, and column t + 4 for the second.
-    two_depths = unrolled_tuple(
-        4,
-        "total, top, bottom, next_top, next_bottom, b, next_b",
-        "plus(total[{k}], (top[{k}], bottom[{k}], next_top[{k}], next_bottom[{k}]), b, next_b)",
-        plus=plus_product,
-    )
-    zero = np.float32(0)
-    none = (((zero,) * 4,) * 4,) * 4
 
     @device
-    def plus(total, top, bottom, b):  # type: ignore[no-untyped-def]
-        fresh = none if promoted else total
-        fresh = two_depths(fresh, top[0], bottom[0], top[1], bottom[1], b[0], b[1])
-        fresh = two_depths(fresh, top[2], bottom[2], top[3], bottom[3], b[2], b[3])
-        return _plus_all(total, fresh) if promoted else fresh
+    def plus_row(total, a, next_a, b):  # type: ignore[no-untyped-def]
+        fresh = NO_SUMS[0] if promoted else total
+        fresh = plus_product(fresh, a, b[0], b[1])
+        fresh = plus_product(fresh, next_a, b[2], b[3])
+        return _plus_row(total, fresh) if promoted else fresh
 
-    return plus
+    # Depth 4 t + i is called column t of a matrix product for the first of two i, and column t + 4 for the second.
+    return unrolled_tuple(
+        4,
+        "total, top, bottom, b",
+        "plus_row(total[{k}], (top[0][{k}], bottom[0][{k}], top[1][{k}], bottom[1][{k}]),"
+        " (top[2][{k}], bottom[2][{k}], top[3][{k}], bottom[3][{k}]), b)",
+        plus_row=plus_row,
+    )

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...geometry import Pair
 from .memory import empty, to_device
-from .runtime import cuda, divide, is_vectorisable, kernel, launch, load, load4, store4
+from .runtime import check_size, cuda, divide, is_vectorisable, kernel, launch, load, load4, store4
 
 SPARE = 256
 """Entries behind the end of a table, all 0: kernels look up to a tile of lines, or four of the depth, too far."""
@@ -52,6 +52,7 @@ def windows_of(x: Any, kernel: Pair, stride: Pair, before: Pair, groups: int, ou
     images, row = x, width * channels
     if tuple(before) != (0, 0) or needed_h > height or needed_w > width or row % 4 or not is_vectorisable(x, 4):
         row = -(-needed_w * channels // 4) * 4
+        check_size("an array of padded images", n * needed_h * row)
         images = empty((n, needed_h, row), x.dtype)
         _place(x, (height, width * channels), images, (needed_h, row), (before[0], before[1] * channels))
         height = needed_h
