@@ -1,0 +1,108 @@
+"""Four adjacent elements a thread: loads and stores of 16 bytes for float32, and of four for arrays of bytes.
+
+Memory runs at its full speed only if each instruction moves much and many are on their way. ``load_four`` and
+``store_four`` also serve the last elements of an array, and arrays that begin at an odd address, one by one.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+
+from .runtime import cuda, device, launch, launch_blocks, load, load4, store, store4
+
+intrinsic = cuda.extending.intrinsic
+
+THREADS = 128
+"""Threads of a block of ``launch_grid``."""
+
+MOST_ROWS = 65535
+"""The most blocks of a grid along its second and its third axis."""
+
+
+def is_aligned(*arrays: Any) -> bool:
+    """If each array begins at a multiple of 16 bytes."""
+    return all(array.device_ctypes_pointer.value % 16 == 0 for array in arrays)
+
+
+def launch_by_four(function: Any, count: int, *arguments: Any) -> None:
+    """Runs a kernel with one thread for each four of ``count`` elements."""
+    launch(function, -(-count // 4), *arguments)
+
+
+def launch_grid(function: Any, items: int, rows: int, images: int, *arguments: Any) -> None:
+    """Runs a kernel with one thread for each item of each row of each image. Its grid replaces two divisions."""
+    if items and rows and images:
+        launch_blocks(function, (-(-items // THREADS), rows, images), THREADS, *arguments)
+
+
+@intrinsic
+def load_bytes(typing_context, array, index):  # type: ignore[no-untyped-def]
+    """Four elements of one byte each, from a multiple of four on, as a tuple: one load."""
+    kind = array.dtype
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        vector = builder.load(_address_of_bytes(context, builder, signature, arguments), align=4)
+        found = [builder.extract_element(vector, ir.IntType(32)(k)) for k in range(4)]
+        elements = [context.data_model_manager[kind].from_data(builder, element) for element in found]
+        return context.make_tuple(builder, signature.return_type, elements)
+
+    return numba.types.UniTuple(kind, 4)(array, numba.types.int32), generate
+
+
+@intrinsic
+def store_bytes(typing_context, array, index, four):  # type: ignore[no-untyped-def]
+    """Writes the four elements that ``load_bytes`` would read."""
+    kind = array.dtype
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        vector = ir.VectorType(ir.IntType(8), 4)(ir.Undefined)
+        for k in range(4):
+            element = builder.extract_value(arguments[2], k)
+            element = context.data_model_manager[kind].as_data(builder, element)
+            vector = builder.insert_element(vector, element, ir.IntType(32)(k))
+        builder.store(vector, _address_of_bytes(context, builder, signature, arguments), align=4)
+        return context.get_dummy_value()
+
+    return numba.types.void(array, numba.types.int32, numba.types.UniTuple(kind, 4)), generate
+
+
+def _address_of_bytes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    address = builder.gep(array.data, [arguments[1]])
+    return builder.bitcast(address, ir.VectorType(ir.IntType(8), 4).as_pointer(address.type.addrspace))
+
+
+@device
+def _load_inside(array, at, count):  # type: ignore[no-untyped-def]
+    return load(array, at) if count > 0 else array.dtype.type(0)
+
+
+@device
+def load_four(array, at, count, aligned):  # type: ignore[no-untyped-def]
+    """Elements at ... at + 3 of a flat array of floats; 0 for those behind the first ``count``."""
+    if aligned and count >= 4:
+        return load4(array, np.int32(at))
+    return (
+        _load_inside(array, at, count),
+        _load_inside(array, at + 1, count - 1),
+        _load_inside(array, at + 2, count - 2),
+        _load_inside(array, at + 3, count - 3),
+    )
+
+
+@device
+def store_four(array, at, count, aligned, four):  # type: ignore[no-untyped-def]
+    """Writes the elements that ``load_four`` would read."""
+    if aligned and count >= 4:
+        store4(array, np.int32(at), four)
+    else:
+        if count > 0:
+            store(array, at, four[0])
+        if count > 1:
+            store(array, at + 1, four[1])
+        if count > 2:
+            store(array, at + 2, four[2])
+        if count > 3:
+            store(array, at + 3, four[3])
