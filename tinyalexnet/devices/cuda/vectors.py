@@ -1,16 +1,14 @@
 """Four adjacent elements a thread: loads and stores of 16 bytes for float32, and of four for arrays of bytes.
 
-Memory runs at its full speed only if each instruction moves much and many are on their way. ``load_four`` and
-``store_four`` also serve the last elements of an array, and arrays that begin at an odd address, one by one.
+Memory runs at its full speed only if each instruction moves much and many are on their way.
 """
 
 from typing import Any
 
 import numba
-import numpy as np
 from llvmlite import ir
 
-from .runtime import cuda, device, launch, launch_blocks, load, load4, store, store4
+from .runtime import cuda, launch, launch_blocks
 
 intrinsic = cuda.extending.intrinsic
 
@@ -72,37 +70,3 @@ def _address_of_bytes(context: Any, builder: Any, signature: Any, arguments: Any
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     address = builder.gep(array.data, [arguments[1]])
     return builder.bitcast(address, ir.VectorType(ir.IntType(8), 4).as_pointer(address.type.addrspace))
-
-
-@device
-def _load_inside(array, at, count):  # type: ignore[no-untyped-def]
-    return load(array, at) if count > 0 else array.dtype.type(0)
-
-
-@device
-def load_four(array, at, count, aligned):  # type: ignore[no-untyped-def]
-    """Elements at ... at + 3 of a flat array of floats; 0 for those behind the first ``count``."""
-    if aligned and count >= 4:
-        return load4(array, np.int32(at))
-    return (
-        _load_inside(array, at, count),
-        _load_inside(array, at + 1, count - 1),
-        _load_inside(array, at + 2, count - 2),
-        _load_inside(array, at + 3, count - 3),
-    )
-
-
-@device
-def store_four(array, at, count, aligned, four):  # type: ignore[no-untyped-def]
-    """Writes the elements that ``load_four`` would read."""
-    if aligned and count >= 4:
-        store4(array, np.int32(at), four)
-    else:
-        if count > 0:
-            store(array, at, four[0])
-        if count > 1:
-            store(array, at + 1, four[1])
-        if count > 2:
-            store(array, at + 2, four[2])
-        if count > 3:
-            store(array, at + 3, four[3])
