@@ -95,18 +95,36 @@ def _threads_across(rows: int, columns: int) -> int:
     return across
 
 
-@device
-def block_sum(own, total):  # type: ignore[no-untyped-def]
-    """The sum of ``total`` of all threads of a block, for its first thread; ``own`` has room for one of each."""
-    thread = cuda.threadIdx.x
-    own[thread] = total
-    half = THREADS // 2
-    while half > 0:
+def block_tree(combine: Any, threads: int) -> Any:
+    """A device function that combines a value of each of a block's ``threads``, a power of two, by ``combine(a, b)``.
+
+    Its arguments are a shared array with room for one value of each thread, and a thread's value. All threads get the
+    result.
+    """
+
+    @device
+    def tree(own, value):  # type: ignore[no-untyped-def]
+        thread = cuda.threadIdx.x
+        own[thread] = value
+        half = threads // 2
+        while half > 0:
+            cuda.syncthreads()
+            if thread < half:
+                own[thread] = combine(own[thread], own[thread + half])
+            half //= 2
         cuda.syncthreads()
-        if thread < half:
-            own[thread] += own[thread + half]
-        half //= 2
-    return own[0]
+        return own[0]
+
+    return tree
+
+
+@device
+def _sum_of_two(a, b):  # type: ignore[no-untyped-def]
+    return a + b
+
+
+block_sum = block_tree(_sum_of_two, THREADS)
+"""Adds one value of each of THREADS threads."""
 
 
 @kernel
