@@ -29,7 +29,7 @@ ARCHITECTURES = ((8, 0), (9, 0))
 
 DTYPES = ("float32", "float64")
 
-IN_FLOAT64 = ("l2_loss.", "reduction.sums", "softmax_cross_entropy.")
+IN_FLOAT64 = ("l2_loss.", "reduction.sum", "softmax_cross_entropy.")
 """Kernels that compute in float64 also for float32: the losses are summed in float64."""
 
 IN_EVERY_NAME = {"tinyalexnet", "ops", "devices", "cuda"}
@@ -157,7 +157,9 @@ def _call_all(dtype: str) -> None:
         conv2d.conv2d_forward(x, w, ones(6), window, 2, algorithm, **on)
         conv2d.conv2d_backward_input(dout, w, x.shape, window, 2, algorithm, **on)
         conv2d.conv2d_backward_params(dout, x, window, 2, algorithm, **on)
-    conv2d.conv2d_backward_input(ones(2, 4, 4, 6), w, x.shape, Window(3, 2), 2, **on)
+    for filters in (6, 8):
+        dout = ones(2, 4, 4, filters)
+        conv2d.conv2d_backward_input(dout, ones(3, 3, 2, filters), x.shape, Window(3, 2), 2, **on)
     for images in (x, ones(2, 9, 9, 3)):
         out, argmax = maxpool.maxpool_forward(images, window, **on)
         maxpool.maxpool_backward(out, argmax, images.shape, window, **on)
