@@ -8,7 +8,7 @@ from typing import Any
 import numba
 from llvmlite import ir
 
-from .runtime import cuda, launch, launch_blocks
+from .runtime import cuda, is_vectorisable, launch, launch_blocks
 
 intrinsic = cuda.extending.intrinsic
 
@@ -21,12 +21,17 @@ MOST_ROWS = 65535
 
 def is_aligned(*arrays: Any) -> bool:
     """If each array begins at a multiple of 16 bytes."""
-    return all(array.device_ctypes_pointer.value % 16 == 0 for array in arrays)
+    return all(is_vectorisable(array, 4) for array in arrays)
 
 
-def launch_by_four(function: Any, count: int, *arguments: Any) -> None:
-    """Runs a kernel with one thread for each four of ``count`` elements."""
-    launch(function, -(-count // 4), *arguments)
+def launch_by_four(function: Any, arrays: tuple[Any, ...], *scalars: Any) -> None:
+    """Runs a kernel with one thread for each four elements of arrays of one size.
+
+    Its arguments are 1 if all arrays are aligned or else 0, the scalars, and the arrays as flat ones.
+    """
+    size = arrays[0].size
+    flat = (array.reshape(size) for array in arrays)
+    launch(function, -(-size // 4), int(is_aligned(*arrays)), *scalars, *flat)
 
 
 def launch_grid(function: Any, items: int, rows: int, images: int, *arguments: Any) -> None:

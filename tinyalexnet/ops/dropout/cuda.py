@@ -7,7 +7,7 @@ import numpy as np
 from ...devices.cuda.memory import empty
 from ...devices.cuda.runtime import cuda, device, kernel, load, load4, store, store4
 from ...devices.cuda.unrolled import unrolled_tuple
-from ...devices.cuda.vectors import is_aligned, launch_by_four, load_bytes, store_bytes
+from ...devices.cuda.vectors import launch_by_four, load_bytes, store_bytes
 from .philox import philox
 
 _philox = device(philox)
@@ -16,15 +16,14 @@ _philox = device(philox)
 def dropout(x: Any, kept: Any, rate: float) -> Any:
     """Schedule: one thread per four elements: 16 bytes of x, four of the mask."""
     out = empty(x.shape, x.dtype)
-    flat = (array.reshape(x.size) for array in (x, kept, out))
-    launch_by_four(_dropout, x.size, is_aligned(x, kept), x.dtype.type(1 / (1 - rate)), *flat)
+    launch_by_four(_dropout, (x, kept, out), x.dtype.type(1 / (1 - rate)))
     return out
 
 
 def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int) -> Any:
     """Schedule: one thread per four elements, which it draws and writes at once."""
     kept = empty(shape, np.bool_)
-    launch_by_four(_draw, kept.size, seed, threshold, kept.reshape(kept.size))
+    launch_by_four(_draw, (kept,), seed, threshold)
     return kept
 
 
@@ -45,12 +44,12 @@ _four_scaled = unrolled_tuple(4, "values, kept, factor", "scaled(values[{k}], ke
 
 
 @kernel
-def _draw(seed, threshold, kept):  # type: ignore[no-untyped-def]
+def _draw(aligned, seed, threshold, kept):  # type: ignore[no-untyped-def]
     at = 4 * cuda.grid(1)
-    if at + 4 <= kept.size:
+    if aligned and at + 4 <= kept.size:
         store_bytes(kept, at, _four_are_kept(at, seed, threshold))
     else:
-        for k in range(at, kept.size):
+        for k in range(at, min(at + 4, kept.size)):
             kept[k] = _is_kept(k, seed, threshold)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...devices.cuda.memory import empty
 from ...devices.cuda.runtime import THREADS, cuda, device, divide, kernel, launch, load4, store4, unravel
 from ...devices.cuda.unrolled import unrolled_tuple
-from ...devices.cuda.vectors import is_aligned, launch_by_four
+from ...devices.cuda.vectors import is_aligned
 
 MOST_REACH = 8
 """The largest radius for which a thread keeps all neighbours of its four channels in registers."""
@@ -26,7 +26,7 @@ def lrn_forward(x: Any, radius: int, bias: float, alpha: float, beta: float) -> 
     reach = _reach(x, radius)
     if _is_by_four(reach, x):
         flat = (array.reshape(x.size) for array in (x, out, scale))
-        launch_by_four(_forward_by_four(reach), x.size, x.shape[3], *options, *flat)
+        launch(_forward_by_four(reach), x.size // 4, x.shape[3], *options, *flat)
     else:
         launch(_forward, x.size, x, radius, *options, out, scale)
     return out, scale
@@ -41,7 +41,7 @@ def lrn_backward(dout: Any, x: Any, scale: Any, radius: int, alpha: float, beta:
     reach = _reach(x, radius)
     if _is_by_four(reach, dout, x, scale):
         flat = (array.reshape(x.size) for array in (dout, x, scale, dx))
-        launch_by_four(_backward_by_four(reach, x.dtype), x.size, x.shape[3], *options, *flat)
+        launch(_backward_by_four(reach, x.dtype), x.size // 4, x.shape[3], *options, *flat)
     else:
         launch(_backward, x.size, dout, x, scale, radius, *options, dx)
     return dx

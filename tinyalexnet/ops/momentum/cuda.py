@@ -6,14 +6,13 @@ import numpy as np
 
 from ...devices.cuda.runtime import cuda, device, kernel, load, load4, store, store4
 from ...devices.cuda.unrolled import unrolled_tuple
-from ...devices.cuda.vectors import is_aligned, launch_by_four
+from ...devices.cuda.vectors import launch_by_four
 
 
 def momentum_step(w: Any, v: Any, dw: Any, rate: float, momentum: float, decay: float) -> None:
     """Schedule: one thread per four elements, which it loads and stores with 16 bytes each."""
     factors = (w.dtype.type(factor) for factor in (rate, momentum, decay))
-    flat = (array.reshape(w.size) for array in (w, v, dw))
-    launch_by_four(_step, w.size, is_aligned(w, v, dw), *factors, *flat)
+    launch_by_four(_step, (w, v, dw), *factors)
 
 
 @device

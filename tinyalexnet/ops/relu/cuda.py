@@ -7,21 +7,20 @@ import numpy as np
 from ...devices.cuda.memory import empty
 from ...devices.cuda.runtime import cuda, device, kernel, load, load4, store, store4
 from ...devices.cuda.unrolled import unrolled_tuple
-from ...devices.cuda.vectors import is_aligned, launch_by_four
+from ...devices.cuda.vectors import launch_by_four
 
 
 def relu_forward(x: Any, out: Any) -> Any:
     """Schedule: one thread per four elements, which it loads and stores with 16 bytes each."""
     y = empty(x.shape, x.dtype) if out is None else out
-    launch_by_four(_forward, x.size, is_aligned(x, y), x.reshape(x.size), y.reshape(y.size))
+    launch_by_four(_forward, (x, y))
     return y
 
 
 def relu_backward(dout: Any, y: Any, out: Any) -> Any:
     """Schedule: one thread per four elements, which it loads and stores with 16 bytes each."""
     dx = empty(dout.shape, dout.dtype) if out is None else out
-    flat = (array.reshape(y.size) for array in (dout, y, dx))
-    launch_by_four(_backward, y.size, is_aligned(dout, y, dx), *flat)
+    launch_by_four(_backward, (dout, y, dx))
     return dx
 
 
