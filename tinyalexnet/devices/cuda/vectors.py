@@ -8,7 +8,7 @@ from typing import Any
 import numba
 from llvmlite import ir
 
-from .runtime import cuda, is_vectorisable, launch, launch_blocks
+from .runtime import check_size, cuda, is_vectorisable, launch, launch_blocks
 
 intrinsic = cuda.extending.intrinsic
 
@@ -30,12 +30,17 @@ def launch_by_four(function: Any, arrays: tuple[Any, ...], *scalars: Any) -> Non
     Its arguments are 1 if all arrays are aligned or else 0, the scalars, and the arrays as flat ones.
     """
     size = arrays[0].size
+    check_size("an array", size)
     flat = (array.reshape(size) for array in arrays)
     launch(function, -(-size // 4), int(is_aligned(*arrays)), *scalars, *flat)
 
 
 def launch_grid(function: Any, items: int, rows: int, images: int, *arguments: Any) -> None:
-    """Runs a kernel with one thread for each item of each row of each image. Its grid replaces two divisions."""
+    """Runs a kernel with one thread for each item, of four elements, of each row of each image.
+
+    Its grid replaces two divisions.
+    """
+    check_size("an array", 4 * items * rows * images)
     if items and rows and images:
         launch_blocks(function, (-(-items // THREADS), rows, images), THREADS, *arguments)
 

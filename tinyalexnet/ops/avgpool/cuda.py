@@ -6,7 +6,19 @@ from typing import Any
 import numpy as np
 
 from ...devices.cuda.memory import empty
-from ...devices.cuda.runtime import cuda, device, kernel, launch, load, load4, store, store4, unravel, windows_over
+from ...devices.cuda.runtime import (
+    check_size,
+    cuda,
+    device,
+    kernel,
+    launch,
+    load,
+    load4,
+    store,
+    store4,
+    unravel,
+    windows_over,
+)
 from ...devices.cuda.unrolled import unrolled_tuple
 from ...devices.cuda.vectors import is_aligned
 from ...geometry import Window
@@ -17,6 +29,7 @@ def avgpool_forward(x: Any, window: Window) -> Any:
     output element if the channels are no multiple of four."""
     n, height, width, channels = x.shape
     out = empty((n, *window.output_size((height, width)), channels), x.dtype)
+    check_size("an array", out.size)
     width_of_thread = _channels_of_thread(x)
     function, _ = _kernels(width_of_thread)
     placement = window.kernel, window.stride, window.before((height, width))
