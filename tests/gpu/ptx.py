@@ -29,7 +29,7 @@ ARCHITECTURES = ((8, 0), (9, 0))
 
 DTYPES = ("float32", "float64")
 
-IN_FLOAT64 = ("l2_loss.", "reduction.sums", "softmax_cross_entropy.")
+IN_FLOAT64 = ("l2_loss.", "reduction.sum", "softmax_cross_entropy.")
 """Kernels that compute in float64 also for float32: the losses are summed in float64."""
 
 
@@ -166,19 +166,22 @@ def _call_all(dtype: str) -> None:
         conv2d.conv2d_forward(x, w, ones(6), window, 2, algorithm, **on)
         conv2d.conv2d_backward_input(dout, w, x.shape, window, 2, algorithm, **on)
         conv2d.conv2d_backward_params(dout, x, window, 2, algorithm, **on)
-    conv2d.conv2d_backward_input(ones(2, 4, 4, 6), w, x.shape, Window(3, 2), 2, **on)
+    for filters in (6, 8):
+        dout = ones(2, 4, 4, filters)
+        conv2d.conv2d_backward_input(dout, ones(3, 3, 2, filters), x.shape, Window(3, 2), 2, **on)
     # On tensor cores, with runs of three elements that have to be padded, and all three ways to lie in memory.
     conv2d.conv2d_forward(ones(2, 9, 9, 1), ones(3, 3, 1, 4), ones(4), Window(3, 4), **on)
     conv2d.conv2d_backward_params(ones(2, 2, 2, 4), ones(2, 9, 9, 1), Window(3, 4), **on)
     dense.dense_forward(ones(2, 4), ones(4, 8), ones(8), **on)
     dense.dense_backward_input(ones(2, 8), ones(4, 8), **on)
     dense.dense_backward_params(ones(2, 8), ones(2, 4), **on)
-    out, argmax = maxpool.maxpool_forward(x, window, **on)
-    maxpool.maxpool_backward(out, argmax, x.shape, window, **on)
-    avgpool.avgpool_forward(x, window, **on)
-    avgpool.avgpool_backward(out, x.shape, window, **on)
-    lrn.lrn_forward(x, 2, 1.0, 1.0, 0.75, **on)
-    lrn.lrn_backward(x, x, x, 2, 1.0, 0.75, **on)
+    for images in (x, ones(2, 9, 9, 3)):
+        out, argmax = maxpool.maxpool_forward(images, window, **on)
+        maxpool.maxpool_backward(out, argmax, images.shape, window, **on)
+        avgpool.avgpool_forward(images, window, **on)
+        avgpool.avgpool_backward(images, images.shape, window, **on)
+        lrn.lrn_forward(images, 2, 1.0, 1.0, 0.75, **on)
+        lrn.lrn_backward(images, images, images, 2, 1.0, 0.75, **on)
     relu.relu_forward(x, **on)
     relu.relu_backward(x, x, **on)
     dropout.dropout(x, dropout.dropout_mask(x.shape, 0.5, 1, **on), 0.5, **on)

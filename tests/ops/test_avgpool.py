@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import loops
 import numpy as np
+import pytest
 from hypothesis import given
 from strategies import cases
 
@@ -20,6 +21,22 @@ def test_equals_the_loops(run, case):
     expected, expected_dx = loops.avgpool(x, dout, case.window.kernel, case.window.stride, case.pads)
     np.testing.assert_allclose(out, expected, rtol=2**-52, strict=True)
     np.testing.assert_allclose(dx, expected_dx, rtol=0, atol=25 * 4 * 2**-52, strict=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("window", "shape"),
+    [(Window(2, 1, "SAME"), (2, 8, 9, 8)), (Window((2, 4), 3), (1, 8, 9, 4)), (Window(4), (3, 4, 4, 4))],
+)
+def test_channels_by_four(run, rng, dtype, window, shape):
+    """Windows have 1, 2, 4, 8 or 16 pixels: of multiples of 16 all shares are integers, and nothing rounds."""
+    x = 16 * rng.integers(-4, 5, shape).astype(dtype)
+    dout = 16 * rng.integers(-4, 5, (shape[0], *window.output_size(shape[1:3]), shape[3])).astype(dtype)
+    expected, expected_dx = loops.avgpool(x, dout, window.kernel, window.stride, window.pads(shape[1:3]))
+    assert np.abs(expected_dx).max() > 1
+    np.testing.assert_array_equal(run(avgpool_forward, x, window), expected.astype(dtype), strict=True)
+    dx = run(avgpool_backward, dout, shape, window)
+    np.testing.assert_array_equal(dx, expected_dx.astype(dtype), strict=True)
 
 
 @given(case=cases(pooling=True))

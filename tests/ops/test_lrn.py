@@ -44,6 +44,33 @@ def test_float32_rounds_little(run, shape, options, seed):
     np.testing.assert_allclose(out, exact, rtol=40 * 2**-24)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "radius", "beta"),
+    [
+        ((2, 5, 6, 20), 2, 0.75),
+        ((2, 9, 8, 12), 5, 1.3),
+        ((1, 7, 9, 20), 8, 0.5),
+        ((1, 3, 2, 20), 9, 0.75),
+        ((3, 1, 1, 4), 7, 0.75),
+    ],
+)
+def test_channels_by_four(run, rng, dtype, shape, radius, beta):
+    """Channels that are a multiple of four, and more elements than a block of threads has: the bounds are those above,
+    for the larger windows in proportion."""
+    x, dout = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    out, scale = run(lrn_forward, x, radius, 1.0, 0.5, beta)
+    dx = run(lrn_backward, dout, x, scale, radius, 0.5, beta)
+    wide = x.astype(np.float64)
+    exact, exact_scale = lrn_forward(wide, radius, 1.0, 0.5, beta, backend="reference")
+    exact_dx = lrn_backward(dout.astype(np.float64), wide, exact_scale, radius, 0.5, beta, backend="reference")
+    unit = np.finfo(dtype).eps / 2
+    np.testing.assert_allclose(scale, exact_scale, rtol=50 * unit)
+    np.testing.assert_allclose(out, exact, rtol=50 * unit)
+    np.testing.assert_allclose(dx, exact_dx, rtol=0, atol=128 * unit * np.abs(exact_dx).max())
+    assert (dx.dtype, out.dtype, scale.dtype) == (dtype,) * 3
+
+
 def test_on_integers_the_sums_are_exact(run, rng):
     x = rng.integers(-4, 5, (2, 3, 2, 11)).astype(np.float32)
     _, scale = run(lrn_forward, x, 2, 2.0, 1.0, 0.75)

@@ -86,6 +86,55 @@ def test_nan_and_infinity_win_the_windows_they_are_in(run):
     np.testing.assert_array_equal(argmax, expected_argmax)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("window", "shape"),
+    [
+        (Window(3, 2), (2, 13, 11, 8)),
+        (Window(3, 2, "SAME"), (2, 8, 9, 4)),
+        (Window(2, 3), (1, 8, 9, 4)),
+        (Window(3, 1, "SAME"), (1, 5, 6, 8)),
+        (Window((2, 3), (2, 1), ((1, 0), (2, 1))), (2, 5, 6, 8)),
+        (Window(5, 2, 2), (1, 9, 9, 4)),
+        (Window(4, 4), (3, 4, 4, 4)),
+    ],
+)
+def test_channels_by_four(run, rng, dtype, window, shape):
+    """Channels that are a multiple of four, with ties, NaN and windows of -inf alone: the same bits as the loops'."""
+    x = rng.integers(-2, 3, shape).astype(dtype)
+    x[rng.random(shape) < 0.3] = -np.inf
+    x[rng.random(shape) < 0.03] = np.nan
+    x[0, :3, :3] = -np.inf
+    out, argmax = run(maxpool_forward, x, window)
+    dout = rng.integers(-4, 5, out.shape).astype(dtype)
+    dx = run(maxpool_backward, dout, argmax, shape, window)
+    expected, expected_argmax, expected_dx = loops.maxpool(
+        x, dout, window.kernel, window.stride, window.pads(shape[1:3])
+    )
+    np.testing.assert_array_equal(out, expected, strict=True)
+    np.testing.assert_array_equal(argmax, expected_argmax)
+    np.testing.assert_array_equal(dx, expected_dx, strict=True)
+    assert np.isnan(out).any()
+    assert np.isfinite(out).any()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("window", [Window(3, 2), Window(3, 2, "SAME"), Window(2, 1)])
+def test_kernels_for_four_channels_round_as_the_others(run, rng, window):
+    """Each group of three channels, alone, takes the kernels for one channel."""
+    x = rng.standard_normal((2, 7, 8, 12)).astype(np.float32)
+    out, argmax = run(maxpool_forward, x, window)
+    dout = rng.standard_normal(out.shape).astype(np.float32)
+    dx = run(maxpool_backward, dout, argmax, x.shape, window)
+    for first in range(0, 12, 3):
+        some = slice(first, first + 3)
+        alone, alone_argmax = run(maxpool_forward, x[..., some], window)
+        alone_dx = run(maxpool_backward, dout[..., some], alone_argmax, (2, 7, 8, 3), window)
+        assert alone.tobytes() == out[..., some].tobytes()
+        assert alone_argmax.tobytes() == argmax[..., some].tobytes()
+        assert alone_dx.tobytes() == dx[..., some].tobytes()
+
+
 def test_a_large_window_needs_more_than_a_byte(run):
     x = np.zeros((1, 17, 17, 1), np.float32)
     x[0, 16, 16, 0] = 1

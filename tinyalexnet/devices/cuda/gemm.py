@@ -17,7 +17,7 @@ import numpy as np
 from ...geometry import Pair
 from . import simt_gemm, tensor_gemm
 from .memory import empty, to_device
-from .runtime import cuda, is_vectorisable, kernel, launch, unravel
+from .runtime import cuda, kernel, launch, unravel
 from .tensor_gemm import Matrix
 from .tensor_windows import padded_filters, unpadded_filters, windows_of
 
@@ -83,15 +83,15 @@ def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: An
 def uses_tensor_cores(arrays: tuple[Any, ...], channels: int, filters: int, stride: Pair, groups: int) -> bool:
     """The rule that chooses the kernel, by dtype, alignment, compute capability and shapes alone.
 
-    A tensor core takes float32. Copies have 16 bytes: each array begins at a multiple of them, and so does every run of
-    elements in it. That is so if a group's channels and filters are multiples of four, or if, without groups, the
+    A tensor core takes float32. Copies have 16 bytes, and every run of elements begins at a multiple of them. That is
+    so if a group's channels and filters are multiples of four, or if, without groups, the
     filters are and the windows of a row are a multiple of four elements apart: in AlexNet's conv1, 4 x 3.
     """
     runs = channels // groups % 4 == 0 or (groups == 1 and stride[1] * channels % 4 == 0)
     return (
         runs
         and filters // groups % 4 == 0
-        and all(array.dtype == np.float32 and is_vectorisable(array, 4) for array in arrays)
+        and all(array.dtype == np.float32 for array in arrays)
         and tensor_gemm.compute_capability() >= TENSOR_CORES
     )
 

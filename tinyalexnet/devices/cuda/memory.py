@@ -18,7 +18,7 @@ from .arrays import DeviceArray, Memory
 from .driver import DriverError, driver
 
 GRAIN = 512
-"""Sizes are multiples of this many bytes, as the driver's are."""
+"""Sizes and addresses are multiples of this many bytes, as the driver's are: each array begins with a whole vector."""
 
 
 class DeviceMemoryPool:

@@ -34,11 +34,6 @@ device = cuda.jit(device=True)
 """Decorator of a function that kernels call."""
 
 
-def is_vectorisable(array: Any, pitch: int) -> bool:
-    """If a vectorised load may begin at any multiple of four elements of any row of ``pitch`` elements."""
-    return pitch % 4 == 0 and array.address % 16 == 0
-
-
 # Numba loads and stores one element of an array at a time, by an index of 64 bits that counts from the end if it is
 # negative: each access compares and adds. These intrinsics name the machine instruction instead.
 

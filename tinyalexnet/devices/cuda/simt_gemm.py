@@ -13,7 +13,7 @@ import numpy as np
 from ...geometry import Pair
 from .memory import empty, to_device
 from .reduction import column_sums
-from .runtime import check_size, cuda, is_vectorisable, kernel, launch_blocks, load4, store, store4
+from .runtime import check_size, cuda, kernel, launch_blocks, load4, store, store4
 from .simt_tiles import (
     COLS,
     DEPTH,
@@ -81,8 +81,8 @@ def _split_k(function: Any, sizes: tuple[int, int, int], groups: int, arrays: tu
         channels // groups,
         group_columns,
         split_steps,
-        is_vectorisable(x, channels // groups),
-        all(is_vectorisable(array, group_columns) for array in (b_matrix, sums, *bias)),
+        channels // groups % 4 == 0,
+        group_columns % 4 == 0,
     )
     flat_b, flat_sums = b_matrix.reshape(b_matrix.size), sums.reshape(sums.size)
     blocks = *tiles, groups * splits

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...geometry import Pair
 from .memory import empty, to_device
-from .runtime import check_size, cuda, divide, is_vectorisable, kernel, launch, load, load4, store4
+from .runtime import check_size, cuda, divide, kernel, launch, load, load4, store4
 
 SPARE = 256
 """Entries behind the end of a table, all 0: kernels look up to a tile of lines, or four of the depth, too far."""
@@ -50,7 +50,7 @@ def windows_of(x: Any, kernel: Pair, stride: Pair, before: Pair, groups: int, ou
     n, height, width, channels = x.shape
     needed_h, needed_w = ((o - 1) * s + k for o, s, k in zip(out_size, stride, kernel, strict=True))
     images, row = x, width * channels
-    if tuple(before) != (0, 0) or needed_h > height or needed_w > width or row % 4 or not is_vectorisable(x, 4):
+    if tuple(before) != (0, 0) or needed_h > height or needed_w > width or row % 4:
         row = -(-needed_w * channels // 4) * 4
         check_size("an array of padded images", n * needed_h * row)
         images = empty((n, needed_h, row), x.dtype)
@@ -115,7 +115,7 @@ def _place(images: Any, size: Pair, target: Any, target_size: Pair, before: Pair
 
     Schedule: a thread for each four elements of the target, whose rows are multiples of four, and one store.
     """
-    vectorised = before[1] % 4 == 0 and is_vectorisable(images, size[1])
+    vectorised = before[1] % 4 == 0 and size[1] % 4 == 0
     placement = Placement(*size, *target_size, *before, vectorised)
     launch(_pad, target.size // 4, images.reshape(images.size), placement, target.reshape(target.size))
 

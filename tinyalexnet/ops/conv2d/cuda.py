@@ -1,11 +1,15 @@
 """The convolution's three functions on a GPU, by implicit GEMM."""
 
+import functools
 from typing import Any
+
+import numpy as np
 
 from ...devices.cuda import gemm
 from ...devices.cuda.memory import empty
 from ...devices.cuda.reduction import column_sums
-from ...devices.cuda.runtime import cuda, kernel, launch, unravel, windows_over
+from ...devices.cuda.runtime import cuda, device, divide, kernel, launch, load, load4, store, unravel, windows_over
+from ...devices.cuda.unrolled import unrolled_sum
 from ...geometry import Window
 
 
@@ -20,13 +24,16 @@ def conv2d_forward(x: Any, w: Any, b: Any, window: Window, groups: int) -> Any:
 def conv2d_backward_input(dout: Any, w: Any, x_shape: tuple[int, ...], window: Window, groups: int) -> Any:
     """Schedule: with stride 1 the adjoint of a convolution is a convolution: of dout, with the filters turned by 180°
     and channels and filters exchanged. With other strides, one thread per pixel and channel gathers from the outputs
-    whose windows hold it: no two threads write the same element, and the order of the additions is fixed."""
+    whose windows hold it, four filters at once: no two threads write the same element, and the order of the additions
+    is fixed."""
     dx = empty(x_shape, dout.dtype)
     before = window.before(x_shape[1:3])
     if window.stride == (1, 1):
         gemm.convolve_back(dout, w, before, groups, dx)
     else:
-        launch(_gather, dx.size, dout, w, window.stride, before, groups, dx)
+        width = 4 if w.shape[3] // groups % 4 == 0 else 1
+        flat = (array.reshape(array.size) for array in (dout, w, dx))
+        launch(_gather(width), dx.size, x_shape, dout.shape, w.shape, window.stride, before, *flat)
     return dx
 
 
@@ -39,21 +46,38 @@ def conv2d_backward_params(dout: Any, x: Any, window: Window, groups: int) -> tu
     return dw, db
 
 
-@kernel
-def _gather(dout, w, stride, pad, groups, dx):  # type: ignore[no-untyped-def]
-    index = cuda.grid(1)
-    if index >= dx.size:
-        return
-    n, h, i, channel = unravel(index, dx.shape)
-    kernel_h, kernel_w, channels, filters = w.shape
-    group, c = divmod(channel, channels)
-    group_filters = filters // groups
-    first_h, end_h = windows_over(h + pad[0], kernel_h, stride[0], dout.shape[1])
-    first_w, end_w = windows_over(i + pad[1], kernel_w, stride[1], dout.shape[2])
-    total = dx.dtype.type(0)
-    for oh in range(first_h, end_h):
-        for ow in range(first_w, end_w):
-            kh, kw = h + pad[0] - oh * stride[0], i + pad[1] - ow * stride[1]
-            for f in range(group * group_filters, (group + 1) * group_filters):
-                total += dout[n, oh, ow, f] * w[kh, kw, c, f]
-    dx[n, h, i, channel] = total
+@functools.cache
+def _gather(width: int) -> Any:
+    """The gradient of the images by gathering, which loads ``width`` filters at once: four or one."""
+    load_some = load4 if width == 4 else _load1
+    plus_products = unrolled_sum(width, "total, a, b", "total + a[{k}] * b[{k}]")
+
+    @kernel
+    def gather(shape, out_shape, w_shape, stride, pad, dout, w, dx):  # type: ignore[no-untyped-def]
+        index = cuda.grid(1)
+        if index >= dx.size:
+            return
+        n, h, i, channel = unravel(index, shape)
+        kernel_h, kernel_w, channels, filters = w_shape
+        _, rows, columns, _ = out_shape
+        group, c = divide(channel, channels)
+        group_filters = divide(filters * channels, shape[3])[0]
+        first_h, end_h = windows_over(h + pad[0], kernel_h, stride[0], rows)
+        first_w, end_w = windows_over(i + pad[1], kernel_w, stride[1], columns)
+        total = dx.dtype.type(0)
+        for oh in range(first_h, end_h):
+            for ow in range(first_w, end_w):
+                kh, kw = h + pad[0] - oh * stride[0], i + pad[1] - ow * stride[1]
+                at_out = np.int32(((n * rows + oh) * columns + ow) * filters + group * group_filters)
+                at_w = np.int32(((kh * kernel_w + kw) * channels + c) * filters + group * group_filters)
+                for f in range(0, group_filters, width):
+                    of_filters = load_some(dout, np.int32(at_out + f)), load_some(w, np.int32(at_w + f))
+                    total = plus_products(total, of_filters[0], of_filters[1])
+        store(dx, np.int32(index), total)
+
+    return gather
+
+
+@device
+def _load1(array, at):  # type: ignore[no-untyped-def]
+    return (load(array, at),)

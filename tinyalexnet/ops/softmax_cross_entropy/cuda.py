@@ -6,41 +6,61 @@ from typing import Any
 import numpy as np
 
 from ...devices.cuda.memory import empty
-from ...devices.cuda.reduction import sum_of
-from ...devices.cuda.runtime import cuda, kernel, launch
+from ...devices.cuda.reduction import block_tree, sum_of
+from ...devices.cuda.runtime import cuda, device, kernel, launch_blocks
+
+ROW_THREADS = 128
+"""Threads of a row, a power of two."""
 
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
-    """Schedule: one thread per row; then ``sum_of`` adds up their losses."""
+    """Schedule: one block per row. A thread has every ROW_THREADS-th class; trees in shared memory find the largest
+    logit and the sum. Then ``sum_of`` adds up the losses of the rows."""
     n = logits.shape[0]
     losses = empty((n,), np.float64)
     dlogits = empty(logits.shape, logits.dtype)
-    launch(_rows, n, logits, labels, losses, dlogits)
+    launch_blocks(_rows, (n,), ROW_THREADS, logits, labels, losses, dlogits)
     return sum_of(losses, 1 / n), dlogits
+
+
+@device
+def _larger(a, b):  # type: ignore[no-untyped-def]
+    """The larger of two. A NaN takes over and stays: no comparison with it is true."""
+    return b if b > a or b != b else a
+
+
+@device
+def _plus(a, b):  # type: ignore[no-untyped-def]
+    return a + b
+
+
+_largest_of_block = block_tree(_larger, ROW_THREADS)
+_sum_of_block = block_tree(_plus, ROW_THREADS)
 
 
 @kernel
 def _rows(logits, labels, losses, dlogits):  # type: ignore[no-untyped-def]
-    row = cuda.grid(1)
+    own_largest = cuda.shared.array(ROW_THREADS, logits.dtype)
+    own_total = cuda.shared.array(ROW_THREADS, logits.dtype)
+    row, thread = cuda.blockIdx.x, cuda.threadIdx.x
     n, classes = logits.shape
-    if row >= n:
-        return
     label = labels[row]
-    largest = logits[row, 0]
-    for k in range(classes):
-        value = logits[row, k]
-        # A NaN takes over and stays: no comparison with it is true.
-        if value > largest or value != value:
-            largest = value
+    largest = logits[row, min(thread, classes - 1)]
+    for k in range(thread, classes, ROW_THREADS):
+        largest = _larger(largest, logits[row, k])
+    largest = _largest_of_block(own_largest, largest)
     total = logits.dtype.type(0)
-    for k in range(classes):
-        dlogits[row, k] = math.exp(logits[row, k] - largest)
-        total += dlogits[row, k]
-    if 0 <= label < classes:
-        losses[row] = math.log(np.float64(total)) - np.float64(logits[row, label] - largest)
-    else:
-        losses[row] = math.nan
+    for k in range(thread, classes, ROW_THREADS):
+        value = math.exp(logits[row, k] - largest)
+        dlogits[row, k] = value
+        total += value
+    total = _sum_of_block(own_total, total)
+    is_class = 0 <= label < classes
+    if thread == 0:
+        log_total = math.log(np.float64(total))
+        losses[row] = log_total - np.float64(logits[row, label] - largest) if is_class else math.nan
+    if not is_class:
         total = logits.dtype.type(math.nan)
-    for k in range(classes):
+    for k in range(thread, classes, ROW_THREADS):
         share = dlogits[row, k] / total - logits.dtype.type(1 if k == label else 0)
         dlogits[row, k] = share / logits.dtype.type(n)

@@ -13,11 +13,15 @@ import numpy as np
 from ....devices.cuda import gemm
 from ....devices.cuda.memory import empty
 from ....devices.cuda.reduction import column_sums
-from ....devices.cuda.runtime import check_size, cuda, device, divide, kernel, launch, load, store
+from ....devices.cuda.runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load, store
 from ....devices.cuda.simt_tiles import plus_scaled
 from ....devices.cuda.unrolled import unrolled_loop, unrolled_sum, unrolled_tuple
 from ....geometry import Pair, Window
 from .matrices import MOST_POINTS, Tile
+
+THREADS, BLOCKS = 128, 5
+"""Threads of a block of a transform, and blocks that a multiprocessor should have room for: a thread may then have 96
+registers, enough for 64 elements of float32 and the addresses. Of float64 a tile takes more, and one block must do."""
 
 
 class TileLayout(NamedTuple):
@@ -138,7 +142,9 @@ def _transform(
     dtype = source.elements.dtype
     bias = gemm.zeros(channels, dtype) if bias is None else bias
     count = n * math.prod(counts) * channels
-    launch(_transform_kernel(name, tile, dtype), count, count, *source, bias, *target, counts, channels)
+    function, blocks = _transform_kernel(name, tile, dtype), -(-count // THREADS)
+    if blocks:
+        launch_blocks(function, (blocks,), THREADS, count, *source, bias, *target, counts, channels)
 
 
 @functools.lru_cache(maxsize=256)
@@ -146,7 +152,10 @@ def _transform_kernel(name: str, tile: Tile, dtype: np.dtype) -> Any:
     """A kernel for L S Rᵀ + bias, with one thread for each tile S and channel.
 
     S is in registers, and the elements of L and R are constants in the instructions: those that are 0 cost nothing.
+    Only tiles of images may be partly outside. The others need no checks, so that all their loads are on their way at
+    once.
     """
+    source_is_whole, target_is_whole = name not in ("bt", "a"), name != "at"
     left, right = getattr(tile, {"a": "at", "gt": "g"}.get(name, name))(dtype)
     if name in ("a", "gt"):
         left, right = left.T, right.T
@@ -155,16 +164,18 @@ def _transform_kernel(name: str, tile: Tile, dtype: np.dtype) -> Any:
     store_rows = unrolled_loop(
         MOST_POINTS,
         "target, start, top, inside, layout, pixels, bias",
-        "store_row(target, start + {k} * layout.row, is_inside(top, {k}, rows, layout.height), inside, layout, right,"
-        " left[{k}], pixels, bias)",
+        "store_row(target, int32(start + {k} * layout.row), is_inside(top, {k}, rows, layout.height, is_whole), inside,"
+        " layout, right, left[{k}], pixels, bias)",
         store_row=_store_row,
         is_inside=_is_inside,
+        int32=np.int32,
+        is_whole=target_is_whole,
         rows=rows,
         left=left,
         right=right,
     )
 
-    @kernel
+    @bounded_kernel(THREADS, BLOCKS if dtype == np.float32 else 1)
     def transform(count, source, taken, bias, target, put, counts, channels):  # type: ignore[no-untyped-def]
         index = cuda.grid(1)
         if index >= count:
@@ -175,10 +186,11 @@ def _transform_kernel(name: str, tile: Tile, dtype: np.dtype) -> Any:
         top, first_column = y * taken.step_h - taken.pad_top, x * taken.step_w - taken.pad_left
         start = n * taken.image + y * taken.tile_row + x * taken.tile + channel
         start -= taken.pad_top * taken.row + taken.pad_left * taken.column
-        pixels = _load_rows(source, start, top, down, _all_inside(first_column, across, taken.width), taken)
+        inside = _all_inside(first_column, across, taken.width, source_is_whole)
+        pixels = _load_rows(source, np.int32(start), top, down, inside, taken, source_is_whole)
         start = n * put.image + y * put.tile_row + x * put.tile + channel
-        inside = _all_inside(x * put.step_w, columns, put.width)
-        store_rows(target, start, y * put.step_h, inside, put, pixels, bias[channel])
+        inside = _all_inside(x * put.step_w, columns, put.width, target_is_whole)
+        store_rows(target, np.int32(start), y * put.step_h, inside, put, pixels, bias[channel])
 
     return transform
 
@@ -191,13 +203,13 @@ def _filled(matrix: np.ndarray) -> tuple[tuple[np.floating, ...], ...]:
 
 
 @device
-def _is_inside(start, k, size, length):  # type: ignore[no-untyped-def]
-    """If row or column k of a tile of that ``size`` exists and is in the image."""
-    return k < size and np.uint32(start + k) < np.uint32(length)
+def _is_inside(start, k, size, length, is_whole):  # type: ignore[no-untyped-def]
+    """If row or column k of a tile of that ``size`` exists and is in the image, as all are if the tile is whole."""
+    return k < size and (is_whole or np.uint32(start + k) < np.uint32(length))
 
 
 _all_inside = unrolled_tuple(
-    MOST_POINTS, "start, size, length", "is_inside(start, {k}, size, length)", is_inside=_is_inside
+    MOST_POINTS, "start, size, length, is_whole", "is_inside(start, {k}, size, length, is_whole)", is_inside=_is_inside
 )
 
 
@@ -206,19 +218,23 @@ def _load_pixel(source, at, exists):  # type: ignore[no-untyped-def]
     return load(source, at) if exists else source.dtype.type(0)
 
 
+# int32: Numba adds in 64 bits, which takes two instructions, unless each sum is cut to 32 at once.
 _load_row = unrolled_tuple(
     MOST_POINTS,
     "source, start, exists, inside, layout",
-    "load_pixel(source, start + {k} * layout.column, exists & inside[{k}])",
+    "load_pixel(source, int32(start + int32({k} * layout.column)), exists & inside[{k}])",
     load_pixel=_load_pixel,
+    int32=np.int32,
 )
 
 _load_rows = unrolled_tuple(
     MOST_POINTS,
-    "source, start, top, rows, inside, layout",
-    "load_row(source, start + {k} * layout.row, is_inside(top, {k}, rows, layout.height), inside, layout)",
+    "source, start, top, rows, inside, layout, is_whole",
+    "load_row(source, int32(start + {k} * layout.row), is_inside(top, {k}, rows, layout.height, is_whole), inside,"
+    " layout)",
     load_row=_load_row,
     is_inside=_is_inside,
+    int32=np.int32,
 )
 
 
@@ -258,9 +274,10 @@ def _store_pixel(target, at, exists, element):  # type: ignore[no-untyped-def]
 _store_pixels = unrolled_loop(
     MOST_POINTS,
     "target, start, inside, layout, right, row, bias",
-    "store_pixel(target, start + {k} * layout.column, inside[{k}], dot(bias, right[{k}], row))",
+    "store_pixel(target, int32(start + int32({k} * layout.column)), inside[{k}], dot(bias, right[{k}], row))",
     store_pixel=_store_pixel,
     dot=_dot,
+    int32=np.int32,
 )
 
 
