@@ -12,7 +12,7 @@ BLOCKS = 528
 """The most blocks of a first stage: four for each of an H100's 132 multiprocessors."""
 
 FEW_ROWS = 32
-"""Up to so many rows, such as the sums of split-K, a thread of ``column_sums`` adds all of its columns."""
+"""Up to so many rows, such as the sums of split-K, a thread of ``column_sums`` adds all rows of its columns."""
 
 ONE_STAGE = 1024
 """Up to so many rows ``column_sums`` has one stage."""
@@ -35,7 +35,7 @@ def sum_of(terms: Any, factor: float = 1.0) -> Any:
         batch, or of each block of a first stage.
     """
     total = empty((1,), np.float64)
-    launch_blocks(_sum, (1,), THREADS, terms, factor, total)
+    launch_blocks(_sum, (1,), THREADS, terms, np.float64(factor), total)
     return total
 
 
@@ -49,8 +49,7 @@ ROOM = 4 * THREADS
 
 
 class Part(NamedTuple):
-    """The sums of a stage of ``column_sums``: the size of its matrix, the rows that a block adds, its threads side by
-    side, and if 16 bytes of each row begin at a multiple of 16."""
+    """A stage of ``column_sums``: the size of its matrix, the rows that a block adds, its threads side by side."""
 
     rows: int
     columns: int
