@@ -52,7 +52,8 @@ def _rows() -> Layout:
 
     @device
     def place(line, depth):  # type: ignore[no-untyped-def]
-        # Two lines fill the banks. Eight lanes read two lines that are 16 apart: of the second 16, neighbours swap places.
+        # Two lines fill the banks, and eight lanes read two lines that are 16 apart: of these, every second 16 have
+        # neighbours that swap places.
         return ((line ^ (line >> 4 & 1)) << 4) + depth
 
     @device
