@@ -132,12 +132,6 @@ def test_splits_cover_the_depth(by_rows, tiles, depth):
     assert (tiles, splits) != (1, 1) or depth < 2 * LEAST_DEPTH
 
 
-def test_registers_are_limited_where_the_shared_memory_is_enough():
-    assert tensor_gemm.blocks_together(True, False, (9, 0)) == 6
-    assert tensor_gemm.blocks_together(True, False, (8, 0)) == tensor_gemm.blocks_together(True, True, (9, 0)) == 4
-    assert tensor_gemm.blocks_together(False, False, (9, 0)) == tensor_gemm.blocks_together(True, False, (12, 0)) == 4
-
-
 def multiplied(a, b, by_rows=(True, False), **options):
     """A B on the device, whichever way the matrices lie."""
     (rows, depth), columns = a.shape, b.shape[1]

@@ -53,12 +53,11 @@ class Figures:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel, the types that it is launched with, the dtype of the step that launched it, and its GPUs."""
+    """A kernel, the types that it is launched with, and the dtype of the step that launched it."""
 
     function: Any
     signature: tuple[Any, ...]
     dtype: str
-    architectures: tuple[tuple[int, int], ...]
 
     @property
     def name(self) -> str:
@@ -79,21 +78,12 @@ def missing() -> str | None:
 def kernels() -> list[Kernel]:
     """Every kernel with all types that it is launched with, found by calls of every function of the operations."""
     emulator.install()
-    from tinyalexnet.devices.cuda import tensor_gemm
-
-    there = tensor_gemm.compute_capability
-    keys: dict[Any, tuple[str, list[tuple[int, int]]]] = {}
+    emulator.state.launched.clear()
+    found = []
     for dtype in DTYPES:
-        before = set(keys)
-        for architecture in ARCHITECTURES:
-            emulator.state.launched.clear()
-            tensor_gemm.compute_capability = lambda architecture=architecture: architecture
-            _call_all(dtype)
-            for key in emulator.state.launched:
-                if key not in before:
-                    keys.setdefault(key, (dtype, []))[1].append(architecture)
-    tensor_gemm.compute_capability = there
-    found = [Kernel(*key, dtype, tuple(architectures)) for key, (dtype, architectures) in keys.items()]
+        before = set(emulator.state.launched)
+        _call_all(dtype)
+        found += [Kernel(*key, dtype) for key in emulator.state.launched if key not in before]
     functions = {kernel.function for kernel in found}
     for kernel in _defined_kernels():
         assert kernel in functions, f"{kernel.py_func} is never launched"
@@ -104,8 +94,7 @@ def figures(found: list[Kernel]) -> list[Figures]:
     """For each kernel, dtype and architecture; the largest ones if it is launched in several ways."""
     rows: dict[tuple[str, str, str], Figures] = {}
     for architecture in ARCHITECTURES:
-        there = [kernel for kernel in found if architecture in kernel.architectures]
-        for kernel, ptx in zip(there, compiled(there, architecture), strict=True):
+        for kernel, ptx in zip(found, compiled(found, architecture), strict=True):
             key = kernel.name, kernel.dtype, "sm_{}{}".format(*architecture)
             row = Figures(*key, *_assembled(ptx, key[2]), len(re.findall(r"^\s+\w+(?:\.\w+)*\.f64", ptx, re.M)))
             rows[key] = row.larger(rows.get(key, row))

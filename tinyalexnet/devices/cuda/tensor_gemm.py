@@ -14,8 +14,8 @@ from .memory import empty, to_device
 from .reduction import column_sums
 from .runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load4, store4
 from .tensor_cores import commit, wait_until
-from .tensor_tiles import DEPTH, NO_SUMS, THREADS, TILE, TILE_SIZE, operand, own_line, plus_tile
-from .unrolled import unrolled_loop
+from .tensor_tiles import DEPTH, THREADS, TILE, TILE_SIZE, operand, own_line, plus_tile
+from .unrolled import unrolled_loop, unrolled_tuple
 
 STAGES = 4
 """Tiles of each matrix in shared memory: one is multiplied while the copies of the others are on their way."""
@@ -23,6 +23,10 @@ STAGES = 4
 AHEAD = (STAGES - 1) * DEPTH
 
 SIZE = STAGES * TILE_SIZE
+
+BLOCKS = 4
+"""Blocks that shall fit on a multiprocessor: a thread may then have all of its 255 registers. With six, and 168
+registers, the products of AlexNet took a quarter longer (H100)."""
 
 LEAST_DEPTH = 128
 """The fewest terms that a split sums: to write and add the splits takes the longer, the shorter they are."""
@@ -42,15 +46,6 @@ def depth_of_splits(tiles: int, depth: int, a_by_rows: bool) -> int:
 def compute_capability() -> tuple[int, int]:
     """Of the GPU, as in (9, 0) for an H100."""
     return driver().capability
-
-
-def blocks_together(a_by_rows: bool, b_by_rows: bool, capability: tuple[int, int]) -> int:
-    """Blocks that shall fit on a multiprocessor: four, for which a thread may have all of its 255 registers, or six.
-
-    Six need 198 KB of shared memory, which an H100 has and an A100 has not, and leave 168 registers. These are enough
-    if A lies by rows and B by columns; else some sums would be kept in memory.
-    """
-    return 6 if a_by_rows and not b_by_rows and capability >= (9, 0) and capability < (10, 0) else 4
 
 
 class Problem(NamedTuple):
@@ -114,8 +109,7 @@ def multiply(
     gathered = a.line_table is not None
     tables = (a.line_table, a.depth_table) if gathered else (_no_table(), _no_table())
     arrays = *(array.reshape(array.size) for array in (a.elements, b.elements, bias)), *tables
-    blocks = blocks_together(a.by_rows, b.by_rows, compute_capability())
-    function = product(a.by_rows, gathered, b.by_rows, blocks, precision, promoted)
+    function = product(a.by_rows, gathered, b.by_rows, precision, promoted)
     launch_blocks(function, (tiles[0] * tiles[1], points * splits), THREADS, *arrays, problem, sums.reshape(sums.size))
     if splits > 1:
         column_sums(sums, out)
@@ -130,9 +124,7 @@ _wait = wait_until(STAGES - 2)
 
 
 @functools.cache
-def product(
-    a_by_rows: bool, gathered: bool, b_by_rows: bool, blocks: int, precision: str = "float32", promoted: bool = True
-) -> Any:
+def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "float32", promoted: bool = True) -> Any:
     """The kernel for matrices that lie so in memory; ``gathered`` if A is im2col(x), or its transpose."""
     a_lines, look, fetch_a, read_a = operand(a_by_rows, gathered)
     b_lines, _, fetch_b, read_b = operand(b_by_rows, False)
@@ -159,7 +151,9 @@ def product(
             ahead = look(depth_table, start + k + DEPTH, thread)
         lane, warp = thread & 31, thread >> 5
         line, depth = own_line(lane), (lane & 3) << 2
-        total = NO_SUMS
+        row, col = row + line, col + 32 * warp + depth
+        # The bias is loaded while the first copies are on their way.
+        total = _repeated(_bias_of_row(bias, point * problem.out_point, col, problem.columns if split == 0 else 0))
         tile, free = np.int32(0), np.int32(AHEAD * TILE)
         for k in range(start, end, np.int32(DEPTH)):
             # All but the newest copies are here. After the barrier, those of all threads; and the tile before was read.
@@ -175,30 +169,44 @@ def product(
             total = plus(total, top, bottom, read_b(b_tiles, tile, 32 * warp + line, depth))
             free = tile
             tile = np.int32(tile + TILE_SIZE if tile < AHEAD * TILE else 0)
-        row, col = row + line, col + 32 * warp + depth
-        first = split * problem.split_size + point * problem.out_point
-        _write(sums, first, row, col, total, bias, point * problem.out_point, split == 0, problem)
+        _write(sums, split * problem.split_size + point * problem.out_point, row, col, total, problem)
 
     ways = ["rows" if by_rows else "columns" for by_rows in (a_by_rows, b_by_rows)]
     product.__name__ = "_".join(["window"] * gathered + ways)
-    return bounded_kernel(THREADS, blocks)(product)
-
-
-@device
-def _write_four(sums, first, row, col, four, bias, bias_at, has_bias, problem):  # type: ignore[no-untyped-def]
-    if row < problem.rows and col < problem.columns:
-        if has_bias:
-            b = load4(bias, bias_at + col)
-            four = four[0] + b[0], four[1] + b[1], four[2] + b[2], four[3] + b[3]
-        store4(sums, first + row * problem.out_pitch + col, four)
+    return bounded_kernel(THREADS, BLOCKS)(product)
 
 
 # Of a matrix product of 16 x 8, a lane's element 2 h + i is in the half h of its rows and in the half i of its columns.
+
+_four_sums = unrolled_tuple(4, "left, right", "(left[{k}], right[{k}], left[{k}], right[{k}])")
+_repeated = unrolled_tuple(4, "row", "row")
+
+
+@device
+def _bias_of_row(bias, first, col, columns):  # type: ignore[no-untyped-def]
+    """A lane's sums of one row before anything is added: the bias, or 0 where ``columns`` end."""
+    return _four_sums(_four_of_bias(bias, first, col, columns), _four_of_bias(bias, first, col + 16, columns))
+
+
+@device
+def _four_of_bias(bias, first, col, columns):  # type: ignore[no-untyped-def]
+    zero = bias.dtype.type(0)
+    four = (zero, zero, zero, zero)
+    if col < columns:
+        four = load4(bias, first + col)
+    return four
+
+
+@device
+def _write_four(sums, first, row, col, four, problem):  # type: ignore[no-untyped-def]
+    if row < problem.rows and col < problem.columns:
+        store4(sums, first + row * problem.out_pitch + col, four)
+
+
 _write = unrolled_loop(
     16,
-    "sums, first, row, col, total, bias, bias_at, has_bias, problem",
+    "sums, first, row, col, total, problem",
     "write_four(sums, first, row + {k} // 4 + 32 * ({k} // 2 % 2), col + 16 * ({k} % 2), (total[{k} // 4][0][{k} % 4],"
-    " total[{k} // 4][1][{k} % 4], total[{k} // 4][2][{k} % 4], total[{k} // 4][3][{k} % 4]), bias, bias_at, has_bias,"
-    " problem)",
+    " total[{k} // 4][1][{k} % 4], total[{k} // 4][2][{k} % 4], total[{k} // 4][3][{k} % 4]), problem)",
     write_four=_write_four,
 )
