@@ -79,6 +79,7 @@ class EmulatedDriver:
 
     name, capability, multiprocessors, clock = "emulated", ARCHITECTURE, 132, 1_980_000_000
     version, bus_id = "emulated", ""
+    total_bytes = 80 << 30
 
     def __init__(self) -> None:
         from tinyalexnet.devices.cuda.driver import DriverError

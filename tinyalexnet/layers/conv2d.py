@@ -8,7 +8,7 @@ import numpy as np
 from ..geometry import Padding, Pair, Window, as_integer
 from ..ops.checks import Shape
 from ..ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward, conv2d_shape
-from ..ops.conv2d.winograd.choice import ABILITIES, check_algorithm, choose_tile, performed_multiply_adds
+from ..ops.conv2d.winograd.choice import ABILITIES, check_algorithm, choose_tile, kept_bytes, performed_multiply_adds
 from .base import WEIGHT_STD, Cost, WeightedLayer
 
 
@@ -92,6 +92,12 @@ class Conv2d(WeightedLayer):
         performed = performed_multiply_adds(tile, self.backend, x_shape, w.shape[3], self.window, self.groups)
         (m_h, m_w), (r_h, r_w) = tile.m, tile.r
         return Cost(multiply_adds, performed, f"F({m_h}x{m_w}, {r_h}x{r_w})")
+
+    def saved_bytes(self, x_shape: Shape) -> int:
+        """The transformed images, on a backend that keeps them."""
+        w = self.params["w"]
+        tile = choose_tile(self.algorithm, self.backend, x_shape, w.shape[3], self.window, self.groups, w.dtype)
+        return kept_bytes(tile, x_shape, self.window) if tile and ABILITIES[self.backend].keeps else 0
 
     def description(self, x_shape: Shape) -> dict[str, Any]:
         """Kind, window and groups."""

@@ -44,10 +44,11 @@ class DeviceArray:
         arguments (Numba's order: two unused pointers, elements, bytes of one, address, shape, strides).
     """
 
-    __slots__ = ("dtype", "kind", "memory", "shape", "size", "slots")
+    __slots__ = ("_kept", "dtype", "kind", "memory", "shape", "size", "slots")
 
     def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.memory, self.shape, self.dtype = memory, shape, dtype
+        self._kept: dict[Any, Any] | None = None
         size = self.size = math.prod(shape)
         itemsize = dtype.itemsize
         self.kind = _kind(dtype, len(shape))
@@ -97,6 +98,18 @@ class DeviceArray:
     def flat(self) -> "DeviceArray":
         """A view with one axis."""
         return self if len(self.shape) == 1 else DeviceArray(self.memory, (self.size,), self.dtype)
+
+    def keep(self, key: Any, value: Any) -> None:
+        """Keeps what a forward has computed of these elements, for ``kept`` of its backward."""
+        self._kept = {**(self._kept or {}), key: value}
+
+    def kept(self, key: Any) -> Any:
+        """What ``keep`` was given under that key, once; None if there is nothing, or the elements have changed."""
+        return self._kept.pop(key, None) if self._kept else None
+
+    def forget(self) -> None:
+        """To be called by whoever changes the elements."""
+        self._kept = None
 
     def __reduce__(self) -> Any:
         """A copy, or what was pickled, has memory of its own."""

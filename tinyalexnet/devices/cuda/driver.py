@@ -108,6 +108,11 @@ class Driver:
         self._bind()
         self._check(self._calls.cuMemFree(address))
 
+    @functools.cached_property
+    def total_bytes(self) -> int:
+        self._bind()
+        return int(self._check(self._calls.cuMemGetInfo())[1])
+
     def free_bytes(self) -> int:
         self._bind()
         return int(self._check(self._calls.cuMemGetInfo())[0])

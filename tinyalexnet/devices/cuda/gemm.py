@@ -25,10 +25,11 @@ TENSOR_CORES = (8, 0)
 """The first compute capability that has TF32 and copies beside the arithmetic."""
 
 
-def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, out: Any) -> None:
+def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, out: Any, keeps: bool = False) -> None:
     """Writes to ``out`` the convolution of x with w, plus b: a row for each output pixel, a sum over (kh, kw, c).
 
-    The first window begins ``before`` rows and columns outside the images; inside if that is negative.
+    The first window begins ``before`` rows and columns outside the images; inside if that is negative. If x must be
+    copied, with a border, and ``keeps``, the copy is kept for ``correlate``.
     """
     if not uses_tensor_cores((x, w, b, out), x.shape[3], w.shape[3], stride, groups):
         simt_gemm.convolve(x, w, b, stride, before, groups, out)
@@ -37,7 +38,10 @@ def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, ou
     if _is_pointwise(w.shape[:2], before, x, out):
         a, filters, depth = _by_rows(x, groups), w, x.shape[3] // groups
     else:
-        windows = windows_of(x, w.shape[:2], stride, before, groups, out.shape[1:3])
+        place = w.shape[:2], stride, before, groups, out.shape[1:3]
+        windows = windows_of(x, *place)
+        if keeps and windows.images is not x:
+            x.keep(place, windows)
         a = Matrix(windows.images, True, 0, x.shape[3] // groups, windows.pixels, windows.taps)
         filters, depth = padded_filters(w, windows), windows.depth
     b_matrix = Matrix(filters, False, w.shape[3], columns)
@@ -72,7 +76,8 @@ def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: An
         a = Matrix(x, False, x.shape[3], channels)
         tensor_gemm.multiply(a, b, bias, (channels, pixels, columns), groups, dw)
         return
-    windows = windows_of(x, dw.shape[:2], stride, before, groups, dout.shape[1:3])
+    place = dw.shape[:2], stride, before, groups, dout.shape[1:3]
+    windows = x.kept(place) or windows_of(x, *place)
     a = Matrix(windows.images, False, 0, channels, windows.taps, windows.pixels)
     result = dw if windows.is_whole else empty((windows.depth, filters), dw.dtype)
     tensor_gemm.multiply(a, b, bias, (windows.depth, pixels, columns), groups, result)

@@ -110,6 +110,7 @@ def write(target: DeviceArray, array: Any) -> None:
         ValueError if it has another shape or dtype.
     """
     host = _fitting(target, array)
+    target.forget()
     if host is None:
         driver().copy_on_device(target.address, array.address, target.nbytes)
     elif host.nbytes:
@@ -123,6 +124,7 @@ def send(target: DeviceArray, array: Any) -> None:
     if host is None or not host.nbytes:
         write(target, array)
         return
+    target.forget()
     gpu, staging = driver(), _staging.get(target.memory)
     if staging is None:
         staging = _staging[target.memory] = _Staging(gpu.pinned(host.nbytes))

@@ -17,7 +17,7 @@ def conv2d_forward(x: Any, w: Any, b: Any, window: Window, groups: int) -> Any:
     """Schedule: ``gemm.convolve``, a matrix product in tiles, one for each block of threads."""
     size = x.shape[1:3]
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
-    gemm.convolve(x, w, b, window.stride, window.before(size), groups, out)
+    gemm.convolve(x, w, b, window.stride, window.before(size), groups, out, keeps=True)
     return out
 
 

@@ -13,6 +13,7 @@ from ...devices.cuda.vectors import launch_by_four
 def relu_forward(x: Any, out: Any) -> Any:
     """Schedule: one thread per four elements, which it loads and stores with 16 bytes each."""
     y = empty(x.shape, x.dtype) if out is None else out
+    y.forget()
     launch_by_four(_forward, (x, y))
     return y
 
@@ -20,6 +21,7 @@ def relu_forward(x: Any, out: Any) -> Any:
 def relu_backward(dout: Any, y: Any, out: Any) -> Any:
     """Schedule: one thread per four elements, which it loads and stores with 16 bytes each."""
     dx = empty(dout.shape, dout.dtype) if out is None else out
+    dx.forget()
     launch_by_four(_backward, (dout, y, dx))
     return dx
 

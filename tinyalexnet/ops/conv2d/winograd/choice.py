@@ -4,6 +4,7 @@ So one layer on one shape always gives the same bits, but an image may round dif
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ FILTER_MULTIPLE = 64
 class Ability(NamedTuple):
     """Limits of a backend's Winograd, and the name of the algorithm that it uses otherwise.
 
+    With ``keeps``, the transformed images of a forward wait for the backward.
     ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; with ``edge_tiles`` the
     tiles at the edge of an image are smaller, so that they compute fewer points.
     """
@@ -37,12 +39,13 @@ class Ability(NamedTuple):
     strides: bool
     edge_tiles: bool
     otherwise: str
+    keeps: bool = False
 
 
 ABILITIES = {
     "reference": Ability(chooses=False, strides=True, edge_tiles=False, otherwise="direct"),
     "cpu": Ability(chooses=True, strides=True, edge_tiles=True, otherwise="gemm"),
-    "cuda": Ability(chooses=True, strides=False, edge_tiles=False, otherwise="gemm"),
+    "cuda": Ability(chooses=True, strides=False, edge_tiles=False, otherwise="gemm", keeps=True),
 }
 
 
@@ -98,6 +101,12 @@ def performed_multiply_adds(tile: Tile, backend: str, x_shape: Shape, filters: i
     whole_tiles = int(np.prod(tile.counts(out_size))) * tile.points
     points = tile.points_of(out_size) if ABILITIES[backend].edge_tiles else whole_tiles
     return n * points * window.stride[0] * window.stride[1] * (channels // groups) * filters
+
+
+def kept_bytes(tile: Tile, x_shape: Shape, window: Window) -> int:
+    """Bytes of the transformed images V in float32."""
+    n, height, width, channels = x_shape
+    return 4 * n * math.prod(tile.counts(window.output_size((height, width)))) * tile.points * channels
 
 
 @functools.cache

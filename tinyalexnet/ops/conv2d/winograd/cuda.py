@@ -11,17 +11,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ....devices.cuda import gemm
+from ....devices.cuda.driver import driver
 from ....devices.cuda.memory import empty
 from ....devices.cuda.reduction import column_sums
 from ....devices.cuda.runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load, store
 from ....devices.cuda.simt_tiles import plus_scaled
 from ....devices.cuda.unrolled import unrolled_loop, unrolled_sum, unrolled_tuple
 from ....geometry import Pair, Window
+from .choice import kept_bytes
 from .matrices import MOST_POINTS, Tile
 
 THREADS, BLOCKS = 128, 5
 """Threads of a block of a transform, and blocks that a multiprocessor should have room for: a thread may then have 96
 registers, enough for 64 elements of float32 and the addresses. Of float64 a tile takes more, and one block must do."""
+
+
+PARTS_OF_MEMORY = 32
+"""The part of a GPU's memory that V of one convolution may take between forward and backward."""
 
 
 class TileLayout(NamedTuple):
@@ -54,7 +60,7 @@ def conv2d_forward(x: Any, w: Any, b: Any, window: Window, groups: int, tile: Ti
     """Schedule: one kernel after the other, each over all tiles: the transforms of x and w, a product for each point,
     the transform back."""
     out = empty((x.shape[0], *window.output_size(x.shape[1:3]), w.shape[3]), x.dtype)
-    _convolve(x, w, b, window.before(x.shape[1:3]), groups, tile, out)
+    _convolve(x, w, b, window.before(x.shape[1:3]), groups, tile, out, keeps=keeps_transforms(tile, x.shape, window))
     return out
 
 
@@ -71,7 +77,8 @@ def conv2d_backward_params(dout: Any, x: Any, window: Window, groups: int, tile:
     counts, filters = tile.counts(dout.shape[1:3]), dout.shape[3]
     dw = empty((*window.kernel, x.shape[3] // groups, filters), x.dtype)
     db = empty((filters,), x.dtype)
-    v = _transformed_images(x, window.before(x.shape[1:3]), counts, tile)
+    before = window.before(x.shape[1:3])
+    v = x.kept((before, counts, tile)) or _transformed_images(x, before, counts, tile)
     dm, du = empty((v.shape[0], 1, 1, tile.points * filters), x.dtype), empty(_u_shape(dw, tile), x.dtype)
     gradients = _in_images(dout, tile.m, (0, 0))
     _transform("a", tile, gradients, _by_tile(dm, counts, tile, filters), counts, x.shape[0], filters)
@@ -81,10 +88,17 @@ def conv2d_backward_params(dout: Any, x: Any, window: Window, groups: int, tile:
     return dw, db
 
 
-def _convolve(x: Any, w: Any, b: Any, before: Pair, groups: int, tile: Tile, out: Any) -> None:
+def keeps_transforms(tile: Tile, x_shape: tuple[int, ...], window: Window) -> bool:
+    """If V of the forward is kept for dw: if it takes at most a part of the GPU's memory."""
+    return kept_bytes(tile, x_shape, window) <= driver().total_bytes // PARTS_OF_MEMORY
+
+
+def _convolve(x: Any, w: Any, b: Any, before: Pair, groups: int, tile: Tile, out: Any, keeps: bool = False) -> None:
     """Writes to ``out`` the convolution of x with w, plus b. The first window begins ``before`` outside the images."""
     counts = tile.counts(out.shape[1:3])
     v, u = _transformed_images(x, before, counts, tile), _transformed_filters(w, tile)
+    if keeps:
+        x.keep((before, counts, tile), v)
     m = empty((v.shape[0], 1, 1, u.shape[3]), x.dtype)
     gemm.convolve(v, u, gemm.zeros(u.shape[3], x.dtype), (1, 1), (0, 0), tile.points * groups, m)
     products = _by_tile(m, counts, tile, w.shape[3])
