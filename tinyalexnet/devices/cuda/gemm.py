@@ -25,11 +25,14 @@ TENSOR_CORES = (8, 0)
 """The first compute capability that has TF32 and copies beside the arithmetic."""
 
 
-def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, out: Any, keeps: bool = False) -> None:
+def convolve(
+    x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, out: Any, keeps: bool = False, ranges: Any = None
+) -> None:
     """Writes to ``out`` the convolution of x with w, plus b: a row for each output pixel, a sum over (kh, kw, c).
 
     The first window begins ``before`` rows and columns outside the images; inside if that is negative. If x must be
-    copied, with a border, and ``keeps``, the copy is kept for ``correlate``.
+    copied, with a border, and ``keeps``, the copy is kept for ``correlate``. ``ranges`` is for tensor cores and a
+    kernel of one element alone: ``tensor_gemm.multiply``.
     """
     if not uses_tensor_cores((x, w, b, out), x.shape[3], w.shape[3], stride, groups):
         simt_gemm.convolve(x, w, b, stride, before, groups, out)
@@ -45,7 +48,7 @@ def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, ou
         a = Matrix(windows.images, True, 0, x.shape[3] // groups, windows.pixels, windows.taps)
         filters, depth = padded_filters(w, windows), windows.depth
     b_matrix = Matrix(filters, False, w.shape[3], columns)
-    tensor_gemm.multiply(a, b_matrix, b, (pixels, depth, columns), groups, out)
+    tensor_gemm.multiply(a, b_matrix, b, (pixels, depth, columns), groups, out, ranges)
 
 
 def convolve_back(dout: Any, w: Any, before: Pair, groups: int, dx: Any) -> None:
@@ -64,8 +67,11 @@ def convolve_back(dout: Any, w: Any, before: Pair, groups: int, dx: Any) -> None
         convolve(dout, filters, zeros(channels, dx.dtype), (1, 1), before, groups, dx)
 
 
-def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: Any) -> None:
-    """Writes to ``dw`` the product im2col(x)ᵀ dout: a row for each (kh, kw, c), a sum over the output pixels."""
+def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: Any, ranges: Any = None) -> None:
+    """Writes to ``dw`` the product im2col(x)ᵀ dout: a row for each (kh, kw, c), a sum over the output pixels.
+
+    ``ranges`` as for ``convolve``.
+    """
     filters, channels = dout.shape[3], x.shape[3] // groups
     if not uses_tensor_cores((dout, x, dw), x.shape[3], filters, stride, groups):
         simt_gemm.correlate(dout, x, stride, before, groups, dw)
@@ -74,7 +80,7 @@ def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: An
     b, bias = Matrix(dout, False, filters, columns), zeros(filters, dw.dtype)
     if _is_pointwise(dw.shape[:2], before, x, dout):
         a = Matrix(x, False, x.shape[3], channels)
-        tensor_gemm.multiply(a, b, bias, (channels, pixels, columns), groups, dw)
+        tensor_gemm.multiply(a, b, bias, (channels, pixels, columns), groups, dw, ranges)
         return
     place = dw.shape[:2], stride, before, groups, dout.shape[1:3]
     windows = x.kept(place) or windows_of(x, *place)

@@ -12,7 +12,7 @@ import numpy as np
 from .driver import driver
 from .memory import empty, to_device
 from .reduction import column_sums
-from .runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load4, store4
+from .runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load, load4, store4
 from .tensor_cores import commit, wait_until
 from .tensor_tiles import DEPTH, THREADS, TILE, TILE_SIZE, operand, own_line, plus_tile
 from .unrolled import unrolled_loop, unrolled_tuple
@@ -52,7 +52,8 @@ class Problem(NamedTuple):
     """The sizes of a product, as kernels need them.
 
     ``rows``, ``columns`` and ``depth`` of one point; the ``points``; the pitch of each matrix and the distance of its
-    points, in elements; tiles beside each other in a row; the depth of a split, and the elements of its result.
+    points, in elements; tiles beside each other in a row; the depth of a split, and the elements of its result; and if
+    each point has a range of its own (``multiply``).
     """
 
     rows: int
@@ -68,6 +69,7 @@ class Problem(NamedTuple):
     tiles: int
     split_depth: int
     split_size: int
+    has_ranges: int
 
 
 class Matrix(NamedTuple):
@@ -88,12 +90,15 @@ def multiply(
     sizes: tuple[int, int, int],
     points: int,
     out: Any,
+    ranges: Any = None,
     precision: str = "float32",
     promoted: bool = True,
 ) -> None:
     """Writes to ``out`` the products of ``points`` matrices, side by side; ``sizes`` are rows, depth, columns of each.
 
     All pitches and distances are multiples of four elements, and all arrays begin at multiples of 16 bytes.
+    With ``ranges``, begin and end for each point on the device, a point has these rows alone if A lies by rows, and
+    else these terms of the sums; other rows of ``out`` are not written.
     ``precision`` is "float32", or "tf32" for a third of the work; ``promoted`` is for tests.
     """
     rows, depth, columns = sizes
@@ -104,13 +109,16 @@ def multiply(
     sums = out if splits == 1 else empty((splits, out.size), out.dtype)
     problem = Problem(
         *(rows, columns, depth, points, a.pitch, b.pitch, columns * points, a.point, b.point, columns),
-        *(tiles[1], split_depth, out.size),
+        *(tiles[1], split_depth, out.size, int(ranges is not None)),
     )
     gathered = a.line_table is not None
     tables = (a.line_table, a.depth_table) if gathered else (_no_table(), _no_table())
     arrays = *(array.reshape(array.size) for array in (a.elements, b.elements, bias)), *tables
+    ranges = _no_table() if ranges is None else ranges
     function = product(a.by_rows, gathered, b.by_rows, precision, promoted)
-    launch_blocks(function, (tiles[0] * tiles[1], points * splits), THREADS, *arrays, problem, sums.reshape(sums.size))
+    launch_blocks(
+        function, (tiles[0] * tiles[1], points * splits), THREADS, *arrays, ranges, problem, sums.reshape(sums.size)
+    )
     if splits > 1:
         column_sums(sums, out)
 
@@ -130,17 +138,25 @@ def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "
     b_lines, _, fetch_b, read_b = operand(b_by_rows, False)
     plus = plus_tile(precision, promoted)
 
-    def product(a, b, bias, line_table, depth_table, problem, sums):  # type: ignore[no-untyped-def]
+    def product(a, b, bias, line_table, depth_table, ranges, problem, sums):  # type: ignore[no-untyped-def]
         a_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
         b_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
         thread = np.int32(cuda.threadIdx.x & (THREADS - 1))  # the compiler then knows how large it can be
         row, col = divide(cuda.blockIdx.x, problem.tiles)
         row, col = np.int32(row * TILE), np.int32(col * TILE)
         split, point = divide(cuda.blockIdx.y, problem.points)
-        start = np.int32(split * problem.split_depth)
-        end = np.int32(min(start + problem.split_depth, problem.depth))
+        start, rows, depths = np.int32(split * problem.split_depth), problem.rows, problem.depth
+        if problem.has_ranges:
+            begin, past = load(ranges, np.int32(2 * point)), load(ranges, np.int32(2 * point + 1))
+            if a_by_rows:
+                row, rows = np.int32(row + begin), past
+            else:
+                start, depths = np.int32(start + begin), past
+        if row >= rows:
+            return
+        end = np.int32(min(start + problem.split_depth, depths))
         a_pitch, b_pitch = np.int32(problem.a_pitch), np.int32(problem.b_pitch)
-        a_at = a_lines(point * problem.a_point, line_table, row, problem.rows, a_pitch, thread)
+        a_at = a_lines(point * problem.a_point, line_table, row, rows, a_pitch, thread)
         b_at = b_lines(point * problem.b_point, line_table, col, problem.columns, b_pitch, thread)
         ahead = look(depth_table, start, thread)
         for k in range(0, AHEAD, DEPTH):
@@ -169,7 +185,7 @@ def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "
             total = plus(total, top, bottom, read_b(b_tiles, tile, 32 * warp + line, depth))
             free = tile
             tile = np.int32(tile + TILE_SIZE if tile < AHEAD * TILE else 0)
-        _write(sums, split * problem.split_size + point * problem.out_point, row, col, total, problem)
+        _write(sums, split * problem.split_size + point * problem.out_point, row, col, total, rows, problem)
 
     ways = ["rows" if by_rows else "columns" for by_rows in (a_by_rows, b_by_rows)]
     product.__name__ = "_".join(["window"] * gathered + ways)
@@ -198,15 +214,15 @@ def _four_of_bias(bias, first, col, columns):  # type: ignore[no-untyped-def]
 
 
 @device
-def _write_four(sums, first, row, col, four, problem):  # type: ignore[no-untyped-def]
-    if row < problem.rows and col < problem.columns:
+def _write_four(sums, first, row, col, four, rows, problem):  # type: ignore[no-untyped-def]
+    if row < rows and col < problem.columns:
         store4(sums, first + row * problem.out_pitch + col, four)
 
 
 _write = unrolled_loop(
     16,
-    "sums, first, row, col, total, problem",
+    "sums, first, row, col, total, rows, problem",
     "write_four(sums, first, row + {k} // 4 + 32 * ({k} // 2 % 2), col + 16 * ({k} % 2), (total[{k} // 4][0][{k} % 4],"
-    " total[{k} // 4][1][{k} % 4], total[{k} // 4][2][{k} % 4], total[{k} // 4][3][{k} % 4]), problem)",
+    " total[{k} // 4][1][{k} % 4], total[{k} // 4][2][{k} % 4], total[{k} // 4][3][{k} % 4]), rows, problem)",
     write_four=_write_four,
 )
