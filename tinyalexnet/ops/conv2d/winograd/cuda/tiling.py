@@ -38,9 +38,7 @@ class Kind(NamedTuple):
 
 
 class Tiling(NamedTuple):
-def tiles_of(
-    tile: Tile, n: int, out_size: Pair, channels: int, filters: int, groups: int, array: Any
-) -> Tiling:
+    """All tiles of a batch of ``n`` images: their kinds, how many an image has, and the ``ranges`` of each point, or
     None if all tiles have all points."""
 
     tile: Tile
