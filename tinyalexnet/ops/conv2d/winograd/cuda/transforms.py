@@ -8,7 +8,7 @@ import numpy as np
 from .....devices.cuda import gemm
 from .....devices.cuda.runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load, store
 from .....devices.cuda.simt_tiles import plus_scaled
-from .....devices.cuda.unrolled import unrolled_loop, unrolled_sum, unrolled_tuple
+from .....devices.cuda.unrolled import one_of, unrolled_loop, unrolled_sum, unrolled_tuple
 from .....geometry import Pair
 from ..matrices import MOST_POINTS, Tile
 from .tiling import Kind, Tiling
@@ -84,26 +84,32 @@ class Filters:
 def transform(name: str, tiles: Tiling, source: Any, target: Any, channels: int, bias: Any = None) -> None:
     """Applies the matrices of that name to all tiles of ``source``, and adds the bias.
 
-    Schedule: a kernel for each kind of tiles.
+    Schedule: one launch; the blocks along the second axis of the grid have one kind of tiles each.
     """
     check_size("a transformed array", max(source.elements.size, target.elements.size))
     dtype = source.elements.dtype
     bias = gemm.zeros(channels, dtype) if bias is None else bias
-    for kind in tiles.kinds:
-        count = tiles.n * kind.counts[0] * kind.counts[1] * channels
-        layouts = source.layout(kind), target.layout(kind)
-        if count:
-            launch_blocks(
-                _transform_kernel(name, kind.tile, dtype),
-                (-(-count // THREADS),),
-                THREADS,
-                *(count, source.elements, layouts[0], bias, target.elements, layouts[1], kind.counts, channels),
-            )
+    counts = [tiles.n * kind.counts[0] * kind.counts[1] * channels for kind in tiles.kinds]
+    own: list[Any] = []
+    for kind, count in zip(tiles.kinds, counts, strict=True):
+        own += count, kind.counts, source.layout(kind), target.layout(kind)
+    if blocks := -(-max(counts) // THREADS):
+        function = _transform_kernel(name, tuple(kind.tile for kind in tiles.kinds), dtype)
+        arguments = source.elements, bias, target.elements, channels, *own
+        launch_blocks(function, (blocks, len(counts)), THREADS, *arguments)
 
 
 @functools.lru_cache(maxsize=256)
-def _transform_kernel(name: str, tile: Tile, dtype: np.dtype) -> Any:
-    """A kernel for L S Rᵀ + bias, with one thread for each tile S and channel.
+def _transform_kernel(name: str, tiles: tuple[Tile, ...], dtype: np.dtype) -> Any:
+    """The kernel for kinds of tiles."""
+    bodies = tuple(_transform_of_kind(name, tile, dtype) for tile in tiles)
+    shared, own = "source, bias, target, channels", "count, counts, taken, put"
+    function = one_of(bodies, shared, own, "transform", __name__)
+    return bounded_kernel(THREADS, BLOCKS if dtype == np.float32 else 1)(function)
+
+
+def _transform_of_kind(name: str, tile: Tile, dtype: np.dtype) -> Any:
+    """A device function for L S Rᵀ + bias, with one thread for each tile S and channel.
 
     S is in registers, and the elements of L and R are constants in the instructions: those that are 0 cost nothing.
     Only tiles of images may be partly outside. The others need no checks, so that all their loads are on their way at
@@ -129,8 +135,8 @@ def _transform_kernel(name: str, tile: Tile, dtype: np.dtype) -> Any:
         right=right,
     )
 
-    @bounded_kernel(THREADS, BLOCKS if dtype == np.float32 else 1)
-    def transform(count, source, taken, bias, target, put, counts, channels):  # type: ignore[no-untyped-def]
+    @device
+    def transform(source, bias, target, channels, count, counts, taken, put):  # type: ignore[no-untyped-def]
         index = cuda.grid(1)
         if index >= count:
             return
