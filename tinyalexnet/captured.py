@@ -66,6 +66,7 @@ class CapturedStep:
         for layer, saved, grads in recorded.layers:
             layer._saved, layer.grads = saved, grads
         result: Result = recorded.replay()
+        self._forget_draws()
         return result
 
     def _device(self) -> Device:
@@ -90,11 +91,14 @@ class CapturedStep:
         states = [generator.state for generator in generators]
         changed = list(self._changed())
         before = [hardware.to_host(array) for array in changed]
-        replay = hardware.captured(lambda: self._step(arrays[0], arrays[1:]), self._draw)
-        for array, values in zip(changed, before, strict=True):
-            hardware.write(array, values)
-        for generator, state in zip(generators, states, strict=True):
-            generator.state = state
+        try:
+            replay = hardware.captured(lambda: self._step(arrays[0], arrays[1:]), self._draw)
+        finally:
+            for array, values in zip(changed, before, strict=True):
+                hardware.write(array, values)
+            for generator, state in zip(generators, states, strict=True):
+                generator.state = state
+            self._forget_draws()
         return _Recorded(arrays, replay, [(layer, layer._saved, layer.grads) for layer in self._leaves])
 
     def _changed(self) -> Iterator[Any]:
@@ -106,6 +110,11 @@ class CapturedStep:
     def _draw(self) -> None:
         for layer in self._leaves:
             layer.draw()
+
+    def _forget_draws(self) -> None:
+        """What was drawn is used up: a forward that no graph replays must draw anew."""
+        for layer in self._leaves:
+            layer._is_drawn = False
 
 
 class _Recorded(NamedTuple):

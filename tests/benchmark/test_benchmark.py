@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from tinyalexnet import LocalResponseNorm, alexnet, benchmark, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.comparison import comparison
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
-from tinyalexnet.benchmark import Options, legacy_statistics, main, memory_estimate, run, statistics
+from tinyalexnet.benchmark import Options, legacy_statistics, main, memory_estimate, report, run, statistics
 from tinyalexnet.benchmark.report import write_json
 from tinyalexnet.benchmark.timing import BURN_IN_STEPS, Workload
 from tinyalexnet.devices import device, machine
@@ -124,14 +125,29 @@ def test_burn_in_steps_run_and_do_not_count(tiny, monkeypatch):
     assert "across 3 steps" in out
 
 
-def test_the_backward_of_a_step_belongs_to_half_the_sum_of_squares(tiny):
-    """The parameters' gradients after a step are those of ½ Σ y²."""
+@pytest.mark.parametrize("graph", [True, False])
+def test_the_backward_of_a_step_belongs_to_half_the_sum_of_squares(tiny, graph):
+    """The parameters' gradients after a step are those of ½ Σ y²; a forward alone has none."""
     net = alexnet("tiny", "reference")
     x = np.random.default_rng(0).standard_normal((2, 7, 7, 3)).astype(np.float32)
-    Workload(net, x, l2_loss, device("reference")).step("Forward-backward")()
+    work = Workload(net, x, l2_loss, device("reference"), graph)
+    work.step("Forward")()
+    assert net.grads == {}
+    work.step("Forward-backward")()
     grad = net.grads["conv2.b"]
     np.testing.assert_allclose(grad, net.forward(x).sum(axis=(0, 1, 2)), rtol=1e-5)
     assert set(net.grads) == set(net.params)
+
+
+@pytest.mark.parametrize(
+    ("no_graph", "launches"), [(False, "each step a CUDA graph"), (True, "each kernel launched by itself")]
+)
+def test_the_head_says_how_a_gpu_starts_kernels(tiny, monkeypatch, no_graph, launches):
+    options = with_options(tiny, no_graph=no_graph)
+    assert report.head(options, 1).endswith("| float32 NHWC")
+    gpu = SimpleNamespace(on_host=False, arithmetic=lambda threads: "GPU Fake")
+    monkeypatch.setattr(report, "device", lambda backend: gpu)
+    assert report.head(options, 1).endswith(f"| GPU Fake | float32 NHWC | {launches}")
 
 
 def clock(durations):

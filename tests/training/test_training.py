@@ -137,6 +137,23 @@ def test_a_batch_is_a_function_of_its_step():
     assert (one.batch(0)[0] != one.batch(6)[0]).any()
 
 
+def test_beside_a_gpu_the_next_batch_is_made_while_it_computes(monkeypatch):
+    """Each batch once, and the steps are the same."""
+    plain, beside = (Training(Settings(**SETTINGS, mirror=True), DATASET) for _ in range(2))
+    order = []
+    batch, captured = beside.batch, beside._step
+    monkeypatch.setattr(beside, "batch", lambda step: order.append(f"batch {step}") or batch(step))
+    monkeypatch.setattr(beside, "_step", lambda *arrays: order.append("step") or captured(*arrays))
+    for _ in range(3):
+        plain.advance()
+    monkeypatch.setattr(steps, "device", lambda backend: SimpleNamespace(on_host=False))
+    for _ in range(3):
+        beside.advance()
+    assert order == ["batch 0", "step", "batch 1", "step", "batch 2", "step", "batch 3"]
+    for name, value in plain.net.params.items():
+        np.testing.assert_array_equal(beside.net.params[name], value)
+
+
 def test_an_epoch_sees_every_image_once():
     """48 of the 50; which two are left out changes with the epoch."""
     dataset = Dataset(

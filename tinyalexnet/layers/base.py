@@ -56,6 +56,9 @@ class Layer:
 
     rng: np.random.Generator | None = None
 
+    _is_drawn = False
+    """If ``draw`` has drawn for a forward that has not run yet."""
+
     def __init__(self, backend: str = "cpu") -> None:
         device(backend)  # refuses an unknown backend, and a GPU that is missing
         self.backend = backend

@@ -114,7 +114,6 @@ class Dropout(Layer):
         self.rate, self.train = rate, train
         self.rng: np.random.Generator = as_generator(rng)
         self._seed: Any = None
-        self._is_drawn = False
 
     def draw(self) -> None:
         """Takes the seed of the next forward's mask from ``rng``."""

@@ -18,12 +18,16 @@ def check_size(name: str, size: int) -> None:
 
 
 class Memory:
-    """A piece of device memory. When nothing refers to it any more, ``give_back`` gets its address."""
+    """A piece of device memory. When nothing refers to it any more, ``give_back`` gets its address.
 
-    __slots__ = ("__weakref__", "_give_back", "address", "size")
+    ``kept`` is what ``DeviceArray.keep`` was given of the elements.
+    """
+
+    __slots__ = ("__weakref__", "_give_back", "address", "kept", "size")
 
     def __init__(self, address: int, size: int, give_back: Callable[[int, int], None]) -> None:
         self.address, self.size, self._give_back = address, size, give_back
+        self.kept: dict[Any, Any] = {}
 
     def __del__(self) -> None:
         self._give_back(self.address, self.size)
@@ -44,11 +48,10 @@ class DeviceArray:
         arguments (Numba's order: two unused pointers, elements, bytes of one, address, shape, strides).
     """
 
-    __slots__ = ("_kept", "dtype", "kind", "memory", "shape", "size", "slots")
+    __slots__ = ("dtype", "kind", "memory", "shape", "size", "slots")
 
     def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.memory, self.shape, self.dtype = memory, shape, dtype
-        self._kept: dict[Any, Any] | None = None
         size = self.size = math.prod(shape)
         itemsize = dtype.itemsize
         self.kind = _kind(dtype, len(shape))
@@ -101,15 +104,15 @@ class DeviceArray:
 
     def keep(self, key: Any, value: Any) -> None:
         """Keeps what a forward has computed of these elements, for ``kept`` of its backward."""
-        self._kept = {**(self._kept or {}), key: value}
+        self.memory.kept[self.shape, key] = value
 
     def kept(self, key: Any) -> Any:
         """What ``keep`` was given under that key, once; None if there is nothing, or the elements have changed."""
-        return self._kept.pop(key, None) if self._kept else None
+        return self.memory.kept.pop((self.shape, key), None)
 
     def forget(self) -> None:
-        """To be called by whoever changes the elements."""
-        self._kept = None
+        """To be called by whoever changes the elements; all views forget too."""
+        self.memory.kept.clear()
 
     def __reduce__(self) -> Any:
         """A copy, or what was pickled, has memory of its own."""

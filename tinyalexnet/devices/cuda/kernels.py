@@ -104,7 +104,8 @@ def launch(kernel: Kernel, count: int, *arguments: Any) -> None:
 def launch_blocks(kernel: Kernel, blocks: tuple[int, ...], threads: int, *arguments: Any) -> None:
     """Runs a kernel with so many blocks along each axis, each of so many threads.
 
-    Arguments are device arrays, integers, floats of Python (float64) or of NumPy, and tuples of integers.
+    Arguments are device arrays, integers, floats of Python (float64) or of NumPy, and tuples of integers; TypeError for
+    others.
     """
     slots: list[Any] = []
     key: list[Any] = []
@@ -126,6 +127,7 @@ def launch_blocks(kernel: Kernel, blocks: tuple[int, ...], threads: int, *argume
 
 def _compile(kernel: Kernel, key: tuple[Any, ...], arguments: tuple[Any, ...], slots: list[Any]) -> _Ready:
     """The machine code for arguments of these types: from the disk if it is there."""
+    _refuse_others(kernel, arguments)
     gpu, types = driver(), kernel.types(arguments)
     place = cubins.place(kernel.py_func, kernel.bounds, types, gpu)
     found = cubins.read(place)
@@ -135,6 +137,20 @@ def _compile(kernel: Kernel, key: tuple[Any, ...], arguments: tuple[Any, ...], s
     name, code = found
     ready = kernel._ready[key] = _Ready(gpu.load(code, name, kernel.name), slots)
     return ready
+
+
+def _refuse_others(kernel: Kernel, arguments: tuple[Any, ...]) -> None:
+    """TypeError if an argument is none that a launch can pack. Arguments of the types of an earlier launch are packed
+    without this check."""
+    for count, argument in enumerate(arguments):
+        is_tuple = isinstance(argument, tuple)
+        allowed = (int, np.integer) if is_tuple else (DeviceArray, int, float, np.integer, np.float32)
+        for part in argument if is_tuple else (argument,):
+            if not isinstance(part, allowed):
+                what = f"holds a {type(part).__name__}" if is_tuple else f"is a {type(part).__name__}"
+                raise TypeError(
+                    f"argument {count} of {kernel.name} {what}, but must be a device array, a number or a tuple of ints"
+                )
 
 
 def _assembled(kernel: Kernel, types: tuple[Any, ...]) -> tuple[str, bytes]:
