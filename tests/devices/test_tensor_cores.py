@@ -28,9 +28,9 @@ def products(monkeypatch):
     found = []
     multiply = tensor_gemm.multiply
 
-    def spy(a, b, bias, sizes, points, out):
+    def spy(a, b, bias, sizes, points, out, ranges=None, **options):
         found.append((*sizes, points))
-        multiply(a, b, bias, sizes, points, out)
+        multiply(a, b, bias, sizes, points, out, ranges, **options)
 
     monkeypatch.setattr(tensor_gemm, "multiply", spy)
     return found
