@@ -28,9 +28,9 @@ def products(monkeypatch):
     found = []
     multiply = tensor_gemm.multiply
 
-    def spy(a, b, bias, sizes, points, out):
+    def spy(a, b, bias, sizes, points, out, ranges=None, **options):
         found.append((*sizes, points))
-        multiply(a, b, bias, sizes, points, out)
+        multiply(a, b, bias, sizes, points, out, ranges, **options)
 
     monkeypatch.setattr(tensor_gemm, "multiply", spy)
     return found
@@ -104,7 +104,7 @@ def test_the_rule(monkeypatch):
     aligned = to_device(np.zeros(16, np.float32))
 
     def chosen(channels, filters, stride=1, groups=1, array=aligned):
-        return gemm.uses_tensor_cores((aligned, array), channels, filters, (stride, stride), groups)
+        return gemm.uses_tensor_cores(array.dtype, channels, filters, (stride, stride), groups)
 
     monkeypatch.setattr(tensor_gemm, "compute_capability", lambda: (8, 0))
     assert chosen(4, 4)
@@ -189,6 +189,7 @@ def error_of(a, b, **options):
 def test_promotion_keeps_deep_sums_accurate(positive, monkeypatch):
     """|error| <= (16 + n / 16) u Σ |a| |b|: docs/tensor_cores.md. Without promotion each product cuts off the total."""
     monkeypatch.setattr(tensor_gemm, "ENOUGH_TILES", {True: 0})  # no split-K, which would hide it
+    monkeypatch.setattr(tensor_gemm, "_problem", tensor_gemm._problem.__wrapped__)
     promoted, plain = error_of(*positive), error_of(*positive, promoted=False)
     assert promoted <= (16 + DEEP / DEPTH) * U
     assert plain > 10 * promoted

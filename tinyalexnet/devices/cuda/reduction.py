@@ -72,21 +72,25 @@ def column_sums(matrix: Any, out: Any, first: int | None = None) -> None:
     """
     columns = out.size
     pitch = columns if first is None else matrix.shape[-1]
-    rows = matrix.size // pitch
+    part, blocks, aligned = _part(matrix.size // pitch, columns, pitch, first or 0)
+    runs = blocks[1]
+    sums = out if runs == 1 else empty((runs, columns), out.dtype)
+    launch_blocks(_column_sums(aligned), blocks, THREADS, part, matrix.flat(), sums.flat())
+    if runs > 1:
+        column_sums(sums, out)
+
+
+@functools.lru_cache(maxsize=256)
+def _part(rows: int, columns: int, pitch: int, first: int) -> tuple[Part, tuple[int, int], bool]:
+    """A stage, its blocks (across the columns, and runs of rows), and if rows begin at multiples of four."""
     across = _threads_across(rows, columns)
     chunks, down = -(-columns // (4 * across)), THREADS // across
     runs = 1
     if rows > ONE_STAGE:
         runs = max(1, min(BLOCKS // chunks, rows // (down * OWN_ROWS)))
     run = max(1, -(-rows // runs))
-    runs = max(1, -(-rows // run))
-    sums = out if runs == 1 else empty((runs, columns), out.dtype)
-    aligned = columns % 4 == 0 and pitch % 4 == 0 and (first or 0) % 4 == 0
-    part = Part(rows, columns, run, across, pitch, first or 0)
-    flat = matrix.reshape(matrix.size), sums.reshape(sums.size)
-    launch_blocks(_column_sums(aligned), (chunks, runs), THREADS, part, *flat)
-    if runs > 1:
-        column_sums(sums, out)
+    aligned = columns % 4 == 0 and pitch % 4 == 0 and first % 4 == 0
+    return Part(rows, columns, run, across, pitch, first), (chunks, max(1, -(-rows // run))), aligned
 
 
 def _threads_across(rows: int, columns: int) -> int:

@@ -101,26 +101,48 @@ def multiply(
     else these terms of the sums; other rows of ``out`` are not written.
     ``precision`` is "float32", or "tf32" for a third of the work; ``promoted`` is for tests.
     """
-    rows, depth, columns = sizes
-    tiles = -(-rows // TILE), -(-columns // TILE)
-    split_depth = depth_of_splits(tiles[0] * tiles[1] * points, depth, a.by_rows)
-    splits = max(1, -(-depth // split_depth))
+    problem, blocks, splits = _problem(
+        *sizes, points, a.by_rows, a.pitch, a.point, b.pitch, b.point, ranges is not None
+    )
     check_size("an array of sums", splits * out.size)
     sums = out if splits == 1 else empty((splits, out.size), out.dtype)
-    problem = Problem(
-        *(rows, columns, depth, points, a.pitch, b.pitch, columns * points, a.point, b.point, columns),
-        *(tiles[1], split_depth, out.size, int(ranges is not None)),
-    )
     gathered = a.line_table is not None
     tables = (a.line_table, a.depth_table) if gathered else (_no_table(), _no_table())
-    arrays = *(array.reshape(array.size) for array in (a.elements, b.elements, bias)), *tables
-    ranges = _no_table() if ranges is None else ranges
-    function = product(a.by_rows, gathered, b.by_rows, precision, promoted)
-    launch_blocks(
-        function, (tiles[0] * tiles[1], points * splits), THREADS, *arrays, ranges, problem, sums.reshape(sums.size)
+    arguments = (
+        a.elements.flat(),
+        b.elements.flat(),
+        bias,
+        *tables,
+        _no_table() if ranges is None else ranges,
+        problem,
+        sums.flat(),
     )
+    launch_blocks(product(a.by_rows, gathered, b.by_rows, precision, promoted), blocks, THREADS, *arguments)
     if splits > 1:
         column_sums(sums, out)
+
+
+@functools.lru_cache(maxsize=512)
+def _problem(
+    rows: int,
+    depth: int,
+    columns: int,
+    points: int,
+    a_by_rows: bool,
+    a_pitch: int,
+    a_point: int,
+    b_pitch: int,
+    b_point: int,
+    has_ranges: bool,
+) -> tuple[Problem, tuple[int, int], int]:
+    """The sizes of a product, its blocks, and its splits."""
+    down, across = -(-rows // TILE), -(-columns // TILE)
+    split_depth = depth_of_splits(down * across * points, depth, a_by_rows)
+    splits = max(1, -(-depth // split_depth))
+    pitches, distances = (a_pitch, b_pitch, columns * points), (a_point, b_point, columns)
+    split = split_depth, rows * columns * points
+    problem = Problem(rows, columns, depth, points, *pitches, *distances, across, *split, int(has_ranges))
+    return problem, (down * across, points * splits), splits
 
 
 @functools.cache

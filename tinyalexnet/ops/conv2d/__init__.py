@@ -4,6 +4,7 @@ Derivation: docs/conv2d.md, by Winograd's algorithm docs/winograd.md. Tests: tes
 tests/ops/test_winograd.py.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def conv2d_backward_input(
     """
     check_floats(device(backend), w=w, dout=dout)
     check_shape("dout", dout.shape, conv2d_shape(x_shape, w.shape, window, groups), "the output's shape")
-    kernels, tile = _chosen(algorithm, backend, x_shape, w.shape[3], window, groups, dout.dtype)
+    kernels, tile = _chosen(algorithm, backend, tuple(x_shape), w.shape[3], window, groups, dout.dtype)
     dx: np.ndarray = kernels.conv2d_backward_input(dout, w, x_shape, window, groups, *tile)
     return dx
 
@@ -127,6 +128,11 @@ def _chosen(algorithm: str, backend: str, *convolution: Any) -> tuple[Any, tuple
 
 def conv2d_shape(x_shape: Shape, w_shape: Shape, window: Window, groups: int) -> ImagesShape:
     """The output's shape (N, OH, OW, F); ValueError, which names x or w or groups, if they do not fit together."""
+    return _conv2d_shape(tuple(x_shape), tuple(w_shape), window, groups)
+
+
+@functools.lru_cache(maxsize=1024)
+def _conv2d_shape(x_shape: Shape, w_shape: Shape, window: Window, groups: int) -> ImagesShape:
     n, height, width, channels = images_shape("x", x_shape)
     filters = w_shape[3] if len(w_shape) == 4 and w_shape[3] and groups > 0 and w_shape[3] % groups == 0 else groups
     depth = w_shape[2] if len(w_shape) == 4 and w_shape[2] else channels // max(groups, 1)

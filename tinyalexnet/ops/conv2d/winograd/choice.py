@@ -55,6 +55,7 @@ def check_algorithm(algorithm: str) -> None:
         raise ValueError(f"algorithm is {algorithm!r}, but must be one of {', '.join(map(repr, ALGORITHMS))}")
 
 
+@functools.lru_cache(maxsize=1024)
 def choose_tile(
     algorithm: str, backend: str, x_shape: Shape, filters: int, window: Window, groups: int, dtype: np.dtype
 ) -> Tile | None:
@@ -103,6 +104,7 @@ def performed_multiply_adds(tile: Tile, backend: str, x_shape: Shape, filters: i
     return n * points * window.stride[0] * window.stride[1] * (channels // groups) * filters
 
 
+@functools.lru_cache(maxsize=1024)
 def kept_bytes(tile: Tile, x_shape: Shape, window: Window) -> int:
     """Bytes of the transformed images V in float32."""
     n, height, width, channels = x_shape

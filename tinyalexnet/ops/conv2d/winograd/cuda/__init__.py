@@ -4,6 +4,7 @@ The products, one for each of a tile's points, are one convolution with kernel 1
 ``gemm.convolve``.
 """
 
+import functools
 from typing import Any
 
 from .....devices.cuda import gemm
@@ -46,10 +47,10 @@ def conv2d_backward_params(dout: Any, x: Any, window: Window, groups: int, tile:
     dw, db = empty((*window.kernel, channels // groups, filters), x.dtype), empty((filters,), x.dtype)
     v = x.kept((before, tiles.key)) or _transformed_images(x, before, tiles)
     dm, du = empty((v.shape[0], 1, 1, tile.points * filters), x.dtype), empty(_u_shape(dw, tile), x.dtype)
-    transform("a", tiles, Images(dout), Points(dm, tiles, filters), filters)
+    transform("a", tiles, dout, Images(dout.shape), dm, Points(tiles, filters), filters)
     gemm.correlate(dm, v, (1, 1), (0, 0), tile.points * groups, du, tiles.ranges)
-    of_filters = _for_filters(tile, dw)
-    transform("gt", of_filters, Points(du, of_filters, filters), Filters(dw), filters)
+    of_filters = _for_filters(tile, dw.shape[2])
+    transform("gt", of_filters, du, Points(of_filters, filters), dw, Filters(dw.shape), filters)
     column_sums(dm, db, tile.sum_point * filters)
     return dw, db
 
@@ -62,25 +63,26 @@ def _convolve(x: Any, w: Any, b: Any, before: Pair, groups: int, tile: Tile, out
     if keeps:
         x.keep((before, tiles.key), v)
     # U = G w Gᵀ as (1, 1, C, points F).
-    u, of_filters = empty(_u_shape(w, tile), w.dtype), _for_filters(tile, w)
-    transform("g", of_filters, Filters(w), Points(u, of_filters, filters), filters)
+    u, of_filters = empty(_u_shape(w, tile), w.dtype), _for_filters(tile, w.shape[2])
+    transform("g", of_filters, w, Filters(w.shape), u, Points(of_filters, filters), filters)
     m = empty((v.shape[0], 1, 1, u.shape[3]), x.dtype)
     bias = gemm.zeros(u.shape[3], x.dtype)
     gemm.convolve(v, u, bias, (1, 1), (0, 0), tile.points * groups, m, ranges=tiles.ranges)
-    transform("at", tiles, Points(m, tiles, filters), Images(out), filters, b)
+    transform("at", tiles, m, Points(tiles, filters), out, Images(out.shape), filters, b)
 
 
 def _transformed_images(x: Any, before: Pair, tiles: Tiling) -> Any:
     """V = Bᵀ x B as (tiles, 1, 1, points C)."""
     channels = x.shape[3]
     v = empty((tiles.n * tiles.per_image, 1, 1, tiles.tile.points * channels), x.dtype)
-    transform("bt", tiles, Images(x, before), Points(v, tiles, channels), channels)
+    transform("bt", tiles, x, Images(x.shape, before), v, Points(tiles, channels), channels)
     return v
 
 
-def _for_filters(tile: Tile, w: Any) -> Tiling:
+@functools.lru_cache(maxsize=256)
+def _for_filters(tile: Tile, channels: int) -> Tiling:
     """One tile for each channel of the filters."""
-    return Tiling(tile, w.shape[2], (Kind(tile, (0, 0), (1, 1), 0),), 1, None)
+    return Tiling(tile, channels, (Kind(tile, (0, 0), (1, 1), 0),), 1, None)
 
 
 def _u_shape(w: Any, tile: Tile) -> tuple[int, ...]:

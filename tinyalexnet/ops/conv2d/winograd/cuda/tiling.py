@@ -56,9 +56,11 @@ class Tiling(NamedTuple):
 def tiles_of(tile: Tile, n: int, out_size: Pair, channels: int, filters: int, groups: int, array: Any) -> Tiling:
     """The tiles for a convolution; ``array`` is x or dout. Small ones need tensor cores: only these know ranges."""
     count = math.prod(tile.counts(out_size))
-    sizes = channels * tile.points, filters * tile.points, (1, 1), groups * tile.points
     small = n * count >= LEAST_ROWS and tile.points_of(out_size) <= WORTH * count * tile.points
-    return _tiling(tile, n, tuple(out_size), groups, small and gemm.uses_tensor_cores((array,), *sizes))
+    if small:
+        sizes = channels * tile.points, filters * tile.points, (1, 1), groups * tile.points
+        small = gemm.uses_tensor_cores(array.dtype, *sizes)
+    return _tiling(tile, n, out_size, groups, small)
 
 
 @functools.lru_cache(maxsize=256)

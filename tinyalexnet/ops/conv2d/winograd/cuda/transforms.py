@@ -1,6 +1,7 @@
 """The transforms of Winograd's convolution on a GPU. All are of one kind: L S Rᵀ for every tile S and channel."""
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,63 +41,75 @@ class Layout(NamedTuple):
     step_w: int = 0
 
 
-class Images:
-    """Tiles in images (N, H, W, C). The first one of all begins ``before`` rows and columns outside of them."""
+class Images(NamedTuple):
+    """Tiles in images of a shape (N, H, W, C). The first one of all begins ``before`` rows and columns outside."""
 
-    def __init__(self, array: Any, before: Pair = (0, 0)) -> None:
-        self.elements, self._before, self._shape = array.flat(), before, array.shape
+    shape: tuple[int, ...]
+    before: Pair = (0, 0)
 
     def layout(self, kind: Kind) -> Layout:
         """Where the tiles of a kind lie."""
-        _, height, width, channels = self._shape
+        _, height, width, channels = self.shape
         (step_h, step_w), row = kind.tile.m, width * channels
-        top, left = (place - outside for place, outside in zip(kind.place, self._before, strict=True))
+        top, left = (place - outside for place, outside in zip(kind.place, self.before, strict=True))
         strides = height * row, step_h * row, step_w * channels, row, channels
         return Layout(top * row + left * channels, *strides, height, width, top, left, step_h, step_w)
 
 
-class Points:
+class Points(NamedTuple):
     """Transformed tiles, in an array (tiles N, points C): each with its points row by row."""
 
-    def __init__(self, array: Any, tiles: Tiling, channels: int) -> None:
-        self.elements, self._tiles, self._channels = array.flat(), tiles, channels
+    tiles: Tiling
+    channels: int
 
     def layout(self, kind: Kind) -> Layout:
         """Where the tiles of a kind lie. Small ones lie as large ones, with a gap."""
-        size, tile = self._tiles.tile.points * self._channels, self._tiles.n * self._tiles.tile.points * self._channels
-        strides = size, kind.counts[1] * tile, tile, self._tiles.tile.n[1] * self._channels, self._channels
+        size = self.tiles.tile.points * self.channels
+        tile = self.tiles.n * size
+        strides = size, kind.counts[1] * tile, tile, self.tiles.tile.n[1] * self.channels, self.channels
         return Layout(kind.before * tile, *strides, *kind.tile.n)
 
 
-class Filters:
-    """Filters (KH, KW, C, F): one tile for each channel, as if the channels were images with F channels."""
+class Filters(NamedTuple):
+    """Filters of a shape (KH, KW, C, F): one tile for each channel, as if the channels were images with F channels."""
 
-    def __init__(self, w: Any) -> None:
-        self.elements, self._shape = w.flat(), w.shape
+    shape: tuple[int, ...]
 
     def layout(self, kind: Kind) -> Layout:
         """Where the only tile of each channel lies."""
-        kernel_h, kernel_w, channels, filters = self._shape
+        kernel_h, kernel_w, channels, filters = self.shape
         row = channels * filters
         return Layout(0, filters, 0, 0, kernel_w * row, row, kernel_h, kernel_w)
 
 
-def transform(name: str, tiles: Tiling, source: Any, target: Any, channels: int, bias: Any = None) -> None:
+Place = Images | Points | Filters
+
+
+def transform(
+    name: str, tiles: Tiling, source: Any, taken: Place, target: Any, put: Place, channels: int, bias: Any = None
+) -> None:
     """Applies the matrices of that name to all tiles of ``source``, and adds the bias.
 
     Schedule: one launch; the blocks along the second axis of the grid have one kind of tiles each.
     """
-    check_size("a transformed array", max(source.elements.size, target.elements.size))
-    dtype = source.elements.dtype
-    bias = gemm.zeros(channels, dtype) if bias is None else bias
-    counts = [tiles.n * kind.counts[0] * kind.counts[1] * channels for kind in tiles.kinds]
+    check_size("a transformed array", max(source.size, target.size))
+    bias = gemm.zeros(channels, source.dtype) if bias is None else bias
+    function, blocks, own = _launch_of(name, tiles, taken, put, channels, source.dtype)
+    if blocks[0]:
+        launch_blocks(function, blocks, THREADS, source.flat(), bias, target.flat(), channels, *own)
+
+
+@functools.lru_cache(maxsize=256)
+def _launch_of(
+    name: str, tiles: Tiling, taken: Place, put: Place, channels: int, dtype: np.dtype
+) -> tuple[Any, Pair, list[Any]]:
+    """The kernel of a transform, its blocks, and the arguments of each kind of tiles: each step asks for the same."""
+    counts = [tiles.n * math.prod(kind.counts) * channels for kind in tiles.kinds]
     own: list[Any] = []
     for kind, count in zip(tiles.kinds, counts, strict=True):
-        own += count, kind.counts, source.layout(kind), target.layout(kind)
-    if blocks := -(-max(counts) // THREADS):
-        function = _transform_kernel(name, tuple(kind.tile for kind in tiles.kinds), dtype)
-        arguments = source.elements, bias, target.elements, channels, *own
-        launch_blocks(function, (blocks, len(counts)), THREADS, *arguments)
+        own += count, kind.counts, taken.layout(kind), put.layout(kind)
+    function = _transform_kernel(name, tuple(kind.tile for kind in tiles.kinds), dtype)
+    return function, (-(-max(counts) // THREADS), len(counts)), own
 
 
 @functools.lru_cache(maxsize=256)
