@@ -183,6 +183,10 @@ class Device:
         """The hardware, for a title."""
         return f"{threads} threads, {machine.cpu_name()}"
 
+    def launching(self, graph: bool) -> str:
+        """How kernels are started, for the end of a head; empty where they are called as functions."""
+        return ""
+
     def arithmetic(self, threads: int) -> str:
         """The library or the hardware that computes matrix products, for the head of a report."""
         return f"BLAS {', '.join(machine.blas_names())}"

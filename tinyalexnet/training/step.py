@@ -81,8 +81,9 @@ class Training:
             settings.bias_rate_factor,
             backend=settings.backend,
         )
-        self._step = self.net.captured(self._loss, self.optimizer)
-        self._forward = self.net.captured()
+        graph = not settings.no_graph
+        self._step = self.net.captured(self._loss, self.optimizer, graph)
+        self._forward = self.net.captured(graph=graph)
         self._prefetched: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.schedule = parse_schedule(settings.schedule, settings.learning_rate)
         pixels = dataset.train.pixels

@@ -156,5 +156,8 @@ class Cuda(Device):
         """The name of the GPU and its architecture."""
         return "{}, sm_{}{}".format(self._gpu.name, *self._gpu.capability)
 
+    def launching(self, graph: bool) -> str:
+        return " | each step a CUDA graph" if graph else " | each kernel launched by itself"
+
     def arithmetic(self, threads: int) -> str:
         return f"GPU {self.processor(threads)}, by whose clock each step is timed until it is done"
