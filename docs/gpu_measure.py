@@ -11,12 +11,14 @@ import argparse
 import functools
 import itertools
 import json
+import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from contextlib import ExitStack
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,10 +58,12 @@ def main() -> int:
     options = parser.parse_args()
     gpu = device("cuda")
     say = Console(sys.stderr, quiet=False)
-    lines = [f"{gpu.processor(1)}, {time.strftime('%Y-%m-%d')}", ""]
-    found: dict[str, object] = {"gpu": gpu.processor(1)}
+    head = f"{gpu.processor(1)}, driver for CUDA {gpu._gpu.version}, {time.strftime('%Y-%m-%d')}; {versions()}"
+    print(head, flush=True)
+    lines = [head, ""]
+    found: dict[str, object] = {"head": head}
     cases = CASES[:1] if options.quick else CASES
-    for part in (start_up, steps, errors, families):
+    for part in (start_up, launches, steps, errors, families):
         say.line(f"{part.__name__} ...")
         table, figures = part(cases)
         lines += [*table, ""]
@@ -79,6 +83,36 @@ def start_up(cases: object) -> tuple[list[str], object]:
         done = subprocess.run([sys.executable, "-c", FIRST_STEP], capture_output=True, text=True, check=True)
         seconds.append(float(done.stdout))
     return [f"first step of a process: {', '.join(f'{s:.1f}' for s in seconds)} s"], seconds
+
+
+def launches(cases: object) -> tuple[list[str], object]:
+    """Host microseconds for a launch of a step that is not captured, and the bandwidth of a copy on the GPU."""
+    work, _ = workload("tf2015", 1)
+    step, gpu, count = work.net.captured(work.loss, graph=False), work.device._gpu, []
+    for _ in range(3):
+        step(work.images)
+    launch = gpu.launch
+    gpu.launch = lambda *arguments: count.append(launch(*arguments))
+    step(work.images)
+    gpu.launch = launch
+    seconds = []
+    for _ in range(20):
+        work.device.wait()
+        start = time.perf_counter()
+        step(work.images)
+        seconds.append(time.perf_counter() - start)
+    micro = 1e6 * statistics.median(seconds) / len(count)
+    bandwidth = work.device.peak(1).bandwidth / 1e9
+    lines = [
+        f"without a graph: {len(count)} launches a step, {micro:.1f} us of the host each; copy {bandwidth:.0f} GB/s"
+    ]
+    return lines, {"launches": len(count), "microseconds": micro, "copy": bandwidth}
+
+
+def versions() -> str:
+    names = ("numpy", "numba", "numba-cuda", "cuda-bindings", "torch")
+    found = [f"{name} {version(name)}" for name in names if find_spec(name.replace("-bindings", "").replace("-", "_"))]
+    return ", ".join([f"Python {platform.python_version()}", *found])
 
 
 def workload(variant: str, batch: int) -> tuple[Workload, np.ndarray | None]:
