@@ -11,10 +11,12 @@ from tinyalexnet import alexnet, softmax_cross_entropy, to_device, to_host
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
 from tinyalexnet.devices import device
-from tinyalexnet.devices.cuda import memory
+from tinyalexnet.devices.cuda import memory, tensor_windows
 from tinyalexnet.devices.cuda.driver import DriverError, driver
 from tinyalexnet.devices.cuda.graph import REHEARSALS, Graph
+from tinyalexnet.geometry import Window
 from tinyalexnet.layers import LocalResponseNorm
+from tinyalexnet.ops.conv2d import conv2d_forward
 from tinyalexnet.ops.relu import relu_forward
 from tinyalexnet.training.optimizer import SGD
 
@@ -76,6 +78,22 @@ def test_replays_read_what_is_in_the_arrays_then(rng):
         memory.send(x, values)
         assert graph.replay() is graph.result
         np.testing.assert_array_equal(to_host(graph.result), np.maximum(values, 0))
+
+
+def test_the_tables_that_a_graph_reads_are_kept(rng):
+    """Those of a convolution, although many others are made since."""
+    window = Window(3, 2)
+    values = [rng.integers(-4, 5, shape).astype(np.float32) for shape in ((2, 7, 7, 4), (3, 3, 4, 8), (8,))]
+    x, w, b = map(to_device, values)
+    expected = conv2d_forward(*values, window, backend="reference")
+    conv2d_forward(x, w, b, window, backend="cuda")
+    graph = Graph(lambda: conv2d_forward(x, w, b, window, backend="cuda"))
+    for n in range(3, 300):
+        tensor_windows._pixels(n % 5, n, (3, 7), (3, 3))
+        tensor_windows._taps((3, 3), n, 4, 1)
+    others = [to_device(np.full(128, 7, np.int32)) for _ in range(20)]
+    np.testing.assert_array_equal(to_host(graph.replay()), expected)
+    assert len(others) == 20
 
 
 def test_copies_on_the_device_are_recorded(rng):
