@@ -60,7 +60,7 @@ def conv2d_forward(x: Any, w: Any, b: Any, window: Window, groups: int, tile: Ti
     """Schedule: one kernel after the other, each over all tiles: the transforms of x and w, a product for each point,
     the transform back."""
     out = empty((x.shape[0], *window.output_size(x.shape[1:3]), w.shape[3]), x.dtype)
-    _convolve(x, w, b, window.before(x.shape[1:3]), groups, tile, out, keeps=keeps_transforms(tile, x.shape, window))
+    _convolve(x, w, b, window.before(x.shape[1:3]), groups, tile, out, keeps=_keeps_transforms(tile, x.shape, window))
     return out
 
 
@@ -88,7 +88,7 @@ def conv2d_backward_params(dout: Any, x: Any, window: Window, groups: int, tile:
     return dw, db
 
 
-def keeps_transforms(tile: Tile, x_shape: tuple[int, ...], window: Window) -> bool:
+def _keeps_transforms(tile: Tile, x_shape: tuple[int, ...], window: Window) -> bool:
     """If V of the forward is kept for dw: if it takes at most a part of the GPU's memory."""
     return kept_bytes(tile, x_shape, window) <= driver().total_bytes // PARTS_OF_MEMORY
 
