@@ -144,6 +144,37 @@ def test_an_error_of_the_step_is_that_of_the_graph():
     assert to_host(to_device(np.arange(3))).tolist() == [0, 1, 2]
 
 
+@pytest.fixture
+def eager_collector():
+    """Cycles are looked for at every other new object."""
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    yield
+    gc.set_threshold(*before)
+
+
+def test_the_end_of_another_graph_does_not_disturb(rng, eager_collector):
+    """It waits for the GPU, which ends a capture; in a cycle, the end may come at any new object."""
+    x = to_device(rng.standard_normal(100).astype(np.float32))
+    expected, calls = np.maximum(to_host(x), 0), []
+
+    def step():
+        calls.append(1)
+        if len(calls) > REHEARSALS:
+            cycle = [Ending()]
+            cycle.append(cycle)
+            del cycle
+        return relu_forward(x, backend="cuda")
+
+    class Ending:
+        def __del__(self):
+            driver().wait()
+
+    graph = Graph(step)
+    assert gc.isenabled()
+    np.testing.assert_array_equal(to_host(graph.replay()), expected)
+
+
 def test_a_device_that_cannot_capture_runs_the_step():
     calls = []
 
