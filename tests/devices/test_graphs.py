@@ -11,10 +11,12 @@ from tinyalexnet import alexnet, softmax_cross_entropy, to_device, to_host
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
 from tinyalexnet.devices import device
-from tinyalexnet.devices.cuda import memory
+from tinyalexnet.devices.cuda import memory, tensor_windows
 from tinyalexnet.devices.cuda.driver import DriverError, driver
 from tinyalexnet.devices.cuda.graph import REHEARSALS, Graph
+from tinyalexnet.geometry import Window
 from tinyalexnet.layers import LocalResponseNorm
+from tinyalexnet.ops.conv2d import conv2d_forward
 from tinyalexnet.ops.relu import relu_forward
 from tinyalexnet.training.optimizer import SGD
 
@@ -78,6 +80,22 @@ def test_replays_read_what_is_in_the_arrays_then(rng):
         np.testing.assert_array_equal(to_host(graph.result), np.maximum(values, 0))
 
 
+def test_the_tables_that_a_graph_reads_are_kept(rng):
+    """Those of a convolution, although many others are made since."""
+    window = Window(3, 2)
+    values = [rng.integers(-4, 5, shape).astype(np.float32) for shape in ((2, 7, 7, 4), (3, 3, 4, 8), (8,))]
+    x, w, b = map(to_device, values)
+    expected = conv2d_forward(*values, window, backend="reference")
+    conv2d_forward(x, w, b, window, backend="cuda")
+    graph = Graph(lambda: conv2d_forward(x, w, b, window, backend="cuda"))
+    for n in range(3, 300):
+        tensor_windows._pixels(n % 5, n, (3, 7), (3, 3))
+        tensor_windows._taps((3, 3), n, 4, 1)
+    others = [to_device(np.full(128, 7, np.int32)) for _ in range(20)]
+    np.testing.assert_array_equal(to_host(graph.replay()), expected)
+    assert len(others) == 20
+
+
 def test_copies_on_the_device_are_recorded(rng):
     source, target = (to_device(rng.standard_normal(50).astype(np.float32)) for _ in range(2))
     graph = Graph(lambda: memory.write(target, source))
@@ -124,6 +142,37 @@ def test_an_error_of_the_step_is_that_of_the_graph():
     assert not driver().is_capturing
     assert memory.pool() is memory.pool()
     assert to_host(to_device(np.arange(3))).tolist() == [0, 1, 2]
+
+
+@pytest.fixture
+def eager_collector():
+    """Cycles are looked for at every other new object."""
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    yield
+    gc.set_threshold(*before)
+
+
+def test_the_end_of_another_graph_does_not_disturb(rng, eager_collector):
+    """It waits for the GPU, which ends a capture; in a cycle, the end may come at any new object."""
+    x = to_device(rng.standard_normal(100).astype(np.float32))
+    expected, calls = np.maximum(to_host(x), 0), []
+
+    def step():
+        calls.append(1)
+        if len(calls) > REHEARSALS:
+            cycle = [Ending()]
+            cycle.append(cycle)
+            del cycle
+        return relu_forward(x, backend="cuda")
+
+    class Ending:
+        def __del__(self):
+            driver().wait()
+
+    graph = Graph(step)
+    assert gc.isenabled()
+    np.testing.assert_array_equal(to_host(graph.replay()), expected)
 
 
 def test_a_device_that_cannot_capture_runs_the_step():

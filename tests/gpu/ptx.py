@@ -33,6 +33,10 @@ IN_FLOAT64 = ("l2_loss.", "reduction.sum", "softmax_cross_entropy.")
 """Kernels that compute in float64 also for float32: the losses are summed in float64."""
 
 
+LOOKS = {"momentum.step": 1}
+"""PTX instructions on float64 of kernels that just look at a number of it: the update asks if the loss is finite."""
+
+
 @dataclass(frozen=True)
 class Figures:
     """Needs of a kernel: registers a thread, bytes of shared memory a block, bytes a thread keeps in slow memory."""
@@ -209,13 +213,16 @@ def main() -> int:
         print(f"skipped: {reason}")
         return 0
     print(f"{'kernel':<38}{'dtype':<9}{'':<8}{'registers':>9}{'shared':>9}{'spilled':>9}{'float64':>9}")
-    wrong = False
+    wrong = []
     for row in figures(kernels()):
         numbers = "".join(f"{number:>9}" for number in (row.registers, row.shared, row.spilled, row.doubles))
         print(f"{row.kernel:<38}{row.dtype:<9}{row.architecture:<8}{numbers}")
         asked_for = row.dtype == "float64" or row.kernel.startswith(IN_FLOAT64)
-        wrong |= row.spilled > 0 or (row.doubles > 0 and not asked_for)
-    return int(wrong)
+        if row.spilled > 0 or (row.doubles > LOOKS.get(row.kernel, 0) and not asked_for):
+            wrong.append(f"{row.kernel} for {row.dtype} on {row.architecture}")
+    if wrong:
+        print("not all in registers, or float64 for no reason:", ", ".join(wrong))
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

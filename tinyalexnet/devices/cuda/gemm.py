@@ -123,7 +123,7 @@ def turned(w: Any, before: Pair, groups: int) -> tuple[Any, Pair]:
     return result, (kernel_h - 1 - before[0], kernel_w - 1 - before[1])
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def zeros(count: int, dtype: np.dtype) -> Any:
     """The bias of a product without one."""
     return to_device(np.zeros(count, dtype))

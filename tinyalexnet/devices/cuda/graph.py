@@ -6,7 +6,8 @@ arrays, which the host writes to between replays.
 """
 
 import contextlib
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .driver import DriverError, driver
@@ -39,13 +40,14 @@ class Graph:
             prepare()
             self._gpu.wait()
             self._pool.used.clear()
-            self._gpu.begin_capture()
-            try:
-                self.result = step()
-            except BaseException:
-                self._abandon()
-                raise
-            self._graph = self._gpu.end_capture()
+            with _without_collection():
+                self._gpu.begin_capture()
+                try:
+                    self.result = step()
+                except BaseException:
+                    self._abandon()
+                    raise
+                self._graph = self._gpu.end_capture()
         # What the rehearsals needed and the graph does not.
         self._pool.release(but=frozenset(self._pool.used))
 
@@ -65,3 +67,15 @@ class Graph:
             self._gpu.wait()
             self._gpu.forget(graph)
             self._pool.close()
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """No cycles are collected meanwhile: with another graph in one of them, the end of that would end the capture."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

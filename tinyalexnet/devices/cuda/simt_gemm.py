@@ -91,7 +91,7 @@ def _split_k(function: Any, sizes: tuple[int, int, int], groups: int, arrays: tu
         column_sums(sums, out)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def _tables(
     kernel: Pair, stride: Pair, before: Pair, out_size: Pair, image_shape: tuple[int, int, int], groups: int
 ) -> tuple[Any, Any]:

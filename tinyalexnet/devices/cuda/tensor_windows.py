@@ -61,14 +61,17 @@ def windows_of(x: Any, kernel: Pair, stride: Pair, before: Pair, groups: int, ou
     return Windows(images, pixels, _taps(tuple(kernel), row, channels, groups), runs, length)
 
 
-@functools.lru_cache(maxsize=64)
+# Tables are kept for good: a graph that has been captured refers to their memory.
+
+
+@functools.cache
 def _pixels(n: int, image: int, steps: Pair, out_size: Pair) -> Any:
     """Where each output pixel's window begins."""
     image_at, oh, ow = (step * np.arange(count) for step, count in zip((image, *steps), (n, *out_size), strict=True))
     return _table(image_at[:, None, None] + oh[:, None] + ow)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.cache
 def _taps(kernel: Pair, row: int, channels: int, groups: int) -> Any:
     """Where each chunk of a window lies in it. The lowest two bits, which would be 0, count its elements less one."""
     kh, kw = row * np.arange(kernel[0]), channels * np.arange(kernel[1])

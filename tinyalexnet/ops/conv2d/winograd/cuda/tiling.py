@@ -63,7 +63,7 @@ def tiles_of(tile: Tile, n: int, out_size: Pair, channels: int, filters: int, gr
     return _tiling(tile, n, out_size, groups, small)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache  # for good: a captured graph reads the ranges
 def _tiling(tile: Tile, n: int, out_size: Pair, groups: int, has_small: bool) -> Tiling:
     tiles = tile.counts(out_size)
     count = math.prod(tiles)
