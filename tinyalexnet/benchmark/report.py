@@ -33,8 +33,13 @@ def head(options: Options, threads: int) -> str:
     numbers = ", ".join(f"{name} {number}" for name, number in versions().items())
     return (
         f"{numbers} | {machine.cpu_name()}, {machine.cores()} cores | backend {options.backend}, {threads} threads | "
-        f"{device(options.backend).arithmetic(threads)} | float32 NHWC{_launches(options)}"
+        f"{device(options.backend).arithmetic(threads)} | float32 NHWC{_products(options)}{_launches(options)}"
     )
+
+
+def _products(options: Options) -> str:
+    """The precision of the matrix products, if it is another one than that of the arrays."""
+    return "" if options.precision == "float32" else f", products in {options.precision.upper()}"
 
 
 def _launches(options: Options) -> str:
