@@ -369,11 +369,11 @@ def test_every_flag_reaches_its_option(monkeypatch):
     monkeypatch.setattr(benchmark, "run", lambda options, out, err: seen.append(options) or 0)
     assert bench.main([]) == 0
     assert seen[-1] == Options()
-    flags = "--batch-size 3 --num-batches 4 --backend reference --algorithm gemm --threads 1 --seed 5"
+    flags = "--batch-size 3 --num-batches 4 --backend reference --algorithm gemm --precision tf32 --threads 1 --seed 5"
     flags += " --legacy-stats --images i --json j"
     assert bench.main([*flags.split(), "--quiet", "--forward_only"]) == 0
     assert seen[-1] == Options(
-        3, 4, "tf2015", "reference", "gemm", 1, 5, True, images="i", json="j", quiet=True, passes=("Forward",)
+        3, 4, "tf2015", "reference", "gemm", "tf32", 1, 5, True, images="i", json="j", quiet=True, passes=("Forward",)
     )
     bench.main(["--forward_backward_only"])
     assert seen[-1].passes == ("Forward-backward",)

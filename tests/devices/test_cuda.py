@@ -211,14 +211,16 @@ def test_the_benchmark_runs(monkeypatch):
     layers = (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2", 6), Drop("drop2"), Full("fc3"))
     monkeypatch.setitem(VARIANTS, "tiny", Variant((6, 5, 2), layers, num_classes=3))
     monkeypatch.setitem(VARIANTS, "tinier", Variant((6, 5, 2), layers[:3]))
-    for variant in ("tiny", "tinier"):
+    for variant, precision, products in (("tiny", "float32", ""), ("tinier", "tf32", ", products in TF32")):
         out, err = io.StringIO(), io.StringIO()
-        options = benchmark.Options(batch_size=2, num_batches=1, variant=variant, backend="cuda")
+        options = benchmark.Options(batch_size=2, num_batches=1, variant=variant, backend="cuda", precision=precision)
         assert benchmark.run(options, out, err) == 0
         assert out.getvalue().startswith("conv1   [2, 6, 5, 4]\npool1   [2, 3, 2, 4]\n")
         assert "Forward-backward across 1 steps, " in out.getvalue()
         clock = device("cuda").arithmetic(1)
-        assert f"backend cuda, {machine.cores()} threads | {clock} | float32 NHWC" in err.getvalue()
+        assert (
+            f"backend cuda, {machine.cores()} threads | {clock} | float32 NHWC{products} | each step" in err.getvalue()
+        )
         assert re.search(r"\n\d+ functions compiled(, all from the cache)?; ready after ", err.getvalue())
 
 

@@ -34,8 +34,13 @@ def head(options: Options, threads: int) -> str:
     hardware = device(options.backend)
     return (
         f"{numbers} | {machine.cpu_name()}, {machine.cores()} cores | backend {options.backend}, {threads} threads | "
-        f"{hardware.arithmetic(threads)} | float32 NHWC{hardware.launching(not options.no_graph)}"
+        f"{hardware.arithmetic(threads)} | float32 NHWC{_products(options)}{hardware.launching(not options.no_graph)}"
     )
+
+
+def _products(options: Options) -> str:
+    """The precision of the matrix products, if it is another one than that of the arrays."""
+    return "" if options.precision == "float32" else f", products in {options.precision.upper()}"
 
 
 def report_run(run: TimedRun, options: Options, threads: int, out: TextIO, say: Console) -> None:

@@ -72,7 +72,13 @@ class Training:
         check_settings(settings, dataset)
         self.settings, self.dataset, self.progress = settings, dataset, Progress()
         self.image_size = check_variant(settings.variant).image_shape[:2]
-        self.net = alexnet(settings.variant, settings.backend, settings.seed, num_classes=len(dataset.train.classes))
+        self.net = alexnet(
+            settings.variant,
+            settings.backend,
+            settings.seed,
+            num_classes=len(dataset.train.classes),
+            precision=settings.precision,
+        )
         self.optimizer = SGD(
             self.net.params,
             settings.learning_rate,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import precision
 from .driver import driver
 from .memory import empty, to_device
 from .reduction import column_sums
@@ -91,7 +92,6 @@ def multiply(
     points: int,
     out: Any,
     ranges: Any = None,
-    precision: str = "float32",
     promoted: bool = True,
 ) -> None:
     """Writes to ``out`` the products of ``points`` matrices, side by side; ``sizes`` are rows, depth, columns of each.
@@ -99,7 +99,7 @@ def multiply(
     All pitches and distances are multiples of four elements, and all arrays begin at multiples of 16 bytes.
     With ``ranges``, begin and end for each point on the device, a point has these rows alone if A lies by rows, and
     else these terms of the sums; other rows of ``out`` are not written.
-    ``precision`` is "float32", or "tf32" for a third of the work; ``promoted`` is for tests.
+    If ``precision.current()`` is "tf32", a product takes a third of the arithmetic. ``promoted`` is for tests.
     """
     problem, blocks, splits = _problem(
         *sizes, points, a.by_rows, a.pitch, a.point, b.pitch, b.point, ranges is not None
@@ -117,7 +117,8 @@ def multiply(
         problem,
         sums.flat(),
     )
-    launch_blocks(product(a.by_rows, gathered, b.by_rows, precision, promoted), blocks, THREADS, *arguments)
+    function = product(a.by_rows, gathered, b.by_rows, precision.current(), promoted)
+    launch_blocks(function, blocks, THREADS, *arguments)
     if splits > 1:
         column_sums(sums, out)
 
@@ -154,11 +155,11 @@ _wait = wait_until(STAGES - 2)
 
 
 @functools.cache
-def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "float32", promoted: bool = True) -> Any:
-    """The kernel for matrices that lie so in memory; ``gathered`` if A is im2col(x), or its transpose."""
+def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, of: str = "float32", promoted: bool = True) -> Any:
+    """The kernel of a precision for matrices that lie so; ``gathered`` if A is im2col(x), or its transpose."""
     a_lines, look, fetch_a, read_a = operand(a_by_rows, gathered)
     b_lines, _, fetch_b, read_b = operand(b_by_rows, False)
-    plus = plus_tile(precision, promoted)
+    plus = plus_tile(of, promoted)
 
     def product(a, b, bias, line_table, depth_table, ranges, problem, sums):  # type: ignore[no-untyped-def]
         a_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
