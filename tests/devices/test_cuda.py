@@ -83,7 +83,7 @@ def test_arrays_of_more_elements_than_kernels_count_are_refused(monkeypatch):
         conv2d_forward(x, w, b, Window(3), backend="cuda")
     monkeypatch.setattr(arrays, "MAX_SIZE", 110)
     with pytest.raises(ValueError, match=r"a transformed array has \d+ elements, but may have at most 110"):
-        conv2d_forward(x, w, b, Window(3), 1, "winograd", "cuda")
+        conv2d_forward(x, w, b, Window(3), 1, "winograd", backend="cuda")
     monkeypatch.setattr(arrays, "MAX_SIZE", 60)
     with pytest.raises(ValueError, match="an array has 64 elements"):
         dropout_mask((64,), 0.5, 1, "cuda")
