@@ -39,7 +39,7 @@ PEERS = {"float32": Choice("torch", graph=True), "TF32": Choice("torch", tf32=Tr
 """Each in its faster layout, by its own CUDA graphs."""
 
 PASSES = ("Forward", "Forward-backward")
-ROUNDS, TURN_SECONDS = 3, 0.08
+ROUNDS, TURN_SECONDS = 3, 0.06
 
 FIRST_STEP = """
 import time; start = time.perf_counter()
@@ -115,10 +115,10 @@ def versions() -> str:
     return ", ".join([f"Python {platform.python_version()}", *found])
 
 
-def workload(variant: str, batch: int) -> tuple[Workload, np.ndarray | None]:
+def workload(variant: str, batch: int, precision: str = "float32") -> tuple[Workload, np.ndarray | None]:
     """A network on random images, and its labels, if it classifies."""
     gpu, rng = device("cuda"), np.random.default_rng(0)
-    net = alexnet(variant, backend="cuda", seed=0)
+    net = alexnet(variant, backend="cuda", seed=0, precision=precision)
     images = 0.1 * rng.standard_normal((batch, *VARIANTS[variant].image_shape), dtype=np.float32)
     classes = VARIANTS[variant].num_classes
     labels = None if classes is None else rng.integers(0, classes, batch)
@@ -138,13 +138,14 @@ def turn(seconds_of: object) -> float:
 def steps(cases: list[tuple[str, int]]) -> tuple[list[str], object]:
     """Milliseconds of each pass, in turns with PyTorch: medians of the rounds, and the spread of our own."""
     peers = PEERS if find_spec("torch") else {}
-    lines = [f"| ms, forward / forward-backward | batch | tinyalexnet | {' | '.join(f'PyTorch {p}' for p in peers)} |"]
-    lines.append("|---" * (3 + len(peers)) + "|")
+    names = "ours", "ours, TF32", *peers
+    titles = ["tinyalexnet", "tinyalexnet, TF32", *(f"PyTorch, {peer}" for peer in peers)]
+    lines = [f"| ms, forward / forward-backward | batch | {' | '.join(titles)} |", "|---" * (2 + len(names)) + "|"]
     figures: dict[str, object] = {}
     for variant, batch in cases:
         seconds = case(variant, batch, peers)
         row = [f"{variant} | {batch}"]
-        for name in ("ours", *peers):
+        for name in names:
             row.append(" / ".join(f"{1e3 * statistics.median(seconds[f'{name} {what}']):.3f}" for what in PASSES))
         lines.append(f"| {' | '.join(row)} |")
         print(lines[-1], file=sys.stderr, flush=True)
@@ -155,16 +156,19 @@ def steps(cases: list[tuple[str, int]]) -> tuple[list[str], object]:
 def case(variant: str, batch: int, peers: dict[str, Choice]) -> dict[str, list[float]]:
     """Seconds of each side and pass, one figure for each round."""
     work, labels = workload(variant, batch)
+    coarse, _ = workload(variant, batch, "tf32")
     seconds: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
         running = {
             name: stack.enter_context(Peer(choice, 16, work.net, work.images, labels)) for name, choice in peers.items()
         }
         for what in PASSES:
-            step = work.step(what)
-            step()
+            own = {"ours": work.step(what), "ours, TF32": coarse.step(what)}
+            for step in own.values():
+                step()
             for _ in range(ROUNDS):
-                seconds[f"ours {what}"].append(turn(functools.partial(work.device.seconds_of, step)))
+                for name, step in own.items():
+                    seconds[f"{name} {what}"].append(turn(functools.partial(work.device.seconds_of, step)))
                 for name, peer in running.items():
                     seconds[f"{name} {what}"].append(turn(functools.partial(peer.step, what)))
     return seconds
