@@ -282,7 +282,7 @@ def test_a_second_process_compiles_nothing(cache, request, tmp_path):
     (file,) = cache.iterdir()
     file.write_bytes(file.read_bytes()[:-1])
     assert output() == f"relu.forward {right}"
-    assert output() == right
+    (file,) = cache.iterdir()
     file.unlink()
     cache.rmdir()
     cache.write_text("a file, so no folder")
