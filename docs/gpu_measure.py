@@ -11,12 +11,14 @@ import argparse
 import functools
 import itertools
 import json
+import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from contextlib import ExitStack
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,7 +39,7 @@ PEERS = {"float32": Choice("torch", graph=True), "TF32": Choice("torch", tf32=Tr
 """Each in its faster layout, by its own CUDA graphs."""
 
 PASSES = ("Forward", "Forward-backward")
-ROUNDS, TURN_SECONDS = 3, 0.08
+ROUNDS, TURN_SECONDS = 3, 0.06
 
 FIRST_STEP = """
 import time; start = time.perf_counter()
@@ -56,10 +58,12 @@ def main() -> int:
     options = parser.parse_args()
     gpu = device("cuda")
     say = Console(sys.stderr, quiet=False)
-    lines = [f"{gpu.processor(1)}, {time.strftime('%Y-%m-%d')}", ""]
-    found: dict[str, object] = {"gpu": gpu.processor(1)}
+    head = f"{gpu.processor(1)}, driver for CUDA {gpu._gpu.version}, {time.strftime('%Y-%m-%d')}; {versions()}"
+    print(head, flush=True)
+    lines = [head, ""]
+    found: dict[str, object] = {"head": head}
     cases = CASES[:1] if options.quick else CASES
-    for part in (start_up, steps, errors, families):
+    for part in (start_up, launches, steps, errors, families):
         say.line(f"{part.__name__} ...")
         table, figures = part(cases)
         lines += [*table, ""]
@@ -81,10 +85,40 @@ def start_up(cases: object) -> tuple[list[str], object]:
     return [f"first step of a process: {', '.join(f'{s:.1f}' for s in seconds)} s"], seconds
 
 
-def workload(variant: str, batch: int) -> tuple[Workload, np.ndarray | None]:
+def launches(cases: object) -> tuple[list[str], object]:
+    """Host microseconds for a launch of a step that is not captured, and the bandwidth of a copy on the GPU."""
+    work, _ = workload("tf2015", 1)
+    step, gpu, count = work.net.captured(work.loss, graph=False), work.device._gpu, []
+    for _ in range(3):
+        step(work.images)
+    launch = gpu.launch
+    gpu.launch = lambda *arguments: count.append(launch(*arguments))
+    step(work.images)
+    gpu.launch = launch
+    seconds = []
+    for _ in range(20):
+        work.device.wait()
+        start = time.perf_counter()
+        step(work.images)
+        seconds.append(time.perf_counter() - start)
+    micro = 1e6 * statistics.median(seconds) / len(count)
+    bandwidth = work.device.peak(1).bandwidth / 1e9
+    lines = [
+        f"without a graph: {len(count)} launches a step, {micro:.1f} us of the host each; copy {bandwidth:.0f} GB/s"
+    ]
+    return lines, {"launches": len(count), "microseconds": micro, "copy": bandwidth}
+
+
+def versions() -> str:
+    names = ("numpy", "numba", "numba-cuda", "cuda-bindings", "torch")
+    found = [f"{name} {version(name)}" for name in names if find_spec(name.replace("-bindings", "").replace("-", "_"))]
+    return ", ".join([f"Python {platform.python_version()}", *found])
+
+
+def workload(variant: str, batch: int, precision: str = "float32") -> tuple[Workload, np.ndarray | None]:
     """A network on random images, and its labels, if it classifies."""
     gpu, rng = device("cuda"), np.random.default_rng(0)
-    net = alexnet(variant, backend="cuda", seed=0)
+    net = alexnet(variant, backend="cuda", seed=0, precision=precision)
     images = 0.1 * rng.standard_normal((batch, *VARIANTS[variant].image_shape), dtype=np.float32)
     classes = VARIANTS[variant].num_classes
     labels = None if classes is None else rng.integers(0, classes, batch)
@@ -104,13 +138,14 @@ def turn(seconds_of: object) -> float:
 def steps(cases: list[tuple[str, int]]) -> tuple[list[str], object]:
     """Milliseconds of each pass, in turns with PyTorch: medians of the rounds, and the spread of our own."""
     peers = PEERS if find_spec("torch") else {}
-    lines = [f"| ms, forward / forward-backward | batch | tinyalexnet | {' | '.join(f'PyTorch {p}' for p in peers)} |"]
-    lines.append("|---" * (3 + len(peers)) + "|")
+    names = "ours", "ours, TF32", *peers
+    titles = ["tinyalexnet", "tinyalexnet, TF32", *(f"PyTorch, {peer}" for peer in peers)]
+    lines = [f"| ms, forward / forward-backward | batch | {' | '.join(titles)} |", "|---" * (2 + len(names)) + "|"]
     figures: dict[str, object] = {}
     for variant, batch in cases:
         seconds = case(variant, batch, peers)
         row = [f"{variant} | {batch}"]
-        for name in ("ours", *peers):
+        for name in names:
             row.append(" / ".join(f"{1e3 * statistics.median(seconds[f'{name} {what}']):.3f}" for what in PASSES))
         lines.append(f"| {' | '.join(row)} |")
         print(lines[-1], file=sys.stderr, flush=True)
@@ -121,16 +156,19 @@ def steps(cases: list[tuple[str, int]]) -> tuple[list[str], object]:
 def case(variant: str, batch: int, peers: dict[str, Choice]) -> dict[str, list[float]]:
     """Seconds of each side and pass, one figure for each round."""
     work, labels = workload(variant, batch)
+    coarse, _ = workload(variant, batch, "tf32")
     seconds: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
         running = {
             name: stack.enter_context(Peer(choice, 16, work.net, work.images, labels)) for name, choice in peers.items()
         }
         for what in PASSES:
-            step = work.step(what)
-            step()
+            own = {"ours": work.step(what), "ours, TF32": coarse.step(what)}
+            for step in own.values():
+                step()
             for _ in range(ROUNDS):
-                seconds[f"ours {what}"].append(turn(functools.partial(work.device.seconds_of, step)))
+                for name, step in own.items():
+                    seconds[f"{name} {what}"].append(turn(functools.partial(work.device.seconds_of, step)))
                 for name, peer in running.items():
                     seconds[f"{name} {what}"].append(turn(functools.partial(peer.step, what)))
     return seconds
@@ -202,7 +240,11 @@ def kernel_times(work: Workload) -> dict[tuple[int, str], float]:
         finally:
             gpu.launch = launch
 
-    laps = work.device.laps(step, lambda: None, 20, lambda: None)
+    def prepare() -> None:
+        for _, layer in work.net.leaves():
+            layer.draw()
+
+    laps = work.device.laps(step, prepare, 20, lambda: None)
     return {key: 1e6 * statistics.median(values) for key, values in laps.items()}
 
 

@@ -77,6 +77,19 @@ def test_training_steps_have_the_bits_of_those_that_are_not_captured(run, rng):
     assert captured["drop"].rng.bit_generator.state == plain["drop"].rng.bit_generator.state
 
 
+def test_steps_without_a_graph_have_the_same_bits(run, rng):
+    backend = run.name
+    nets = [network(backend) for _ in range(2)]
+    steps = [
+        net.captured(loss_of(backend), SGD(net.params, 0.1, backend=backend), graph)
+        for net, graph in zip(nets, (True, False), strict=True)
+    ]
+    for x, labels in batches(rng, (4, 3)):
+        results = [step(x, labels) for step in steps]
+        assert number(results[0].loss) == number(results[1].loss)
+        assert_same(of_host(nets[1].params), of_host(nets[0].params))
+
+
 def test_forward_alone_and_evaluation_beside_training(run, rng):
     backend = run.name
     net, plain = network(backend), network(backend)

@@ -30,7 +30,7 @@ class CapturedStep:
 
     On a GPU the first call for arrays of these shapes records all launches of the step as a CUDA graph, and every call
     replays it: the step then takes as long as its kernels, and no longer as long as Python needs to launch them. The
-    results have the same bits as without. On the other devices a call just runs the step.
+    results have the same bits as without, which ``graph=False`` is for. On the other devices a call just runs the step.
 
     Shapes
         x and each target: host arrays, which are copied to the GPU, into the same place each time; or arrays of the
@@ -45,9 +45,15 @@ class CapturedStep:
     """
 
     def __init__(
-        self, net: Layer, leaves: list[Layer], loss: Callable[..., tuple[Any, Any]] | None, optimizer: Optimizer | None
+        self,
+        net: Layer,
+        leaves: list[Layer],
+        loss: Callable[..., tuple[Any, Any]] | None,
+        optimizer: Optimizer | None,
+        graph: bool = True,
     ) -> None:
         self._net, self._leaves, self._loss, self._optimizer = net, leaves, loss, optimizer
+        self._graph = graph
         self._recorded: dict[Any, _Recorded] = {}
 
     def __call__(self, x: Any, *targets: Any) -> Result:
@@ -55,6 +61,9 @@ class CapturedStep:
         if hardware.on_host:
             return self._step(x, targets)
         given = (x, *targets)
+        if not self._graph:
+            there = [array if hardware.holds(array) else hardware.to_device(array) for array in given]
+            return self._step(there[0], tuple(there[1:]))
         key = *(_place(hardware, array) for array in given), *(getattr(layer, "train", None) for layer in self._leaves)
         recorded = self._recorded.get(key)
         if recorded is None:

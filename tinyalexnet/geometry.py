@@ -5,6 +5,7 @@ Convolution and pooling share this arithmetic. The rules are TensorFlow's:
 column at the bottom and right.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import index
@@ -85,15 +86,7 @@ class Window:
 
     def pads(self, size: Pair) -> Pads:
         """((top, bottom), (left, right)) for an image of ``size`` (H, W) pixels."""
-        if self.padding == "VALID":
-            return (0, 0), (0, 0)
-        if self.padding == "SAME":
-            top_bottom, left_right = (
-                _same_pads(length, kernel, stride)
-                for length, kernel, stride in zip(size, self.kernel, self.stride, strict=True)
-            )
-            return top_bottom, left_right
-        return self.padding
+        return _pads(self, tuple(size))
 
     def before(self, size: tuple[int, ...]) -> Pair:
         """(top, left) of ``pads``: the rows and columns of the first window outside an image of ``size`` (H, W)."""
@@ -108,17 +101,7 @@ class Window:
         Errors
             ValueError if the kernel does not fit the padded image even once.
         """
-        pads = self.pads(size)
-        height, width = (
-            (length + before + after - kernel) // stride + 1
-            for length, (before, after), kernel, stride in zip(size, pads, self.kernel, self.stride, strict=True)
-        )
-        if height < 1 or width < 1:
-            raise ValueError(
-                f"x has {size[0]} x {size[1]} pixels, padded by {pads}, and a kernel_size of {self.kernel} fits "
-                "nowhere; the padded image must be at least as large as the kernel"
-            )
-        return height, width
+        return _output_size(self, tuple(size))
 
     def description(self, size: tuple[int, ...]) -> dict[str, object]:
         """The window as plain data, for an image of ``size`` (H, W); ``padding`` is None unless it has a name."""
@@ -141,6 +124,39 @@ class Window:
             rows = slice(kh, kh + stride_h * (out_h - 1) + 1, stride_h)
             for kw in range(kernel_w):
                 yield kh, kw, rows, slice(kw, kw + stride_w * (out_w - 1) + 1, stride_w)
+
+
+# Each step asks for the same few sizes many times, so they are computed once.
+
+
+@functools.lru_cache(maxsize=1024)
+def _pads(window: Window, size: Pair) -> Pads:
+    """``Window.pads``."""
+    if window.padding == "VALID":
+        return (0, 0), (0, 0)
+    if window.padding == "SAME":
+        top_bottom, left_right = (
+            _same_pads(length, kernel, stride)
+            for length, kernel, stride in zip(size, window.kernel, window.stride, strict=True)
+        )
+        return top_bottom, left_right
+    return window.padding
+
+
+@functools.lru_cache(maxsize=1024)
+def _output_size(window: Window, size: Pair) -> Pair:
+    """``Window.output_size``."""
+    pads = window.pads(size)
+    height, width = (
+        (length + before + after - kernel) // stride + 1
+        for length, (before, after), kernel, stride in zip(size, pads, window.kernel, window.stride, strict=True)
+    )
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"x has {size[0]} x {size[1]} pixels, padded by {pads}, and a kernel_size of {window.kernel} fits "
+            "nowhere; the padded image must be at least as large as the kernel"
+        )
+    return height, width
 
 
 def _same_pads(length: int, kernel: int, stride: int) -> Pair:

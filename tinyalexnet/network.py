@@ -121,14 +121,15 @@ class Sequential(Layer):
         return gradient
 
     def captured(
-        self, loss: Callable[..., tuple[Any, Any]] | None = None, optimizer: Optimizer | None = None
+        self, loss: Callable[..., tuple[Any, Any]] | None = None, optimizer: Optimizer | None = None, graph: bool = True
     ) -> CapturedStep:
         """A step of this network as one function ``step(x, *targets)``, which a GPU replays without Python.
 
         It computes the forward; with ``loss``, a function of the output and the targets that returns the loss and its
-        gradient, the backward too; with ``optimizer``, an ``SGD`` of this network's parameters, the update.
+        gradient, the backward too; with ``optimizer``, an ``SGD`` of this network's parameters, the update. Without
+        ``graph`` each call launches the kernels one by one, to compare.
         """
-        return CapturedStep(self, [layer for _, layer in self.leaves()], loss, optimizer)
+        return CapturedStep(self, [layer for _, layer in self.leaves()], loss, optimizer, graph)
 
     def cost(self, x_shape: Shape) -> Cost:
         """The sums over the layers."""

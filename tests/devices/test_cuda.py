@@ -84,7 +84,7 @@ def test_arrays_of_more_elements_than_kernels_count_are_refused(monkeypatch):
         conv2d_forward(x, w, b, Window(3), backend="cuda")
     monkeypatch.setattr(arrays, "MAX_SIZE", 110)
     with pytest.raises(ValueError, match=r"a transformed array has \d+ elements, but may have at most 110"):
-        conv2d_forward(x, w, b, Window(3), 1, "winograd", "cuda")
+        conv2d_forward(x, w, b, Window(3), 1, "winograd", backend="cuda")
     monkeypatch.setattr(arrays, "MAX_SIZE", 60)
     with pytest.raises(ValueError, match="an array has 64 elements"):
         dropout_mask((64,), 0.5, 1, "cuda")
@@ -135,7 +135,7 @@ def test_the_device_describes_itself():
 
 
 def test_the_first_version_is_exact_too_and_can_be_timed(rng, capsys, monkeypatch):
-    spec = importlib.util.spec_from_file_location("gpu_first", ROOT / "docs" / "gpu_first.py")
+    spec = importlib.util.spec_from_file_location("gpu_ladder", ROOT / "docs" / "gpu_ladder.py")
     first = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(first)
     window, groups = Window((3, 2), (2, 1), ((1, 0), (0, 1))), 2
@@ -149,9 +149,9 @@ def test_the_first_version_is_exact_too_and_can_be_timed(rng, capsys, monkeypatc
     for one, other in zip(found, conv2d_backward_params(dout, x, window, groups, backend="reference"), strict=True):
         np.testing.assert_array_equal(one, other)
     monkeypatch.setitem(VARIANTS, "tf2015", Variant((6, 5, 2), (Conv("conv1", 4, 3),)))
-    monkeypatch.setattr(sys, "argv", ["gpu_first.py", "--batch_size", "1", "--rounds", "2"])
+    monkeypatch.setattr(sys, "argv", ["gpu_ladder.py", "--batch_size", "1", "--rounds", "2"])
     assert first.main() == 0
-    assert re.search(r"conv1 +forward +\d+\.\d+ +\d+\.\d+\nconv1 +dw ", capsys.readouterr().out)
+    assert re.search(r"conv1 +forward( +\d+\.\d+){5}\nconv1 +dw ", capsys.readouterr().out)
 
 
 # --- networks ---------------------------------------------------------------------------------------------------------
@@ -213,14 +213,16 @@ def test_the_benchmark_runs(monkeypatch):
     layers = (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2", 6), Drop("drop2"), Full("fc3"))
     monkeypatch.setitem(VARIANTS, "tiny", Variant((6, 5, 2), layers, num_classes=3))
     monkeypatch.setitem(VARIANTS, "tinier", Variant((6, 5, 2), layers[:3]))
-    for variant in ("tiny", "tinier"):
+    for variant, precision, products in (("tiny", "float32", ""), ("tinier", "tf32", ", products in TF32")):
         out, err = io.StringIO(), io.StringIO()
-        options = benchmark.Options(batch_size=2, num_batches=1, variant=variant, backend="cuda")
+        options = benchmark.Options(batch_size=2, num_batches=1, variant=variant, backend="cuda", precision=precision)
         assert benchmark.run(options, out, err) == 0
         assert out.getvalue().startswith("conv1   [2, 6, 5, 4]\npool1   [2, 3, 2, 4]\n")
         assert "Forward-backward across 1 steps, " in out.getvalue()
         clock = device("cuda").arithmetic(1)
-        assert f"backend cuda, {machine.cores()} threads | {clock} | float32 NHWC" in err.getvalue()
+        assert (
+            f"backend cuda, {machine.cores()} threads | {clock} | float32 NHWC{products} | each step" in err.getvalue()
+        )
         assert re.search(r"\n\d+ functions compiled(, all from the cache)?; ready after ", err.getvalue())
 
 

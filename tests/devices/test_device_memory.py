@@ -41,7 +41,7 @@ def test_an_array_is_what_was_asked_for(pool, gpu):
     assert (array.shape, array.dtype, array.ndim, array.size, array.nbytes) == ((3, 5, 7), np.float64, 3, 105, 840)
     assert len(array) == 3
     assert repr(array) == "DeviceArray(shape=(3, 5, 7), dtype=float64)"
-    assert array.slots == (0, 0, 105, 8, array.address, 3, 5, 7, 280, 56, 8)
+    assert array.argument() == ("<f8 3", (0, 0, 105, 8, array.address, 3, 5, 7, 280, 56, 8))
     assert array.__cuda_array_interface__ == {
         "shape": (3, 5, 7),
         "typestr": "<f8",
@@ -50,7 +50,7 @@ def test_an_array_is_what_was_asked_for(pool, gpu):
     }
     assert gpu.asked == [1024]
     assert pool.empty((), np.float32).shape == ()
-    assert pool.empty((4, 0), np.float32).slots[2:4] == (0, 4)
+    assert pool.empty((4, 0), np.float32).argument()[1][2:4] == (0, 4)
 
 
 def test_a_view_has_another_shape_and_the_same_elements(pool):

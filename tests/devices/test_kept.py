@@ -64,14 +64,14 @@ def images(rng, low=-4):
 
 def forward(x, rng, algorithm):
     w, b = (to_device(rng.integers(-4, 5, shape).astype(np.float32)) for shape in (W_SHAPE, W_SHAPE[-1:]))
-    return conv2d_forward(x, w, b, WINDOW, 1, algorithm, "cuda")
+    return conv2d_forward(x, w, b, WINDOW, 1, algorithm, backend="cuda")
 
 
 def check_dw(x, values, rng, algorithm):
     """dw of images on the GPU, which have these values, is that of the reference."""
     dout = rng.integers(-4, 5, (*SHAPE[:3], W_SHAPE[-1])).astype(np.float32)
-    expected = conv2d_backward_params(dout, values, WINDOW, 1, "gemm", "reference")
-    found = conv2d_backward_params(to_device(dout), x, WINDOW, 1, algorithm, "cuda")
+    expected = conv2d_backward_params(dout, values, WINDOW, 1, "gemm", backend="reference")
+    found = conv2d_backward_params(to_device(dout), x, WINDOW, 1, algorithm, backend="cuda")
     for one, other in zip(found, expected, strict=True):
         # Integers: exact, but for Winograd's fractions.
         error = np.abs(to_host(one) - other).max()
@@ -96,7 +96,7 @@ def test_dw_takes_what_the_forward_has_kept(rng, algorithm, kernels_of_dw):
     found, counts = [], []
     for _ in range(2):
         kernels_of_dw.clear()
-        dw, _ = conv2d_backward_params(dout, x, WINDOW, 1, algorithm, "cuda")
+        dw, _ = conv2d_backward_params(dout, x, WINDOW, 1, algorithm, backend="cuda")
         found.append(to_host(dw).tobytes())
         counts.append(len(kernels_of_dw))
     assert found[0] == found[1]
@@ -187,8 +187,8 @@ def test_dw_of_another_window(rng):
     forward(x, rng, "gemm")
     window = Window(3, 1, ((0, 2), (2, 0)))
     dout = rng.integers(-4, 5, (*SHAPE[:3], W_SHAPE[-1])).astype(np.float32)
-    expected, _ = conv2d_backward_params(dout, values, window, 1, "gemm", "reference")
-    found, _ = conv2d_backward_params(to_device(dout), x, window, 1, "gemm", "cuda")
+    expected, _ = conv2d_backward_params(dout, values, window, 1, "gemm", backend="reference")
+    found, _ = conv2d_backward_params(to_device(dout), x, window, 1, "gemm", backend="cuda")
     np.testing.assert_array_equal(to_host(found), expected)
 
 

@@ -10,10 +10,12 @@ import pytest
 from backends import Backend
 from strategies import Case
 
-from tinyalexnet import to_device, to_host
+from tinyalexnet import Conv2d, Dense, Sequential, alexnet, to_device, to_host
+from tinyalexnet.devices import device
 from tinyalexnet.devices.cuda import gemm, tensor_gemm
 from tinyalexnet.devices.cuda.tensor_gemm import DEPTH, LEAST_DEPTH, TILE, Matrix, depth_of_splits
 from tinyalexnet.geometry import Window
+from tinyalexnet.losses import l2_loss
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 from tinyalexnet.ops.dense import dense_backward_input, dense_backward_params, dense_forward
 
@@ -28,9 +30,9 @@ def products(monkeypatch):
     found = []
     multiply = tensor_gemm.multiply
 
-    def spy(a, b, bias, sizes, points, out):
+    def spy(a, b, bias, sizes, points, out, ranges=None, **options):
         found.append((*sizes, points))
-        multiply(a, b, bias, sizes, points, out)
+        multiply(a, b, bias, sizes, points, out, ranges, **options)
 
     monkeypatch.setattr(tensor_gemm, "multiply", spy)
     return found
@@ -104,7 +106,7 @@ def test_the_rule(monkeypatch):
     aligned = to_device(np.zeros(16, np.float32))
 
     def chosen(channels, filters, stride=1, groups=1, array=aligned):
-        return gemm.uses_tensor_cores((aligned, array), channels, filters, (stride, stride), groups)
+        return gemm.uses_tensor_cores(array.dtype, channels, filters, (stride, stride), groups)
 
     monkeypatch.setattr(tensor_gemm, "compute_capability", lambda: (8, 0))
     assert chosen(4, 4)
@@ -132,7 +134,7 @@ def test_splits_cover_the_depth(by_rows, tiles, depth):
     assert (tiles, splits) != (1, 1) or depth < 2 * LEAST_DEPTH
 
 
-def multiplied(a, b, by_rows=(True, False), **options):
+def multiplied(a, b, by_rows=(True, False), precision="float32", **options):
     """A B on the device, whichever way the matrices lie."""
     (rows, depth), columns = a.shape, b.shape[1]
     lying = (a if by_rows[0] else a.T), (b.T if by_rows[1] else b)
@@ -142,7 +144,8 @@ def multiplied(a, b, by_rows=(True, False), **options):
     ]
     out = to_device(np.zeros((rows, columns), np.float32))
     bias = gemm.zeros(columns, np.dtype(np.float32))
-    tensor_gemm.multiply(*matrices, bias, (rows, depth, columns), 1, out, **options)
+    with device("cuda").precision(precision):
+        tensor_gemm.multiply(*matrices, bias, (rows, depth, columns), 1, out, **options)
     return to_host(out)
 
 
@@ -189,6 +192,7 @@ def error_of(a, b, **options):
 def test_promotion_keeps_deep_sums_accurate(positive, monkeypatch):
     """|error| <= (16 + n / 16) u Σ |a| |b|: docs/tensor_cores.md. Without promotion each product cuts off the total."""
     monkeypatch.setattr(tensor_gemm, "ENOUGH_TILES", {True: 0})  # no split-K, which would hide it
+    monkeypatch.setattr(tensor_gemm, "_problem", tensor_gemm._problem.__wrapped__)
     promoted, plain = error_of(*positive), error_of(*positive, promoted=False)
     assert promoted <= (16 + DEEP / DEPTH) * U
     assert plain > 10 * promoted
@@ -206,6 +210,105 @@ def test_tf32_takes_one_product_and_rounds_its_factors(positive):
     a, b = positive[0][:, :64], positive[1][:64]
     error = error_of(a, b, precision="tf32")
     assert 1e-6 < error <= 2.0**-10 * (1 + 2**-10) + 32 * U
+
+
+# --- precision="tf32" -------------------------------------------------------------------------------------------------
+
+
+def tf32_of(function, *arrays, **options):
+    """The result in both precisions."""
+    return [CUDA(function, *arrays, **options, precision=precision) for precision in ("float32", "tf32")]
+
+
+def test_operations_round_the_factors_of_tf32(rng):
+    """Each by 2**-11 of itself: so the difference is within about 2**-10 Σ |a b|, and 3e-4 of the norm."""
+    x, w = rng.standard_normal((2, 7, 7, 8)).astype(np.float32), rng.standard_normal((3, 3, 8, 12)).astype(np.float32)
+    dout, b = rng.standard_normal((2, 7, 7, 12)).astype(np.float32), np.zeros(12, np.float32)
+    window = Window(3, 1, "SAME")
+    cases = [
+        (conv2d_forward, (x, w, b, window), (abs(x), abs(w), b, window)),
+        (conv2d_backward_input, (dout, w, x.shape, window), (abs(dout), abs(w), x.shape, window)),
+        (conv2d_backward_params, (dout, x, window), (abs(dout), abs(x), window)),
+        (dense_forward, (x[0, 0], w[0, 0], b), (abs(x[0, 0]), abs(w[0, 0]), b)),
+        (dense_backward_input, (dout[0, 0], w[0, 0]), (abs(dout[0, 0]), abs(w[0, 0]))),
+        (dense_backward_params, (dout[0, 0], x[0, 0]), (abs(dout[0, 0]), abs(x[0, 0]))),
+    ]
+    for function, arguments, absolute in cases:
+        exact, rounded = tf32_of(function, *arguments)
+        bound = REFERENCE(function, *absolute)
+        if isinstance(exact, tuple):
+            np.testing.assert_array_equal(exact[1], rounded[1])
+            exact, rounded, bound = exact[0], rounded[0], bound[0]
+        difference = rounded.astype(np.float64) - exact
+        assert (abs(difference) <= (2.0**-10 + 2.0**-22 + 64 * U) * bound).all(), function.__name__
+        assert 1e-4 < np.linalg.norm(difference) / np.linalg.norm(exact) < 6e-4, function.__name__
+
+
+def test_tf32_takes_implicit_gemm(rng):
+    conv = Conv2d(64, 64, 3, padding="SAME", backend="cuda", precision="tf32")
+    assert conv.cost((8, 13, 13, 64)).algorithm == "gemm"
+    assert Conv2d(64, 64, 3, padding="SAME", backend="cuda").cost((8, 13, 13, 64)).algorithm.startswith("F(")
+    conv = Conv2d(4, 4, 3, backend="cuda", algorithm="winograd", precision="tf32")
+    message = "algorithm is 'winograd', but must be 'auto' or 'gemm' with precision 'tf32'"
+    with pytest.raises(ValueError, match=message):
+        conv.forward(to_device(np.ones((1, 5, 5, 4), np.float32)))
+
+
+def test_what_does_not_come_to_tensor_cores_is_not_rounded(rng):
+    for dtype, channels in ((np.float64, 4), (np.float32, 3)):
+        x, w = rng.standard_normal((5, channels)).astype(dtype), rng.standard_normal((channels, 8)).astype(dtype)
+        np.testing.assert_array_equal(*tf32_of(dense_forward, x, w, np.zeros(8, dtype)))
+
+
+def test_the_precision_ends_with_the_operation(rng):
+    a, b = rng.standard_normal((4, 8)).astype(np.float32), rng.standard_normal((8, 4)).astype(np.float32)
+    before = multiplied(a, b)
+    with pytest.raises(AttributeError), device("cuda").precision("tf32"):
+        multiplied(None, b)
+    assert (multiplied(a, b, precision="tf32") != before).any()
+    np.testing.assert_array_equal(multiplied(a, b), before)
+
+
+def test_layers_have_the_precision_that_they_were_given(rng, products):
+    net = Sequential(
+        [
+            ("conv", Conv2d(4, 8, 3, backend="cuda", rng=0, precision="tf32")),
+            ("conv2", Conv2d(8, 8, 3, backend="cuda", rng=1, needs_dx=True)),
+        ]
+    )
+    x = rng.standard_normal((2, 8, 8, 4)).astype(np.float32)
+    there = to_device(x)
+    first = net["conv"].forward(there)
+    rounded = CUDA(conv2d_forward, x, *map(to_host, net["conv"].params.values()), Window(3), precision="tf32")
+    np.testing.assert_array_equal(to_host(first), rounded)
+    plain = to_host(net.forward(there))
+    step = net.captured(lambda y: l2_loss(y, "cuda"))
+    found = to_host(step(there).out)
+    np.testing.assert_array_equal(found, plain)
+    # A recorded step keeps the precision of then.
+    net["conv"].precision = "float32"
+    np.testing.assert_array_equal(to_host(step(there).out), plain)
+    assert (to_host(net.forward(there)) != plain).any()
+    assert products
+
+
+def test_unknown_precisions_are_refused():
+    message = "precision is 'half', but must be 'float32' or 'tf32' on backend 'cuda'"
+    for make in (
+        lambda: Conv2d(4, 4, 3, backend="cuda", precision="half"),
+        lambda: alexnet("tf2015", "cuda", precision="half"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make()
+    with pytest.raises(ValueError, match=message):
+        CUDA(
+            dense_forward,
+            np.ones((4, 4), np.float32),
+            np.ones((4, 4), np.float32),
+            np.ones(4, np.float32),
+            precision="half",
+        )
+    assert Dense(4, 4, backend="cuda", precision="tf32").precision == "tf32"
 
 
 NOT_FINITE = np.array([0x7F800000, 0xFF800000, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001, 0x7FC00000], np.uint32).view(

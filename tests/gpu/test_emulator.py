@@ -10,7 +10,6 @@ import math
 from fractions import Fraction
 
 import emulator
-import estimate
 import numpy as np
 import ptx
 import pytest
@@ -285,27 +284,6 @@ def test_some_blocks_stand_for_all(monkeypatch):
     x = np.ones(THREADS * BLOCKS)
     _, out = launched(turned_within_a_block, x, np.zeros_like(x))
     np.testing.assert_array_equal(out.reshape(BLOCKS, THREADS).sum(1), [THREADS, 0, THREADS])
-
-
-def test_a_step_is_estimated(monkeypatch, capsys):
-    layers = (Conv("conv1", 64, 11, 4, "VALID"), Pool("pool1", 3, 2), Relu("relu1"), Conv("conv2", 64, 3))
-    monkeypatch.setitem(VARIANTS, "tf2015", Variant((31, 31, 3), layers))
-    found = estimate.rows(2, "auto")
-    names = ["conv1", "pool1", "relu1", "conv2", "conv2", "relu1", "pool1", "conv1"]
-    assert [name for name, *_ in found] == names
-    assert emulator.state.on_launch is emulator.state.block_limit is None
-    by_pass = {(name, what): row for name, what, row in found}
-    assert all(row.launches > 0 and row.instructions > 0 and row.seconds > 0 for row in by_pass.values())
-    # Images of 31 x 31 and outputs of 6 x 6; weights, the padded copies, two tables and the splits come on top.
-    least = 4 * 2 * (31 * 31 * 3 + 6 * 6 * 64)
-    assert 1 < by_pass["conv1", "forward"].array_bytes / least < 20
-    # The 72 output pixels fill two tiles of 64 x 64 elements, and each of their sums has 11 x 11 x 3 terms. A matrix
-    # product has 16 x 8 x 8, and three of them are one of float32.
-    products = 2 * 64 * 64 * 11 * 11 * 3 * 3 / (16 * 8 * 8)
-    assert by_pass["conv1", "forward"].arithmetic >= products * estimate.TURNS
-    assert estimate.main(["--batch_size", "2"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == [*names, "forward:", "forward-backward:"]
 
 
 def test_every_kernel_is_found_and_launched():

@@ -18,6 +18,7 @@ import pytest
 from tinyalexnet import __main__ as command
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.console import Console
+from tinyalexnet.devices import Device
 from tinyalexnet.training import Settings, Training, augment, checkpoint, plots, read_log, train
 from tinyalexnet.training import run as runs
 from tinyalexnet.training import step as steps
@@ -325,6 +326,15 @@ def test_what_is_missing_is_told_before_anything_is_computed(tmp_path, monkeypat
     assert not list(tmp_path.iterdir())
 
 
+def test_on_a_gpu_it_says_how_kernels_are_started(tmp_path, monkeypatch):
+    """By a device that passes for one."""
+    monkeypatch.setattr(Device, "launching", lambda self, graph: f" | graph {graph}")
+    monkeypatch.setattr(Device, "processor", lambda self, threads: "Fake")
+    said = io.StringIO()
+    assert train(Settings(**SETTINGS | {"epochs": 1}), DATASET, io.StringIO(), Console(said, False)) == 0
+    assert said.getvalue().startswith("GPU Fake | graph True\n")
+
+
 def test_a_weight_of_zeros_leaves_the_log_readable(tmp_path, monkeypatch):
     """JSON has no NaN."""
     monkeypatch.setattr(SGD, "statistics", lambda self, before: {name: Statistics(0.0, 0.0) for name in before})
@@ -390,8 +400,19 @@ def test_the_command_has_the_settings_and_their_defaults(known, monkeypatch):
     seen = []
     monkeypatch.setattr("tinyalexnet.training.train", lambda settings, *_: seen.append(settings) or 0)
     assert command.main(["train", "--data=mnist"]) == 0
-    assert command.main(["train", "--data=mnist", *(f"--{name}=3" for name in FREE_SETTINGS), "--mirror"]) == 0
-    assert seen == [Settings(), Settings(epochs=3, views=3, checkpoint_every=3, mirror=True)]
+    assert (
+        command.main(
+            [
+                "train",
+                "--data=mnist",
+                "--no_graph",
+                *(f"--{name}=3" for name in FREE_SETTINGS if name != "no_graph"),
+                "--mirror",
+            ]
+        )
+        == 0
+    )
+    assert seen == [Settings(), Settings(epochs=3, views=3, checkpoint_every=3, mirror=True, no_graph=True)]
 
 
 @pytest.mark.parametrize(

@@ -18,18 +18,20 @@ def alexnet(
     dtype: np.typing.DTypeLike = np.float32,
     algorithm: str = "auto",
     num_classes: int | None = None,
+    precision: str = "float32",
 ) -> Sequential:
     """A new AlexNet with random weights and zero biases; all zeros if ``weight_std`` of its table is 0.
 
     Shapes
         images (N, 227, 227, 3) -> (N, 6, 6, 256) for "tf2015"; a variant with dense layers gives logits (N,
         ``num_classes``), by default as many as the original has. Layers are called conv1, pool1, relu1, ..., fc8.
-        ``variant`` is one of ``VARIANTS``, or a table of your own.
+        ``variant`` is one of ``VARIANTS``, or a table of your own. ``algorithm`` and ``precision`` as in ``Conv2d``.
     State
         The gradient of the images is not computed (``net["conv1"].needs_dx`` is False), and each ReLU works in place.
     Errors
-        ValueError if the variant, the backend or the algorithm is unknown, seed is below 0, or num_classes is below 1
-        or given for a variant without dense layers; TypeError for another dtype than float32 and float64.
+        ValueError if the variant, the backend or the algorithm is unknown, the backend does not have the precision,
+        seed is below 0, or num_classes is below 1 or given for a variant without dense layers; TypeError for another
+        dtype than float32 and float64.
     Source
         The comment at each entry of ``VARIANTS``.
     """
@@ -42,7 +44,8 @@ def alexnet(
             raise ValueError(
                 f"num_classes is {num_classes}, but must be left out for {variant!r}: it does not classify"
             )
-    options = LayerOptions(backend, dtype, algorithm, np.random.default_rng(seed), table.weight_std, classes)
+    rng = np.random.default_rng(seed)
+    options = LayerOptions(backend, dtype, algorithm, precision, rng, table.weight_std, classes)
     layers: list[tuple[str, Layer]] = []
     shape: Shape = (1, *table.image_shape)
     for row in table.layers:

@@ -19,6 +19,7 @@ class LayerOptions(NamedTuple):
     backend: str
     dtype: np.typing.DTypeLike
     algorithm: str
+    precision: str
     rng: np.random.Generator
     weight_std: float | None
     classes: int
@@ -62,6 +63,7 @@ class Conv(Row):
             dtype=options.dtype,
             rng=options.rng,
             algorithm=options.algorithm,
+            precision=options.precision,
             std=options.std(self.kernel**2 * channels // self.groups),
         )
 
@@ -115,7 +117,8 @@ class Full(Row):
 
     def layer(self, x_shape: Shape, options: LayerOptions) -> Layer:
         inputs, units = x_shape[1], self.units or options.classes
-        return Dense(inputs, units, options.backend, options.dtype, options.rng, std=options.std(inputs))
+        shared = options.backend, options.dtype, options.rng
+        return Dense(inputs, units, *shared, std=options.std(inputs), precision=options.precision)
 
 
 @dataclass(frozen=True)

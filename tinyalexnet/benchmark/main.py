@@ -38,7 +38,9 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
         ImportError if an optional package is missing.
     """
     x_shape = checked_shape(options)
-    net = alexnet(options.variant, options.backend, options.seed, algorithm=options.algorithm)
+    net = alexnet(
+        options.variant, options.backend, options.seed, algorithm=options.algorithm, precision=options.precision
+    )
     threads, hardware = checked_threads(options), device(options.backend)
     estimate = memory_estimate(net, x_shape, options.backend, options.backward)
     _refuse_too_large(estimate, options, hardware)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from .. import plots
 from ..alexnet import check_variant
 from ..command import option
-from ..devices import BACKENDS, device
+from ..devices import BACKENDS, PRECISIONS, device
 from ..files import check_writable
 from ..geometry import as_integer
 from ..ops.checks import Shape
@@ -24,6 +24,7 @@ class Options:
     variant: str = option("tf2015", "which AlexNet (%(default)s)")
     backend: str = option("cpu", "the implementation that computes (%(default)s)", choices=BACKENDS)
     algorithm: str = option("auto", "of the convolutions (%(default)s)", choices=ALGORITHMS)
+    precision: str = option("float32", "of the matrix products; tf32 on a GPU alone (%(default)s)", choices=PRECISIONS)
     threads: int | None = option(None, "threads to use (all processors)", metavar="N")
     seed: int = option(0, "of the weights and the noise (%(default)s)", metavar="N")
     legacy_stats: bool = option(False, "mean and spread as the script of 2015 computed them")

@@ -31,17 +31,16 @@ def versions() -> dict[str, str]:
 def head(options: Options, threads: int) -> str:
     """Versions, hardware, backend and threads, in one line."""
     numbers = ", ".join(f"{name} {number}" for name, number in versions().items())
+    hardware = device(options.backend)
     return (
         f"{numbers} | {machine.cpu_name()}, {machine.cores()} cores | backend {options.backend}, {threads} threads | "
-        f"{device(options.backend).arithmetic(threads)} | float32 NHWC{_launches(options)}"
+        f"{hardware.arithmetic(threads)} | float32 NHWC{_products(options)}{hardware.launching(not options.no_graph)}"
     )
 
 
-def _launches(options: Options) -> str:
-    """How a GPU starts the kernels of a step."""
-    if device(options.backend).on_host:
-        return ""
-    return " | each kernel launched by itself" if options.no_graph else " | each step a CUDA graph"
+def _products(options: Options) -> str:
+    """The precision of the matrix products, if it is another one than that of the arrays."""
+    return "" if options.precision == "float32" else f", products in {options.precision.upper()}"
 
 
 def report_run(run: TimedRun, options: Options, threads: int, out: TextIO, say: Console) -> None:

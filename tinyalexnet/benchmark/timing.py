@@ -27,19 +27,9 @@ class Workload:
     graph: bool = True
 
     def step(self, name: str) -> Callable[[], object]:
-        """A step of a pass: the forward alone, or the forward, the loss and the gradients of the parameters.
-
-        With ``graph``, as one that a GPU replays.
-        """
-        if self.graph:
-            captured = self.net.captured({"Forward": None, "Forward-backward": self.loss}[name])
-            return lambda: captured(self.images)
-
-        def forward_backward() -> None:
-            _, dout = self.loss(self.net.forward(self.images))
-            self.net.backward(dout)
-
-        return {"Forward": lambda: self.net.forward(self.images), "Forward-backward": forward_backward}[name]
+        """A step of a pass: the forward alone, or the forward, the loss and the gradients of the parameters."""
+        step = self.net.captured({"Forward": None, "Forward-backward": self.loss}[name], graph=self.graph)
+        return lambda: step(self.images)
 
     def finished_step(self, name: str) -> Callable[[], object]:
         """A step that ends when the device is done, as the step of another framework does."""

@@ -11,9 +11,12 @@ import numpy as np
 
 from .host import Device, Peak
 
-__all__ = ["BACKENDS", "Device", "Peak", "check_backend", "device", "to_device", "to_host"]
+__all__ = ["BACKENDS", "PRECISIONS", "Device", "Peak", "check_backend", "device", "to_device", "to_host"]
 
 BACKENDS = ("reference", "cpu", "cuda")
+
+PRECISIONS = ("float32", "tf32")
+"""Of matrix products. Only a GPU has another one than "float32": ``Device.precisions``."""
 
 
 def check_backend(backend: str) -> None:

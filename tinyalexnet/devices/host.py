@@ -4,7 +4,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,19 @@ class Device:
     compiles = False
     fixed_memory = 50_000_000
     makes_temporaries = True
+    precisions: tuple[str, ...] = ("float32",)
+    """Of the matrix products of float32 arrays. "tf32": of each factor 11 bits count, in place of 24."""
+
+    def check_precision(self, precision: str) -> None:
+        """ValueError if it is not one of ``precisions``."""
+        if precision not in self.precisions:
+            allowed = " or ".join(map(repr, self.precisions))
+            raise ValueError(f"precision is {precision!r}, but must be {allowed} on backend {self.name!r}")
+
+    def precision(self, precision: str) -> AbstractContextManager[None]:
+        """``with`` it, all matrix products have this precision; errors as ``check_precision``."""
+        self.check_precision(precision)
+        return nullcontext()
 
     def holds(self, array: object) -> bool:
         """If ``array`` is an array of this device."""
@@ -182,6 +195,10 @@ class Device:
     def processor(self, threads: int) -> str:
         """The hardware, for a title."""
         return f"{threads} threads, {machine.cpu_name()}"
+
+    def launching(self, graph: bool) -> str:
+        """How kernels are started, for the end of a head; empty where they are called as functions."""
+        return ""
 
     def arithmetic(self, threads: int) -> str:
         """The library or the hardware that computes matrix products, for the head of a report."""

@@ -154,8 +154,8 @@ class WeightedLayer(Layer):
     Shapes
         ``w_shape``, with one element of the bias for each element of its last axis.
     Errors
-        TypeError for another dtype than float32 and float64; ValueError if ``std`` is below 0, or ``rng`` is neither a
-        generator nor a seed.
+        TypeError for another dtype than float32 and float64; ValueError if ``std`` is below 0, ``rng`` is neither a
+        generator nor a seed, or the backend does not have ``precision``.
     Source
         ``rng`` (a generator, a seed or None) draws w by ``truncated_normal`` of standard deviation ``std``; b is 0.
     """
@@ -170,8 +170,11 @@ class WeightedLayer(Layer):
         rng: np.random.Generator | int | None,
         std: float,
         needs_dx: bool,
+        precision: str = "float32",
     ) -> None:
         super().__init__(backend)
+        device(backend).check_precision(precision)
+        self.precision = precision
         self.needs_dx = needs_dx
         float_type = np.dtype(dtype)
         if float_type not in FLOATS:

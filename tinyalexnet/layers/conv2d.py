@@ -9,6 +9,7 @@ from ..geometry import Padding, Pair, Window, as_integer
 from ..ops.checks import Shape
 from ..ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward, conv2d_shape
 from ..ops.conv2d.winograd.choice import ABILITIES, check_algorithm, choose_tile, kept_bytes, performed_multiply_adds
+from ..ops.conv2d.winograd.matrices import Tile
 from .base import WEIGHT_STD, Cost, WeightedLayer
 
 
@@ -20,13 +21,14 @@ class Conv2d(WeightedLayer):
         "w" (KH, KW, in_channels / groups, out_channels) and "b" (out_channels,). ``kernel_size`` and ``stride`` are
         ints or pairs; ``padding`` is "SAME" (TensorFlow's: the odd row at the bottom, the odd column on the right),
         "VALID", an int, or ((top, bottom), (left, right)). ``algorithm`` is "gemm", "winograd" or "auto", which chooses
-        by the geometry (``ops/conv2d/winograd/choice.py``).
+        by the geometry (``ops/conv2d/winograd/choice.py``). ``precision`` is "float32"; or "tf32" on a GPU, which takes
+        a third of the arithmetic and rounds each factor to 11 bits (docs/tensor_cores.md).
     State
         The last x, by reference: do not write to it between forward and backward. With ``needs_dx=False``, backward
         leaves dx out and returns None, as a network's first layer can.
     Errors
-        ValueError if a number is out of range or ``groups`` does not divide the channels; TypeError for another dtype
-        than float32 and float64.
+        ValueError if a number is out of range, ``groups`` does not divide the channels, or the backend does not have
+        the precision; TypeError for another dtype than float32 and float64.
     Source
         ``ops/conv2d/__init__.py``. ``rng`` (a generator, a seed or None) draws w by ``truncated_normal`` of standard
         deviation ``std``, b is 0.
@@ -48,6 +50,7 @@ class Conv2d(WeightedLayer):
         needs_dx: bool = True,
         algorithm: str = "auto",
         std: float = WEIGHT_STD,
+        precision: str = "float32",
     ) -> None:
         self.window = Window(kernel_size, stride, padding)
         self.groups = as_integer("groups", groups, 1)
@@ -57,7 +60,7 @@ class Conv2d(WeightedLayer):
             if as_integer(name, value, 1) % self.groups:
                 raise ValueError(f"{name} is {value}, but must be a multiple of groups = {self.groups}")
         w_shape = (*self.window.kernel, in_channels // self.groups, out_channels)
-        super().__init__(w_shape, backend, dtype, rng, std, needs_dx)
+        super().__init__(w_shape, backend, dtype, rng, std, needs_dx, precision)
 
     def output_shape(self, x_shape: Shape) -> Shape:
         """(N, OH, OW, F) of images of ``x_shape``; ValueError as in forward."""
@@ -66,37 +69,43 @@ class Conv2d(WeightedLayer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, OH, OW, F) of images x (N, H, W, C); errors as ``conv2d_forward``."""
         w, b = self.params["w"], self.params["b"]
-        out = conv2d_forward(x, w, b, self.window, self.groups, self.algorithm, self.backend)
+        out = conv2d_forward(x, w, b, self.window, self.groups, self.algorithm, self.precision, self.backend)
         self._save(x)
         return out
 
     def backward_params(self, dout: np.ndarray) -> None:
         """The half of backward that writes ``grads``; errors as there."""
         (x,) = self._restored()
-        dw, db = conv2d_backward_params(dout, x, self.window, self.groups, self.algorithm, self.backend)
+        how = self.algorithm, self.precision, self.backend
+        dw, db = conv2d_backward_params(dout, x, self.window, self.groups, *how)
         self.grads = {"w": dw, "b": db}
 
     def backward_input(self, dout: np.ndarray) -> np.ndarray:
         """The half of backward that computes dx; errors as there."""
         (x,) = self._restored()
-        w = self.params["w"]
-        return conv2d_backward_input(dout, w, x.shape, self.window, self.groups, self.algorithm, self.backend)
+        how = self.algorithm, self.precision, self.backend
+        return conv2d_backward_input(dout, self.params["w"], x.shape, self.window, self.groups, *how)
 
     def cost(self, x_shape: Shape) -> Cost:
         """The multiply-adds of the formula and of the algorithm that runs here."""
         w = self.params["w"]
         multiply_adds = math.prod(self.output_shape(x_shape)) * math.prod(w.shape[:3])
-        tile = choose_tile(self.algorithm, self.backend, x_shape, w.shape[3], self.window, self.groups, w.dtype)
+        tile = self._tile(x_shape)
         if tile is None:
             return Cost(multiply_adds, multiply_adds, ABILITIES[self.backend].otherwise)
         performed = performed_multiply_adds(tile, self.backend, x_shape, w.shape[3], self.window, self.groups)
         (m_h, m_w), (r_h, r_w) = tile.m, tile.r
         return Cost(multiply_adds, performed, f"F({m_h}x{m_w}, {r_h}x{r_w})")
 
+    def _tile(self, x_shape: Shape) -> Tile | None:
+        """The Winograd tile that computes the layer here, or None."""
+        w = self.params["w"]
+        convolution = x_shape, w.shape[3], self.window, self.groups, w.dtype
+        return choose_tile(self.algorithm, self.backend, *convolution, self.precision)
+
     def saved_bytes(self, x_shape: Shape) -> int:
         """The transformed images, on a backend that keeps them."""
-        w = self.params["w"]
-        tile = choose_tile(self.algorithm, self.backend, x_shape, w.shape[3], self.window, self.groups, w.dtype)
+        tile = self._tile(x_shape)
         return kept_bytes(tile, x_shape, self.window) if tile and ABILITIES[self.backend].keeps else 0
 
     def description(self, x_shape: Shape) -> dict[str, Any]:

@@ -14,11 +14,12 @@ class Dense(WeightedLayer):
 
     Shapes
         x (N, in_features) -> out (N, out_features). ``params`` and ``grads`` hold "w" (in_features, out_features) and
-        "b" (out_features,).
+        "b" (out_features,). ``precision`` as in ``Conv2d``.
     State
         The last x, by reference. With ``needs_dx=False``, backward leaves dx out and returns None.
     Errors
-        ValueError if a number is below 1; TypeError for another dtype than float32 and float64.
+        ValueError if a number is below 1, or the backend does not have the precision; TypeError for another dtype than
+        float32 and float64.
     Source
         ``ops/dense/__init__.py``. ``rng`` draws w by ``truncated_normal`` of standard deviation ``std``, b is 0.
     """
@@ -34,9 +35,10 @@ class Dense(WeightedLayer):
         rng: np.random.Generator | int | None = None,
         needs_dx: bool = True,
         std: float = WEIGHT_STD,
+        precision: str = "float32",
     ) -> None:
         w_shape = as_integer("in_features", in_features, 1), as_integer("out_features", out_features, 1)
-        super().__init__(w_shape, backend, dtype, rng, std, needs_dx)
+        super().__init__(w_shape, backend, dtype, rng, std, needs_dx, precision)
 
     def output_shape(self, x_shape: Shape) -> Shape:
         """(N, out_features) of vectors of ``x_shape``; ValueError as in forward."""
@@ -44,19 +46,19 @@ class Dense(WeightedLayer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, F) of vectors x (N, C); errors as ``dense_forward``."""
-        out = dense_forward(x, self.params["w"], self.params["b"], self.backend)
+        out = dense_forward(x, self.params["w"], self.params["b"], self.precision, self.backend)
         self._save(x)
         return out
 
     def backward_params(self, dout: np.ndarray) -> None:
         """The half of backward that writes ``grads``; errors as there."""
-        dw, db = dense_backward_params(dout, self._input_of(dout), self.backend)
+        dw, db = dense_backward_params(dout, self._input_of(dout), self.precision, self.backend)
         self.grads = {"w": dw, "b": db}
 
     def backward_input(self, dout: np.ndarray) -> np.ndarray:
         """The half of backward that computes dx; errors as there."""
         self._input_of(dout)
-        return dense_backward_input(dout, self.params["w"], self.backend)
+        return dense_backward_input(dout, self.params["w"], self.precision, self.backend)
 
     def _input_of(self, dout: np.ndarray) -> np.ndarray:
         """The last x; errors as ``Layer.backward``."""

@@ -1,5 +1,6 @@
 """The checks that operations share. Each message names the argument, its value and the allowed values."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,11 @@ def _sizes(name: str, shape: Shape, count: int, dimensions: str) -> Shape:
 
 def pool_shape(x_shape: Shape, window: Window) -> ImagesShape:
     """The output's shape (N, OH, OW, C) of a pool; ValueError if a window could be padding alone."""
+    return _pool_shape(tuple(x_shape), window)
+
+
+@functools.lru_cache(maxsize=1024)
+def _pool_shape(x_shape: Shape, window: Window) -> ImagesShape:
     n, height, width, channels = images_shape("x", x_shape)
     for pads, kernel in zip(window.pads((height, width)), window.kernel, strict=True):
         if max(pads) >= kernel:

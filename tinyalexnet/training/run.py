@@ -8,7 +8,7 @@ from typing import TextIO
 
 from ..command import INTERRUPTED
 from ..console import Console
-from ..devices import to_host
+from ..devices import device, to_host
 from ..files import check_writable
 from ..plots import check as check_plot
 from . import checkpoint, plots
@@ -54,6 +54,9 @@ def train(
     if resume and checkpoint_path is not None and Path(checkpoint_path).exists():
         training.restore(checkpoint_path)
         console.line(f"goes on after step {training.progress.step} of {checkpoint_path}")
+    hardware = device(settings.backend)
+    if launching := hardware.launching(not settings.no_graph):
+        console.line(f"GPU {hardware.processor(1)}{launching}")
     total = settings.epochs * training.steps_an_epoch
     code = 0
     with appending(log_path, training.progress.step) as log:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..alexnet import check_variant
 from ..command import option
-from ..devices import BACKENDS
+from ..devices import BACKENDS, PRECISIONS
 from ..geometry import as_integer
 from .data import Dataset
 
@@ -30,12 +30,14 @@ class Settings:
     views: int = option(1, "1 or 10 crops of each test image (%(default)s)", metavar="N")
     seed: int = option(0, "of weights, order, crops and dropout (%(default)s)", metavar="N")
     backend: str = option("cpu", "the implementation that computes (%(default)s)", choices=BACKENDS)
+    precision: str = option("float32", "of matrix products; tf32 on a GPU alone (%(default)s)", choices=PRECISIONS)
+    no_graph: bool = option(False, "on a GPU, launch each kernel by itself and not all of a step at once")
     checkpoint_every: int = option(
         500, "steps between two checkpoints; there is one after each epoch too (%(default)s)", metavar="N"
     )
 
 
-FREE_SETTINGS = ("epochs", "views", "checkpoint_every")
+FREE_SETTINGS = ("epochs", "views", "checkpoint_every", "no_graph")
 """These may differ when a run goes on from a checkpoint, because no step depends on them."""
 
 

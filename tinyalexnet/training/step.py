@@ -72,7 +72,13 @@ class Training:
         check_settings(settings, dataset)
         self.settings, self.dataset, self.progress = settings, dataset, Progress()
         self.image_size = check_variant(settings.variant).image_shape[:2]
-        self.net = alexnet(settings.variant, settings.backend, settings.seed, num_classes=len(dataset.train.classes))
+        self.net = alexnet(
+            settings.variant,
+            settings.backend,
+            settings.seed,
+            num_classes=len(dataset.train.classes),
+            precision=settings.precision,
+        )
         self.optimizer = SGD(
             self.net.params,
             settings.learning_rate,
@@ -81,8 +87,9 @@ class Training:
             settings.bias_rate_factor,
             backend=settings.backend,
         )
-        self._step = self.net.captured(self._loss, self.optimizer)
-        self._forward = self.net.captured()
+        graph = not settings.no_graph
+        self._step = self.net.captured(self._loss, self.optimizer, graph)
+        self._forward = self.net.captured(graph=graph)
         self._prefetched: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.schedule = parse_schedule(settings.schedule, settings.learning_rate)
         pixels = dataset.train.pixels

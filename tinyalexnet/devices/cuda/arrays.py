@@ -34,9 +34,9 @@ class Memory:
 
 
 @functools.cache
-def _kind(dtype: np.dtype, ndim: int) -> tuple[np.dtype, int]:
-    """One object for each pair, so that a launch compares them fast."""
-    return dtype, ndim
+def _kind(dtype: np.dtype, ndim: int) -> str:
+    """One string for each pair: a string is hashed once, and launches look it up again and again."""
+    return f"{dtype.str} {ndim}"
 
 
 class DeviceArray:
@@ -44,24 +44,14 @@ class DeviceArray:
 
     State
         ``shape``, ``dtype``, ``size``, ``ndim``, ``nbytes`` as NumPy's; ``memory``, which all views of one array share.
-        ``kind`` and ``slots`` are for launches: dtype and rank, and the numbers that stand for the array in a kernel's
-        arguments (Numba's order: two unused pointers, elements, bytes of one, address, shape, strides).
+        Made when they are first asked for: ``flat``, and ``argument`` for launches.
     """
 
-    __slots__ = ("dtype", "kind", "memory", "shape", "size", "slots")
+    _argument: tuple[str, tuple[int, ...]] | None = None
+    _flat: "DeviceArray | None" = None
 
-    def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.memory, self.shape, self.dtype = memory, shape, dtype
-        size = self.size = math.prod(shape)
-        itemsize = dtype.itemsize
-        self.kind = _kind(dtype, len(shape))
-        if len(shape) == 1:  # most arguments of kernels
-            self.slots: tuple[int, ...] = (0, 0, size, itemsize, memory.address, size, itemsize)
-        else:
-            strides = [itemsize] * len(shape)
-            for axis in range(len(shape) - 1, 0, -1):
-                strides[axis - 1] = strides[axis] * shape[axis]
-            self.slots = (0, 0, size, itemsize, memory.address, *shape, *strides)
+    def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype, size: int) -> None:
+        self.memory, self.shape, self.dtype, self.size = memory, shape, dtype, size
 
     @property
     def ndim(self) -> int:
@@ -96,11 +86,33 @@ class DeviceArray:
             return self
         if math.prod(shape) != self.size:
             raise ValueError(f"shape is {shape}, but must have {self.size} elements as {self.shape}")
-        return DeviceArray(self.memory, shape, self.dtype)
+        return DeviceArray(self.memory, shape, self.dtype, self.size)
 
     def flat(self) -> "DeviceArray":
-        """A view with one axis."""
-        return self if len(self.shape) == 1 else DeviceArray(self.memory, (self.size,), self.dtype)
+        """A view with one axis, as most kernels take an array; the array itself if it has one."""
+        if len(self.shape) == 1:
+            return self
+        flat = self._flat
+        if flat is None:
+            dtype, size = self.dtype, self.size
+            flat = self._flat = DeviceArray(self.memory, (size,), dtype, size)
+            itemsize = dtype.itemsize
+            flat._argument = _kind(dtype, 1), (0, 0, size, itemsize, self.memory.address, size, itemsize)
+        return flat
+
+    def argument(self) -> tuple[str, tuple[int, ...]]:
+        """For launches: dtype and rank in one word, and the numbers that stand for the array in a kernel's arguments.
+
+        These are, in Numba's order: two unused pointers, elements, bytes of one, address, shape, strides.
+        """
+        if self._argument is None:
+            itemsize, shape = self.dtype.itemsize, self.shape
+            strides = [itemsize] * len(shape)
+            for axis in range(len(shape) - 1, 0, -1):
+                strides[axis - 1] = strides[axis] * shape[axis]
+            numbers = 0, 0, self.size, itemsize, self.memory.address, *shape, *strides
+            self._argument = _kind(self.dtype, len(shape)), numbers
+        return self._argument
 
     def keep(self, key: Any, value: Any) -> None:
         """Keeps what a forward has computed of these elements, for ``kept`` of its backward."""

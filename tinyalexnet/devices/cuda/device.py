@@ -4,7 +4,7 @@ import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from .arrays import DeviceArray, check_size
 from .driver import DriverError, driver
 from .graph import Graph
 from .kernels import listening
+from .precision import Within
 
 FLOAT32_LANES = {(7, 0): 64, (7, 5): 64, (8, 0): 64}
 """Multiply-adds of float32 per clock of a multiprocessor, by compute capability; the others do 128."""
@@ -40,6 +41,7 @@ class Cuda(Device):
     compiles = True
     fixed_memory = 0
     makes_temporaries = False
+    precisions = ("float32", "tf32")
 
     def __init__(self) -> None:
         try:
@@ -49,6 +51,10 @@ class Cuda(Device):
                 f"backend is 'cuda', but {error}: it needs an NVIDIA GPU, its driver, and pip install "
                 "'tinyalexnet[cuda12]' or 'tinyalexnet[cuda13]'"
             ) from None
+
+    def precision(self, precision: str) -> AbstractContextManager[None]:
+        self.check_precision(precision)
+        return Within(precision)
 
     def holds(self, array: object) -> bool:
         return isinstance(array, DeviceArray)
@@ -155,6 +161,9 @@ class Cuda(Device):
     def processor(self, threads: int) -> str:
         """The name of the GPU and its architecture."""
         return "{}, sm_{}{}".format(self._gpu.name, *self._gpu.capability)
+
+    def launching(self, graph: bool) -> str:
+        return " | each step a CUDA graph" if graph else " | each kernel launched by itself"
 
     def arithmetic(self, threads: int) -> str:
         return f"GPU {self.processor(threads)}, by whose clock each step is timed until it is done"

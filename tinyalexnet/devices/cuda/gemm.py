@@ -21,17 +21,22 @@ from .runtime import cuda, kernel, launch, unravel
 from .tensor_gemm import Matrix
 from .tensor_windows import padded_filters, unpadded_filters, windows_of
 
+FLOAT32 = np.dtype(np.float32)
+
 TENSOR_CORES = (8, 0)
 """The first compute capability that has TF32 and copies beside the arithmetic."""
 
 
-def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, out: Any, keeps: bool = False) -> None:
+def convolve(
+    x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, out: Any, keeps: bool = False, ranges: Any = None
+) -> None:
     """Writes to ``out`` the convolution of x with w, plus b: a row for each output pixel, a sum over (kh, kw, c).
 
     The first window begins ``before`` rows and columns outside the images; inside if that is negative. If x must be
-    copied, with a border, and ``keeps``, the copy is kept for ``correlate``.
+    copied, with a border, and ``keeps``, the copy is kept for ``correlate``. ``ranges`` is for tensor cores and a
+    kernel of one element alone: ``tensor_gemm.multiply``.
     """
-    if not uses_tensor_cores((x, w, b, out), x.shape[3], w.shape[3], stride, groups):
+    if not uses_tensor_cores(x.dtype, x.shape[3], w.shape[3], stride, groups):
         simt_gemm.convolve(x, w, b, stride, before, groups, out)
         return
     pixels, columns = math.prod(out.shape[:3]), w.shape[3] // groups
@@ -45,7 +50,7 @@ def convolve(x: Any, w: Any, b: Any, stride: Pair, before: Pair, groups: int, ou
         a = Matrix(windows.images, True, 0, x.shape[3] // groups, windows.pixels, windows.taps)
         filters, depth = padded_filters(w, windows), windows.depth
     b_matrix = Matrix(filters, False, w.shape[3], columns)
-    tensor_gemm.multiply(a, b_matrix, b, (pixels, depth, columns), groups, out)
+    tensor_gemm.multiply(a, b_matrix, b, (pixels, depth, columns), groups, out, ranges)
 
 
 def convolve_back(dout: Any, w: Any, before: Pair, groups: int, dx: Any) -> None:
@@ -54,8 +59,7 @@ def convolve_back(dout: Any, w: Any, before: Pair, groups: int, dx: Any) -> None
     If the kernel has one element, on tensor cores, w is read as it lies, as wᵀ by rows: no transposed copy is made.
     """
     filters, channels = dout.shape[3], dx.shape[3]
-    arrays = dout, w, dx
-    if _is_pointwise(w.shape[:2], before, dout, dx) and uses_tensor_cores(arrays, filters, channels, (1, 1), groups):
+    if _is_pointwise(w.shape[:2], before, dout, dx) and uses_tensor_cores(dx.dtype, filters, channels, (1, 1), groups):
         sizes = math.prod(dx.shape[:3]), filters // groups, channels // groups
         b = Matrix(w, True, filters, filters // groups)
         tensor_gemm.multiply(_by_rows(dout, groups), b, zeros(channels, dx.dtype), sizes, groups, dx)
@@ -64,17 +68,20 @@ def convolve_back(dout: Any, w: Any, before: Pair, groups: int, dx: Any) -> None
         convolve(dout, filters, zeros(channels, dx.dtype), (1, 1), before, groups, dx)
 
 
-def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: Any) -> None:
-    """Writes to ``dw`` the product im2col(x)ᵀ dout: a row for each (kh, kw, c), a sum over the output pixels."""
+def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: Any, ranges: Any = None) -> None:
+    """Writes to ``dw`` the product im2col(x)ᵀ dout: a row for each (kh, kw, c), a sum over the output pixels.
+
+    ``ranges`` as for ``convolve``.
+    """
     filters, channels = dout.shape[3], x.shape[3] // groups
-    if not uses_tensor_cores((dout, x, dw), x.shape[3], filters, stride, groups):
+    if not uses_tensor_cores(x.dtype, x.shape[3], filters, stride, groups):
         simt_gemm.correlate(dout, x, stride, before, groups, dw)
         return
     pixels, columns = math.prod(dout.shape[:3]), filters // groups
     b, bias = Matrix(dout, False, filters, columns), zeros(filters, dw.dtype)
     if _is_pointwise(dw.shape[:2], before, x, dout):
         a = Matrix(x, False, x.shape[3], channels)
-        tensor_gemm.multiply(a, b, bias, (channels, pixels, columns), groups, dw)
+        tensor_gemm.multiply(a, b, bias, (channels, pixels, columns), groups, dw, ranges)
         return
     place = dw.shape[:2], stride, before, groups, dout.shape[1:3]
     windows = x.kept(place) or windows_of(x, *place)
@@ -85,7 +92,7 @@ def correlate(dout: Any, x: Any, stride: Pair, before: Pair, groups: int, dw: An
         unpadded_filters(result, windows, dw)
 
 
-def uses_tensor_cores(arrays: tuple[Any, ...], channels: int, filters: int, stride: Pair, groups: int) -> bool:
+def uses_tensor_cores(dtype: np.dtype, channels: int, filters: int, stride: Pair, groups: int) -> bool:
     """The rule that chooses the kernel, by dtype, alignment, compute capability and shapes alone.
 
     A tensor core takes float32. Copies have 16 bytes, and every run of elements begins at a multiple of them. That is
@@ -93,12 +100,7 @@ def uses_tensor_cores(arrays: tuple[Any, ...], channels: int, filters: int, stri
     filters are and the windows of a row are a multiple of four elements apart: in AlexNet's conv1, 4 x 3.
     """
     runs = channels // groups % 4 == 0 or (groups == 1 and stride[1] * channels % 4 == 0)
-    return (
-        runs
-        and filters // groups % 4 == 0
-        and all(array.dtype == np.float32 for array in arrays)
-        and tensor_gemm.compute_capability() >= TENSOR_CORES
-    )
+    return runs and filters // groups % 4 == 0 and dtype == FLOAT32 and tensor_gemm.compute_capability() >= TENSOR_CORES
 
 
 def _is_pointwise(kernel: Pair, before: Pair, x: Any, out: Any) -> bool:

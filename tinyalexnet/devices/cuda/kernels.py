@@ -107,25 +107,27 @@ def launch_blocks(kernel: Kernel, blocks: tuple[int, ...], threads: int, *argume
     Arguments are device arrays, integers, floats of Python (float64) or of NumPy, and tuples of integers; TypeError for
     others.
     """
-    slots: list[Any] = []
-    key: list[Any] = []
+    numbers: list[Any] = []
+    types: list[Any] = []
     for argument in arguments:
         kind = type(argument)
         if kind is DeviceArray:
-            key.append(argument.kind)
-            slots += argument.slots
+            word, slots = argument._argument or argument.argument()
+            types.append(word)
+            numbers += slots
         elif isinstance(argument, tuple):
-            key.append((kind, len(argument)))
-            slots += argument
+            types += kind, len(argument)
+            numbers += argument
         else:
-            key.append(kind)
-            slots.append(argument)
-    ready = kernel._ready.get(tuple(key)) or _compile(kernel, tuple(key), arguments, slots)
-    ready.pack(*slots)
+            types.append(kind)
+            numbers.append(argument)
+    key = tuple(types)
+    ready = kernel._ready.get(key) or _compile(kernel, key, arguments, numbers)
+    ready.pack(*numbers)
     driver().launch(ready.function, (*blocks, 1, 1)[:3], threads, ready.at)
 
 
-def _compile(kernel: Kernel, key: tuple[Any, ...], arguments: tuple[Any, ...], slots: list[Any]) -> _Ready:
+def _compile(kernel: Kernel, key: tuple[Any, ...], arguments: tuple[Any, ...], numbers: list[Any]) -> _Ready:
     """The machine code for arguments of these types: from the disk if it is there."""
     _refuse_others(kernel, arguments)
     gpu, types = driver(), kernel.types(arguments)
@@ -135,7 +137,7 @@ def _compile(kernel: Kernel, key: tuple[Any, ...], arguments: tuple[Any, ...], s
         found = _assembled(kernel, types)
         cubins.write(place, *found)
     name, code = found
-    ready = kernel._ready[key] = _Ready(gpu.load(code, name, kernel.name), slots)
+    ready = kernel._ready[key] = _Ready(gpu.load(code, name, kernel.name), numbers)
     return ready
 
 

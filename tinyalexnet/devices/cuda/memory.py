@@ -33,11 +33,12 @@ class DeviceMemoryPool:
     def empty(self, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> DeviceArray:
         """A device array of arbitrary elements that nobody else holds."""
         kind = dtype if isinstance(dtype, np.dtype) else np.dtype(dtype)
-        size = max(1, -(-math.prod(shape) * kind.itemsize // GRAIN)) * GRAIN
+        count = math.prod(shape)
+        size = -(-count * kind.itemsize // GRAIN) * GRAIN or GRAIN
         free = self._free[size]
         address = free.pop() if free else self._new(size)
         self.used.add(address)
-        return DeviceArray(Memory(address, size, self._give_back), shape, kind)
+        return DeviceArray(Memory(address, size, self._give_back), shape, kind, count)
 
     def release(self, but: frozenset[int] = frozenset()) -> None:
         """Gives free memory back to the driver, except for the addresses of ``but``."""

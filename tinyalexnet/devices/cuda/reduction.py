@@ -49,39 +49,48 @@ ROOM = 4 * THREADS
 
 
 class Part(NamedTuple):
-    """A stage of ``column_sums``: the size of its matrix, the rows that a block adds, its threads side by side."""
+    """A stage of ``column_sums``: the size of its matrix, the rows that a block adds, its threads side by side, and in
+    memory the distance of two rows and the first column."""
 
     rows: int
     columns: int
     run: int
     across: int
+    pitch: int
+    first: int
 
 
-def column_sums(matrix: Any, out: Any) -> None:
-    """Writes to ``out`` the sums of the columns.
+def column_sums(matrix: Any, out: Any, first: int | None = None) -> None:
+    """Writes to ``out`` the sums of the columns; of out.size columns from ``first`` on, if that is given.
 
     Shapes
-        matrix (M, out.size), out of any shape, of one dtype.
+        matrix (M, out.size), or (M, ..., more) with ``first``, out of any shape, of one dtype.
     Schedule
         A block adds a run of rows of some columns. A thread has four columns, which it loads with 16 bytes, and of the
         run every ``THREADS / across``-th row, four of them at a time. Then a tree in shared memory adds the threads of
         a column. If there is more than one run, their sums are the rows of the next stage.
     """
-    rows, columns = matrix.size // out.size, out.size
+    columns = out.size
+    pitch = columns if first is None else matrix.shape[-1]
+    part, blocks, aligned = _part(matrix.size // pitch, columns, pitch, first or 0)
+    runs = blocks[1]
+    sums = out if runs == 1 else empty((runs, columns), out.dtype)
+    launch_blocks(_column_sums(aligned), blocks, THREADS, part, matrix.flat(), sums.flat())
+    if runs > 1:
+        column_sums(sums, out)
+
+
+@functools.lru_cache(maxsize=256)
+def _part(rows: int, columns: int, pitch: int, first: int) -> tuple[Part, tuple[int, int], bool]:
+    """A stage, its blocks (across the columns, and runs of rows), and if rows begin at multiples of four."""
     across = _threads_across(rows, columns)
     chunks, down = -(-columns // (4 * across)), THREADS // across
     runs = 1
     if rows > ONE_STAGE:
         runs = max(1, min(BLOCKS // chunks, rows // (down * OWN_ROWS)))
     run = max(1, -(-rows // runs))
-    runs = max(1, -(-rows // run))
-    sums = out if runs == 1 else empty((runs, columns), out.dtype)
-    aligned = columns % 4 == 0
-    part = Part(rows, columns, run, across)
-    flat = matrix.reshape(matrix.size), sums.reshape(sums.size)
-    launch_blocks(_column_sums(aligned), (chunks, runs), THREADS, part, *flat)
-    if runs > 1:
-        column_sums(sums, out)
+    aligned = columns % 4 == 0 and pitch % 4 == 0 and first % 4 == 0
+    return Part(rows, columns, run, across, pitch, first), (chunks, max(1, -(-rows // run))), aligned
 
 
 def _threads_across(rows: int, columns: int) -> int:
@@ -181,7 +190,7 @@ def _column_sums(aligned: bool) -> Any:
 @device
 def _row(matrix, row, end, column, part, aligned):  # type: ignore[no-untyped-def]
     """Four columns of a row, or zeros from row ``end`` on."""
-    found = _load_four(matrix, min(row, end - 1) * part.columns + column, part.columns - column, aligned)
+    found = _load_four(matrix, min(row, end - 1) * part.pitch + part.first + column, part.columns - column, aligned)
     zero = matrix.dtype.type(0)
     return found if row < end else (zero, zero, zero, zero)
 

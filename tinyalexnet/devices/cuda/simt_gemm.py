@@ -84,11 +84,9 @@ def _split_k(function: Any, sizes: tuple[int, int, int], groups: int, arrays: tu
         channels // groups % 4 == 0,
         group_columns % 4 == 0,
     )
-    flat_b, flat_sums = b_matrix.reshape(b_matrix.size), sums.reshape(sums.size)
+    flat_b, flat_sums = b_matrix.flat(), sums.flat()
     blocks = *tiles, groups * splits
-    launch_blocks(
-        function, blocks, THREADS, x.reshape(x.size), kernel_table, pixel_table, flat_b, *bias, problem, flat_sums
-    )
+    launch_blocks(function, blocks, THREADS, x.flat(), kernel_table, pixel_table, flat_b, *bias, problem, flat_sums)
     if splits > 1:
         column_sums(sums, out)
 

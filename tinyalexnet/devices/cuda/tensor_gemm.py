@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import precision
 from .driver import driver
 from .memory import empty, to_device
 from .reduction import column_sums
-from .runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load4, store4
+from .runtime import bounded_kernel, check_size, cuda, device, divide, launch_blocks, load, load4, store4
 from .tensor_cores import commit, wait_until
 from .tensor_tiles import DEPTH, THREADS, TILE, TILE_SIZE, operand, own_line, plus_tile
 from .unrolled import unrolled_loop, unrolled_tuple
@@ -52,7 +53,8 @@ class Problem(NamedTuple):
     """The sizes of a product, as kernels need them.
 
     ``rows``, ``columns`` and ``depth`` of one point; the ``points``; the pitch of each matrix and the distance of its
-    points, in elements; tiles beside each other in a row; the depth of a split, and the elements of its result.
+    points, in elements; tiles beside each other in a row; the depth of a split, and the elements of its result; and if
+    each point has a range of its own (``multiply``).
     """
 
     rows: int
@@ -68,6 +70,7 @@ class Problem(NamedTuple):
     tiles: int
     split_depth: int
     split_size: int
+    has_ranges: int
 
 
 class Matrix(NamedTuple):
@@ -88,31 +91,59 @@ def multiply(
     sizes: tuple[int, int, int],
     points: int,
     out: Any,
-    precision: str = "float32",
+    ranges: Any = None,
     promoted: bool = True,
 ) -> None:
     """Writes to ``out`` the products of ``points`` matrices, side by side; ``sizes`` are rows, depth, columns of each.
 
     All pitches and distances are multiples of four elements, and all arrays begin at multiples of 16 bytes.
-    ``precision`` is "float32", or "tf32" for a third of the work; ``promoted`` is for tests.
+    With ``ranges``, begin and end for each point on the device, a point has these rows alone if A lies by rows, and
+    else these terms of the sums; other rows of ``out`` are not written.
+    If ``precision.current()`` is "tf32", a product takes a third of the arithmetic. ``promoted`` is for tests.
     """
-    rows, depth, columns = sizes
-    tiles = -(-rows // TILE), -(-columns // TILE)
-    split_depth = depth_of_splits(tiles[0] * tiles[1] * points, depth, a.by_rows)
-    splits = max(1, -(-depth // split_depth))
+    problem, blocks, splits = _problem(
+        *sizes, points, a.by_rows, a.pitch, a.point, b.pitch, b.point, ranges is not None
+    )
     check_size("an array of sums", splits * out.size)
     sums = out if splits == 1 else empty((splits, out.size), out.dtype)
-    problem = Problem(
-        *(rows, columns, depth, points, a.pitch, b.pitch, columns * points, a.point, b.point, columns),
-        *(tiles[1], split_depth, out.size),
-    )
     gathered = a.line_table is not None
     tables = (a.line_table, a.depth_table) if gathered else (_no_table(), _no_table())
-    arrays = *(array.reshape(array.size) for array in (a.elements, b.elements, bias)), *tables
-    function = product(a.by_rows, gathered, b.by_rows, precision, promoted)
-    launch_blocks(function, (tiles[0] * tiles[1], points * splits), THREADS, *arrays, problem, sums.reshape(sums.size))
+    arguments = (
+        a.elements.flat(),
+        b.elements.flat(),
+        bias,
+        *tables,
+        _no_table() if ranges is None else ranges,
+        problem,
+        sums.flat(),
+    )
+    function = product(a.by_rows, gathered, b.by_rows, precision.current(), promoted)
+    launch_blocks(function, blocks, THREADS, *arguments)
     if splits > 1:
         column_sums(sums, out)
+
+
+@functools.lru_cache(maxsize=512)
+def _problem(
+    rows: int,
+    depth: int,
+    columns: int,
+    points: int,
+    a_by_rows: bool,
+    a_pitch: int,
+    a_point: int,
+    b_pitch: int,
+    b_point: int,
+    has_ranges: bool,
+) -> tuple[Problem, tuple[int, int], int]:
+    """The sizes of a product, its blocks, and its splits."""
+    down, across = -(-rows // TILE), -(-columns // TILE)
+    split_depth = depth_of_splits(down * across * points, depth, a_by_rows)
+    splits = max(1, -(-depth // split_depth))
+    pitches, distances = (a_pitch, b_pitch, columns * points), (a_point, b_point, columns)
+    split = split_depth, rows * columns * points
+    problem = Problem(rows, columns, depth, points, *pitches, *distances, across, *split, int(has_ranges))
+    return problem, (down * across, points * splits), splits
 
 
 @functools.cache
@@ -124,23 +155,31 @@ _wait = wait_until(STAGES - 2)
 
 
 @functools.cache
-def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "float32", promoted: bool = True) -> Any:
-    """The kernel for matrices that lie so in memory; ``gathered`` if A is im2col(x), or its transpose."""
+def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, of: str = "float32", promoted: bool = True) -> Any:
+    """The kernel of a precision for matrices that lie so; ``gathered`` if A is im2col(x), or its transpose."""
     a_lines, look, fetch_a, read_a = operand(a_by_rows, gathered)
     b_lines, _, fetch_b, read_b = operand(b_by_rows, False)
-    plus = plus_tile(precision, promoted)
+    plus = plus_tile(of, promoted)
 
-    def product(a, b, bias, line_table, depth_table, problem, sums):  # type: ignore[no-untyped-def]
+    def product(a, b, bias, line_table, depth_table, ranges, problem, sums):  # type: ignore[no-untyped-def]
         a_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
         b_tiles = cuda.shared.array(SIZE, np.float32, alignment=16)
         thread = np.int32(cuda.threadIdx.x & (THREADS - 1))  # the compiler then knows how large it can be
         row, col = divide(cuda.blockIdx.x, problem.tiles)
         row, col = np.int32(row * TILE), np.int32(col * TILE)
         split, point = divide(cuda.blockIdx.y, problem.points)
-        start = np.int32(split * problem.split_depth)
-        end = np.int32(min(start + problem.split_depth, problem.depth))
+        start, rows, depths = np.int32(split * problem.split_depth), problem.rows, problem.depth
+        if problem.has_ranges:
+            begin, past = load(ranges, np.int32(2 * point)), load(ranges, np.int32(2 * point + 1))
+            if a_by_rows:
+                row, rows = np.int32(row + begin), past
+            else:
+                start, depths = np.int32(start + begin), past
+        if row >= rows:
+            return
+        end = np.int32(min(start + problem.split_depth, depths))
         a_pitch, b_pitch = np.int32(problem.a_pitch), np.int32(problem.b_pitch)
-        a_at = a_lines(point * problem.a_point, line_table, row, problem.rows, a_pitch, thread)
+        a_at = a_lines(point * problem.a_point, line_table, row, rows, a_pitch, thread)
         b_at = b_lines(point * problem.b_point, line_table, col, problem.columns, b_pitch, thread)
         ahead = look(depth_table, start, thread)
         for k in range(0, AHEAD, DEPTH):
@@ -169,7 +208,7 @@ def product(a_by_rows: bool, gathered: bool, b_by_rows: bool, precision: str = "
             total = plus(total, top, bottom, read_b(b_tiles, tile, 32 * warp + line, depth))
             free = tile
             tile = np.int32(tile + TILE_SIZE if tile < AHEAD * TILE else 0)
-        _write(sums, split * problem.split_size + point * problem.out_point, row, col, total, problem)
+        _write(sums, split * problem.split_size + point * problem.out_point, row, col, total, rows, problem)
 
     ways = ["rows" if by_rows else "columns" for by_rows in (a_by_rows, b_by_rows)]
     product.__name__ = "_".join(["window"] * gathered + ways)
@@ -198,15 +237,15 @@ def _four_of_bias(bias, first, col, columns):  # type: ignore[no-untyped-def]
 
 
 @device
-def _write_four(sums, first, row, col, four, problem):  # type: ignore[no-untyped-def]
-    if row < problem.rows and col < problem.columns:
+def _write_four(sums, first, row, col, four, rows, problem):  # type: ignore[no-untyped-def]
+    if row < rows and col < problem.columns:
         store4(sums, first + row * problem.out_pitch + col, four)
 
 
 _write = unrolled_loop(
     16,
-    "sums, first, row, col, total, problem",
+    "sums, first, row, col, total, rows, problem",
     "write_four(sums, first, row + {k} // 4 + 32 * ({k} // 2 % 2), col + 16 * ({k} % 2), (total[{k} // 4][0][{k} % 4],"
-    " total[{k} // 4][1][{k} % 4], total[{k} // 4][2][{k} % 4], total[{k} // 4][3][{k} % 4]), problem)",
+    " total[{k} // 4][1][{k} % 4], total[{k} // 4][2][{k} % 4], total[{k} // 4][3][{k} % 4]), rows, problem)",
     write_four=_write_four,
 )

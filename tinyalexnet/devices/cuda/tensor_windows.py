@@ -120,7 +120,7 @@ def _place(images: Any, size: Pair, target: Any, target_size: Pair, before: Pair
     """
     vectorised = before[1] % 4 == 0 and size[1] % 4 == 0
     placement = Placement(*size, *target_size, *before, vectorised)
-    launch(_pad, target.size // 4, images.reshape(images.size), placement, target.reshape(target.size))
+    launch(_pad, target.size // 4, images.flat(), placement, target.flat())
 
 
 @kernel

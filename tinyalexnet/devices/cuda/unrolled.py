@@ -6,7 +6,7 @@ is made as source text, one line for each index, from one line in which ``{k}`` 
 
 from typing import Any
 
-from .runtime import device
+from .runtime import cuda, device
 
 
 def unrolled_tuple(count: int, parameters: str, element: str, **names: Any) -> Any:
@@ -28,6 +28,18 @@ def unrolled_sum(count: int, parameters: str, total: str, **names: Any) -> Any:
     first = parameters.partition(",")[0]
     lines = [f"{first} = {total.format(k=k)}" for k in range(count)]
     return _compiled(parameters, "\n    ".join([*lines, f"return {first}"]), names)
+
+
+def one_of(bodies: tuple[Any, ...], shared: str, own: str, name: str, module: str) -> Any:
+    """A function that calls the body whose number is ``cuda.blockIdx.y``.
+
+    Its parameters are the ``shared`` ones, and then for each body the ``own`` ones; both are passed on in this order.
+    """
+    names: dict[str, Any] = {f"body{k}": body for k, body in enumerate(bodies)} | {"cuda": cuda, "__name__": module}
+    of = [", ".join(f"{parameter}{k}" for parameter in own.split(", ")) for k in range(len(bodies))]
+    calls = (f"    if cuda.blockIdx.y == {k}:\n        body{k}({shared}, {of[k]})\n" for k in range(len(bodies)))
+    exec(f"def {name}({shared}, {', '.join(of)}):\n{''.join(calls)}", names)
+    return names[name]
 
 
 def _compiled(parameters: str, body: str, names: dict[str, Any]) -> Any:

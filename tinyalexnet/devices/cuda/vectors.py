@@ -26,7 +26,7 @@ def launch_by_four(function: Any, arrays: tuple[Any, ...], *scalars: Any) -> Non
     """
     size = arrays[0].size
     check_size("an array", size)
-    flat = (array.reshape(size) for array in arrays)
+    flat = [array.flat() for array in arrays]
     launch(function, -(-size // 4), *scalars, *flat)
 
 

@@ -32,7 +32,7 @@ def avgpool_forward(x: Any, window: Window) -> Any:
     width_of_thread = _channels_of_thread(x)
     function, _ = _kernels(width_of_thread)
     placement = window.kernel, window.stride, window.before((height, width))
-    flat = x.reshape(x.size), out.reshape(out.size)
+    flat = x.flat(), out.flat()
     launch(function, out.size // width_of_thread, x.shape, out.shape, *placement, *flat)
     return out
 
@@ -44,7 +44,7 @@ def avgpool_backward(dout: Any, x_shape: tuple[int, ...], window: Window) -> Any
     width_of_thread = _channels_of_thread(dout)
     _, function = _kernels(width_of_thread)
     placement = window.kernel, window.stride, window.before(x_shape[1:3])
-    flat = dout.reshape(dout.size), dx.reshape(dx.size)
+    flat = dout.flat(), dx.flat()
     launch(function, dx.size // width_of_thread, x_shape, dout.shape, *placement, *flat)
     return dx
 

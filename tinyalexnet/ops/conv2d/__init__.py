@@ -4,6 +4,7 @@ Derivation: docs/conv2d.md, by Winograd's algorithm docs/winograd.md. Tests: tes
 tests/ops/test_winograd.py.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ def conv2d_forward(
     window: Window,
     groups: int = 1,
     algorithm: str = "auto",
+    precision: str = "float32",
     backend: str = "cpu",
 ) -> np.ndarray:
     """Convolution of a batch of images with a bank of filters, plus a bias per filter.
@@ -38,12 +40,15 @@ def conv2d_forward(
 
         With ``algorithm="winograd"`` the same elements, up to rounding, come from ``ops/conv2d/winograd``. "gemm" sums
         as written here, and "auto" takes the faster one.
+
+        With ``precision="tf32"``, on the backend "cuda" alone, the factors of products of float32 arrays may be rounded
+        to 11 bits: docs/tensor_cores.md.
     Shapes
         x (N, H, W, C), w (KH, KW, C / groups, F), b (F,) -> out (N, OH, OW, F), of x's dtype.
     Errors
         TypeError if an array is not float32 or float64, or the dtypes differ. ValueError if a rank, a size or the
-        number of channels does not fit, the output would have size 0, or ``algorithm`` is none of "auto", "gemm" and
-        "winograd", or cannot be used here.
+        number of channels does not fit, the output would have size 0, ``algorithm`` is none of "auto", "gemm" and
+        "winograd", or cannot be used here, or the backend does not have ``precision``.
     Cost
         N OH OW F KH KW C / groups multiply-adds.
     Source
@@ -51,11 +56,13 @@ def conv2d_forward(
         Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 3.2.
         Derivation in docs/conv2d.md.
     """
-    check_floats(device(backend), w=w, x=x, b=b)
+    hardware = device(backend)
+    check_floats(hardware, w=w, x=x, b=b)
     out_shape = conv2d_shape(x.shape, w.shape, window, groups)
     check_shape("b", b.shape, out_shape[3:], "one element per filter")
-    kernels, tile = _chosen(algorithm, backend, x.shape, w.shape[3], window, groups, x.dtype)
-    out: np.ndarray = kernels.conv2d_forward(x, w, b, window, groups, *tile)
+    kernels, tile = _chosen(algorithm, backend, x.shape, w.shape[3], window, groups, x.dtype, precision)
+    with hardware.precision(precision):
+        out: np.ndarray = kernels.conv2d_forward(x, w, b, window, groups, *tile)
     return out
 
 
@@ -66,6 +73,7 @@ def conv2d_backward_input(
     window: Window,
     groups: int = 1,
     algorithm: str = "auto",
+    precision: str = "float32",
     backend: str = "cpu",
 ) -> np.ndarray:
     """Gradient with respect to the images: every output hands its gradient back to the pixels it was made of.
@@ -83,15 +91,23 @@ def conv2d_backward_input(
     Source
         The adjoint of ``conv2d_forward`` in x; docs/conv2d.md.
     """
-    check_floats(device(backend), w=w, dout=dout)
+    hardware = device(backend)
+    check_floats(hardware, w=w, dout=dout)
     check_shape("dout", dout.shape, conv2d_shape(x_shape, w.shape, window, groups), "the output's shape")
-    kernels, tile = _chosen(algorithm, backend, x_shape, w.shape[3], window, groups, dout.dtype)
-    dx: np.ndarray = kernels.conv2d_backward_input(dout, w, x_shape, window, groups, *tile)
+    kernels, tile = _chosen(algorithm, backend, tuple(x_shape), w.shape[3], window, groups, dout.dtype, precision)
+    with hardware.precision(precision):
+        dx: np.ndarray = kernels.conv2d_backward_input(dout, w, x_shape, window, groups, *tile)
     return dx
 
 
 def conv2d_backward_params(
-    dout: np.ndarray, x: np.ndarray, window: Window, groups: int = 1, algorithm: str = "auto", backend: str = "cpu"
+    dout: np.ndarray,
+    x: np.ndarray,
+    window: Window,
+    groups: int = 1,
+    algorithm: str = "auto",
+    precision: str = "float32",
+    backend: str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradients with respect to the filters and the bias: both were used at every output, so both are sums over it.
 
@@ -108,14 +124,16 @@ def conv2d_backward_params(
     Source
         The adjoint of ``conv2d_forward`` in w and b; docs/conv2d.md.
     """
-    check_floats(device(backend), x=x, dout=dout)
+    hardware = device(backend)
+    check_floats(hardware, x=x, dout=dout)
     n, height, width, channels = images_shape("x", x.shape)
     _check_groups(channels, groups)
     filters = dout.shape[-1] if dout.ndim == 4 and dout.shape[-1] and dout.shape[-1] % groups == 0 else groups
     expected = n, *window.output_size((height, width)), filters
     check_shape("dout", dout.shape, expected, "the output's shape")
-    kernels, tile = _chosen(algorithm, backend, x.shape, filters, window, groups, x.dtype)
-    dw, db = kernels.conv2d_backward_params(dout, x, window, groups, *tile)
+    kernels, tile = _chosen(algorithm, backend, x.shape, filters, window, groups, x.dtype, precision)
+    with hardware.precision(precision):
+        dw, db = kernels.conv2d_backward_params(dout, x, window, groups, *tile)
     return dw, db
 
 
@@ -127,6 +145,11 @@ def _chosen(algorithm: str, backend: str, *convolution: Any) -> tuple[Any, tuple
 
 def conv2d_shape(x_shape: Shape, w_shape: Shape, window: Window, groups: int) -> ImagesShape:
     """The output's shape (N, OH, OW, F); ValueError, which names x or w or groups, if they do not fit together."""
+    return _conv2d_shape(tuple(x_shape), tuple(w_shape), window, groups)
+
+
+@functools.lru_cache(maxsize=1024)
+def _conv2d_shape(x_shape: Shape, w_shape: Shape, window: Window, groups: int) -> ImagesShape:
     n, height, width, channels = images_shape("x", x_shape)
     filters = w_shape[3] if len(w_shape) == 4 and w_shape[3] and groups > 0 and w_shape[3] % groups == 0 else groups
     depth = w_shape[2] if len(w_shape) == 4 and w_shape[2] else channels // max(groups, 1)

@@ -32,7 +32,7 @@ def conv2d_backward_input(dout: Any, w: Any, x_shape: tuple[int, ...], window: W
         gemm.convolve_back(dout, w, before, groups, dx)
     else:
         width = 4 if w.shape[3] // groups % 4 == 0 else 1
-        flat = (array.reshape(array.size) for array in (dout, w, dx))
+        flat = (array.flat() for array in (dout, w, dx))
         launch(_gather(width), dx.size, x_shape, dout.shape, w.shape, window.stride, before, *flat)
     return dx
 

@@ -9,15 +9,21 @@ from ..checks import Shape, check_floats, check_shape, matrix_shape
 from ..dispatch import resolve
 
 
-def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, backend: str = "cpu") -> np.ndarray:
+def dense_forward(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray, precision: str = "float32", backend: str = "cpu"
+) -> np.ndarray:
     """Weighted sums of a batch of vectors, plus a bias per output.
 
     Math
         out[n,f] = b[f] + Σ_c x[n,c] w[c,f], that is out = x w + b.
+
+        With ``precision="tf32"``, on the backend "cuda" alone, the factors of products of float32 arrays may be rounded
+        to 11 bits: docs/tensor_cores.md.
     Shapes
         x (N, C), w (C, F), b (F,) -> out (N, F), all of one dtype.
     Errors
-        TypeError if an array is not float32 or float64, or the dtypes differ; ValueError if shapes do not fit.
+        TypeError if an array is not float32 or float64, or the dtypes differ; ValueError if shapes do not fit, or
+        the backend does not have ``precision``.
     Cost
         N C F multiply-adds; C F elements of w are read.
     Source
@@ -27,11 +33,14 @@ def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, backend: str = "c
     check_floats(device, w=w, x=x, b=b)
     dense_shape(x.shape, w.shape)
     check_shape("b", b.shape, w.shape[1:], "one element per output")
-    out: np.ndarray = kernels.dense_forward(x, w, b)
+    with device.precision(precision):
+        out: np.ndarray = kernels.dense_forward(x, w, b)
     return out
 
 
-def dense_backward_input(dout: np.ndarray, w: np.ndarray, backend: str = "cpu") -> np.ndarray:
+def dense_backward_input(
+    dout: np.ndarray, w: np.ndarray, precision: str = "float32", backend: str = "cpu"
+) -> np.ndarray:
     """Gradient with respect to the vectors: every output hands its gradient back along the weights it came by.
 
     Math
@@ -39,7 +48,8 @@ def dense_backward_input(dout: np.ndarray, w: np.ndarray, backend: str = "cpu") 
     Shapes
         dout (N, F), w (C, F) -> dx (N, C).
     Errors
-        TypeError if an array is not float32 or float64, or the dtypes differ; ValueError if shapes do not fit.
+        TypeError if an array is not float32 or float64, or the dtypes differ; ValueError if shapes do not fit, or
+        the backend does not have ``precision``.
     Cost
         N C F multiply-adds.
     Source
@@ -50,11 +60,14 @@ def dense_backward_input(dout: np.ndarray, w: np.ndarray, backend: str = "cpu") 
     matrix_shape("w", w.shape, "(C, F)")
     n, _ = matrix_shape("dout", dout.shape, "(N, F)")
     check_shape("dout", dout.shape, (n, w.shape[1]), "the output's shape")
-    dx: np.ndarray = kernels.dense_backward_input(dout, w)
+    with device.precision(precision):
+        dx: np.ndarray = kernels.dense_backward_input(dout, w)
     return dx
 
 
-def dense_backward_params(dout: np.ndarray, x: np.ndarray, backend: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+def dense_backward_params(
+    dout: np.ndarray, x: np.ndarray, precision: str = "float32", backend: str = "cpu"
+) -> tuple[np.ndarray, np.ndarray]:
     """Gradients with respect to the weights and the bias: both are sums over the batch.
 
     Math
@@ -62,7 +75,8 @@ def dense_backward_params(dout: np.ndarray, x: np.ndarray, backend: str = "cpu")
     Shapes
         dout (N, F), x (N, C) -> dw (C, F), db (F,).
     Errors
-        TypeError if an array is not float32 or float64, or the dtypes differ; ValueError if shapes do not fit.
+        TypeError if an array is not float32 or float64, or the dtypes differ; ValueError if shapes do not fit, or
+        the backend does not have ``precision``.
     Cost
         N C F multiply-adds.
     Source
@@ -73,7 +87,8 @@ def dense_backward_params(dout: np.ndarray, x: np.ndarray, backend: str = "cpu")
     n, _ = matrix_shape("x", x.shape, "(N, C)")
     _, filters = matrix_shape("dout", dout.shape, "(N, F)")
     check_shape("dout", dout.shape, (n, filters), "the output's shape")
-    dw, db = kernels.dense_backward_params(dout, x)
+    with device.precision(precision):
+        dw, db = kernels.dense_backward_params(dout, x)
     return dw, db
 
 

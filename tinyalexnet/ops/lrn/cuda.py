@@ -24,7 +24,7 @@ def lrn_forward(x: Any, radius: int, bias: float, alpha: float, beta: float) -> 
     options = [x.dtype.type(value) for value in (bias, alpha, beta)]
     reach = _reach(x, radius)
     if _is_by_four(reach, x):
-        flat = (array.reshape(x.size) for array in (x, out, scale))
+        flat = (array.flat() for array in (x, out, scale))
         launch(_forward_by_four(reach), x.size // 4, x.shape[3], *options, *flat)
     else:
         launch(_forward, x.size, x, radius, *options, out, scale)
@@ -39,7 +39,7 @@ def lrn_backward(dout: Any, x: Any, scale: Any, radius: int, alpha: float, beta:
     options = [x.dtype.type(value) for value in (2 * alpha * beta, beta)]
     reach = _reach(x, radius)
     if _is_by_four(reach, dout, x, scale):
-        flat = (array.reshape(x.size) for array in (dout, x, scale, dx))
+        flat = (array.flat() for array in (dout, x, scale, dx))
         launch(_backward_by_four(reach, x.dtype), x.size // 4, x.shape[3], *options, *flat)
     else:
         launch(_backward, x.size, dout, x, scale, radius, *options, dx)

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,18 +38,16 @@ NOWHERE = 255
 def maxpool_forward(x: Any, window: Window) -> tuple[Any, Any]:
     """Schedule: if ``_is_unrolled``, one thread per output pixel and four channels, which it loads with 16 bytes each;
     the grid is over output columns and channels, output rows, and images. Else one thread per output element."""
-    n, height, width, channels = x.shape
-    rows, columns = window.output_size((height, width))
-    out = empty((n, rows, columns, channels), x.dtype)
-    argmax = empty(out.shape, argmax_dtype(window))
-    before = window.before((height, width))
-    flat = [array.reshape(array.size) for array in (x, out, argmax)]
-    if _is_unrolled(window, x.shape):
-        is_clipped = any(pad for pads in window.pads((height, width)) for pad in pads)
-        function = _unrolled_forward(window.kernel, window.stride, is_clipped)
-        launch_grid(function, columns * (channels // 4), rows, n, x.shape, out.shape, before, *flat)
+    place = _place(window, x.shape)
+    out = empty(place.out_shape, x.dtype)
+    argmax = empty(place.out_shape, argmax_dtype(window))
+    flat = x.flat(), out.flat(), argmax.flat()
+    if place.is_unrolled:
+        n, rows, columns, channels = place.out_shape
+        function = _unrolled_forward(window.kernel, window.stride, place.is_clipped)
+        launch_grid(function, columns * (channels // 4), rows, n, x.shape, place.out_shape, place.before, *flat)
     else:
-        launch(_forward, out.size, x.shape, out.shape, window.kernel, window.stride, before, *flat)
+        launch(_forward, out.size, x.shape, place.out_shape, window.kernel, window.stride, place.before, *flat)
     return out, argmax
 
 
@@ -57,17 +55,37 @@ def maxpool_backward(dout: Any, argmax: Any, x_shape: tuple[int, ...], window: W
     """Schedule: each thread gathers from the windows that hold its pixels: no atomic additions, and their order is
     fixed. If ``_is_unrolled``, a thread has four channels of a block of stride x stride pixels, which lie in the same
     few windows: it loads each of them once, with 16 bytes. Else it has one pixel and channel."""
+    place = _place(window, x_shape)
+    before = place.before
     dx = empty(x_shape, dout.dtype)
-    n, height, width, channels = x_shape
-    before = window.before((height, width))
-    flat = [array.reshape(array.size) for array in (dout, argmax, dx)]
-    if _is_unrolled(window, x_shape):
+    flat = dout.flat(), argmax.flat(), dx.flat()
+    if place.is_unrolled:
+        n, height, width, channels = x_shape
         down, across = -(-(height + before[0]) // window.stride[0]), -(-(width + before[1]) // window.stride[1])
         function = _unrolled_backward(window.kernel, window.stride)
         launch_grid(function, across * (channels // 4), down, n, x_shape, dout.shape, before, *flat)
     else:
         launch(_backward, dx.size, x_shape, dout.shape, window.kernel, window.stride, before, *flat)
     return dx
+
+
+class Place(NamedTuple):
+    """Where windows lie: the output's shape, the padding before the images, if windows are partly outside, and if the
+    kernels for four channels serve."""
+
+    out_shape: tuple[int, ...]
+    before: Pair
+    is_clipped: bool
+    is_unrolled: bool
+
+
+@functools.lru_cache(maxsize=256)
+def _place(window: Window, x_shape: tuple[int, ...]) -> Place:
+    n, height, width, channels = x_shape
+    size = height, width
+    out_shape = n, *window.output_size(size), channels
+    is_clipped = any(pad for pads in window.pads(size) for pad in pads)
+    return Place(out_shape, window.before(size), is_clipped, _is_unrolled(window, x_shape))
 
 
 def _is_unrolled(window: Window, x_shape: tuple[int, ...]) -> bool:

@@ -55,24 +55,34 @@ def check_algorithm(algorithm: str) -> None:
         raise ValueError(f"algorithm is {algorithm!r}, but must be one of {', '.join(map(repr, ALGORITHMS))}")
 
 
+@functools.lru_cache(maxsize=1024)
 def choose_tile(
-    algorithm: str, backend: str, x_shape: Shape, filters: int, window: Window, groups: int, dtype: np.dtype
+    algorithm: str,
+    backend: str,
+    x_shape: Shape,
+    filters: int,
+    window: Window,
+    groups: int,
+    dtype: np.dtype,
+    precision: str = "float32",
 ) -> Tile | None:
     """The Winograd tile that computes a convolution, or None for a convolution without Winograd.
 
     ``"auto"`` takes Winograd if the cost model says that it is faster, and only in float32: float64 is for checking,
-    and gemm rounds less. Up to MOST_POINTS points the relative L2 error stays below 2e-5; no tile has more.
+    and gemm rounds less. Nor with precision "tf32": there Winograd's transforms make the error of 3e-4 to 5e-3, for
+    F(5x5, 3x3) with 192 channels. Up to MOST_POINTS points the relative L2 error stays below 2e-5; no tile has more.
 
     Shapes
         x_shape (N, H, W, C), for filters (KH, KW, C / groups, ``filters``).
     Errors
-        ValueError if ``algorithm`` is not one of ALGORITHMS, or is "winograd" and the backend cannot use it here or the
-        filter has more elements, counted in strides, than there are points.
+        ValueError if ``algorithm`` is not one of ALGORITHMS, or is "winograd" and the backend cannot use it here, the
+        filter has more elements, counted in strides, than there are points, or the precision is not "float32".
     """
     check_algorithm(algorithm)
     ability = ABILITIES[backend]
     possible = ability.strides or window.stride == (1, 1)
-    if algorithm == "auto" and not (ability.chooses and possible and dtype == np.float32):
+    precise = precision == "float32"
+    if algorithm == "auto" and not (ability.chooses and possible and precise and dtype == np.float32):
         return None
     if algorithm == "gemm":
         return None
@@ -80,6 +90,8 @@ def choose_tile(
         raise ValueError(
             f"algorithm is 'winograd', but must be 'auto' or 'gemm' on backend {backend!r} for stride {window.stride}"
         )
+    if not precise:
+        raise ValueError(f"algorithm is 'winograd', but must be 'auto' or 'gemm' with precision {precision!r}")
     n, height, width, channels = x_shape
     tile, cost = _best_tile((n, height, width, channels // groups), filters // groups, window)
     if algorithm == "winograd":
@@ -103,6 +115,7 @@ def performed_multiply_adds(tile: Tile, backend: str, x_shape: Shape, filters: i
     return n * points * window.stride[0] * window.stride[1] * (channels // groups) * filters
 
 
+@functools.lru_cache(maxsize=1024)
 def kept_bytes(tile: Tile, x_shape: Shape, window: Window) -> int:
     """Bytes of the transformed images V in float32."""
     n, height, width, channels = x_shape

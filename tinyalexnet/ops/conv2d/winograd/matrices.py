@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Transform:
     g: Matrix
     bt: Matrix
 
-    @property
+    @functools.cached_property
     def n(self) -> int:
         """The number of points, which is also the number of inputs."""
         return self.m + self.r - 1
@@ -87,9 +88,11 @@ def at_points(m: int, r: int, points: tuple[Fraction, ...]) -> Transform:
     return Transform(m, r, _frozen(at), _frozen(g), _frozen(bt))
 
 
-@dataclass(frozen=True)
-class Tile:
-    """A Winograd tile, F(m, r) along rows and columns: ``m`` outputs, ``n`` inputs, ``points`` multiplications."""
+class Tile(NamedTuple):
+    """A Winograd tile, F(m, r) along rows and columns: ``m`` outputs, ``n`` inputs, ``points`` multiplications.
+
+    A tuple, because each step looks things up by it many times, and no other class is hashed as fast.
+    """
 
     height: Transform
     width: Transform

@@ -1,6 +1,6 @@
-"""The first version of the convolution on a GPU, a thread for each output, beside implicit GEMM: docs/gpu.md.
+"""The convolution on a GPU, rung by rung, beginning with a thread for each output: docs/gpu.md.
 
-python docs/gpu_first.py [--batch_size N] [--rounds N]     times both on the layers of the benchmark; needs a GPU
+python docs/gpu_ladder.py [--batch_size N] [--rounds N]     times all on the layers of the benchmark; needs a GPU
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from tinyalexnet import alexnet, to_device
 from tinyalexnet.alexnet import VARIANTS
 from tinyalexnet.devices import device
+from tinyalexnet.devices.cuda import tensor_gemm
 from tinyalexnet.devices.cuda.memory import empty
 from tinyalexnet.devices.cuda.runtime import cuda, kernel, launch, unravel
 from tinyalexnet.geometry import as_integer
@@ -91,27 +92,48 @@ def _backward_bias(dout, db):
     db[f] = total
 
 
-def timed(window, x_shape, filters, rounds):
-    """Medians of the seconds of both versions, in turn: of the forward, and of the gradients of the parameters."""
+RUNGS = {
+    "a thread each": None,
+    "tiles": ("gemm", False),
+    "Winograd": ("winograd", False),
+    "tensor cores": ("gemm", True),
+    "both": ("winograd", True),
+}
+"""Each with its algorithm, and if it may use tensor cores."""
+
+
+def sides(window, x_shape, filters, rung):
+    """The forward, and the gradients of the parameters, on random arrays; None if the rung has no such convolution."""
     rng = np.random.default_rng(0)
     shapes = x_shape, (*window.kernel, x_shape[3], filters), (filters,)
     x, w, b = (to_device(rng.standard_normal(shape, np.float32)) for shape in shapes)
     dout = to_device(rng.standard_normal((x_shape[0], *window.output_size(x_shape[1:3]), filters), np.float32))
-    gemm = {"algorithm": "gemm", "backend": "cuda"}
-    sides = {
-        "forward": (lambda: conv2d_forward(x, w, b, window), lambda: conv2d.conv2d_forward(x, w, b, window, **gemm)),
-        "dw": (
-            lambda: conv2d_backward_params(dout, x, window),
-            lambda: conv2d.conv2d_backward_params(dout, x, window, **gemm),
-        ),
+    if RUNGS[rung] is None:
+        return {
+            "forward": lambda: conv2d_forward(x, w, b, window),
+            "dw": lambda: conv2d_backward_params(dout, x, window),
+        }
+    algorithm, _ = RUNGS[rung]
+    if algorithm == "winograd" and window.stride != (1, 1):
+        return None
+    on = {"algorithm": algorithm, "backend": "cuda"}
+    return {
+        "forward": lambda: conv2d.conv2d_forward(x, w, b, window, **on),
+        "dw": lambda: conv2d.conv2d_backward_params(dout, x, window, **on),
     }
-    gpu = device("cuda")
-    found = {}
-    for what, both in sides.items():
-        for side in both:
-            side()  # compiles
-        seconds = [[gpu.seconds_of(side) for side in both] for _ in range(rounds)]
-        found[what] = [statistics.median(column) for column in zip(*seconds, strict=True)]
+
+
+def timed(window, x_shape, filters, rounds):
+    """The median milliseconds of each pass, by rung. Launches are captured, so that Python does not count."""
+    gpu, found = device("cuda"), {"forward": {}, "dw": {}}
+    capability = tensor_gemm.compute_capability
+    for rung, how in RUNGS.items():
+        tensor_gemm.compute_capability = (lambda: (7, 0)) if how and not how[1] else capability
+        for what, step in (sides(window, x_shape, filters, rung) or {}).items():
+            replay = gpu.captured(step, lambda: None)
+            replay()
+            found[what][rung] = 1e3 * statistics.median(gpu.seconds_of(replay) for _ in range(rounds))
+    tensor_gemm.compute_capability = capability
     return found
 
 
@@ -125,17 +147,18 @@ def main() -> int:
         as_integer("rounds", options.rounds, 1)
         gpu = device("cuda")
     except (ImportError, ValueError) as error:
-        print(f"gpu_first: {error}", file=sys.stderr)
+        print(f"gpu_ladder: {error}", file=sys.stderr)
         return 2
     print(f"{gpu.processor(1)}, batch {options.batch_size}; milliseconds")
-    print(f"{'layer':<8}{'pass':<9}{'a thread each':>14}{'implicit GEMM':>15}")
+    print(f"{'layer':<8}{'pass':<9}" + "".join(f"{rung:>15}" for rung in RUNGS))
     net = alexnet("tf2015")
     shape = (options.batch_size, *VARIANTS["tf2015"].image_shape)
     for name, layer in net:
         x_shape, shape = shape, layer.output_shape(shape)
         if layer.kind == "conv":
-            for what, (first, second) in timed(layer.window, x_shape, shape[3], options.rounds).items():
-                print(f"{name:<8}{what:<9}{1e3 * first:>14.3f}{1e3 * second:>15.3f}", flush=True)
+            for what, by_rung in timed(layer.window, x_shape, shape[3], options.rounds).items():
+                times = "".join(f"{by_rung[rung]:>15.3f}" if rung in by_rung else f"{'':>15}" for rung in RUNGS)
+                print(f"{name:<8}{what:<9}{times}", flush=True)
     return 0
 
 
