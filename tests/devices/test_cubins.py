@@ -153,7 +153,7 @@ def test_kernels_of_one_factory_have_different_files():
     """Each factory of the package, with several constants, and every Winograd tile of the network."""
     float32 = np.dtype("float32")
     windows = [Window(size, 1, "SAME") for size in (3, 5)]
-    tiles = [choose_tile("winograd", "cuda", (2, 13, 13, 4), 4, window, 1, float32) for window in windows]
+    tiles = tuple(choose_tile("winograd", "cuda", (2, 13, 13, 4), 4, window, 1, float32) for window in windows)
     kinds = [(True, False, False), (True, False, True), (False, False, False), (True, True, False)]
     sizes = [((3, 3), (2, 2), False), ((3, 3), (2, 2), True), ((2, 2), (2, 2), False), ((2, 3), (2, 2), False)]
     kernels = list(
@@ -166,13 +166,17 @@ def test_kernels_of_one_factory_have_different_files():
             ("devices.cuda.reduction", "_column_sums", (True,), (False,)),
             ("devices.cuda.tensor_gemm", "product", *kinds, (*kinds[0], "tf32"), (*kinds[0], "float32", False)),
             (
-                "ops.conv2d.winograd.cuda",
+                "ops.conv2d.winograd.cuda.transforms",
                 "_transform_kernel",
-                *((name, tile, float32) for name in ("bt", "g", "at", "a", "gt") for tile in tiles),
+                *(
+                    (name, some, float32)
+                    for name in ("bt", "g", "at", "a", "gt")
+                    for some in (tiles, tiles[:1], tiles[1:])
+                ),
             ),
         )
     )
-    assert len(kernels) == 2 + 4 + 2 + 4 + 3 + 2 + 6 + 10
+    assert len(kernels) == 2 + 4 + 2 + 4 + 3 + 2 + 6 + 15
     assert len({place(kernel.py_func, kernel.bounds) for kernel in kernels}) == len(kernels)
 
 
