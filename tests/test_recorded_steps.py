@@ -297,6 +297,24 @@ def test_arrays_of_the_device_are_read_where_they_are_and_not_sent(gpu, rng):
     assert records(gpu) == 2
 
 
+def test_without_a_graph_each_call_runs_the_step(gpu, rng):
+    """Host arrays are moved, arrays of the device are read where they are, and the results are the same."""
+    nets = [Network(gpu) for _ in range(2)]
+    steps = [
+        captured.CapturedStep(net, [net.noise, net.scale], None, None, graph)
+        for net, graph in zip(nets, (True, False), strict=True)
+    ]
+    x, other = batch(rng, 4, 3)
+    for images in (x, other):
+        expected = steps[0](images).out.values
+        gpu.asked.clear()
+        np.testing.assert_array_equal(steps[1](images).out.values, expected)
+        assert gpu.asked == ["to_device", "draw", "noise", "forward"]
+    gpu.asked.clear()
+    steps[1](There(x))
+    assert gpu.asked == ["draw", "noise", "forward"]
+
+
 def test_a_forward_that_is_not_captured_draws_anew(gpu, rng):
     """Between two captured ones, it takes the number between theirs."""
     net = Network(gpu)

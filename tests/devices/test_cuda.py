@@ -22,6 +22,7 @@ from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
 from tinyalexnet.benchmark import timing, versus
 from tinyalexnet.devices import device, machine
 from tinyalexnet.devices.cuda import arrays, kernels, memory
+from tinyalexnet.devices.cuda import device as cuda_device
 from tinyalexnet.devices.cuda.driver import driver
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.conv2d import conv2d_backward_params, conv2d_forward
@@ -99,8 +100,9 @@ def test_a_label_out_of_range_is_no_number(rng):
 
 def test_a_training_step_allocates_nothing_after_the_second(rng, monkeypatch):
     """The memory of arrays that nothing refers to is used again."""
-    net = alexnet("digits", backend="cuda")
-    images, labels = to_device(rng.standard_normal((2, 8, 8, 1)).astype(np.float32)), to_device(np.array([1, 2]))
+    layers = Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Drop("drop2"), Full("fc2")
+    net = alexnet(Variant((6, 5, 2), layers, 3), backend="cuda", algorithm="gemm")
+    images, labels = to_device(rng.standard_normal((2, 6, 5, 2)).astype(np.float32)), to_device(np.array([1, 2]))
 
     def step():
         _, dout = softmax_cross_entropy(net.forward(images), labels, "cuda")
@@ -283,6 +285,7 @@ def test_a_comparison_has_both_on_the_gpu(monkeypatch):
 def test_the_table_and_the_picture_of_layers(monkeypatch, tmp_path):
     monkeypatch.setattr(timing, "BURN_IN_STEPS", 0)
     monkeypatch.setitem(VARIANTS, "tiny", Variant((6, 5, 2), (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"))))
+    monkeypatch.setattr(cuda_device, "COPY_BYTES", 1 << 20)
     out, plot = io.StringIO(), tmp_path / "layers.svg"
     options = benchmark.Options(2, 1, "tiny", "cuda", rounds=2, layers=True, plot=str(plot))
     assert benchmark.run(options, out, io.StringIO()) == 0

@@ -21,7 +21,7 @@ from tinyalexnet.ops.relu import relu_backward, relu_forward
 
 @pytest.fixture
 def array():
-    return DeviceArray(Memory(512, 512, lambda address, size: None), (4, 6), np.dtype(np.float32))
+    return DeviceArray(Memory(512, 512, lambda address, size: None), (4, 6), np.dtype(np.float32), 24)
 
 
 def test_what_is_kept_is_taken_once(array):

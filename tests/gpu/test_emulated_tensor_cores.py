@@ -21,6 +21,8 @@ from tinyalexnet.devices.cuda.runtime import cuda, device, kernel, launch_blocks
 from tinyalexnet.devices.cuda.tensor_cores import commit, copy16, plus_matrix_product, rounded, wait_until
 from tinyalexnet.devices.cuda.tensor_gemm import Matrix
 
+pytestmark = pytest.mark.cuda
+
 THREADS = 64
 wait_for_all, wait_for_all_but_one = wait_until(0), wait_until(1)
 
