@@ -16,7 +16,7 @@ def _right(
     w: np.ndarray, v: np.ndarray, dw: np.ndarray, rate: float, momentum: float, decay: float
 ) -> tuple[np.ndarray, np.ndarray]:
     w, v = w.copy(), v.copy()
-    ops.momentum_step(w, v, dw, rate, momentum, decay, backend=REFERENCE)
+    ops.momentum_step(w, v, dw, rate, momentum, decay, REFERENCE)
     return w, v
 
 

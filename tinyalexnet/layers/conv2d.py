@@ -69,22 +69,22 @@ class Conv2d(WeightedLayer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, OH, OW, F) of images x (N, H, W, C); errors as ``conv2d_forward``."""
         w, b = self.params["w"], self.params["b"]
-        out = conv2d_forward(x, w, b, self.window, self.groups, self.algorithm, self.precision, self.backend)
+        out = conv2d_forward(x, w, b, self.window, self.groups, self.algorithm, self.backend, precision=self.precision)
         self._save(x)
         return out
 
     def backward_params(self, dout: np.ndarray) -> None:
         """The half of backward that writes ``grads``; errors as there."""
         (x,) = self._restored()
-        how = self.algorithm, self.precision, self.backend
-        dw, db = conv2d_backward_params(dout, x, self.window, self.groups, *how)
+        how = self.algorithm, self.backend
+        dw, db = conv2d_backward_params(dout, x, self.window, self.groups, *how, precision=self.precision)
         self.grads = {"w": dw, "b": db}
 
     def backward_input(self, dout: np.ndarray) -> np.ndarray:
         """The half of backward that computes dx; errors as there."""
         (x,) = self._restored()
-        how = self.algorithm, self.precision, self.backend
-        return conv2d_backward_input(dout, self.params["w"], x.shape, self.window, self.groups, *how)
+        how = self.algorithm, self.backend
+        return conv2d_backward_input(dout, self.params["w"], x.shape, self.window, self.groups, *how, precision=self.precision)
 
     def cost(self, x_shape: Shape) -> Cost:
         """The multiply-adds of the formula and of the algorithm that runs here."""

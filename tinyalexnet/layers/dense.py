@@ -46,19 +46,19 @@ class Dense(WeightedLayer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, F) of vectors x (N, C); errors as ``dense_forward``."""
-        out = dense_forward(x, self.params["w"], self.params["b"], self.precision, self.backend)
+        out = dense_forward(x, self.params["w"], self.params["b"], self.backend, precision=self.precision)
         self._save(x)
         return out
 
     def backward_params(self, dout: np.ndarray) -> None:
         """The half of backward that writes ``grads``; errors as there."""
-        dw, db = dense_backward_params(dout, self._input_of(dout), self.precision, self.backend)
+        dw, db = dense_backward_params(dout, self._input_of(dout), self.backend, precision=self.precision)
         self.grads = {"w": dw, "b": db}
 
     def backward_input(self, dout: np.ndarray) -> np.ndarray:
         """The half of backward that computes dx; errors as there."""
         self._input_of(dout)
-        return dense_backward_input(dout, self.params["w"], self.precision, self.backend)
+        return dense_backward_input(dout, self.params["w"], self.backend, precision=self.precision)
 
     def _input_of(self, dout: np.ndarray) -> np.ndarray:
         """The last x; errors as ``Layer.backward``."""

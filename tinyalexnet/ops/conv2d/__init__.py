@@ -25,8 +25,9 @@ def conv2d_forward(
     window: Window,
     groups: int = 1,
     algorithm: str = "auto",
-    precision: str = "float32",
     backend: str = "cpu",
+    *,
+    precision: str = "float32",
 ) -> np.ndarray:
     """Convolution of a batch of images with a bank of filters, plus a bias per filter.
 
@@ -73,8 +74,9 @@ def conv2d_backward_input(
     window: Window,
     groups: int = 1,
     algorithm: str = "auto",
-    precision: str = "float32",
     backend: str = "cpu",
+    *,
+    precision: str = "float32",
 ) -> np.ndarray:
     """Gradient with respect to the images: every output hands its gradient back to the pixels it was made of.
 
@@ -106,8 +108,9 @@ def conv2d_backward_params(
     window: Window,
     groups: int = 1,
     algorithm: str = "auto",
-    precision: str = "float32",
     backend: str = "cpu",
+    *,
+    precision: str = "float32",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradients with respect to the filters and the bias: both were used at every output, so both are sums over it.
 

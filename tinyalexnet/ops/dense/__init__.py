@@ -10,7 +10,7 @@ from ..dispatch import resolve
 
 
 def dense_forward(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray, precision: str = "float32", backend: str = "cpu"
+    x: np.ndarray, w: np.ndarray, b: np.ndarray, backend: str = "cpu", *, precision: str = "float32"
 ) -> np.ndarray:
     """Weighted sums of a batch of vectors, plus a bias per output.
 
@@ -39,7 +39,7 @@ def dense_forward(
 
 
 def dense_backward_input(
-    dout: np.ndarray, w: np.ndarray, precision: str = "float32", backend: str = "cpu"
+    dout: np.ndarray, w: np.ndarray, backend: str = "cpu", *, precision: str = "float32"
 ) -> np.ndarray:
     """Gradient with respect to the vectors: every output hands its gradient back along the weights it came by.
 
@@ -66,7 +66,7 @@ def dense_backward_input(
 
 
 def dense_backward_params(
-    dout: np.ndarray, x: np.ndarray, precision: str = "float32", backend: str = "cpu"
+    dout: np.ndarray, x: np.ndarray, backend: str = "cpu", *, precision: str = "float32"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradients with respect to the weights and the bias: both are sums over the batch.
 

@@ -18,8 +18,9 @@ def momentum_step(
     rate: Any,
     momentum: float,
     decay: float,
-    loss: Any = None,
     backend: str = "cpu",
+    *,
+    loss: Any = None,
 ) -> None:
     """Changes the velocity by the gradient and the decay, then moves the parameter by the velocity.
 
