@@ -195,15 +195,16 @@ def test_the_cost_of_a_convolution_is_that_of_its_algorithm():
     assert grouped == Cost(direct // 2, direct // 2, "gemm")
 
 
-def test_a_backend_that_keeps_transformed_images_counts_them():
-    """For dw: 3 x 3 tiles of 7 x 7 points an image."""
+def test_convolutions_know_what_a_gpu_makes_on_the_way():
+    """V and M of 3 x 3 tiles of 7 x 7 points an image, and U; or the images with their padding."""
     shape = (10, 13, 13, 192)
     conv, plain = (Conv2d(192, 384, 3, 1, "SAME", std=0, algorithm=name) for name in ("auto", "gemm"))
-    assert conv.saved_bytes(shape) == 0
     conv.backend = plain.backend = "cuda"
     assert conv.cost(shape).algorithm == "F(5x5, 3x3)"
-    assert conv.saved_bytes(shape) == 4 * 10 * (3 * 7) ** 2 * 192
-    assert plain.saved_bytes(shape) == 0
+    tiles = 4 * 10 * (3 * 7) ** 2
+    assert conv.scratch_bytes(shape) == (tiles * 192, tiles * 384, 4 * 7**2 * 192 * 384)
+    assert plain.scratch_bytes(shape) == (4 * 10 * 13 * 13 * 192,)
+    assert ReLU().scratch_bytes(shape) == ()
 
 
 def test_other_costs():

@@ -277,7 +277,7 @@ def test_a_second_process_compiles_nothing(cache, request, tmp_path):
 
     def output():
         command = [sys.executable, *emulator, str(script)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
     right = "[0.0, 2.0, 3.0, 0.0]"

@@ -21,7 +21,7 @@ from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
 from tinyalexnet.benchmark import timing, versus
 from tinyalexnet.devices import device, machine
-from tinyalexnet.devices.cuda import arrays, kernels
+from tinyalexnet.devices.cuda import arrays, kernels, memory
 from tinyalexnet.devices.cuda import device as cuda_device
 from tinyalexnet.devices.cuda.driver import driver
 from tinyalexnet.geometry import Window
@@ -224,6 +224,36 @@ def test_the_benchmark_runs(monkeypatch):
             f"backend cuda, {machine.cores()} threads | {clock} | float32 NHWC{products} | each step" in err.getvalue()
         )
         assert re.search(r"\n\d+ functions compiled(, all from the cache)?; ready after ", err.getvalue())
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_the_memory_estimate_is_near(monkeypatch, graph):
+    """Within a quarter of what both passes allocate. No kernel runs: the numbers do not matter."""
+    gpu, held, most = driver(), {}, [0]
+    allocate, free = gpu.allocate, gpu.free
+
+    def counted(size):
+        address = allocate(size)
+        held[address] = size
+        most[0] = max(most[0], sum(held.values()))
+        return address
+
+    monkeypatch.setattr(gpu, "allocate", counted)
+    monkeypatch.setattr(gpu, "free", lambda address: held.pop(address, None) and free(address))
+    monkeypatch.setattr(gpu, "launch", lambda *arguments: None)
+    net = alexnet("cifar", "cuda")
+    shape = (16, *VARIANTS["cifar"].image_shape)
+    with memory.serving(memory.DeviceMemoryPool(gpu)):
+        work = timing.Workload(
+            net, to_device(np.zeros(shape, np.float32)), lambda y: l2_loss(y, "cuda"), device("cuda"), graph
+        )
+        for name in ("Forward", "Forward-backward"):
+            step = work.step(name)
+            for _ in range(3):
+                step()
+            del step
+    parameters = sum(value.nbytes for value in net.params.values())
+    assert 0.75 < benchmark.memory_estimate(net, shape, "cuda", backward=True) / (most[0] + parameters) < 1.25
 
 
 def test_a_comparison_has_both_on_the_gpu(monkeypatch):

@@ -18,14 +18,24 @@ def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: boo
     The parameters, and their gradients twice. Arrays kept for the backward count twice, because a new step allocates
     its own before the old ones are freed. The images count once. On top come the input and the output, or their
     gradients, of the layer where they are largest, and the temporary arrays of a device that makes them.
+
+    But if memory is used again for arrays of one size alone, on top come all arrays that are not kept, one of each
+    size. And if a forward runs alone, what it has made for a backward is still there in the next step. Sums of split-K,
+    some tens of megabytes, are left out.
     """
     hardware = device(backend)
-    kept = passing = 0
+    kept = passing = waiting = 0
+    sizes: set[int] = set()
     before, is_kept = x_shape, True
     for name, shape in net.output_shapes(x_shape).items():
         layer, size, size_before = net[name], FLOAT_BYTES * math.prod(shape), FLOAT_BYTES * math.prod(before)
         if layer.keeps_input and not is_kept:
             kept += size_before
+        elif not is_kept:
+            sizes.add(size_before)
+        scratch = layer.scratch_bytes(before)
+        sizes.update(scratch)
+        waiting += sum(scratch[:1])
         # In place, the input and the output are one array.
         is_kept = layer.in_place and (is_kept or layer.keeps_input)
         if layer.keeps_output and not is_kept:
@@ -36,6 +46,8 @@ def memory_estimate(net: Sequential, x_shape: Shape, backend: str, backward: boo
         before = shape
     parameters = FLOAT_BYTES * sum(value.size for value in net.params.values())
     images = FLOAT_BYTES * math.prod(x_shape)
+    if hardware.reuses_by_size:
+        passing = sum(sizes) + max(0, waiting - 2 * parameters * backward)
     return hardware.fixed_memory + parameters * (3 if backward else 1) + images + 2 * kept + passing
 
 

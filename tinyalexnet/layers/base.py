@@ -110,6 +110,10 @@ class Layer:
         """Elements of the arrays that NumPy's expressions make meanwhile, if the layer computes with NumPy."""
         return _size(x_shape) + _size(self.output_shape(x_shape))
 
+    def scratch_bytes(self, x_shape: Shape) -> tuple[int, ...]:
+        """Bytes of each large array that a GPU's kernels make on the way; the first one waits for the backward."""
+        return ()
+
     def description(self, x_shape: Shape) -> dict[str, Any]:
         """The layer as plain data, for an input of ``x_shape``: its kind and its options."""
         return {"kind": self.kind}

@@ -103,10 +103,20 @@ class Conv2d(WeightedLayer):
         convolution = x_shape, w.shape[3], self.window, self.groups, w.dtype
         return choose_tile(self.algorithm, self.backend, *convolution, self.precision)
 
-    def saved_bytes(self, x_shape: Shape) -> int:
-        """The transformed images, on a backend that keeps them."""
-        tile = self._tile(x_shape)
-        return kept_bytes(tile, x_shape, self.window) if tile and ABILITIES[self.backend].keeps else 0
+    def scratch_bytes(self, x_shape: Shape) -> tuple[int, ...]:
+        """V, M and U of Winograd's algorithm; for implicit GEMM a copy of the images with their padding.
+
+        V and the copy are kept for dw, but only until then.
+        """
+        w, tile = self.params["w"], self._tile(x_shape)
+        if tile is None:
+            return (w.dtype.itemsize * math.prod(x_shape),)
+        transformed = kept_bytes(tile, x_shape, self.window)
+        return (
+            transformed,
+            transformed // x_shape[3] * w.shape[3],
+            w.dtype.itemsize * tile.points * w.shape[2] * w.shape[3],
+        )
 
     def description(self, x_shape: Shape) -> dict[str, Any]:
         """Kind, window and groups."""

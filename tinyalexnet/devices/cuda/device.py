@@ -41,6 +41,7 @@ class Cuda(Device):
     compiles = True
     fixed_memory = 0
     makes_temporaries = False
+    reuses_by_size = True
     precisions = ("float32", "tf32")
 
     def __init__(self) -> None:

@@ -30,7 +30,6 @@ FILTER_MULTIPLE = 64
 class Ability(NamedTuple):
     """Limits of a backend's Winograd, and the name of the algorithm that it uses otherwise.
 
-    With ``keeps``, the transformed images of a forward wait for the backward.
     ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; with ``edge_tiles`` the
     tiles at the edge of an image are smaller, so that they compute fewer points.
     """
@@ -39,13 +38,12 @@ class Ability(NamedTuple):
     strides: bool
     edge_tiles: bool
     otherwise: str
-    keeps: bool = False
 
 
 ABILITIES = {
     "reference": Ability(chooses=False, strides=True, edge_tiles=False, otherwise="direct"),
     "cpu": Ability(chooses=True, strides=True, edge_tiles=True, otherwise="gemm"),
-    "cuda": Ability(chooses=True, strides=False, edge_tiles=False, otherwise="gemm", keeps=True),
+    "cuda": Ability(chooses=True, strides=False, edge_tiles=False, otherwise="gemm"),
 }
 
 
