@@ -289,7 +289,7 @@ def test_some_blocks_stand_for_all(monkeypatch):
 def test_every_kernel_is_found_and_launched():
     """``ptx.kernels`` fails if a kernel of the package is never launched."""
     found = {kernel.name for kernel in ptx.kernels()}
-    expected = {"maxpool.forward", "simt_gemm.implicit_gemm", "conv2d.gather", "conv2d.winograd.transform"}
+    expected = {"maxpool.forward", "simt_gemm.implicit_gemm", "conv2d.gather", "conv2d.winograd.transforms.transform"}
     kinds = ("rows_columns", "rows_rows", "columns_columns", "window_rows_columns", "window_columns_columns")
     assert expected | {f"tensor_gemm.{kind}" for kind in kinds} <= found
 
