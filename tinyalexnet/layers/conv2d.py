@@ -84,7 +84,9 @@ class Conv2d(WeightedLayer):
         """The half of backward that computes dx; errors as there."""
         (x,) = self._restored()
         how = self.algorithm, self.backend
-        return conv2d_backward_input(dout, self.params["w"], x.shape, self.window, self.groups, *how, precision=self.precision)
+        return conv2d_backward_input(
+            dout, self.params["w"], x.shape, self.window, self.groups, *how, precision=self.precision
+        )
 
     def cost(self, x_shape: Shape) -> Cost:
         """The multiply-adds of the formula and of the algorithm that runs here."""

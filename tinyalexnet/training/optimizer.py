@@ -150,7 +150,9 @@ class SGD:
             for name, w in self._params.items():
                 is_bias = _is_bias(name)
                 rate, decay = self._rates[is_bias, w.dtype], self.bias_weight_decay if is_bias else self.weight_decay
-                momentum_step(w, self._velocities[name], grads[name], rate, self.momentum, decay, self._backend, loss=loss)
+                momentum_step(
+                    w, self._velocities[name], grads[name], rate, self.momentum, decay, self._backend, loss=loss
+                )
 
     def weight_magnitudes(self) -> dict[str, float]:
         """The mean of |w| of every parameter, for ``statistics``."""
