@@ -125,6 +125,20 @@ def test_arrays_of_the_device_are_read_where_they_are(run, rng):
     np.testing.assert_array_equal(second, to_host(step(hardware.to_device(other)).out))
 
 
+def test_other_arrays_as_parameters_are_seen(run, rng):
+    """A graph reads the parameters where they were when it was recorded."""
+    backend = run.name
+    net = network(backend)
+    step = net.captured()
+    net.train = False
+    ((x, _),) = batches(rng, (4,))
+    step(x)
+    for layer in (net["conv1"], net["fc"]):
+        layer.params = {name: device(backend).to_device(2 * to_host(value)) for name, value in layer.params.items()}
+    expected = to_host(net.forward(device(backend).to_device(x)))
+    np.testing.assert_array_equal(to_host(step(x).out), expected)
+
+
 def test_a_step_whose_loss_is_not_finite_is_not_taken(run, rng):
     backend = run.name
     net = network(backend)

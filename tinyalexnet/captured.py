@@ -37,7 +37,8 @@ class CapturedStep:
         GPU, which are read where they are. -> ``Result(out, loss)``: the same arrays each time, which the next call
         overwrites, as it does the gradients in ``net.grads``.
     State
-        A graph for each combination of shapes and of ``net.train``; each holds the memory of its arrays.
+        A graph for each combination of shapes and of ``net.train``, and for other arrays as parameters; each holds the
+        memory of its arrays.
     Errors
         As those of the network and of the loss.
     Source
@@ -54,17 +55,21 @@ class CapturedStep:
     ) -> None:
         self._net, self._leaves, self._loss, self._optimizer = net, leaves, loss, optimizer
         self._graph = graph
+        # That of the layers: the GPU, if one of them computes there.
+        devices = [device(layer.backend) for layer in leaves]
+        self._hardware: Device = next((found for found in devices if not found.on_host), devices[0])
+        self._random = [layer for layer in leaves if layer.rng is not None]
         self._recorded: dict[Any, _Recorded] = {}
 
     def __call__(self, x: Any, *targets: Any) -> Result:
-        hardware = self._device()
+        hardware = self._hardware
         if hardware.on_host:
             return self._step(x, targets)
         given = (x, *targets)
         if not self._graph:
             there = [array if hardware.holds(array) else hardware.to_device(array) for array in given]
             return self._step(there[0], tuple(there[1:]))
-        key = *(_place(hardware, array) for array in given), *(getattr(layer, "train", None) for layer in self._leaves)
+        key = *(_place(hardware, array) for array in given), *self._circumstances()
         recorded = self._recorded.get(key)
         if recorded is None:
             recorded = self._recorded[key] = self._record(hardware, given)
@@ -78,10 +83,13 @@ class CapturedStep:
         self._forget_draws()
         return result
 
-    def _device(self) -> Device:
-        """That of the layers: the GPU, if one of them computes there."""
-        devices = [device(layer.backend) for layer in self._leaves]
-        return next((found for found in devices if not found.on_host), devices[0])
+    def _circumstances(self) -> Iterator[Any]:
+        """What a graph depends on beside the arrays that are given: what is dropped, and where parameters are."""
+        for layer in self._random:
+            yield getattr(layer, "train", None)
+        for layer in self._leaves:
+            for value in layer.params.values():
+                yield id(value)
 
     def _step(self, x: Any, targets: tuple[Any, ...]) -> Result:
         out = self._net.forward(x)
@@ -96,7 +104,7 @@ class CapturedStep:
     def _record(self, hardware: Device, given: tuple[Any, ...]) -> "_Recorded":
         """Records the step. Its rehearsals must leave no trace: in parameters, velocities and random generators."""
         arrays = tuple(array if hardware.holds(array) else hardware.to_device(array) for array in given)
-        generators = [layer.rng.bit_generator for layer in self._leaves if layer.rng is not None]
+        generators = [layer.rng.bit_generator for layer in self._random if layer.rng is not None]
         states = [generator.state for generator in generators]
         changed = list(self._changed())
         before = [hardware.to_host(array) for array in changed]
@@ -108,7 +116,8 @@ class CapturedStep:
             for generator, state in zip(generators, states, strict=True):
                 generator.state = state
             self._forget_draws()
-        return _Recorded(arrays, replay, [(layer, layer._saved, layer.grads) for layer in self._leaves])
+        layers = [(layer, layer._saved, layer.grads) for layer in self._leaves]
+        return _Recorded(arrays, replay, layers, [value for layer in self._leaves for value in layer.params.values()])
 
     def _changed(self) -> Iterator[Any]:
         """What a step overwrites although the next one reads it."""
@@ -117,21 +126,22 @@ class CapturedStep:
             yield from self._optimizer.state.values()
 
     def _draw(self) -> None:
-        for layer in self._leaves:
+        for layer in self._random:
             layer.draw()
 
     def _forget_draws(self) -> None:
         """What was drawn is used up: a forward that no graph replays must draw anew."""
-        for layer in self._leaves:
+        for layer in self._random:
             layer._is_drawn = False
 
 
 class _Recorded(NamedTuple):
-    """A step for arrays of some shapes, and what its layers save and write."""
+    """A step for arrays of some shapes, what its layers save and write, and the parameters that it reads."""
 
     arrays: tuple[Any, ...]
     replay: Callable[[], Any]
     layers: list[tuple[Layer, Any, Any]]
+    params: list[Any]
 
 
 def _place(hardware: Device, array: Any) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from tinyalexnet.benchmark import report
+from tinyalexnet.benchmark import report, timing
 from tinyalexnet.benchmark.timing import TimedRun
+from tinyalexnet.console import Console
 from tinyalexnet.devices import energy
 
 
@@ -82,6 +84,21 @@ def test_the_energy_of_a_gpu(monkeypatch, millijoules, joules):
 def test_a_gpu_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert energy.GpuEnergy("0000:1b:00.0").joules() is None
+
+
+@pytest.mark.parametrize(
+    ("least", "reading", "known"), [(0.0, [3.0, 7.0], 4.0), (60.0, [3.0, 7.0], None), (0.0, [None, 7.0], None)]
+)
+def test_a_run_has_energy_if_it_is_long_enough_to_be_counted(monkeypatch, least, reading, known):
+    """The counter is read before the first step that counts and after the last."""
+    readings = iter(reading)
+    hardware = SimpleNamespace(joules=lambda: next(readings), seconds_of=lambda step: step() or 0.1)
+    work = SimpleNamespace(device=hardware, step=lambda name: lambda: None)
+    monkeypatch.setattr(timing, "ENERGY_SECONDS", least)
+    run = TimedRun("Forward")
+    timing.time_steps(run, work, 3, io.StringIO(), Console(io.StringIO(), quiet=True))
+    assert run.joules == known
+    assert run.durations == [0.1] * 3
 
 
 def test_the_report_has_watts_and_joules_or_one_word():

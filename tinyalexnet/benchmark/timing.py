@@ -16,6 +16,10 @@ BURN_IN_STEPS = 10
 """Steps that run before each timed run and do not count."""
 
 
+ENERGY_SECONDS = 0.5
+"""The shortest run whose energy is reported: a GPU's counter moves about ten times a second."""
+
+
 @dataclass(frozen=True)
 class Workload:
     """A network and its input, on a device, with the loss of its output."""
@@ -119,4 +123,5 @@ def time_steps(run: TimedRun, work: Workload, num_batches: int, out: TextIO, say
             advance()
     after = work.device.joules()
     run.wall_seconds = time.monotonic() - start
-    run.joules = None if before is None or after is None else after - before
+    known = before is not None and after is not None and run.wall_seconds >= ENERGY_SECONDS
+    run.joules = after - before if known else None  # type: ignore[operator]
