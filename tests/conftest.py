@@ -32,7 +32,7 @@ if not JIT:
 
 # Derandomised: the same examples in every run. No deadline: the first example of a kernel compiles it. On a GPU a test
 # has fewer: each example waits for the GPU, and the emulated one interprets every thread.
-for name, examples in {"compiled": 200, "plain": 60, "cuda": 25, "few": 10}.items():
+for name, examples in {"compiled": 200, "plain": 60, "cuda": 25, "emulated": 12, "few": 10}.items():
     settings.register_profile(
         name, derandomize=True, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
     )
@@ -47,7 +47,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     on_gpu = config.getoption("--backend") == "cuda"
     profile = "few" if config.getoption("--few-examples") else "compiled" if JIT else "plain"
-    settings.load_profile("cuda" if on_gpu else profile)
+    emulated = config.getoption("--emulated-gpu")
+    settings.load_profile("emulated" if emulated else "cuda" if on_gpu else profile)
     try:
         if config.getoption("--emulated-gpu"):
             sys.path.append(str(Path(__file__).parent / "gpu"))
