@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import reprlib
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,9 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     check()
     from safetensors import SafetensorError, safe_open
 
+    # A FIFO would be waited for, and a device has no end.
+    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+        raise _refused(path, "it is no regular file")
     with open(path, "rb"):  # The library's OSError does not name the file.
         pass
     try:
@@ -164,6 +168,9 @@ def _unpacked(record: str) -> tuple[str, dict[str, Any], str]:
     match parts := json.loads(record):
         case {"format": format_, "sha256": str(checksum), "meta": dict(meta)} if format_ == FORMAT and len(parts) == 3:
             return checksum, meta, _as_json(meta)
+        case {"format": int(newer)} if newer > FORMAT:
+            shown = reprlib.repr(newer)
+            raise ValueError(f"it is of format {shown}, but this version reads {FORMAT}: use the version that wrote it")
     raise ValueError(f"{reprlib.repr(parts)} is not format {FORMAT}, a sha256 and a meta")
 
 

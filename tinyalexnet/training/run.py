@@ -15,8 +15,9 @@ from . import checkpoint, plots
 from .data import Dataset
 from .log import Append, appending, read_log
 from .optimizer import Statistics
+from .progress import Sums
 from .settings import Settings
-from .step import Sums, Training
+from .step import Training
 
 LOG_EVERY = 20
 """Steps per line of the log."""
