@@ -54,7 +54,7 @@ def test_what_cannot_be_written_is_known_before(tmp_path):
     assert refusal(tmp_path / ("n" * 256)) == os.strerror(errno.ENAMETOOLONG)
     assert refusal(tmp_path / "none" / "file") == os.strerror(errno.ENOENT)
     assert refusal(tmp_path / "file" / "new") == os.strerror(errno.ENOTDIR)
-    assert refusal("a\0b") == "embedded null byte"
+    assert "embedded null" in refusal("a\0b")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "kept"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import re
 from dataclasses import replace
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from test_training import DATASET, SETTINGS, TINY
 
 from tinyalexnet.alexnet import VARIANTS
-from tinyalexnet.training import Settings, Training, checkpoint
+from tinyalexnet.console import Console
+from tinyalexnet.training import Settings, Training, checkpoint, train
 from tinyalexnet.weights import load
 
 
@@ -209,6 +211,17 @@ def test_a_network_without_dropout_has_no_generators(tmp_path, saved, monkeypatc
     training = Training(Settings(**SETTINGS), DATASET)
     found, _ = refusals(tmp_path, training, *saved)
     assert "has generators of other layers, but must have those of no layer" in found
+
+
+def test_a_run_that_is_refused_leaves_its_files_as_they_were(tmp_path, saved):
+    path, log = tmp_path / "run", tmp_path / "log"
+    checkpoint.save(path, saved[0], changed(saved[1], ["settings", "ema"], 0.99))
+    log.write_text('{"step": 3}\n{"step": 4}\n')
+    before = path.read_bytes(), log.read_bytes()
+    with pytest.raises(ValueError, match="run has the setting 'ema', which this version does not know"):
+        train(Settings(**SETTINGS), DATASET, io.StringIO(), Console(io.StringIO(), True), str(path), True, str(log))
+    assert (path.read_bytes(), log.read_bytes()) == before
+    assert sorted(tmp_path.iterdir()) == [log, path]
 
 
 def test_a_free_setting_may_differ_and_a_whole_checkpoint_is_taken(tmp_path, saved):

@@ -143,6 +143,7 @@ def test_labels(content, count, expected):
     [
         ([], "the following arguments are required: IMAGE, --weights"),
         (["red.png"], "the following arguments are required: --weights"),
+        (["red.png", "--weights=/dev/zero"], "/dev/zero is not a checkpoint that can be loaded: it is no regular file"),
         (["red.png", "--weights=none"], "No such file or directory: 'none'"),
         (["red.png", "--weights=red.png"], "red.png is not a checkpoint that can be loaded: "),
         (["red.png", "none.png", "--weights=weights"], "'none.png' must be an image, but cannot be read as one"),

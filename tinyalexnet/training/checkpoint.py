@@ -9,14 +9,13 @@ import hashlib
 import json
 import os
 import reprlib
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..files import replacing
+from ..files import is_stream, replacing
 
 FORMAT = 1
 
@@ -83,9 +82,7 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     check()
     from safetensors import SafetensorError, safe_open
 
-    # A FIFO would be waited for, and a device has no end.
-    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
-        raise _refused(path, "it is no regular file")
+    check_regular(path)
     with open(path, "rb"):  # The library's OSError does not name the file.
         pass
     try:
@@ -95,6 +92,12 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
         # The library raises the last three if NumPy lacks a tensor's dtype.
         raise _refused(path, str(error)) from None
+
+
+def check_regular(path: str | Path) -> None:
+    """ValueError if there is a FIFO, which would be waited for, or a device, which may have no end."""
+    if is_stream(path) and not os.path.isdir(path):
+        raise _refused(path, "it is no regular file")
 
 
 def verified(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> dict[str, Any]:

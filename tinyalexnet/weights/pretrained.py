@@ -94,6 +94,7 @@ def load(path: str | Path, variant: str | None = None, force: bool = False) -> W
     Source
         ``torchvision.models.alexnet``; docs/pretrained.md derives the order of the first dense layer's inputs.
     """
+    checkpoint.check_regular(path)
     if torch_file.is_torch_file(path):
         return _from_state_dict(path, torch_file.load(path), variant, force)
     tensors, metadata = checkpoint.read(path)
