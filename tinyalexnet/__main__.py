@@ -39,7 +39,11 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
         "checkpoint", "where to write the state of a run; without --resume it replaces an existing file", metavar="FILE"
     )
     flag("resume", "go on from the checkpoint, if it is there", action="store_true")
-    flag("log", "lines of JSON: loss, accuracy, and how far each parameter moves", metavar="FILE")
+    flag(
+        "log",
+        "lines of JSON: loss, accuracy, how far each parameter moves; a new file, or with --resume the run's",
+        metavar="FILE",
+    )
     flag("plot", "the log's curves, conv1's filters and some test images, PNG or SVG; needs --log", metavar="FILE")
     flag("quiet", "nothing on standard error but errors", action="store_true")
 
@@ -95,11 +99,12 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
     from .console import Console
     from .training import Settings, train
     from .training.data import load
+    from .training.run import check_files
 
     name, folder, size, download, quiet = (flags.pop(key) for key in ("data", "folder", "size", "download", "quiet"))
     files = {key: flags.pop(key) for key in ("checkpoint", "resume", "log", "plot")}
     for needed, by in (("checkpoint", "resume"), ("log", "plot")):
-        if files[by] and files[needed] is None:
+        if files[by] not in (None, False) and files[needed] is None:
             parser.error(f"--{by} needs --{needed} FILE")
     flags["variant"] = flags["variant"] or MADE_FOR.get(name)
     if flags["variant"] is None:
@@ -107,8 +112,9 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
 
     def run() -> int:
         console = Console(sys.stderr, quiet)
-        dataset = load(name, folder, tuple(size) if size else None, download, console.shows_bars)
         paths = files["checkpoint"], files["resume"], files["log"], files["plot"]
+        check_files(*paths)  # before images are read, or fetched
+        dataset = load(name, folder, tuple(size) if size else None, download, console.shows_bars)
         return train(Settings(**flags), dataset, sys.stdout, console, *paths)
 
     return exit_code(parser, run)

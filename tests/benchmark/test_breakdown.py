@@ -174,6 +174,8 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_timed(tmp_path, monk
 
     assert "but must end in .png or .svg" in refused(ValueError, tmp_path / "layers.gif")
     assert "must be a file in a folder that can be written to" in refused(ValueError, tmp_path / "no" / "layers.png")
+    with pytest.raises(ValueError, match=r"plot is 'a.svg', but must be another file than json, './a.svg', which it"):
+        run(options(json="./a.svg", plot="a.svg"), io.StringIO(), io.StringIO())
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert refused(ImportError, tmp_path / "a.png") == "plot needs matplotlib: pip install 'tinyalexnet[plot]'"
 

@@ -80,6 +80,8 @@ def test_the_same_seed_gives_the_same_lines():
         (["--seed", "-1"], "seed is -1, but must be an int >= 0"),
         (["--backend", "tpu"], "backend is 'tpu', but must be one of "),
         (["--variant", "vgg"], "argument --variant: invalid choice: 'vgg'"),
+        (["--json", "a.out", "--junit", "./a.out"], "junit is './a.out', but must be another file than json, 'a.out'"),
+        (["--json", ""], "json is '', but must be a file in a folder that can be written to: it is empty"),
         (["--json", "/nowhere/report.json"], "json is '/nowhere/report.json', but must be a file in a folder that"),
     ],
 )

@@ -224,7 +224,8 @@ def test_the_files_of_the_next_test_would_be_loaded_unchanged(tmp_path):
     ("changes", "message"),
     [
         ({"format": None}, "is not format 1, a sha256 and a meta"),
-        ({"format": "2"}, r"its metadata is wrong: \{'format': 2, .*\} is not format 1, a sha256 and a meta"),
+        ({"format": "2"}, "it is of format 2, but this version reads 1: use the version that wrote it"),
+        ({"format": "1.5"}, r"its metadata is wrong: \{'format': 1.5, .*\} is not format 1, a sha256 and a meta"),
         ({"format": '"1"'}, r"its metadata is wrong: \{'format': '1', .*\} is not format 1"),
         ({"more": "0"}, r"its metadata is wrong: \{.*'more': 0.*\} is not format 1"),
         ({"sha256": None}, "is not format 1, a sha256 and a meta"),
@@ -291,6 +292,11 @@ def test_a_file_that_cannot_be_opened_is_an_oserror_that_names_it(tmp_path):
         load(tmp_path / "none")
     with pytest.raises(OSError, match=tmp_path.name):
         load(tmp_path)
+    if os.name == "posix":
+        os.mkfifo(tmp_path / "fifo")  # which would be waited for
+        for path in (tmp_path / "fifo", "/dev/null"):
+            with pytest.raises(ValueError, match="is not a checkpoint that can be loaded: it is no regular file"):
+                load(path)
     with pytest.raises(FileNotFoundError, match="folder"):
         save(tmp_path / "folder" / "a", ARRAYS, META)
 

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -116,9 +117,9 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatc
         log.write('{"step')
     code, _, err = run(tmp_path, "parts", resume=True, **changes)
     assert code == 0
-    # A checkpoint every second step, and one after each epoch of six.
+    # A checkpoint before the first step, every second step, and after each epoch of six.
     saved = stop // 2 * 2
-    assert err == (f"goes on after step {saved} of {tmp_path / 'parts.safetensors'}\n" if saved else "")
+    assert err == f"goes on after step {saved} of {tmp_path / 'parts.safetensors'}\n"
     whole, parts = (checkpoint.load(tmp_path / f"{name}.safetensors") for name in ("whole", "parts"))
     assert whole[1] == parts[1]
     for name, value in whole[0].items():
@@ -308,6 +309,83 @@ def test_a_log_that_is_none(tmp_path):
         read_log(path)
 
 
+@pytest.mark.parametrize("content", ["", '{"step": 1}\n', "the only copy of something\n", "no line"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_log_that_exists_is_never_wiped(tmp_path, monkeypatch, content, resume):
+    """Without --resume, and with it if the checkpoint is gone. An empty one has nothing to lose."""
+    path = tmp_path / "run.jsonl"
+    path.write_text(content)
+    if content:
+        monkeypatch.setattr(runs, "Training", lambda *_: pytest.fail("it began"))
+        message = "there is no checkpoint '.*' to go on from: give the log" if resume else "must be a new file: give"
+        with pytest.raises(ValueError, match=f"log is '.*run.jsonl', which exists, but {message}"):
+            run(tmp_path, "run", resume)
+        assert path.read_text() == content
+        assert list(tmp_path.iterdir()) == [path]
+    else:
+        assert run(tmp_path, "run", resume, epochs=1)[0] == 0
+        assert read_log(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{}\n", "must be the log of a training: a line of it has no step"),
+        (b"[1]\n", "must be the log of a training: a line of it has no step"),
+        (b'{"step": "1"}\n', "must be the log of a training: a line of it has no step"),
+        (b"notes\nof mine\n", "must be lines of JSON"),
+        (b"\xff\xfe\n", "must be lines of JSON"),
+        (b"[" * 100_000 + b"\n", "must be lines of JSON"),
+    ],
+)
+def test_a_run_does_not_go_on_with_the_log_of_something_else(tmp_path, content, message):
+    run(tmp_path, "run", epochs=1)
+    (tmp_path / "run.jsonl").write_bytes(content)
+    before = (tmp_path / "run.safetensors").read_bytes()
+    with pytest.raises(ValueError, match=message) as caught:
+        run(tmp_path, "run", resume=True)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "run.jsonl").read_bytes() == content
+    assert (tmp_path / "run.safetensors").read_bytes() == before
+
+
+def test_a_run_without_resume_keeps_neither_the_old_checkpoint_nor_goes_on_from_it(tmp_path):
+    run(tmp_path, "run")
+    (tmp_path / "run.jsonl").unlink()
+    _, _, err = run(tmp_path, "run", epochs=1)
+    assert err == ""
+    assert checkpoint.load(tmp_path / "run.safetensors")[1]["run"]["step"] == 6
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links, devices and FIFOs")
+def test_links_devices_and_fifos_stay_what_they_are(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for ending in ("safetensors", "jsonl"):
+        (tmp_path / f"run.{ending}").symlink_to(f"folder/there.{ending}")
+    for resume in (False, True):
+        assert run(tmp_path, "run", resume, epochs=1 + resume)[0] == 0
+    assert [(tmp_path / f"run.{ending}").is_symlink() for ending in ("safetensors", "jsonl")] == [True, True]
+    assert [record["step"] for record in read_log(tmp_path / "folder" / "there.jsonl")] == [6, 12]
+    fifo, content = tmp_path / "fifo", []
+    os.mkfifo(fifo)
+    reader = threading.Thread(target=lambda: content.append(fifo.read_text()))
+    reader.start()
+    quiet = Console(io.StringIO(), True)
+    settings = Settings(**SETTINGS | {"epochs": 1})
+    assert train(settings, DATASET, io.StringIO(), quiet, os.devnull, False, str(fifo)) == 0
+    reader.join()
+    assert json.loads(content[0])["step"] == 6
+    assert not os.path.isfile(fifo)
+    assert not os.path.isfile(os.devnull)
+    there = str(tmp_path / "run.safetensors")
+    assert train(settings, DATASET, io.StringIO(), quiet, there, True, os.devnull) == 0
+    with pytest.raises(ValueError, match=r"log is '.*fifo', but must be a regular file, which plot can read again"):
+        train(settings, DATASET, io.StringIO(), quiet, None, False, str(fifo), str(tmp_path / "run.svg"))
+    if os.path.exists("/dev/full"):
+        with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+            train(settings, DATASET, io.StringIO(), quiet, log_path="/dev/full")
+
+
 @pytest.mark.parametrize(
     ("files", "error", "message"),
     [
@@ -425,12 +503,16 @@ def test_the_command_has_the_settings_and_their_defaults(known, monkeypatch):
             ["train", "--log", "no/such/log"],
             "log is 'no/such/log', but must be a file in a folder that can be written to",
         ),
+        (["train", "--log=x", "--checkpoint=./x"], "log is 'x', but must be another file than checkpoint, './x'"),
+        (["train", "--log="], "log is '', but must be a file"),
+        (["train", "--plot="], "--plot needs --log FILE"),
         (["train", "--data", "folder"], "data is 'folder', which no network is made for: --variant is needed"),
         (["train", "--epochs=0", "--variant=tiny"], "epochs is 0, but must be an int >= 1"),
         (["train", "--variant=vgg"], "argument --variant: invalid choice: 'vgg'"),
     ],
 )
-def test_wrong_use_is_one_line_and_code_2(known, capsys, flags, message):
+def test_wrong_use_is_one_line_and_code_2(known, capsys, monkeypatch, tmp_path, flags, message):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:
         command.main(flags)
     assert caught.value.code == 2
@@ -459,7 +541,9 @@ def test_digits_in_seconds_and_killed_at_any_moment(tmp_path):
     line = [sys.executable, "-m", "tinyalexnet", "train", "--data=digits", "--checkpoint-every=3", "--resume", *files]
     killed = subprocess.Popen([*line, "--epochs=1000"], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not (tmp_path / "run.safetensors").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "log.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    while not (tmp_path / "log.jsonl").read_text() and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.3)
     killed.send_signal(signal.SIGKILL)

@@ -143,6 +143,7 @@ def test_labels(content, count, expected):
     [
         ([], "the following arguments are required: IMAGE, --weights"),
         (["red.png"], "the following arguments are required: --weights"),
+        (["red.png", "--weights=/dev/zero"], "/dev/zero is not a checkpoint that can be loaded: it is no regular file"),
         (["red.png", "--weights=none"], "No such file or directory: 'none'"),
         (["red.png", "--weights=red.png"], "red.png is not a checkpoint that can be loaded: "),
         (["red.png", "none.png", "--weights=weights"], "'none.png' must be an image, but cannot be read as one"),
@@ -152,6 +153,8 @@ def test_labels(content, count, expected):
         (["red.png", "--weights=weights", "--labels=red.png"], "labels is 'red.png', but must be text in UTF-8"),
         (["red.png", "--weights=weights", "--plot=a.txt"], "plot is 'a.txt', but must end in .png or .svg"),
         (["red.png", "--weights=weights", "--plot=no/a.png"], "plot is 'no/a.png', but must be a file in a folder"),
+        (["red.png", "--weights=weights", "--plot=./red.png"], "must be another file than image, 'red.png', which it"),
+        (["red.png", "--weights=a.svg", "--plot=a.svg"], "must be another file than weights, 'a.svg', which it"),
         (["red.png", "--weights=weights", "--variant=owt"], "variant is 'owt', but must be 'tiny' for the weights in"),
         (["red.png", "--weights=weights", "--variant=vgg"], "argument --variant: invalid choice: 'vgg'"),
         (["red.png", "--weights=weights", "--variant=mnist", "--force"], "weights does not fit 'mnist': it lacks "),

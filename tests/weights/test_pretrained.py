@@ -281,10 +281,14 @@ def test_a_checkpoint_from_before_says_what_it_lacks(tmp_path):
     ("arrays", "meta", "message"),
     [
         ({}, {"settings": None}, "must be a checkpoint of python -m tinyalexnet train, but is of something else"),
-        ({}, {"settings": {"variant": "vgg"}}, "but is of something else"),
+        (
+            {},
+            {"settings": {"variant": "vgg", "batch_size": 4}},
+            "has the variant 'vgg', which this version does not know",
+        ),
         ({}, {"classes": "abc"}, "has other classes than a list of names"),
         ({}, {"classes": ["one", "two", "\x1b[2J"]}, "has other classes than a list of names"),
-        ({}, {"classes": ["one"]}, r"has fc3.w of shape \(5, 3\) in place of \(5, 1\)"),
+        ({}, {"classes": ["one"]}, r"has w:fc3.w of shape \(5, 3\) in place of \(5, 1\)"),
         ({}, {"scale": "1"}, "has a scale that is no number above 0 and up to 1"),
         ({}, {"scale": 1e99}, "has a scale that is no number above 0 and up to 1"),
         ({}, {"scale": 0.0}, "has a scale that is no number above 0 and up to 1"),
@@ -296,8 +300,8 @@ def test_a_checkpoint_from_before_says_what_it_lacks(tmp_path):
         ({"mean": np.zeros((7, 13, 3), np.float32)}, {}, "has a mean of shape"),
         ({"mean": np.zeros((9, 11, 3), np.float32)}, {}, "has a mean of shape"),
         ({"mean": np.zeros((9, 13, 1), np.float32)}, {}, "has a mean of shape"),
-        ({"mean": np.full((9, 13, 3), np.inf)}, {}, "has elements of mean that are not finite"),
-        ({"w:fc9.w": np.ones(1)}, {}, "does not fit 'tiny': it should not have 'fc9.w'"),
+        ({"mean": np.full((9, 13, 3), np.inf, np.float32)}, {}, "has elements of mean that are not finite"),
+        ({"w:fc9.w": np.ones(1)}, {}, "does not fit 'tiny': it should not have 'w:fc9.w'"),
     ],
 )
 def test_checkpoints_of_something_else_are_refused(tmp_path, arrays, meta, message):

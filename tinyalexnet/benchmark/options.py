@@ -6,7 +6,7 @@ from .. import plots
 from ..alexnet import check_variant
 from ..command import option
 from ..devices import BACKENDS, PRECISIONS, device
-from ..files import check_writable
+from ..files import check_outputs
 from ..geometry import as_integer
 from ..ops.checks import Shape
 from ..ops.conv2d.winograd.choice import ALGORITHMS
@@ -52,9 +52,7 @@ def checked_shape(options: Options) -> Shape:
     on_gpu = not device(options.backend).on_host
     for choice in options.versus:
         check_choice(choice, on_gpu)
-    for name, path in (("json", options.json), ("plot", options.plot)):
-        if path is not None:
-            check_writable(name, path)
+    check_outputs({"json": options.json, "plot": options.plot})
     if options.plot is not None:
         plots.check(options.plot)
     return options.batch_size, *check_variant(options.variant).image_shape

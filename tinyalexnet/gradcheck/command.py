@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from ..command import Parser
 from ..console import Console
-from ..files import check_writable, replacing
+from ..files import check_outputs, replacing
 from .report import RIGHT, Report
 from .whole import Options, findings
 
@@ -26,9 +26,7 @@ def add_flags(parser: Parser, variants: list[str]) -> None:
 def run(flags: dict[str, Any], out: TextIO, console: Console) -> int:
     """Prints a line for each argument as it is checked, and then the result."""
     files = {name: flags.pop(name) for name in ("json", "junit")}
-    for name, path in files.items():
-        if path:
-            check_writable(name, path)
+    check_outputs(files)
     options = Options(**flags)
     console.line(f"{options.variant}, batch size {options.batch_size}, float64: a forward and a backward ...")
     found = []
@@ -42,7 +40,7 @@ def run(flags: dict[str, Any], out: TextIO, console: Console) -> int:
     report = Report(f"{options.variant}, batch size {options.batch_size}, backend {options.backend}", found)
     print(report.summary(), file=out, flush=True)
     for path, text in ((files["json"], report.to_json), (files["junit"], report.to_junit)):
-        if path:
+        if path is not None:
             with replacing(Path(path)) as temporary:
                 temporary.write_text(f"{text()}\n", encoding="utf-8")
     return 0 if all(finding.verdict == RIGHT for finding in found) else WRONG

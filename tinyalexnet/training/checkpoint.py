@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import replacing
+from ..files import is_stream, replacing
 
 FORMAT = 1
 
@@ -82,6 +82,7 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     check()
     from safetensors import SafetensorError, safe_open
 
+    check_regular(path)
     with open(path, "rb"):  # The library's OSError does not name the file.
         pass
     try:
@@ -91,6 +92,12 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
         # The library raises the last three if NumPy lacks a tensor's dtype.
         raise _refused(path, str(error)) from None
+
+
+def check_regular(path: str | Path) -> None:
+    """ValueError if there is a FIFO, which would be waited for, or a device, which may have no end."""
+    if is_stream(path) and not os.path.isdir(path):
+        raise _refused(path, "it is no regular file")
 
 
 def verified(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -164,6 +171,9 @@ def _unpacked(record: str) -> tuple[str, dict[str, Any], str]:
     match parts := json.loads(record):
         case {"format": format_, "sha256": str(checksum), "meta": dict(meta)} if format_ == FORMAT and len(parts) == 3:
             return checksum, meta, _as_json(meta)
+        case {"format": int(newer)} if newer > FORMAT:
+            shown = reprlib.repr(newer)
+            raise ValueError(f"it is of format {shown}, but this version reads {FORMAT}: use the version that wrote it")
     raise ValueError(f"{reprlib.repr(parts)} is not format {FORMAT}, a sha256 and a meta")
 
 

@@ -1,28 +1,47 @@
 """A whole run: the steps of all epochs, with a log, checkpoints, printed lines and a picture."""
 
 import math
+import os
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TextIO
 
 from ..command import INTERRUPTED
 from ..console import Console
 from ..devices import device, to_host
-from ..files import check_writable
+from ..files import check_outputs, is_stream
 from ..plots import check as check_plot
 from . import checkpoint, plots
 from .data import Dataset
-from .log import Append, appending, read_log
+from .log import Append, appending, check_log, read_log
 from .optimizer import Statistics
+from .progress import Sums
 from .settings import Settings
-from .step import Sums, Training
+from .step import Training
 
 LOG_EVERY = 20
 """Steps per line of the log."""
 
 SHOWN_IMAGES = 20
 """Test images in the picture."""
+
+
+def check_files(checkpoint_path: str | None, resume: bool, log_path: str | None, plot_path: str | None) -> None:
+    """What ``train`` checks of its files. It needs no images, so it can be asked before they are read.
+
+    Errors
+        ValueError if a file cannot be written, two are one file, or a log would lose its records; ImportError if a
+        package is missing.
+    """
+    check_outputs({"checkpoint": checkpoint_path, "log": log_path, "plot": plot_path})
+    if checkpoint_path is not None:
+        checkpoint.check()
+    if plot_path is not None:
+        check_plot(plot_path)
+    if log_path is not None:
+        check_log(log_path, checkpoint_path, resume)
+        if plot_path is not None and is_stream(log_path):
+            raise ValueError(f"log is {log_path!r}, but must be a regular file, which plot can read again")
 
 
 def train(
@@ -37,29 +56,27 @@ def train(
 ) -> int:
     """Trains, prints a line for each epoch, and returns the exit code: 0, or INTERRUPTED after Ctrl-C.
 
-    After Ctrl-C no checkpoint is written, because a step may be half done; the last one remains.
+    If there is no checkpoint yet, one is written before the first step, so that a run with ``resume`` can be killed at
+    any moment, and given again. After Ctrl-C none is written, because a step may be half done; the last one remains.
 
     Errors
-        As ``Training`` and ``Training.restore``; ValueError if a file cannot be written, ImportError if a package is
-        missing. All are raised before anything is computed.
+        As ``Training``, ``Training.restore`` and ``check_files``. All are raised before anything is computed.
     """
-    for name, path in (("checkpoint", checkpoint_path), ("log", log_path), ("plot", plot_path)):
-        if path is not None:
-            check_writable(name, path)
-    if checkpoint_path is not None:
-        checkpoint.check()
-    if plot_path is not None:
-        check_plot(plot_path)
+    check_files(checkpoint_path, resume, log_path, plot_path)
     training = Training(settings, dataset)
-    if resume and checkpoint_path is not None and Path(checkpoint_path).exists():
+    goes_on = None
+    if checkpoint_path is not None and not os.path.exists(checkpoint_path):
+        training.save(checkpoint_path)
+    elif checkpoint_path is not None and resume:
         training.restore(checkpoint_path)
+        goes_on = training.progress.step
         console.line(f"goes on after step {training.progress.step} of {checkpoint_path}")
     hardware = device(settings.backend)
     if launching := hardware.launching(not settings.no_graph):
         console.line(f"GPU {hardware.processor(1)}{launching}")
     total = settings.epochs * training.steps_an_epoch
     code = 0
-    with appending(log_path, training.progress.step) as log:
+    with appending(log_path, goes_on) as log:
         try:
             _steps(training, total, log, out, console, checkpoint_path)
         except KeyboardInterrupt:

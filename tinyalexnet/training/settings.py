@@ -41,14 +41,20 @@ FREE_SETTINGS = ("epochs", "views", "checkpoint_every", "no_graph")
 """These may differ when a run goes on from a checkpoint, because no step depends on them."""
 
 
+LEAST = {"epochs": 1, "batch_size": 1, "checkpoint_every": 1, "pad": 0, "seed": 0}
+"""The least value of each int, ``views`` apart."""
+
+VIEWS = (1, 10)
+
+
 def check_settings(settings: Settings, dataset: Dataset) -> None:
     """ValueError if a setting is out of range, or the images do not fit the variant."""
     table = check_variant(settings.variant)
-    for name, least in (("epochs", 1), ("batch_size", 1), ("checkpoint_every", 1), ("pad", 0), ("seed", 0)):
+    for name, least in LEAST.items():
         as_integer(name, getattr(settings, name), least)
     if table.num_classes is None:
         raise ValueError(f"variant is {settings.variant!r}, but must be one that classifies")
-    if settings.views not in (1, 10):
+    if settings.views not in VIEWS:
         raise ValueError(f"views is {settings.views}, but must be 1 or 10")
     if not 0 <= settings.colour_noise < math.inf:
         raise ValueError(f"colour_noise is {settings.colour_noise}, but must be a number from 0 up")

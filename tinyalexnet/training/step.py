@@ -7,8 +7,9 @@ holds. So a run that was stopped and goes on gives the same bits as a run that w
 import functools
 import hashlib
 import math
+import reprlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +19,15 @@ from ..alexnet import alexnet, check_variant
 from ..devices import device, to_host
 from ..losses import softmax, softmax_cross_entropy
 from . import augment, checkpoint
+from .contents import Contents, check_arrays, contents
 from .data import Dataset, Images
 from .optimizer import SGD, Statistics
+from .progress import Progress
 from .schedules import parse_schedule
 from .settings import FREE_SETTINGS, Settings, check_settings
 
 EVALUATION_BATCH = 500
 """Views of test images that are computed at a time."""
-
-
-@dataclass
-class Sums:
-    """Sums over some steps, for the means in the log."""
-
-    steps: int = 0
-    loss: float = 0.0
-    right: int = 0
-    images: int = 0
-
-    def add(self, loss: float, right: int, images: int) -> None:
-        self.steps, self.loss = self.steps + 1, self.loss + loss
-        self.right, self.images = self.right + right, self.images + images
-
-    @property
-    def means(self) -> dict[str, float]:
-        """Loss and accuracy."""
-        return {"loss": self.loss / self.steps, "accuracy": self.right / self.images}
-
-
-@dataclass
-class Progress:
-    """The number of steps taken, and the sums since the last line of the log and since the last epoch."""
-
-    step: int = 0
-    logged: Sums = field(default_factory=Sums)
-    epoch: Sums = field(default_factory=Sums)
 
 
 class Training:
@@ -189,26 +164,41 @@ class Training:
         checkpoint.save(path, arrays, meta)
 
     def restore(self, path: str | Path) -> None:
-        """Sets the state that ``save`` wrote.
+        """Sets the state that ``save`` wrote: all of it, or nothing if the file is refused.
 
         Errors
-            ValueError if the file is damaged, or was written with other settings or other images.
+            ValueError if the file is damaged, was written with other settings or other images, or has an array or a
+            value that this training cannot have.
         """
         arrays, meta = checkpoint.load(path)
-        for name, value in asdict(self.settings).items():
-            # A checkpoint that lacks a setting was trained with that setting's default.
-            saved = meta.get("settings", {}).get(name, getattr(Settings, name))
-            if name not in FREE_SETTINGS and saved != value:
-                raise ValueError(f"{name} is {value!r}, but must be {saved!r} as in {path}, from which the run goes on")
-        if meta["data"] != self._fingerprint:
-            raise ValueError(f"data is {self._fingerprint}, but must be {meta['data']} as in {path}")
-        for name, value in self.net.params.items():
+        found = contents(path, meta)
+        self._refuse_another_run(path, found)
+        params = self.net.params
+        check_arrays(path, self.settings.variant, arrays, {name: value.shape for name, value in params.items()})
+        if "mean" in arrays and arrays["mean"].shape != self.mean.shape:
+            raise ValueError(f"{path} has a mean of shape {arrays['mean'].shape}, but it must be {self.mean.shape}")
+        layers = dict(self._random_layers())
+        if found.generators.keys() != layers.keys():
+            names = ", ".join(layers) or "no layer"
+            raise ValueError(f"{path} has generators of other layers, but must have those of {names}")
+        for name, value in params.items():
             device(self.settings.backend).write(value, arrays[f"w:{name}"])
-        self.optimizer.load_state({name: arrays[f"v:{name}"] for name in self.net.params})
-        for name, layer in self._random_layers():
-            layer.rng = checkpoint.restore_generator(meta["generators"][name])
-        run = meta["run"]
-        self.progress = Progress(run["step"], Sums(**run["logged"]), Sums(**run["epoch"]))
+        self.optimizer.load_state({name: arrays[f"v:{name}"] for name in params})
+        for name, layer in layers.items():
+            layer.rng = found.generators[name]
+        self.progress = found.progress
+
+    def _refuse_another_run(self, path: str | Path, found: Contents) -> None:
+        """ValueError if a checkpoint is of other settings, images or classes."""
+        for name, value in asdict(self.settings).items():
+            saved = found.settings[name]
+            if name not in FREE_SETTINGS and saved != value:
+                shown = reprlib.repr(saved)
+                raise ValueError(f"{name} is {value!r}, but must be {shown} as in {path}, from which the run goes on")
+        if found.data != self._fingerprint:
+            raise ValueError(f"data is {self._fingerprint}, but must be {found.data[:200]} as in {path}")
+        if found.classes not in (None, tuple(self.dataset.train.classes)):
+            raise ValueError(f"data has other classes than those in {path}, but must have the same to go on from it")
 
     def _loss(self, logits: Any, labels: Any) -> tuple[Any, Any]:
         return softmax_cross_entropy(logits, labels, self.settings.backend)

@@ -6,7 +6,7 @@ from typing import TextIO
 import numpy as np
 
 from ..console import Console
-from ..files import check_writable
+from ..files import check_outputs
 from ..geometry import as_integer
 from ..images import check_pillow
 from ..plots import check as check_plot
@@ -40,8 +40,8 @@ def classify(
         be written; ImportError if a package is missing. All are raised before the network runs.
     """
     as_integer("top", top, 1)
+    check_outputs({"plot": plot}, [("weights", weights), ("labels", labels), *(("image", path) for path in images)])
     if plot is not None:
-        check_writable("plot", plot)
         check_plot(plot)
     check_pillow("classify")
     read = pretrained.load(weights, variant, force)

@@ -1,6 +1,7 @@
 """Weights from a file, torchvision's or a checkpoint of this package, and the preparation of images for them."""
 
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..losses import softmax
 from ..network import Sequential
 from ..ops.checks import Shape
 from ..training import augment, checkpoint
+from ..training.contents import check_arrays, contents, misfits
 from . import torch_file
 
 NAMES = {
@@ -37,9 +39,6 @@ SHORTER = 256
 
 MEAN = 255 * np.array([0.485, 0.456, 0.406])
 STD = 255 * np.array([0.229, 0.224, 0.225])
-
-NAMED = 40
-"""The most wrong tensors that an error names; only the file of another network has more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +94,7 @@ def load(path: str | Path, variant: str | None = None, force: bool = False) -> W
     Source
         ``torchvision.models.alexnet``; docs/pretrained.md derives the order of the first dense layer's inputs.
     """
+    checkpoint.check_regular(path)
     if torch_file.is_torch_file(path):
         return _from_state_dict(path, torch_file.load(path), variant, force)
     tensors, metadata = checkpoint.read(path)
@@ -148,7 +148,8 @@ def _from_state_dict(path: str | Path, tensors: dict[str, np.ndarray], variant: 
     last = files[f"{VARIANTS[own].layers[-1].name}.b"]
     num_classes = tensors[last].size if last in tensors else 0
     shapes = {name: _channels_first(shape) for name, shape in _shapes(table, num_classes).items()}
-    _check(path, variant, tensors, {files.get(name, name): shape for name, shape in shapes.items()})
+    if wrong := misfits(tensors, {files.get(name, name): shape for name, shape in shapes.items()}):
+        raise ValueError(f"{path} does not fit {variant!r}: it {wrong}")
     params = from_channels_first({name: tensors[file] for name, file in files.items()}, table, num_classes)
     height, width, _ = table.image_shape
     return Weights(
@@ -165,37 +166,32 @@ def _from_state_dict(path: str | Path, tensors: dict[str, np.ndarray], variant: 
 def _from_checkpoint(
     path: str | Path, arrays: dict[str, np.ndarray], meta: dict[str, Any], variant: str | None, force: bool
 ) -> Weights:
-    match meta.get("settings"):
-        case {"variant": str(own)} if own in VARIANTS:
-            variant = _chosen(path, own, variant, force)
-        case _:
-            raise ValueError(f"{path} must be a checkpoint of python -m tinyalexnet train, but is of something else")
+    found = contents(path, meta)
+    own = found.settings["variant"]
+    if own not in VARIANTS or VARIANTS[own].num_classes is None:
+        raise ValueError(
+            f"{path} has the variant {reprlib.repr(own)}, which this version does not know as one that classifies: "
+            "use the version of tinyalexnet that wrote it"
+        )
+    variant = _chosen(path, own, variant, force)
     lacking = [name for name, has in (("mean", arrays), ("scale", meta), ("classes", meta)) if name not in has]
     if lacking:
         raise ValueError(
             f"{path} must have the images' mean, scale and classes, but lacks {', '.join(lacking)}: it is from before "
             "checkpoints had them, and its run must go on for another epoch with --resume"
         )
-    table, classes, scale = VARIANTS[variant], meta["classes"], meta["scale"]
-    # A terminal would execute control characters in a name.
-    if not isinstance(classes, list) or not all(isinstance(name, str) and name.isprintable() for name in classes):
-        raise ValueError(f"{path} has other classes than a list of names")
-    # The scale is one over a standard deviation of at least 1.
-    if not isinstance(scale, float) or not 0 < scale <= 1:
-        raise ValueError(f"{path} has a scale that is no number above 0 and up to 1")
+    table, classes, scale = VARIANTS[variant], found.classes or (), found.scale
     mean = arrays["mean"]
     height, width, channels = table.image_shape
     if mean.ndim != 3 or mean.shape[0] < height or mean.shape[1] < width or mean.shape[2] != channels:
         raise ValueError(
             f"{path} has a mean of shape {mean.shape}, but it must be at least as large as {table.image_shape}"
         )
-    params = {name.removeprefix("w:"): value for name, value in arrays.items() if name.startswith("w:")}
-    _check(path, variant, params, _shapes(table, len(classes)))
-    (mean,) = _as_float32(path, {"mean": mean}).values()
+    shapes = _shapes(table, len(classes))
+    check_arrays(path, variant, arrays, shapes)
+    params = {name: arrays[f"w:{name}"] for name in shapes}
     size = mean.shape[0], mean.shape[1]
-    return Weights(
-        variant, _as_float32(path, params), len(classes), size, None, mean, np.float32(scale), tuple(classes)
-    )
+    return Weights(variant, params, len(classes), size, None, mean, np.float32(scale), classes)
 
 
 def _chosen(path: str | Path, own: str, variant: str | None, force: bool) -> str:
@@ -227,21 +223,6 @@ def _shapes(table: Variant, num_classes: int) -> dict[str, Shape]:
 
 def _channels_first(shape: Shape) -> Shape:
     return (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
-
-
-def _check(path: str | Path, variant: str, tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> None:
-    """ValueError, which names the tensors, if any are missing, superfluous or of another shape."""
-    wrong = [f"lacks {name}" for name in shapes if name not in tensors]
-    wrong += [f"should not have {name[:80]!r}" for name in tensors if name not in shapes]
-    wrong += [
-        f"has {name} of shape {tensors[name].shape} in place of {shape}"
-        for name, shape in shapes.items()
-        if name in tensors and tensors[name].shape != shape
-    ]
-    if len(wrong) > NAMED:
-        wrong[NAMED:] = [f"and {len(wrong) - NAMED} more"]
-    if wrong:
-        raise ValueError(f"{path} does not fit {variant!r}: it {', '.join(wrong)}")
 
 
 def _as_float32(path: str | Path, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -343,6 +343,11 @@ def test_a_course_has_the_stubs_and_a_seed_of_its_own(tmp_path, capsys):
             ["grade", "COURSE", "STUDENTS", "--csv", "/nowhere/a.csv"],
             "csv is '/nowhere/a.csv', but its folder does not",
         ),
+        (
+            ["grade", "COURSE", "STUDENTS", "--csv", "COURSE/a", "--junit", "COURSE/handout/../a"],
+            "junit is '{0}/handout/../a', but must be another file than csv, '{0}/a', which it would replace",
+        ),
+        (["grade", "COURSE", "STUDENTS", "--csv", ""], "csv is '.', which is there already"),
         (["grade", "COURSE", "STUDENTS", "--feedback", "COURSE"], "feedback is '{0}', which is there already"),
         (["grade", "COURSE"], "the following arguments are required: DIR"),
         (["make", "COURSE"], "invalid choice: 'make'"),

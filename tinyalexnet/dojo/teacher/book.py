@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ...files import replacing
+from ...files import check_outputs, replacing
 from .course import Course, write_json
 from .grade import Grade
 
@@ -90,13 +90,14 @@ class Book:
 
 
 def check_targets(files: dict[str, str | None]) -> dict[str, Path]:
-    """The paths that are asked for; ValueError if one is there already, or its folder is not."""
-    paths = {name: Path(path) for name, path in files.items() if path}
+    """The paths that are asked for; ValueError if one is there already, cannot be written, or is that of another."""
+    paths = {name: Path(path) for name, path in files.items() if path is not None}
     for name, path in paths.items():
         if not path.absolute().parent.is_dir():
             raise ValueError(f"{name} is {str(path)!r}, but its folder does not exist")
         if path.exists() and not (name == "feedback" and path.is_dir() and not any(path.iterdir())):
             raise ValueError(f"{name} is {str(path)!r}, which is there already: nothing is overwritten")
+    check_outputs({name: files[name] for name in paths if name != "feedback"}, [("feedback", paths.get("feedback"))])
     return paths
 
 
