@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import bench
-from tinyalexnet import LocalResponseNorm, alexnet, benchmark, l2_loss
+from tinyalexnet import AvgPool2d, LocalResponseNorm, Sequential, alexnet, benchmark, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.comparison import comparison
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
@@ -491,6 +491,15 @@ def test_the_memory_estimate_counts_what_layers_keep():
     largest = 128 + 128
     expected = 200_000_000 + 4 * (3 * parameters + images + 2 * kept + largest)
     assert memory_estimate(net, (2, 8, 8, 3), "cpu", backward=True) == expected
+
+
+def test_memory_that_is_used_again_by_size_is_counted_once_for_each_size(monkeypatch):
+    """As on a GPU. The pools keep nothing: of what lies between them, two arrays of one size share their memory."""
+    pools = [("pool1", AvgPool2d(3, 1, 1, "reference")), ("pool2", AvgPool2d(3, 1, 1, "reference"))]
+    net = Sequential([*pools, ("pool3", AvgPool2d(2, 2, backend="reference"))])
+    monkeypatch.setattr(type(device("cpu")), "reuses_by_size", True)
+    images = 4 * 2 * 8 * 8 * 4
+    assert memory_estimate(net, (2, 8, 8, 4), "cpu", backward=False) == 200_000_000 + images + images
 
 
 def test_a_run_on_photographs(tiny, tmp_path):
