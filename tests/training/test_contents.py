@@ -76,9 +76,9 @@ def refusals(folder, training, arrays, meta):
     """The messages of ``restore`` and of ``load``, None if one accepts; a refusal leaves everything as it was."""
     path = folder / "hostile"
     checkpoint.save(path, arrays, meta)
-    content, before = path.read_bytes(), state(training, folder)
-    found = []
+    content, found = path.read_bytes(), []
     for read in (training.restore, load):
+        before = state(training, folder)  # the second may refuse what the first has taken
         message = refusal(read, path)
         found.append(message)
         if message is not None:
