@@ -11,6 +11,7 @@ from backends import Backend
 from tinyalexnet import to_device
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
+from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, SmallTiles, performed_multiply_adds
 from tinyalexnet.ops.conv2d.winograd.matrices import Tile, cook_toom
 
 pytestmark = pytest.mark.cuda
@@ -29,11 +30,8 @@ def small_tiles(monkeypatch):
     """Used for any number of tiles."""
     from tinyalexnet.ops.conv2d.winograd.cuda import tiling
 
-    monkeypatch.setattr(tiling, "LEAST_ROWS", 1)
-    monkeypatch.setattr(tiling, "WORTH", 1.0)
-    tiling._tiling.cache_clear()
-    yield tiling
-    tiling._tiling.cache_clear()
+    monkeypatch.setitem(ABILITIES, "cuda", ABILITIES["cuda"]._replace(small_tiles=SmallTiles(0, 1.0)))
+    return tiling
 
 
 @pytest.mark.parametrize(("m_h", "r_h", "m_w", "r_w"), [(5, 3, 5, 3), (4, 5, 5, 3), (2, 2, 6, 3)])
@@ -93,5 +91,9 @@ def test_small_tiles_are_used_where_they_save_enough():
 
     assert kinds(of_13, 128, 13) == kinds(of_13, 57, 13) == 4
     assert kinds(of_13, 56, 13) == kinds(of_13, 128, 15) == kinds(of_27, 128, 27) == 1
+    window = Window(3, 1, "SAME")
+    for n, points in ((128, 19 * 19), (56, 21 * 21)):
+        found = performed_multiply_adds(of_13, "cuda", (n, 13, 13, 192), 384, window, 1)
+        assert found == n * points * 192 * 384
     # Three channels a group are not for tensor cores, and only these can leave rows out.
     assert kinds(of_13, 128, 13, channels=3) == 1

@@ -65,7 +65,7 @@ class Training:
         graph = not settings.no_graph
         self._step = self.net.captured(self._loss, self.optimizer, graph)
         self._forward = self.net.captured(graph=graph)
-        self._prefetched: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._prefetched: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
         self.schedule = parse_schedule(settings.schedule, settings.learning_rate)
         pixels = dataset.train.pixels
         self.mean = augment.mean_image(pixels)
@@ -93,6 +93,11 @@ class Training:
             images = augment.mirror(images, rng)
         return np.ascontiguousarray(images), self.dataset.train.labels[chosen]
 
+    def _taken(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """The batch of a step; it may have been prepared during the step before."""
+        prepared, self._prefetched = self._prefetched, None
+        return prepared[1] if prepared is not None and prepared[0] == step else self.batch(step)
+
     def advance(self, statistics: bool = False) -> dict[str, Statistics]:
         """Takes one step; returns the statistics of every parameter if ``statistics`` is true.
 
@@ -100,14 +105,14 @@ class Training:
             ValueError if the loss is infinite or NaN; the step is then not taken.
         """
         step = self.progress.step
-        images, labels = self._prefetched.pop(step) if step in self._prefetched else self.batch(step)
+        images, labels = self._taken(step)
         before = self.optimizer.weight_magnitudes() if statistics else {}
         self.net.train = True
         self.optimizer.set_rate(self.schedule(step))
         logits, found = self._step(images, labels)
         if not device(self.settings.backend).on_host:
             # The GPU computes meanwhile: what follows waits for it.
-            self._prefetched[step + 1] = self.batch(step + 1)
+            self._prefetched = step + 1, self.batch(step + 1)
         loss = found if isinstance(found, float) else float(to_host(found)[0])
         if not math.isfinite(loss):
             raise ValueError(

@@ -149,13 +149,15 @@ class Cuda(Device):
         gpu = self._gpu
         lanes = FLOAT32_LANES.get(gpu.capability, 128)
         size = min(COPY_BYTES, gpu.free_bytes() // 4)
-        source, target = (memory.empty((size,), np.uint8) for _ in range(2))
+        own = memory.DeviceMemoryPool(gpu)  # no other array is as large, so the common pool would keep them for nothing
+        source, target = (own.empty((size,), np.uint8) for _ in range(2))
 
         def copies() -> None:
             for _ in range(COPIES):
                 gpu.copy_on_device(target.address, source.address, size)
 
         seconds = min(self.seconds_of(copies) for _ in range(8)) / COPIES
+        own.close()
         how = f"{gpu.multiprocessors} multiprocessors of {lanes} lanes at {gpu.clock // 10**6} MHz"
         return Peak(2.0 * gpu.multiprocessors * lanes * gpu.clock, 2 * size / seconds, how)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ....geometry import Window
+from ....geometry import Pair, Window
 from ...checks import ImagesShape, Shape
 from .matrices import MOST_POINTS, Tile, cook_toom
 
@@ -27,23 +27,32 @@ FILTER_MULTIPLE = 64
 """Matrix products take filters in multiples of this many; the cost model counts the rest as computed too."""
 
 
+class SmallTiles(NamedTuple):
+    """Some of an image's tiles have an output and a point less, as in 13 = 5 + 4 + 4: from so many tiles in a batch on,
+    and if that leaves at most this part of the points."""
+
+    least: int
+    worth: float
+
+
 class Ability(NamedTuple):
     """Limits of a backend's Winograd, and the name of the algorithm that it uses otherwise.
 
-    ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; with ``edge_tiles`` the
-    tiles at the edge of an image are smaller, so that they compute fewer points.
+    ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; without ``small_tiles`` all
+    tiles are large.
     """
 
     chooses: bool
     strides: bool
-    edge_tiles: bool
+    small_tiles: SmallTiles | None
     otherwise: str
 
 
 ABILITIES = {
-    "reference": Ability(chooses=False, strides=True, edge_tiles=False, otherwise="direct"),
-    "cpu": Ability(chooses=True, strides=True, edge_tiles=True, otherwise="gemm"),
-    "cuda": Ability(chooses=True, strides=False, edge_tiles=False, otherwise="gemm"),
+    "reference": Ability(chooses=False, strides=True, small_tiles=None, otherwise="direct"),
+    "cpu": Ability(chooses=True, strides=True, small_tiles=SmallTiles(0, 1.0), otherwise="gemm"),
+    # Measured on an H100: below this, more blocks and longer kernels cost more than the points that are saved.
+    "cuda": Ability(chooses=True, strides=False, small_tiles=SmallTiles(512, 0.9), otherwise="gemm"),
 }
 
 
@@ -104,12 +113,18 @@ def choose_tile(
     return tile if cost < GEMM_MULTIPLY_ADD * n * out_h * out_w * np.prod(w_shape, dtype=float) else None
 
 
+def has_small_tiles(tile: Tile, backend: str, n: int, out_size: Pair) -> bool:
+    """If tiles of two sizes along an axis cover the outputs of ``n`` images. On a GPU that needs tensor cores too."""
+    rule, count = ABILITIES[backend].small_tiles, math.prod(tile.counts(out_size))
+    return rule is not None and n * count >= rule.least and tile.points_of(out_size) <= rule.worth * count * tile.points
+
+
 def performed_multiply_adds(tile: Tile, backend: str, x_shape: Shape, filters: int, window: Window, groups: int) -> int:
-    """The multiply-adds of Winograd's matrix products, over the whole batch and all groups."""
+    """The multiply-adds of Winograd's matrix products, over the batch and all groups; of a GPU with tensor cores."""
     n, height, width, channels = x_shape
     out_size = window.output_size((height, width))
-    whole_tiles = int(np.prod(tile.counts(out_size))) * tile.points
-    points = tile.points_of(out_size) if ABILITIES[backend].edge_tiles else whole_tiles
+    has_small = has_small_tiles(tile, backend, n, out_size)
+    points = tile.points_of(out_size) if has_small else math.prod(tile.counts(out_size)) * tile.points
     return n * points * window.stride[0] * window.stride[1] * (channels // groups) * filters
 
 

@@ -17,14 +17,8 @@ import numpy as np
 from .....devices.cuda import gemm
 from .....devices.cuda.memory import to_device
 from .....geometry import Pair
+from ..choice import has_small_tiles
 from ..matrices import Tile, cook_toom
-
-LEAST_ROWS = 512
-"""Tiles of the batch below which all are large: small ones save arithmetic and memory, and cost three launches more for
-each transform."""
-
-WORTH = 0.9
-"""Small tiles are used if the points are at most this part of those of large tiles."""
 
 
 class Kind(NamedTuple):
@@ -55,8 +49,7 @@ class Tiling(NamedTuple):
 
 def tiles_of(tile: Tile, n: int, out_size: Pair, channels: int, filters: int, groups: int, array: Any) -> Tiling:
     """The tiles for a convolution; ``array`` is x or dout. Small ones need tensor cores: only these know ranges."""
-    count = math.prod(tile.counts(out_size))
-    small = n * count >= LEAST_ROWS and tile.points_of(out_size) <= WORTH * count * tile.points
+    small = has_small_tiles(tile, "cuda", n, out_size)
     if small:
         sizes = channels * tile.points, filters * tile.points, (1, 1), groups * tile.points
         small = gemm.uses_tensor_cores(array.dtype, *sizes)
