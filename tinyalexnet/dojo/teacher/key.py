@@ -1,25 +1,31 @@
 """The key of a course: hashes of the right results for hidden cases. It tells if a result is right, and not the result.
 
-The hidden cases hold small integers, so most results are exact, and equal results have equal hashes. If a function
+The hidden cases are random, but together they show every known mistake of the function that random cases show at all:
+else a mistake at x = 0 alone would have half of the points or none, by the course's seed. They hold small integers, so
+most results are exact, and equal results have equal hashes. If a function
 rounds (softmax, LRN, batch norm), the results are rounded to a grid, and a case is taken only if all its results are
 far from the middle between two points of the grid.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ...bestiary.subject import Pool, Subject
+from ...bestiary import SUBJECTS
+from ...bestiary.subject import Beast, Pool, Subject
 from ..exercise import Exercise, Fill
 from ..path import EXERCISES
 from .course import Course
 
 HIDDEN = 8
 """Hidden cases of an exercise."""
+
+DRAWS = 120
+"""Random cases from which the hidden ones are taken."""
 
 GRID = 1e-5
 """The distance of the grid's points for results that are not exact."""
@@ -36,18 +42,40 @@ def subject_of(exercise: Exercise) -> Subject | None:
     return exercise.task.subject if isinstance(exercise.task, Fill) and exercise.kind != "catch" else None
 
 
-def hidden_pools(course: Course, exercise: Exercise) -> Iterator[Pool]:
+def hidden_pools(course: Course, exercise: Exercise) -> tuple[Pool, ...]:
     """The hidden cases of an exercise, the same for the same seed."""
     subject = subject_of(exercise)
     assert subject is not None
-    words = hashlib.sha256(f"{course.seed} {exercise.name}".encode()).digest()
-    rng = np.random.default_rng(list(words))
-    left = HIDDEN
-    while left:
+    return _hidden_pools(course.seed, exercise.name, subject.name)
+
+
+@functools.lru_cache(maxsize=64)
+def _hidden_pools(seed: str, exercise: str, function: str) -> tuple[Pool, ...]:
+    subject = SUBJECTS[function]
+    rng = np.random.default_rng(list(hashlib.sha256(f"{seed} {exercise}".encode()).digest()))
+    missing = list(subject.beasts)
+    hidden: list[Pool] = []
+    spare: list[Pool] = []
+    for _ in range(DRAWS):
         pool = subject.draw(rng)
-        if all(_clear(subject, value) for value in subject.outputs_of(subject.right, pool).values()):
-            left -= 1
-            yield pool
+        right = subject.outputs_of(subject.right, pool)
+        if not all(_clear(subject, value) for value in right.values()):
+            continue
+        shown = [beast for beast in missing if _shows(subject, beast, pool, right)]
+        # A place is kept for each mistake that no case shows yet.
+        if shown or len(hidden) + len(missing) < HIDDEN:
+            hidden.append(pool)
+            missing = [beast for beast in missing if beast not in shown]
+        else:
+            spare.append(pool)
+        if len(hidden) == HIDDEN:
+            break
+    return tuple((hidden + spare)[:HIDDEN])
+
+
+def _shows(subject: Subject, beast: Beast, pool: Pool, right: dict[str, Any]) -> bool:
+    """If a known mistake has another result on a case."""
+    return not subject.same(subject.outputs_of(beast.run, pool)[beast.output], right[beast.output])
 
 
 def make_key(course: Course) -> Key:
