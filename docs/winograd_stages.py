@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyalexnet import alexnet
 from tinyalexnet.devices import device, machine
-from tinyalexnet.devices.cpu.compiler import FASTMATH, most_threads, one_blas_thread
+from tinyalexnet.devices.cpu.compiler import most_threads, one_blas_thread
 from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
@@ -33,7 +33,7 @@ def without(*stages):
     """``schedules.convolve_fused``, compiled again without these functions."""
     names = {**vars(schedules), **dict.fromkeys(stages, nothing)}
     function = types.FunctionType(schedules.convolve_fused.py_func.__code__, names)
-    return numba.njit(parallel=True, fastmath=set(FASTMATH), error_model="numpy")(function)
+    return numba.njit(parallel=True, error_model="numpy")(function)
 
 
 def milliseconds(call):

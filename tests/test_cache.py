@@ -1,17 +1,23 @@
-"""The process that compiles a kernel and the next one, which loads it from Numba's cache, compute the same bits."""
+"""A kernel computes the same bits compiled just now and from Numba's cache, in any order of calls, at any alignment."""
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import tinyalexnet
+
 pytestmark = pytest.mark.compiled
 
+PACKAGE = Path(tinyalexnet.__file__).parent
+
 SCRIPT = """
-import hashlib
+import hashlib, importlib, sys
 import numpy as np
 from tinyalexnet import alexnet, l2_loss, softmax_cross_entropy
 from tinyalexnet.geometry import Window
@@ -24,49 +30,129 @@ from tinyalexnet.ops.maxpool import maxpool_backward, maxpool_forward
 from tinyalexnet.ops.momentum import momentum_step
 from tinyalexnet.ops.relu import relu_backward, relu_forward
 
-def normal(*shape):
-    return np.random.default_rng(shape).standard_normal(shape).astype(np.float32)
+order, offset, *kernels = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
 
-def show(name, *arrays):
-    bits = b"".join(np.asarray(array).tobytes() for array in arrays)
-    print(name, hashlib.sha256(bits).hexdigest()[:16])
+def normal(*shape, dtype=np.float32):
+    # It begins so many bytes after a multiple of 64.
+    values = np.random.default_rng(shape).standard_normal(shape).astype(dtype)
+    memory = np.empty(values.nbytes + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    array = memory[start : start + values.nbytes].view(dtype).reshape(shape)
+    array[...] = values
+    return array
 
-x, window = normal(37, 13, 11, 16), Window(3, 1, "SAME")
-w, b = normal(3, 3, 16, 70), normal(70)
+calls = {}
+def call(function):
+    calls[function.__name__] = function
+
+window = Window(3, 1, "SAME")
 for algorithm in ("gemm", "winograd"):
     for n in (1, 37):
-        out = conv2d_forward(x[:n], w, b, window, 1, algorithm)
-        show(f"conv2d {algorithm} {n}", out, conv2d_backward_input(out, w, x[:n].shape, window, 1, algorithm),
-             *conv2d_backward_params(out, x[:n], window, 1, algorithm))
-out, argmax = maxpool_forward(x, Window(3, 2))
-show("maxpool", out, argmax, maxpool_backward(out, argmax, x.shape, Window(3, 2)))
-out = avgpool_forward(x, Window(3, 2))
-show("avgpool", out, avgpool_backward(out, x.shape, Window(3, 2)))
-for beta in (0.75, 0.6):
-    out, scale = lrn_forward(x, 2, 1.0, 0.5, beta)
-    show(f"lrn {beta}", out, scale, lrn_backward(out, x, scale, 2, 0.5, beta))
-y = relu_forward(x)
-show("relu", y, relu_backward(x, y))
-vectors, weights = normal(33, 1009), normal(1009, 77)
-out = dense_forward(vectors, weights, normal(77))
-show("dense", out, dense_backward_input(out, weights), *dense_backward_params(out, vectors))
-kept = dropout_mask(x.shape, 0.5, 7)
-show("dropout", kept, dropout(x, kept, 0.5))
-for n, classes in [(1, 10), (8, 1000), (128, 1000)]:
-    show(f"softmax_cross_entropy {n} {classes}", *softmax_cross_entropy(3 * normal(n, classes), np.arange(n) % classes))
-show("l2_loss", *l2_loss(x))
-parameter, velocity = normal(999), normal(999)[::-1].copy()
-momentum_step(parameter, velocity, normal(999), 0.01, 0.9, 1e-3)
-show("momentum", parameter, velocity)
+        def conv2d(algorithm=algorithm, n=n):
+            x, w, b = normal(n, 13, 11, 16), normal(3, 3, 16, 70), normal(70)
+            out = conv2d_forward(x, w, b, window, 1, algorithm)
+            dout = normal(*out.shape)
+            yield from (out, conv2d_backward_input(dout, w, x.shape, window, 1, algorithm))
+            yield from conv2d_backward_params(dout, x, window, 1, algorithm)
+        conv2d.__name__ = f"conv2d {algorithm} {n}"
+        call(conv2d)
+@call
+def one_image_of_many_channels():
+    x, w = normal(1, 13, 13, 256), normal(3, 3, 256, 384)
+    out = conv2d_forward(x, w, normal(384), window, 1, "winograd")
+    yield from (out, *conv2d_backward_params(normal(*out.shape), x, window, 1, "winograd"))
+@call
+def many_large_images():
+    x, w = normal(64, 55, 55, 16), normal(3, 3, 16, 70)
+    out = conv2d_forward(x, w, normal(70), window, 1, "winograd")
+    yield from (out, *conv2d_backward_params(normal(*out.shape), x, window, 1, "winograd"))
+@call
+def maxpool():
+    x = normal(37, 13, 11, 16)
+    out, argmax = maxpool_forward(x, Window(3, 2))
+    yield from (out, argmax, maxpool_backward(normal(*out.shape), argmax, x.shape, Window(3, 2)))
+@call
+def avgpool():
+    x = normal(37, 13, 11, 16)
+    out = avgpool_forward(x, Window(3, 2))
+    yield from (out, avgpool_backward(normal(*out.shape), x.shape, Window(3, 2)))
+@call
+def lrn():
+    x = normal(37, 13, 11, 16)
+    for beta in (0.75, 0.6):
+        out, scale = lrn_forward(x, 2, 1.0, 0.5, beta)
+        yield from (out, scale, lrn_backward(normal(*out.shape), x, scale, 2, 0.5, beta))
+@call
+def relu():
+    y = relu_forward(normal(37, 13, 11, 16))
+    yield from (y, relu_backward(normal(*y.shape), y))
+for n in (1, 33):
+    def dense(n=n):
+        x, w = normal(n, 1009), normal(1009, 77)
+        out = dense_forward(x, w, normal(77))
+        dout = normal(*out.shape)
+        yield from (out, dense_backward_input(dout, w), *dense_backward_params(dout, x))
+    dense.__name__ = f"dense {n}"
+    call(dense)
+@call
+def drop():
+    kept = dropout_mask((37, 1001), 0.5, 7)
+    yield from (kept, dropout(normal(37, 1001), kept, 0.5))
+@call
+def cross_entropy():
+    for n, classes in [(1, 10), (8, 1000), (128, 1000), (4096, 1000)]:
+        yield from softmax_cross_entropy(3 * normal(n, classes), np.arange(n) % classes)
+@call
+def squares():
+    for dtype in (np.float32, np.float64):
+        for n in (5, 1001, 100_003):
+            yield from l2_loss(normal(n, dtype=dtype))
+@call
+def momentum():
+    parameter, velocity = normal(999), normal(3, 333).reshape(-1)
+    momentum_step(parameter, velocity, normal(9, 111).reshape(-1), 0.01, 0.9, 1e-3)
+    yield from (parameter, velocity)
+
+found = {}
+for name in list(calls)[:: 1 if order == "forward" else -1]:
+    bits = hashlib.sha256()
+    for array in calls[name]():
+        bits.update(np.ascontiguousarray(array).tobytes())
+    found[name] = bits.hexdigest()[:16]
+for name in sorted(found):
+    print(name, found[name])
+for kernel in kernels:
+    module, name = kernel.split(":")
+    print(kernel, "has run" if getattr(importlib.import_module(module), name).signatures else "is not called")
 """
 
 
-def test_compiled_or_from_the_cache_the_bits_are_the_same(tmp_path):
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    first, second = (
-        subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
-        for _ in range(2)
-    )
-    assert first.stdout.count("\n") > 15
-    assert first.stdout == second.stdout
+def parallel_kernels():
+    """``module:function`` of every kernel of the package."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and "parallel" in map(ast.unparse, node.decorator_list):
+                found.append(f"{module}:{node.name}")
+    return found
+
+
+def output(cache, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments), *parallel_kernels()],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_every_kernel_has_the_same_bits_whatever_happened_before(tmp_path):
+    compiled = output(tmp_path, "forward", 0)
+    assert len(parallel_kernels()) > 20
+    assert compiled.count(" has run\n") == len(parallel_kernels()), compiled
     assert list(tmp_path.rglob("*.nbc"))
+    assert output(tmp_path, "forward", 0) == compiled
+    assert output(tmp_path, "backward", 4 * 3) == compiled
+    assert output(tmp_path, "forward", 1) == compiled

@@ -15,10 +15,12 @@ import scipy.linalg.cython_blas  # noqa: F401
 from numba.core import event
 from threadpoolctl import ThreadpoolController
 
-FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
-"""Fast-math without the flags that assume away NaN and infinity: the compiler may reorder arithmetic."""
+_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": False, "error_model": "numpy"}
+"""Without fast-math the source alone says in which order numbers are added. It matters even on one machine: a parallel
+kernel that was compiled just now and the same kernel from Numba's cache are not the same machine code."""
 
-_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
+FUSED = frozenset({"contract"})
+"""A product and the addition after it may be one instruction, which rounds once. NaN and infinity stay exact."""
 
 
 def inner(function: Any) -> Any:
@@ -26,10 +28,12 @@ def inner(function: Any) -> Any:
     return stamped(numba.njit(**_OPTIONS)(function))
 
 
-def strict_inner(function: Any) -> Any:
-    """Like ``inner``, without fast-math. With it, LLVM approximates 1/√x, which gives NaN at infinity."""
-    # The False is needed: a function without the option takes the flags of its caller.
-    return stamped(numba.njit(**{**_OPTIONS, "fastmath": False})(function))
+def fused_inner(function: Any) -> Any:
+    """Like ``inner``, with fused multiply-adds, if the processor has them.
+
+    An addition may have one product among its operands. Of two, the compiler would choose which one is rounded.
+    """
+    return stamped(numba.njit(**{**_OPTIONS, "fastmath": set(FUSED)})(function))
 
 
 def parallel(function: Any) -> Any:

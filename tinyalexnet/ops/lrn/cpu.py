@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import inner, parallel, strict_inner
+from ...devices.cpu.compiler import inner, parallel
 from ...devices.cpu.memory import empty
 
 USUAL_BETA = 0.75
@@ -40,7 +40,7 @@ def _reach(x: np.ndarray, radius: int) -> int:
     return min(radius, int(x.shape[3]) - 1)
 
 
-@strict_inner
+@inner
 def _powers(scale, beta, power):  # type: ignore[no-untyped-def]
     one = scale.dtype.type(1)
     if beta == USUAL_BETA:

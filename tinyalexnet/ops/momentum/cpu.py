@@ -5,7 +5,7 @@ import math
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import parallel, slice_bounds, strict_inner
+from ...devices.cpu.compiler import inner, parallel, slice_bounds
 
 SLICES = 64
 """Slices of the elements that threads take one after the other."""
@@ -28,9 +28,8 @@ def _step(w, v, dw, rate, momentum, decay):  # type: ignore[no-untyped-def]
         _move(w[first:last], v[first:last], dw[first:last], rate, momentum, decay)
 
 
-@strict_inner
+@inner
 def _move(w, v, dw, rate, momentum, decay):  # type: ignore[no-untyped-def]
-    """Without fused multiply-adds it rounds as NumPy does, so that the bits are those of the reference."""
     for i in range(w.size):
         v[i] = momentum * v[i] - rate * (decay * w[i] + dw[i])
         w[i] += v[i]

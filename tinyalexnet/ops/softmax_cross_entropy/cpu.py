@@ -26,9 +26,6 @@ def _rows(logits, labels, losses, dlogits):  # type: ignore[no-untyped-def]
         total = logits.dtype.type(0)
         for k in range(classes):
             gradient[k] = np.exp(values[k] - largest)
-        # A loop of its own: together with exp, LLVM vectorises this sum only in the code that comes from Numba's cache,
-        # and so the process that compiles it would round otherwise than the next one.
-        for k in range(classes):
             total += gradient[k]
         losses[row] = np.log(np.float64(total)) - np.float64(values[label] - largest)
         for k in range(classes):

@@ -7,7 +7,7 @@ the same coefficient multiplies are neighbours in memory, so that one pass combi
 import numba
 import numpy as np
 
-from .....devices.cpu.compiler import inner, parallel
+from .....devices.cpu.compiler import fused_inner, inner, parallel
 from ..matrices import MOST_POINTS
 from .plan import FILTER_BLOCK
 
@@ -18,13 +18,14 @@ CHANNELS = 8
 """Channels of a block of filters that are transformed at a time, for the same reason."""
 
 
-@inner
+@fused_inner
 def combine(coefficients, source, shift, offsets, target):  # type: ignore[no-untyped-def]
     """target[k] = Σ_i coefficients[i] * source[shift + offsets[i] + k], of eight terms; unused ones have coefficient 0.
 
-    It is one pass, because passes over memory are its cost: eight loads and one store for eight multiply-adds.
+    It is one pass, because passes over memory are its cost: eight loads and one store for eight multiply-adds. The sum
+    begins with 0, so that no addition has two products.
     """
-    size = target.size
+    size, zero = target.size, target.dtype.type(0)
     c0, c1, c2, c3 = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
     c4, c5, c6, c7 = coefficients[4], coefficients[5], coefficients[6], coefficients[7]
     s0 = source[shift + offsets[0] : shift + offsets[0] + size]
@@ -36,25 +37,35 @@ def combine(coefficients, source, shift, offsets, target):  # type: ignore[no-un
     s6 = source[shift + offsets[6] : shift + offsets[6] + size]
     s7 = source[shift + offsets[7] : shift + offsets[7] + size]
     for k in range(size):
-        low = (c0 * s0[k] + c1 * s1[k]) + (c2 * s2[k] + c3 * s3[k])
-        high = (c4 * s4[k] + c5 * s5[k]) + (c6 * s6[k] + c7 * s7[k])
-        target[k] = low + high
+        total = zero + c0 * s0[k]
+        total += c1 * s1[k]
+        total += c2 * s2[k]
+        total += c3 * s3[k]
+        total += c4 * s4[k]
+        total += c5 * s5[k]
+        total += c6 * s6[k]
+        total += c7 * s7[k]
+        target[k] = total
 
 
-@inner
+@fused_inner
 def combine_four(coefficients, source, shift, offsets, target):  # type: ignore[no-untyped-def]
     """``combine`` of at most four terms, as many as a filter usually has along an axis: half the loads.
 
     Not a branch in ``combine``: LLVM then no longer inlines that function, and its callers take 12 % longer.
     """
-    size = target.size
+    size, zero = target.size, target.dtype.type(0)
     c0, c1, c2, c3 = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
     s0 = source[shift + offsets[0] : shift + offsets[0] + size]
     s1 = source[shift + offsets[1] : shift + offsets[1] + size]
     s2 = source[shift + offsets[2] : shift + offsets[2] + size]
     s3 = source[shift + offsets[3] : shift + offsets[3] + size]
     for k in range(size):
-        target[k] = (c0 * s0[k] + c1 * s1[k]) + (c2 * s2[k] + c3 * s3[k])
+        total = zero + c0 * s0[k]
+        total += c1 * s1[k]
+        total += c2 * s2[k]
+        total += c3 * s3[k]
+        target[k] = total
 
 
 @inner
