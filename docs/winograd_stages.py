@@ -14,7 +14,8 @@ import numpy as np
 
 from tinyalexnet import alexnet
 from tinyalexnet.devices import device, machine
-from tinyalexnet.devices.cpu.compiler import most_threads, one_blas_thread
+from tinyalexnet.devices.cpu.compiler import most_threads
+from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
@@ -32,7 +33,7 @@ def nothing(*arguments):
 def without(*stages):
     """``schedules.convolve_fused``, compiled again without these functions."""
     names = {**vars(schedules), **dict.fromkeys(stages, nothing)}
-    function = types.FunctionType(schedules.convolve_fused.py_func.__code__, names)
+    function = types.FunctionType(schedules.convolve_fused.compiled.py_func.__code__, names)
     return numba.njit(parallel=True, error_model="numpy")(function)
 
 

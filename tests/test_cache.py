@@ -123,7 +123,7 @@ for name in sorted(found):
     print(name, found[name])
 for kernel in kernels:
     module, name = kernel.split(":")
-    print(kernel, "has run" if getattr(importlib.import_module(module), name).signatures else "is not called")
+    print(kernel, "has run" if getattr(importlib.import_module(module), name).compiled.signatures else "is not called")
 """
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 from plain import pad
 
-from tinyalexnet.devices.cpu.compiler import inner, one_blas_thread
+from tinyalexnet.devices.cpu.compiler import inner
+from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.padding import padded_zeros
 
 BLOCK_PIXELS = 448

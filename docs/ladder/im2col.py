@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from plain import pad
 
-from tinyalexnet.devices.cpu.compiler import one_blas_thread
+from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.padding import padded_zeros
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from blocked import BLOCK_PIXELS, add, backward_input_block, backward_params_block, block_rows, forward_block
 from plain import pad
 
-from tinyalexnet.devices.cpu.compiler import one_blas_thread, parallel
+from tinyalexnet.devices.cpu.compiler import parallel
+from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.padding import padded_zeros
 
 PARTIAL_SUMS = 16

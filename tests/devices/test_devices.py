@@ -203,4 +203,4 @@ def test_a_kernel_keeps_the_order_of_a_sum():
     out = np.empty(1, np.float32)
     total(x, out)
     assert out[0] == 2**24
-    assert total.targetoptions["error_model"] == "numpy"
+    assert total.compiled.targetoptions["error_model"] == "numpy"

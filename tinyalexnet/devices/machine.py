@@ -14,6 +14,9 @@ try:
 except ImportError:  # Windows
     resource = None
 
+at_fork = getattr(os, "register_at_fork", lambda **handlers: None)
+"""``os.register_at_fork``, which a system without fork lacks."""
+
 _MEMINFO = Path("/proc/meminfo")
 _STATUS = Path("/proc/self/status")
 _CPUINFO = Path("/proc/cpuinfo")

@@ -1,19 +1,15 @@
-"""How Numba compiles the CPU kernels, and how a kernel may call BLAS. The only decorators of the package are here."""
+"""How Numba compiles the CPU kernels. The only decorators of the package are here."""
 
 import functools
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numba
-
-# Numba's np.dot calls SciPy's BLAS. It is imported here because a library can only be limited to one thread after it
-# has been loaded.
-import scipy.linalg.cython_blas  # noqa: F401
 from numba.core import event
-from threadpoolctl import ThreadpoolController
+
+from .threads import ParallelKernel
 
 _OPTIONS: dict[str, Any] = {"cache": True, "fastmath": False, "error_model": "numpy"}
 """Without fast-math the source alone says in which order numbers are added. It matters even on one machine: a parallel
@@ -38,7 +34,9 @@ def fused_inner(function: Any) -> Any:
 
 def parallel(function: Any) -> Any:
     """Decorator of a kernel: its ``prange`` loops are the only parallel ones."""
-    return stamped(numba.njit(parallel=True, **_OPTIONS)(function))
+    kernel = stamped(numba.njit(parallel=True, **_OPTIONS)(function))
+    # With NUMBA_DISABLE_JIT=1 it is the function itself.
+    return kernel if kernel is function else ParallelKernel(kernel)
 
 
 def stamped(dispatcher: Any) -> Any:
@@ -66,20 +64,6 @@ def _sources(folder: Path) -> tuple[tuple[str, int, int], ...]:
 def slice_bounds(index, count, size):  # type: ignore[no-untyped-def]
     """Begin and end of slice ``index``, if ``size`` elements are cut into ``count`` slices as equal as can be."""
     return size * index // count, size * (index + 1) // count
-
-
-@functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Holds BLAS to one thread: the tasks of a ``prange`` are the parallelism, and a second layer would fight with it.
-
-    It also makes the rounding of each product independent of the number of threads.
-    """
-    limited: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
-    return limited
 
 
 def most_threads() -> int:

@@ -13,6 +13,8 @@ import threading
 
 import numpy as np
 
+from ..machine import at_fork
+
 LEAST_BYTES = 1 << 18
 """NumPy allocates smaller arrays: their memory comes from the heap of the process anyway."""
 
@@ -91,6 +93,8 @@ class HostMemoryPool:
 
 
 _pool = HostMemoryPool()
+# A thread that held the lock would not be there in the new process to give it back.
+at_fork(before=_pool._lock.acquire, after_in_parent=_pool._lock.release, after_in_child=_pool._lock.release)
 empty = _pool.empty
 held = _pool.held
 release = _pool.release

@@ -14,8 +14,9 @@ channels.
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import inner, one_blas_thread, parallel, slice_bounds
+from ...devices.cpu.compiler import inner, parallel, slice_bounds
 from ...devices.cpu.memory import empty
+from ...devices.cpu.threads import one_blas_thread
 from ...geometry import Pair, Window
 from .groups import by_groups
 

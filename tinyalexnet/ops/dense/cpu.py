@@ -3,8 +3,9 @@
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import one_blas_thread, parallel, slice_bounds
+from ...devices.cpu.compiler import parallel, slice_bounds
 from ...devices.cpu.memory import empty
+from ...devices.cpu.threads import one_blas_thread
 
 SLICES = 16
 """Slices of the inputs, whatever the number of threads: so every rounding is the same on any."""

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from .....devices.cpu.compiler import most_threads, one_blas_thread
+from .....devices.cpu.compiler import most_threads
 from .....devices.cpu.memory import empty
+from .....devices.cpu.threads import one_blas_thread
 from .....geometry import Pair, Window
 from ...groups import by_groups, group_slices
 from ..blocks import filters_from_blocks, filters_to_blocks

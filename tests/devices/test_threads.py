@@ -1,0 +1,219 @@
+"""What threads share and forked processes inherit: BLAS's threads, Numba's threads, the memory pool's lock."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tinyalexnet.devices.cpu import memory, threads
+from tinyalexnet.devices.cpu.threads import OneBlasThread, ParallelKernel
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+
+class Limits:
+    """Counts how often BLAS was limited, and how often that was taken back."""
+
+    def __init__(self):
+        self.set = self.restored = 0
+
+    def __call__(self):
+        self.set += 1
+        return self
+
+    def restore_original_limits(self):
+        self.restored += 1
+
+
+def test_blas_is_limited_until_the_last_thread_has_left_whatever_the_order():
+    limits = Limits()
+    blas, inside, leave = OneBlasThread(limits), threading.Event(), threading.Event()
+
+    def other():
+        with blas:
+            inside.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=other)
+    with blas:
+        thread.start()
+        assert inside.wait(60)
+    assert (limits.set, limits.restored) == (1, 0)
+    leave.set()
+    thread.join(60)
+    assert (limits.set, limits.restored) == (1, 1)
+    with blas, blas:
+        assert (limits.set, limits.restored) == (2, 1)
+    assert (limits.set, limits.restored) == (2, 2)
+
+
+def test_an_error_inside_gives_the_threads_back():
+    limits = Limits()
+    with pytest.raises(ZeroDivisionError), OneBlasThread(limits):
+        _ = 1 // 0
+    assert (limits.set, limits.restored) == (1, 1)
+
+
+def test_after_a_fork_blas_is_not_limited_for_threads_that_are_gone():
+    limits = Limits()
+    blas = OneBlasThread(limits)
+    blas.__enter__()  # as another thread did, which is not there after the fork
+    blas._lock.acquire()
+    blas.after_fork()
+    assert (limits.set, limits.restored) == (1, 1)
+    blas.after_fork()
+    with blas:
+        assert (limits.set, limits.restored) == (2, 1)
+    assert limits.restored == 2
+
+
+@pytest.fixture
+def kernels(monkeypatch):
+    """The state before any kernel has run; gives a setter of what Numba says of its threads."""
+    monkeypatch.setattr(ParallelKernel, "one_at_a_time", None)
+    monkeypatch.setattr(ParallelKernel, "is_forked", False)
+    monkeypatch.setattr(ParallelKernel, "lock", threading.Lock())
+
+    def say(layer, vendor="GNU"):
+        def threading_layer():
+            if not layer:
+                raise ValueError("Threading layer is not initialized.")
+            return layer
+
+        monkeypatch.setattr(threads.numba, "threading_layer", threading_layer)
+        monkeypatch.setitem(sys.modules, "numba.np.ufunc.omppool", SimpleNamespace(openmp_vendor=vendor))
+
+    return say
+
+
+def kernel(function):
+    return ParallelKernel(type("Dispatcher", (), {"py_func": function, "__call__": lambda self, *a: function(*a)})())
+
+
+@pytest.mark.parametrize(("layer", "waits"), [("workqueue", True), ("omp", False), ("tbb", False)])
+def test_kernels_of_two_threads_take_turns_where_numba_needs_it(kernels, layer, waits):
+    kernels(layer)
+    held = []
+    run = kernel(lambda: held.append(ParallelKernel.lock.locked()))
+    run()
+    run()
+    # The first call starts Numba's threads, and only then does it say which they are.
+    assert held == [True, waits]
+
+
+@pytest.mark.parametrize(
+    ("layer", "vendor", "refused"),
+    [
+        ("omp", "GNU", True),
+        ("omp", "Intel", False),
+        ("workqueue", "GNU", False),
+        ("tbb", "GNU", False),
+        ("", "", False),
+    ],
+)
+def test_after_a_fork_a_kernel_that_cannot_run_says_so(kernels, layer, vendor, refused):
+    kernels(layer, vendor)
+    calls = []
+    run = kernel(lambda: calls.append(1))
+    ParallelKernel.lock.acquire()  # as another thread did
+    threads._after_fork()
+    kernels("workqueue")
+    if refused:
+        with pytest.raises(RuntimeError, match=r"^a compiled kernel is called in a process .*'spawn'.*workqueue$"):
+            run()
+    else:
+        run()
+    assert len(calls) == (not refused)
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of a process with threads: that is the test
+def test_a_fork_while_another_thread_asks_for_memory_leaves_the_pool_usable():
+    stop = threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            memory.empty((memory.LEAST_BYTES,), np.uint8)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(10):
+            child = multiprocessing.get_context("fork").Process(target=memory.empty, args=((1 << 20,), np.uint8))
+            child.start()
+            child.join(60)
+            assert child.exitcode == 0
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+SCRIPT = """
+import hashlib, multiprocessing, sys, threading
+import numpy as np, scipy.linalg.cython_blas, threadpoolctl
+from tinyalexnet import Conv2d, ReLU, Sequential
+
+x = np.random.default_rng(0).standard_normal((40, 27, 27, 8)).astype(np.float32)
+
+def digest(_=None):
+    net = Sequential([("conv1", Conv2d(8, 16, 3, padding="SAME", rng=0)), ("relu1", ReLU())])
+    out = [net.forward(x)]
+    out += [net.backward(out[0]), net.grads["conv1.w"]]
+    return hashlib.sha256(b"".join(a.tobytes() for a in out)).hexdigest()
+
+def blas_threads():
+    return [each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
+
+if __name__ == "__main__":
+    before, expected, found = blas_threads(), digest(), []
+    if sys.argv[1] == "threads":
+        run = lambda: found.extend(digest() for _ in range(20))
+        started = [threading.Thread(target=run) for _ in range(3)]
+        for thread in started:
+            thread.start()
+        for thread in started:
+            thread.join()
+    else:
+        with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+            try:
+                found = pool.map_async(digest, [0]).get(120)
+            except RuntimeError as error:
+                print(error)
+    assert set(found) <= {expected}
+    assert blas_threads() == before
+    print(len(found))
+"""
+
+
+def outcome(layer, mode):
+    """The last line that the script prints, under one of Numba's threading layers."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SCRIPT, mode],
+        env={**os.environ, "NUMBA_THREADING_LAYER": layer},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    ).stdout.splitlines()
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("layer", ["default", "workqueue"])
+def test_networks_in_three_threads_compute_what_one_does_and_give_blas_back(layer):
+    assert outcome(layer, "threads") == ["60"]
+
+
+@needs_fork
+@pytest.mark.compiled
+def test_a_forked_pool_works_or_says_why_not():
+    assert outcome("workqueue", "fork") == ["1"]
+    lines = outcome("default", "fork")
+    assert lines in (["1"], [lines[0], "0"])
+    assert lines == ["1"] or lines[0].startswith("a compiled kernel is called in a process that was forked after")

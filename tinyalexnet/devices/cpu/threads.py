@@ -1,0 +1,117 @@
+"""What the Python threads of a process share, and a forked process inherits: the threads of BLAS and those of Numba."""
+
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+# Numba's np.dot calls SciPy's BLAS. It is imported here because a library can only be limited to one thread after it
+# has been loaded.
+import scipy.linalg.cython_blas  # noqa: F401
+from threadpoolctl import ThreadpoolController
+
+from ..machine import at_fork
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+class OneBlasThread:
+    """``with`` it, BLAS is held to one thread; when the last Python thread leaves, it has as many as before."""
+
+    def __init__(self, limit: Callable[[], Any]) -> None:
+        self._limit, self._limited = limit, None
+        self._lock, self._inside = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limited = self._limit()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._restore()
+
+    def _restore(self) -> None:
+        if self._limited is not None:
+            self._limited.restore_original_limits()
+            self._limited = None
+
+    def after_fork(self) -> None:
+        """In the new process the other threads, which were inside, do not exist."""
+        self._lock, self._inside = threading.Lock(), 0
+        self._restore()
+
+
+_one_blas_thread = OneBlasThread(lambda: _controller().limit(limits=1, user_api="blas"))
+
+
+def one_blas_thread() -> OneBlasThread:
+    """Holds BLAS to one thread: the tasks of a ``prange`` are the parallelism, and a second layer would fight with it.
+
+    It also makes the rounding of each product independent of the number of threads.
+    """
+    return _one_blas_thread
+
+
+class ParallelKernel:
+    """A kernel whose loops run on Numba's threads; ``compiled`` is Numba's dispatcher.
+
+    Errors
+        RuntimeError in a process that was forked from one whose kernels had run, if Numba's threads are those of GNU
+        OpenMP. Numba would end the process, and a ``multiprocessing.Pool`` would wait for it without end.
+    """
+
+    is_forked = False
+    """If this process was forked, and so has no threads of GNU OpenMP."""
+
+    one_at_a_time: bool | None = None
+    """If Numba's threads serve one Python thread at a time; None until the first kernel has started them."""
+
+    lock = threading.Lock()
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled = compiled
+        functools.update_wrapper(self, compiled.py_func)
+
+    def __call__(self, *arguments: Any) -> None:
+        if ParallelKernel.is_forked:
+            raise RuntimeError(
+                "a compiled kernel is called in a process that was forked after kernels had run, but must be called "
+                "in one of multiprocessing.get_context('spawn'), or with NUMBA_THREADING_LAYER=workqueue"
+            )
+        if ParallelKernel.one_at_a_time is False:
+            self.compiled(*arguments)
+            return
+        with ParallelKernel.lock:
+            self.compiled(*arguments)
+        ParallelKernel.one_at_a_time = _layer()[0] == "workqueue"
+
+
+def _after_fork() -> None:
+    _one_blas_thread.after_fork()
+    ParallelKernel.lock = threading.Lock()
+    ParallelKernel.is_forked = _layer() == ("omp", "GNU")
+
+
+def _layer() -> tuple[str, str]:
+    """The kind of Numba's threads, and whose library they are if they are OpenMP's; "" before any kernel has run."""
+    try:
+        layer = numba.threading_layer()
+    except ValueError:
+        return "", ""
+    if layer != "omp":
+        return layer, ""
+    # Numba has loaded it, since its threads run.
+    return layer, str(sys.modules["numba.np.ufunc.omppool"].openmp_vendor)
+
+
+at_fork(after_in_child=_after_fork)
