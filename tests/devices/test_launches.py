@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
+import time
 from typing import NamedTuple
 
 import numba
@@ -11,6 +15,7 @@ from numba import cuda
 
 from tinyalexnet import to_device, to_host
 from tinyalexnet.devices.cuda.driver import driver
+from tinyalexnet.devices.cuda.graph import Graph
 from tinyalexnet.devices.cuda.kernels import listening
 from tinyalexnet.devices.cuda.memory import empty
 from tinyalexnet.devices.cuda.runtime import kernel, launch, launch_blocks
@@ -143,3 +148,60 @@ def test_other_arguments_are_refused(wrong, message):
 def test_a_kernel_is_not_called():
     with pytest.raises(TypeError, match=r"put is a kernel: launch\(kernel, count, \*arguments\) runs it"):
         put(1.0, None)
+
+
+def test_two_threads_launch_one_kernel_with_their_own_arguments(monkeypatch):
+    """The arguments of a launch are packed into memory of the kernel, which another thread may use at any moment."""
+    gpu = driver()
+    launch_now = type(gpu).launch
+
+    def slowly(self, *arguments):
+        time.sleep(0.002)  # another thread comes to its turn, if it may
+        launch_now(self, *arguments)
+
+    monkeypatch.setattr(type(gpu), "launch", slowly)
+    wrong = []
+
+    def put_often(value):
+        for _ in range(10):
+            if not np.array_equal(found(put, value), np.full(7, value)):
+                wrong.append(value)
+
+    threads = [threading.Thread(target=put_often, args=(value,)) for value in (1.0, 2.0, 3.0)]
+    found(put, 0.0)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_what_another_thread_asks_for_waits_until_a_step_is_captured():
+    out, other = to_device(np.zeros(7)), to_device(np.zeros(7))
+    threads = []
+
+    def step():
+        launch(put, 7, 1.0, out)
+        if driver().is_capturing:
+            threads.append(threading.Thread(target=lambda: launch(put, 7, 2.0, other)))
+            threads[0].start()
+            threads[0].join(0.05)
+            assert threads[0].is_alive()
+
+    graph = Graph(step)
+    threads[0].join()
+    np.testing.assert_array_equal(to_host(other), np.full(7, 2.0))
+    launch(put, 7, 3.0, other)
+    graph.replay()
+    np.testing.assert_array_equal(to_host(other), np.full(7, 3.0))
+    np.testing.assert_array_equal(to_host(out), np.full(7, 1.0))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of a process with threads
+def test_a_forked_process_says_that_it_cannot_use_the_gpu():
+    driver()
+    message = r"^the GPU is used in a process that was forked .*'spawn'\)$"
+    with multiprocessing.get_context("fork").Pool(1) as pool, pytest.raises(RuntimeError, match=message):
+        pool.apply_async(to_device, (np.ones(7),)).get(120)
+    np.testing.assert_array_equal(found(put, 1.0), np.ones(7))

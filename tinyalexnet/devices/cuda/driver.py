@@ -16,6 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..machine import at_fork
+
+one_at_a_time = threading.RLock()
+"""Held by the Python thread that launches, copies or makes an array; if it captures a step, until the capture's end:
+what another thread launched meanwhile would become a part of the step."""
+
 
 class DriverError(RuntimeError):
     """A refusal of the driver, by its own name."""
@@ -225,5 +231,28 @@ class Driver:
 
 @functools.cache
 def driver() -> Driver:
-    """The driver of this process; errors as ``Driver``."""
+    """The driver of this process.
+
+    Errors
+        As ``Driver``; RuntimeError in a process that was forked from one that has used the GPU.
+    """
+    if _forked:
+        raise RuntimeError(
+            "the GPU is used in a process that was forked after its first use, but must be used in one of "
+            "multiprocessing.get_context('spawn')"
+        )
     return Driver()
+
+
+_forked: list[bool] = []
+
+
+def _after_fork() -> None:
+    """NVIDIA's driver does not work in a forked process, whose threads and context it has not made."""
+    if driver.cache_info().currsize:
+        _forked.append(True)
+        driver.cache_clear()
+    one_at_a_time.release()
+
+
+at_fork(before=one_at_a_time.acquire, after_in_parent=one_at_a_time.release, after_in_child=_after_fork)

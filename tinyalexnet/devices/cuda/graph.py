@@ -10,7 +10,7 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .driver import DriverError, driver
+from .driver import DriverError, driver, one_at_a_time
 from .memory import DeviceMemoryPool, serving
 
 REHEARSALS = 2
@@ -33,7 +33,7 @@ class Graph:
     def __init__(self, step: Callable[[], Any], prepare: Callable[[], object] = lambda: None) -> None:
         self._gpu = driver()
         self._pool = DeviceMemoryPool(self._gpu)
-        with serving(self._pool):
+        with one_at_a_time, serving(self._pool):
             for _ in range(REHEARSALS):
                 prepare()
                 self.result = step()
@@ -53,7 +53,8 @@ class Graph:
 
     def replay(self) -> Any:
         """Starts all launches, and returns ``result``, which the GPU writes to when it comes to it."""
-        self._gpu.replay(self._graph)
+        with one_at_a_time:
+            self._gpu.replay(self._graph)
         return self.result
 
     def _abandon(self) -> None:

@@ -20,7 +20,7 @@ from numba import cuda
 
 from . import cubins
 from .arrays import DeviceArray, check_size
-from .driver import driver
+from .driver import driver, one_at_a_time
 
 THREADS = 256
 """Threads of a block."""
@@ -123,8 +123,9 @@ def launch_blocks(kernel: Kernel, blocks: tuple[int, ...], threads: int, *argume
             numbers.append(argument)
     key = tuple(types)
     ready = kernel._ready.get(key) or _compile(kernel, key, arguments, numbers)
-    ready.pack(*numbers)
-    driver().launch(ready.function, (*blocks, 1, 1)[:3], threads, ready.at)
+    with one_at_a_time:
+        ready.pack(*numbers)
+        driver().launch(ready.function, (*blocks, 1, 1)[:3], threads, ready.at)
 
 
 def _compile(kernel: Kernel, key: tuple[Any, ...], arguments: tuple[Any, ...], numbers: list[Any]) -> _Ready:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..machine import at_fork
 from .arrays import DeviceArray, Memory
-from .driver import DriverError, driver
+from .driver import DriverError, driver, one_at_a_time
 
 GRAIN = 512
 """Sizes and addresses are multiples of this many bytes, as the driver's are: each array begins with a whole vector."""
@@ -71,6 +72,7 @@ class DeviceMemoryPool:
 
 _pools: list[DeviceMemoryPool] = []
 """The last one serves: a graph's own while it is captured, before that the one of all other arrays."""
+at_fork(after_in_child=_pools.clear)
 
 
 def pool() -> DeviceMemoryPool:
@@ -82,7 +84,8 @@ def pool() -> DeviceMemoryPool:
 
 def empty(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> DeviceArray:
     """A device array of arbitrary elements that nobody else holds."""
-    return (_pools[-1] if _pools else pool()).empty(shape, dtype)
+    with one_at_a_time:
+        return (_pools[-1] if _pools else pool()).empty(shape, dtype)
 
 
 @contextmanager
@@ -111,11 +114,12 @@ def write(target: DeviceArray, array: Any) -> None:
         ValueError if it has another shape or dtype.
     """
     host = _fitting(target, array)
-    target.forget()
-    if host is None:
-        driver().copy_on_device(target.address, array.address, target.nbytes)
-    elif host.nbytes:
-        driver().copy_to_device(target.address, host)
+    with one_at_a_time:
+        target.forget()
+        if host is None:
+            driver().copy_on_device(target.address, array.address, target.nbytes)
+        elif host.nbytes:
+            driver().copy_to_device(target.address, host)
 
 
 def send(target: DeviceArray, array: Any) -> None:
@@ -125,15 +129,16 @@ def send(target: DeviceArray, array: Any) -> None:
     if host is None or not host.nbytes:
         write(target, array)
         return
-    target.forget()
-    gpu, staging = driver(), _staging.get(target.memory)
-    if staging is None:
-        staging = _staging[target.memory] = _Staging(gpu.pinned(host.nbytes))
-    elif staging.sent is not None:
-        gpu.wait_for(staging.sent)
-    np.copyto(staging.pinned.view(host.dtype).reshape(host.shape), host)
-    gpu.copy_to_device(target.address, staging.pinned, wait=False)
-    staging.sent = gpu.event()
+    with one_at_a_time:
+        target.forget()
+        gpu, staging = driver(), _staging.get(target.memory)
+        if staging is None:
+            staging = _staging[target.memory] = _Staging(gpu.pinned(host.nbytes))
+        elif staging.sent is not None:
+            gpu.wait_for(staging.sent)
+        np.copyto(staging.pinned.view(host.dtype).reshape(host.shape), host)
+        gpu.copy_to_device(target.address, staging.pinned, wait=False)
+        staging.sent = gpu.event()
 
 
 @dataclass
@@ -160,5 +165,6 @@ def to_host(array: DeviceArray) -> np.ndarray:
     """A copy of a device array on the host, made when the kernels that compute it are done."""
     host = np.empty(array.shape, array.dtype)
     if host.nbytes:
-        driver().copy_to_host(host, array.address)
+        with one_at_a_time:
+            driver().copy_to_host(host, array.address)
     return host
