@@ -153,7 +153,13 @@ def test_a_bad_argument_is_one_line_and_code_2(capsys, arguments, message):
 
 def test_ctrl_c_ends_it_with_130_and_no_traceback():
     command = [sys.executable, LADDER / "run.py", "--layers", "conv1", "--rungs", "plain", "--rounds", "1000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Where SIGINT is ignored, as in a job in the background, a child would ignore it too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

@@ -6,6 +6,8 @@ import importlib
 import sys
 from pathlib import Path
 
+import pytest
+
 from tinyalexnet.devices import machine
 
 
@@ -18,21 +20,52 @@ def test_what_the_machine_is(monkeypatch, tmp_path):
     assert machine.cores() >= 1
 
 
-def test_memory_that_is_available(monkeypatch, tmp_path):
+@pytest.fixture
+def group(monkeypatch, tmp_path):
+    """The folder of control groups; the machine itself has 1000 kB."""
     meminfo, group = tmp_path / "meminfo", tmp_path / "group"
     meminfo.write_text("MemTotal: 2000 kB\nMemAvailable:    1000 kB\n")
-    group.mkdir()
     monkeypatch.setattr(machine, "_MEMINFO", meminfo)
     monkeypatch.setattr(machine, "_CGROUP", group)
+    monkeypatch.setattr(machine, "_GROUPS_OF_PROCESS", tmp_path / "of_process")
+    return group
+
+
+def write(folder, **files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / f"memory.{name}").write_text(f"{text}\n")
+
+
+def test_memory_that_is_available(monkeypatch, group):
     assert machine.available_memory() == 1000 * 1024
-    (group / "memory.max").write_text("max\n")
-    (group / "memory.current").write_text("100\n")
+    write(group, max="max", current=100)
     assert machine.available_memory() == 1000 * 1024
-    (group / "memory.max").write_text("5100\n")
+    write(group, max=5100)
     assert machine.available_memory() == 5000
-    monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "none")
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path / "none")
+    monkeypatch.setattr(machine, "_MEMINFO", group / "none")
+    assert machine.available_memory() == 5000
+    monkeypatch.setattr(machine, "_CGROUP", group / "none")
     assert machine.available_memory() is None
+
+
+def test_a_limit_of_any_group_that_the_process_is_in(group):
+    machine._GROUPS_OF_PROCESS.write_text("0::/user.slice/job\n")
+    write(group / "user.slice", max=9000, current=1000)
+    assert machine.available_memory() == 8000
+    write(group / "user.slice" / "job", max=7000, current=1000)
+    assert machine.available_memory() == 6000
+    write(group / "user.slice", current=5000, stat="anon 3\ninactive_file 500\ninactive_anon 7")
+    assert machine.available_memory() == 4500
+
+
+@pytest.mark.parametrize("path", ["/", "/docker/0123"])
+def test_a_limit_of_control_groups_of_version_1(group, path):
+    machine._GROUPS_OF_PROCESS.write_text(f"5:cpu,cpuacct:/\n4:memory:{path}\n1:name=systemd:/\n")
+    write(group / "memory", limit_in_bytes=2**63 - 4096, usage_in_bytes=100)
+    assert machine.available_memory() == 1000 * 1024
+    write(group / "memory", limit_in_bytes=5100, usage_in_bytes=2100, stat="inactive_file 1\ntotal_inactive_file 1000")
+    assert machine.available_memory() == 4000
 
 
 def test_peak_memory(monkeypatch):

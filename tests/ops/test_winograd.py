@@ -289,6 +289,20 @@ def test_the_batch_size_decides_which_schedule_runs():
     assert conv1[1].splits == Limits().least_tasks
 
 
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_finite_numbers_of_up_to_1e30_stay_finite(backend):
+    """V has up to 455 times the largest pixel, and A adds up to 4497 times the largest sum: docs/winograd.md."""
+    rng = np.random.default_rng(8)
+    w = rng.uniform(-1, 1, (3, 3, 8, 8)).astype(np.float32)
+    x, dout = (1e30 * rng.uniform(-1, 1, (3, 13, 13, 8)) for _ in range(2))
+    for window in (Window(3, 1, "SAME"), Window(3, 2, "SAME")):
+        found = conv2d_forward(x.astype(np.float32), w, np.zeros(8, np.float32), window, 1, "winograd", backend)
+        exact = conv2d_forward(x, w.astype(np.float64), np.zeros(8), window, 1, "gemm", "reference")
+        assert np.linalg.norm(found - exact) <= 2e-5 * np.linalg.norm(exact)
+    found = conv2d_backward_input(dout.astype(np.float32), w, x.shape, Window(3, 1, "SAME"), 1, "winograd", backend)
+    assert np.isfinite(found).all()
+
+
 # --- the choice ------------------------------------------------------------------------------------------------------
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +22,7 @@ _MEMINFO = Path("/proc/meminfo")
 _STATUS = Path("/proc/self/status")
 _CPUINFO = Path("/proc/cpuinfo")
 _CGROUP = Path("/sys/fs/cgroup")
+_GROUPS_OF_PROCESS = Path("/proc/self/cgroup")
 
 
 def cores() -> int:
@@ -42,10 +44,28 @@ def available_memory() -> int | None:
     On Linux the kernel's own estimate, or the rest of a control group's limit, if that is less.
     """
     limits = [int(line.split()[1]) * 1024 for line in _lines(_MEMINFO) if line.startswith("MemAvailable:")]
-    limit, used = _lines(_CGROUP / "memory.max"), _lines(_CGROUP / "memory.current")
-    if limit and used and limit[0] != "max":
-        limits.append(int(limit[0]) - int(used[0]))
-    return min(limits) if limits else None
+    return min([*limits, *_rests_of_groups()], default=None)
+
+
+def _rests_of_groups() -> Iterator[int]:
+    """What is left to each control group that this process is in, of version 1 or 2; a container is one, too."""
+    for line in [*_lines(_GROUPS_OF_PROCESS), "0::/", "0:memory:/"]:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, limit, used, cached = _CGROUP, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            root, limit, used = _CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            cached = "total_inactive_file"
+        else:
+            continue
+        # A container has the path of its group outside, and sees it as the root.
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents[: len(group.relative_to(root).parts)]):
+            limits, uses = _lines(folder / limit), _lines(folder / used)
+            if limits and uses and limits[0] != "max":
+                # Files that were read some time ago are given up first.
+                files = [line.split()[1] for line in _lines(folder / "memory.stat") if line.startswith(f"{cached} ")]
+                yield int(limits[0]) - int(uses[0]) + sum(map(int, files))
 
 
 def peak_memory() -> int | None:

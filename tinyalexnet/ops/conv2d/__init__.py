@@ -39,8 +39,9 @@ def conv2d_forward(
         channels and filters are cut into that many slices, in order, and each slice of filters sees its own slice of
         channels only.
 
-        With ``algorithm="winograd"`` the same elements, up to rounding, come from ``ops/conv2d/winograd``. "gemm" sums
-        as written here, and "auto" takes the faster one.
+        With ``algorithm="winograd"`` the same elements, up to rounding, come from ``ops/conv2d/winograd``; beyond 1e36
+        it may overflow where this sum does not, and NaN and infinity spread (docs/winograd.md). "gemm" sums as written
+        here, and "auto" takes the faster one.
 
         With ``precision="tf32"``, on the backend "cuda" alone, the factors of products of float32 arrays may be rounded
         to 11 bits: docs/tensor_cores.md.
