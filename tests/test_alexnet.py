@@ -246,5 +246,13 @@ def test_the_comparison_names_what_differs():
     assert numbers == [parameters_of(of_zeros(variant)) for variant in VARIANTS]
     names = [word for line in lines if not line.strip() or line.startswith(" ") for word in line.split()]
     assert names == list(VARIANTS)
+    last = [line.removeprefix("last image").split("  ") for line in lines if line.startswith("last image")]
+    images = [cell.strip() for row in last for cell in row if cell.strip()]
+    for variant, cell in zip(VARIANTS, images, strict=True):
+        net = of_zeros(variant)
+        shape = [net.output_shapes((1, *VARIANTS[variant].image_shape))[n] for n, layer in net if layer.kind == "pool"][
+            -1
+        ]
+        assert cell == " x ".join(map(str, shape[1:]))
     assert any("3 4, 3 4" in line for line in lines)
     assert any("conv2 conv4 conv5" in line for line in lines)

@@ -11,6 +11,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from tinyalexnet import (
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
 from tinyalexnet.benchmark import Options, run, versus
+from tinyalexnet.benchmark import options as bench_options
 from tinyalexnet.benchmark.timing import Workload
 from tinyalexnet.benchmark.versus import ON_GPU, PACKAGES, Choice, Comparison, Peer, check_choice, compare, describe
 from tinyalexnet.devices import device
@@ -298,6 +300,12 @@ def test_a_gpu_has_fewer_frameworks_and_one_precision_more():
     assert "torch" in ON_GPU
     with pytest.raises(ValueError, match="versus is 'jax', but must be one of 'torch' with backend 'cuda'"):
         check_choice(Choice("jax"), on_gpu=True)
+
+
+def test_a_framework_that_a_gpu_lacks_is_refused_before_anything_large_exists(monkeypatch):
+    monkeypatch.setattr(bench_options, "device", lambda backend: SimpleNamespace(on_host=False))
+    with pytest.raises(ValueError, match="versus is 'jax', but must be one of 'torch' with backend 'cuda'"):
+        bench_options.checked_shape(Options(versus=(Choice("torch"), Choice("jax"))))
 
 
 @pytest.mark.parametrize(("device", "precision"), [("cuda", "float32"), ("cuda-tf32", "TF32")])

@@ -223,6 +223,51 @@ def test_views_and_elements_are_refused_on_the_host(backend, function, arguments
 
 FUNCTIONS = {row[0] for row in REFUSED}
 
+Y = f32(2, 2, 2, 4)
+ACCEPTED = {
+    avgpool_backward: {"dout": Y, "x_shape": X.shape, "window": POOL},
+    avgpool_forward: {"x": X, "window": POOL},
+    conv2d_backward_input: {"dout": DOUT, "w": W, "x_shape": X.shape, "window": WINDOW},
+    conv2d_backward_params: {"dout": DOUT, "x": X, "window": WINDOW},
+    conv2d_forward: {"x": X, "w": W, "b": B, "window": WINDOW},
+    dense_backward_input: {"dout": f32(2, 3), "w": f32(4, 3)},
+    dense_backward_params: {"dout": f32(2, 3), "x": f32(2, 4)},
+    dense_forward: {"x": f32(2, 4), "w": f32(4, 3), "b": f32(3)},
+    dropout: {"x": f32(4), "kept": KEPT, "rate": 0.5},
+    l2_loss: {"y": f32(4)},
+    lrn_backward: {"dout": X, "x": X, "scale": X, "radius": 2, "alpha": 1.0, "beta": 0.5},
+    lrn_forward: {"x": X, "radius": 2, "bias": 1.0, "alpha": 1.0, "beta": 0.5},
+    maxpool_backward: {"dout": Y, "argmax": ARGMAX, "x_shape": X.shape, "window": POOL},
+    maxpool_forward: {"x": X, "window": POOL},
+    momentum_step: {"w": f32(3), "v": f32(3), "dw": f32(3), "rate": 1, "momentum": 0, "decay": 0},
+    relu_backward: {"dout": f32(4), "y": f32(4), "out": f32(4)},
+    relu_forward: {"x": f32(4), "out": f32(4)},
+    softmax_cross_entropy: {"logits": f32(2, 3), "labels": np.array([0, 1])},
+}
+"""Of each function that takes arrays, arguments that it accepts."""
+
+ARRAYS = [(f, name) for f, given in ACCEPTED.items() for name, value in given.items() if isinstance(value, np.ndarray)]
+
+
+@pytest.mark.parametrize(("function", "name"), ARRAYS, ids=[f"{f.__name__}-{name}" for f, name in ARRAYS])
+def test_each_array_is_checked_alone(backend, function, name):
+    """Another dtype would be computed with, in silence, by NumPy or by a kernel that is compiled for it."""
+    given = {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in ACCEPTED[function].items()}
+    function(**given, backend=backend)
+    array = given[name]
+    for wrong in (array.astype(np.complex64), array.astype(np.float16), array.astype(array.dtype.newbyteorder())):
+        if wrong.dtype == array.dtype:  # one byte has no order
+            continue
+        with pytest.raises(TypeError, match=f"^{name} has dtype .*, but must have "):
+            function(**given | {name: wrong}, backend=backend)
+    for wrong in (array.tolist(), None if name != "out" else [1.0], memoryview(array)):
+        with pytest.raises(TypeError, match=f"^{name} is a {type(wrong).__name__}, but must be a NumPy array of "):
+            function(**given | {name: wrong}, backend=backend)
+
+
+def test_every_function_that_refuses_has_its_arrays_checked():
+    assert set(ACCEPTED) == FUNCTIONS - {dropout_mask}
+
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS, key=lambda f: f.__name__))
 def test_an_unknown_backend_is_refused(function):
