@@ -1,9 +1,10 @@
 """Rung 1: the formula of docs/conv2d.md as seven loops over single elements, compiled, on one thread.
 
 The innermost loop is over filters. They are adjacent in ``w``, ``out`` and ``dout``, so the compiler can take several
-at once. The padding is stored as zeros beforehand, so no index needs a check. Limit of this rung: each multiply-add
-reads its elements from the cache, and in two of the three functions it writes its sum to the cache. The unit that
-multiplies waits for them.
+at once. ``backward_input`` sums over the filters, and the order of a sum stays as it is written. So its innermost loop
+is over channels, of filters that are transposed beforehand. The padding is stored as zeros beforehand, so no index
+needs a check. Limit of this rung: each multiply-add reads its elements from the cache, and writes its sum to the cache.
+The unit that multiplies waits for them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def forward(x, w, b, window):
 
 def backward_input(dout, w, x_shape, window):
     dx, dpadded = padded_zeros(x_shape, window, dout.dtype)
-    _backward_input(dout, w, window.stride, dpadded)
+    _backward_input(dout, np.ascontiguousarray(w.transpose(0, 1, 3, 2)), window.stride, dpadded)
     return np.ascontiguousarray(dx)
 
 
@@ -54,18 +55,18 @@ def _forward(padded, w, stride, out):
 
 
 @inner
-def _backward_input(dout, w, stride, dpadded):
+def _backward_input(dout, transposed, stride, dpadded):
     for n in range(dout.shape[0]):
         for oh in range(dout.shape[1]):
             for ow in range(dout.shape[2]):
-                for kh in range(w.shape[0]):
-                    for kw in range(w.shape[1]):
-                        for c in range(w.shape[2]):
-                            # A pixel is one element for all filters: the sum stays in a register.
-                            total = dpadded[n, oh * stride[0] + kh, ow * stride[1] + kw, c]
-                            for f in range(w.shape[3]):
-                                total += dout[n, oh, ow, f] * w[kh, kw, c, f]
-                            dpadded[n, oh * stride[0] + kh, ow * stride[1] + kw, c] = total
+                for kh in range(transposed.shape[0]):
+                    for kw in range(transposed.shape[1]):
+                        for f in range(transposed.shape[2]):
+                            gradient = dout[n, oh, ow, f]
+                            for c in range(transposed.shape[3]):
+                                dpadded[n, oh * stride[0] + kh, ow * stride[1] + kw, c] += (
+                                    gradient * transposed[kh, kw, f, c]
+                                )
 
 
 @inner
