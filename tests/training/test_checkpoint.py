@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -285,6 +286,20 @@ def test_random_bytes_are_refused(tmp_path_factory, content, after):
     path.write_bytes((len(content) + len(after)).to_bytes(8, "little") + after + content)
     with pytest.raises(ValueError, match="random is not a checkpoint that can be loaded: "):
         load(path)
+
+
+def test_a_header_of_very_many_bytes_is_refused_before_it_is_parsed(tmp_path):
+    """5 MB of brackets: as lists they are 100 MB."""
+    record = json.dumps({"format": FORMAT, "sha256": "", "meta": {"classes": "nested"}})
+    record = record.replace('"nested"', "[" + ",".join(["[]"] * ((1 << 22) // 3 + 10)) + "]")
+    save_file({"x": np.ones(1)}, tmp_path / "a", {"tinyalexnet": record})
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"its header has \d+ bytes, but at most 4194304 are read"):
+            load(tmp_path / "a")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_cannot_be_opened_is_an_oserror_that_names_it(tmp_path):

@@ -384,6 +384,29 @@ def test_memory_is_bounded_by_the_file(tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("instruction", [b"(", b")", b"}", b"(t", b"}q\x00", b"(h\x00t"])
+def test_four_megabytes_of_instructions_are_not_executed(tmp_path, instruction):
+    """Each makes an object. Executing them all took ten seconds and half a gigabyte."""
+    pickled = b"\x80\x02}q\x00" + instruction * ((torch_file.MOST_PICKLE - 10) // len(instruction))
+    path = archived(tmp_path / "a", pickled)
+    tracemalloc.start()
+    try:
+        began = time.process_time()
+        refused(path, r"it goes on after 262144 instructions, the most that are executed \(byte \d+ of data.pkl, ")
+        assert time.process_time() - began < 20  # a twentieth of that without tracemalloc
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_most_instructions_are_executed(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_file, "MOST_INSTRUCTIONS", 6)
+    path = archived(tmp_path / "a", state_dict())  # protocol, GLOBAL, EMPTY_TUPLE, REDUCE, MARK, SETITEMS; then STOP
+    assert load(path) == {}
+    monkeypatch.setattr(torch_file, "MOST_INSTRUCTIONS", 5)
+    refused(path, r"it goes on after 5 instructions, the most that are executed \(byte \d+ of data.pkl, SETITEMS\)")
+
+
 # --- PyTorch itself ---------------------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,9 @@ _INTEGERS = (f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32,
 DTYPES = ("bool", "float16", "float32", "float64", *_INTEGERS)
 """The dtypes that an array of a checkpoint may have."""
 
+MOST_HEADER = 1 << 22
+"""Limit for the bytes of a header; a checkpoint's has 10,000. As Python objects JSON takes up to thirty times more."""
+
 
 def check() -> None:
     """ImportError if safetensors is not installed."""
@@ -83,8 +86,10 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     check_regular(path)
-    with open(path, "rb"):  # The library's OSError does not name the file.
-        pass
+    with open(path, "rb") as opened:  # The library's OSError does not name the file.
+        header = int.from_bytes(opened.read(8), "little")
+        if MOST_HEADER < header < os.fstat(opened.fileno()).st_size:
+            raise _refused(path, f"its header has {header} bytes, but at most {MOST_HEADER} are read")
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}

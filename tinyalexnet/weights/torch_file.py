@@ -10,6 +10,7 @@ import io
 import math
 import os
 import pickletools
+import reprlib
 import sys
 import zipfile
 from collections import OrderedDict
@@ -24,7 +25,10 @@ ZIP, LEGACY = b"PK\x03\x04", b"\x80\x02\x8a\n"
 """The first bytes of a file, since PyTorch 1.6 and before it."""
 
 MOST_PICKLE = 1 << 22
-"""Limit for the bytes of ``data.pkl``; AlexNet's has 2,000. An instruction of one byte can make an object of 100."""
+"""Limit for the bytes of ``data.pkl``; AlexNet's has 2,000."""
+
+MOST_INSTRUCTIONS = 1 << 18
+"""Limit for the instructions of ``data.pkl``, about 30 a tensor. One of a byte can make an object of 100."""
 
 MOST_DIMENSIONS = 64
 """NumPy's limit."""
@@ -152,7 +156,9 @@ class _Archive:
             raise ValueError(f"it has no member {_short(name)}")
         member = self._members[self._folder + name]
         if member.file_size > most:
-            raise ValueError(f"its member {_short(name)} has {member.file_size} bytes, but must have at most {most}")
+            raise ValueError(
+                f"its member {_short(name)} has {member.file_size} bytes, but must have at most {reprlib.repr(most)}"
+            )
         try:
             return self._zip.read(member)
         except Exception as error:  # as in __init__
@@ -199,7 +205,9 @@ class _Interpreter:
 
     def run(self) -> object:
         """The value of the pickle; ValueError, which names the byte and the instruction, if it is refused."""
+        count = 0
         while True:
+            count += 1
             at = self._stream.tell()
             code = self._stream.read(1).decode("latin-1")
             opcode = _OPCODES.get(code)
@@ -207,6 +215,8 @@ class _Interpreter:
             try:
                 if name == "STOP":
                     return self._result()
+                if count > MOST_INSTRUCTIONS:
+                    raise ValueError(f"it goes on after {MOST_INSTRUCTIONS} instructions, the most that are executed")
                 if opcode is None or name not in self._instructions:
                     raise ValueError("torch.save writes nothing of the kind into a state dict")
                 self._instructions[name](self._argument(opcode))
@@ -301,7 +311,9 @@ class _Interpreter:
             self._contents[key] = self._archive.member(f"data/{key}", size)
         content = self._contents[key]
         if len(content) != size:
-            raise ValueError(f"its member {_short(f'data/{key}')} has {len(content)} bytes, but must have {size}")
+            raise ValueError(
+                f"its member {_short(f'data/{key}')} has {len(content)} bytes, but must have {reprlib.repr(size)}"
+            )
         return _Storage(content, dtype)
 
 
