@@ -17,7 +17,7 @@ from tinyalexnet.console import Console
 from tinyalexnet.training import Settings, Training
 from tinyalexnet.training.data import Dataset, Images
 from tinyalexnet.weights import pretrained
-from tinyalexnet.weights.classify import BATCH, classify, likeliest, read_labels
+from tinyalexnet.weights.classify import BATCH, classify, likeliest
 
 TINY = Variant((6, 6, 3), (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2")), num_classes=12)
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -120,22 +120,6 @@ def test_the_picture(weights, capsys):
 def test_of_equal_ones_the_lower_number_comes_first():
     found = likeliest(np.array([[0.2, 0.3, 0.2, 0.3], [0.25] * 4]), 3)
     np.testing.assert_array_equal(found, [[1, 3, 0], [0, 1, 2]])
-
-
-@pytest.mark.parametrize(
-    ("content", "count", "expected"),
-    [
-        (b"a\nb", 2, ["a", "b"]),
-        (b"a\r\nb \r\n", 2, ["a", "b"]),
-        (b"a\n\nc\n\n", 3, ["a", "", "c"]),
-        ("grün\n".encode(), 1, ["grün"]),
-    ],
-)
-def test_labels(content, count, expected):
-    Path("names").write_bytes(content)
-    assert read_labels("names", count) == expected
-    with pytest.raises(ValueError, match=f"labels is 'names' with {count} lines, but must have 9, one for each class"):
-        read_labels("names", 9)
 
 
 @pytest.mark.parametrize(

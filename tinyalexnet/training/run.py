@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TextIO
 
 from ..command import INTERRUPTED
-from ..console import Console
+from ..console import Console, printable
 from ..devices import device, to_host
 from ..files import check_outputs, is_stream
 from ..plots import check as check_plot
@@ -70,7 +70,7 @@ def train(
     elif checkpoint_path is not None and resume:
         training.restore(checkpoint_path)
         goes_on = training.progress.step
-        console.line(f"goes on after step {training.progress.step} of {checkpoint_path}")
+        console.line(f"goes on after step {training.progress.step} of {printable(checkpoint_path)}")
     hardware = device(settings.backend)
     if launching := hardware.launching(not settings.no_graph):
         console.line(f"GPU {hardware.processor(1)}{launching}")
