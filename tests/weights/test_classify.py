@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from tinyalexnet import __main__ as command
 from tinyalexnet.alexnet import VARIANTS, Conv, Flat, Full, Pool, Relu, Variant
@@ -70,6 +70,17 @@ def test_without_names_there_are_numbers(weights, capsys):
     out, _ = run(capsys, "green.png", "--weights", weights, "--top=99")
     assert out.splitlines()[0] == "green.png"
     assert [line.split()[1:] for line in out.splitlines()[1:]] == [[str(k)] for k in (4, 0, 1, 2, 3, *range(5, 12))]
+
+
+def test_what_was_done_to_names_is_said_once_and_not_if_quiet(weights, capsys):
+    save_file({f"module.{name}": value for name, value in load_file(weights).items()}, "parallel")
+    out, err = run(capsys, "red.png", "--weights", weights, "--top=3")
+    assert err == ""
+    assert run(capsys, "red.png", "--weights=parallel", "--top=3") == (
+        out,
+        "parallel: 'module.0.bias' is read as '0.bias', and likewise 3 more names\n",
+    )
+    assert run(capsys, "red.png", "--weights=parallel", "--top=3", "--quiet") == (out, "")
 
 
 def test_many_images_in_batches_and_a_bar(weights):

@@ -44,7 +44,7 @@ def classify(
     if plot is not None:
         check_plot(plot)
     check_pillow("classify")
-    read = pretrained.load(weights, variant, force)
+    read = pretrained.load(weights, variant, force, console.line)
     names = read_labels(labels, read.num_classes) if labels is not None else list(read.classes or ())
     pixels = [read.image(path) for path in images]
     net = read.network(backend)

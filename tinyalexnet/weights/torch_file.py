@@ -8,11 +8,9 @@ it imports nothing and calls nothing. docs/pretrained.md explains one pickle.
 
 import io
 import math
-import os
 import pickletools
 import reprlib
 import sys
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ..console import printable
+from ..training.checkpoint import widened
+from .archive import Archive, short
+from .kinds import SAVE_AGAIN, STATE_DICT
 
 ZIP, LEGACY = b"PK\x03\x04", b"\x80\x02\x8a\n"
 """The first bytes of a file, since PyTorch 1.6 and before it."""
@@ -45,6 +48,12 @@ STORAGES = {
     "torch DoubleStorage": "<f8",
 }
 """The dtype of each type of storage: all dtypes that NumPy and every version of PyTorch have."""
+
+BFLOAT16 = "torch BFloat16Storage"
+"""Storages whose elements are the upper halves of float32, and are read as such."""
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "weights")
+"""Keys under which training scripts save the state dict, beside the optimizer and other values."""
 
 DICT, TENSOR, PARAMETER = (
     "collections OrderedDict",
@@ -84,12 +93,12 @@ def is_torch_file(path: str | Path) -> bool:
         return file.read(4) in (ZIP, LEGACY)
 
 
-def load(path: str | Path) -> dict[str, np.ndarray]:
-    """The tensors of a state dict, by name.
+def load(path: str | Path, say: Callable[[str], object] = lambda line: None) -> dict[str, np.ndarray]:
+    """The tensors of a state dict, by name. If it is part of the state of a training, ``say`` is told under which key.
 
     Shapes
-        As saved. The arrays are read-only. Tensors that shared a storage share it here too, so all arrays together
-        take no more memory than the file.
+        As saved; bfloat16 becomes float32. The arrays are read-only. Tensors that shared a storage share it here too,
+        so all arrays together take no more memory than the file, or twice as much if it is bfloat16.
     Errors
         OSError if the file cannot be read; ValueError, which names the file, the reason and the byte of the pickle, if
         it is damaged or holds anything else than a dict of tensors.
@@ -101,81 +110,47 @@ def load(path: str | Path) -> dict[str, np.ndarray]:
             if file.read(4) == LEGACY:
                 raise ValueError(
                     "it has the format from before PyTorch 1.6, but must be saved again, by today's torch.save or as "
-                    "safetensors"
+                    f"safetensors: {SAVE_AGAIN}"
                 )
-            return _tensors(file)
+            tensors, wrapper = _tensors(file)
         except ValueError as error:
             raise ValueError(f"{path} is not a state dict that can be loaded: {error}") from None
+    if wrapper:
+        say(f"{printable(str(path))}: the weights are those under {wrapper!r}; what is beside them is left out")
+    return tensors
 
 
-def _tensors(file: io.BufferedReader) -> dict[str, np.ndarray]:
-    archive = _Archive(file)
+def _tensors(file: io.BufferedReader) -> tuple[dict[str, np.ndarray], str]:
+    """The tensors, and the keys that lead to them, joined by dots."""
+    archive = Archive(file)
     pickle = archive.member("data.pkl", MOST_PICKLE)
     if archive.has("byteorder") and archive.member("byteorder", 6) != b"little":
         raise ValueError("its byteorder is not little")
     found = _Interpreter(pickle, archive).run()
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, but must hold a dict of tensors")
+    keys: list[str] = []
+    # A dict may hold itself, so not for ever.
+    while len(keys) < len(WRAPPERS) and (key := next((k for k in WRAPPERS if isinstance(found.get(k), dict)), "")):
+        keys.append(key)
+        found = found[key]
     for name, value in found.items():
         if not isinstance(value, np.ndarray):
-            raise ValueError(f"{_short(name)} is a {type(value).__name__}, but must be a tensor")
-    return dict(found)
-
-
-class _Archive:
-    """A zip archive whose members are not compressed, and together have no more bytes than the file."""
-
-    def __init__(self, file: io.BufferedReader) -> None:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except Exception as error:  # zipfile may raise anything if the bytes are damaged
-            raise ValueError(f"it is no zip archive: {error}") from None
-        members = self._zip.infolist()
-        self._members = {member.filename: member for member in members}
-        if len(self._members) < len(members):
-            raise ValueError("it has two members of the same name")
-        if any(
-            member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size for member in members
-        ):
-            raise ValueError("it has compressed members, but torch.save compresses none")
-        # Members that overlap would unpack to more bytes than the file has.
-        if sum(member.file_size for member in members) > size:
-            raise ValueError(f"its members have more bytes than the file, which has {size}")
-        folders = [name.removesuffix("data.pkl") for name in self._members if name.endswith("/data.pkl")]
-        if len(folders) != 1:
-            raise ValueError(f"it has {len(folders)} members FOLDER/data.pkl, but must have one")
-        self._folder = folders[0]
-
-    def has(self, name: str) -> bool:
-        return self._folder + name in self._members
-
-    def member(self, name: str, most: int) -> bytes:
-        """The content of a member; ValueError if it has more than ``most`` bytes or its checksum is wrong."""
-        if not self.has(name):
-            raise ValueError(f"it has no member {_short(name)}")
-        member = self._members[self._folder + name]
-        if member.file_size > most:
-            raise ValueError(
-                f"its member {_short(name)} has {member.file_size} bytes, but must have at most {reprlib.repr(most)}"
-            )
-        try:
-            return self._zip.read(member)
-        except Exception as error:  # as in __init__
-            raise ValueError(f"its member {_short(name)} cannot be read: {error}") from None
+            raise ValueError(f"{short(str(name))} is a {type(value).__name__}, but must be a tensor")
+    return {str(name): value for name, value in found.items()}, ".".join(keys)
 
 
 class _Interpreter:
-    """Executes a pickle. Its values are strings, numbers, tuples, dicts, ``_Global``, ``_Storage`` and arrays."""
+    """Executes a pickle. Its values are strings, numbers, tuples, lists, dicts, ``_Global``, ``_Storage``, arrays."""
 
     # Not pickle.Unpickler with its own find_class: it executes all instructions, and no foreign file is unpickled.
 
-    def __init__(self, pickle: bytes, archive: _Archive) -> None:
+    def __init__(self, pickle: bytes, archive: Archive) -> None:
         self._stream = io.BytesIO(pickle)
         self._archive = archive
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._contents: dict[str, bytes] = {}
+        self._storages: dict[str, tuple[str, _Storage]] = {}
         # The effect of each instruction, given its argument. Others are refused before their argument is read.
         self._instructions: dict[str, Callable[[Any], object]] = {
             "PROTO": self._proto,
@@ -186,6 +161,9 @@ class _Interpreter:
             "TUPLE2": lambda _: self._tuple(2),
             "TUPLE3": lambda _: self._tuple(3),
             "TUPLE": lambda _: self._stack.append(tuple(self._pop_to_mark())),
+            "EMPTY_LIST": lambda _: self._stack.append([]),
+            "APPEND": lambda _: self._append(self._pop(1)),
+            "APPENDS": lambda _: self._append(self._pop_to_mark()),
             "EMPTY_DICT": lambda _: self._stack.append({}),
             "SETITEM": lambda _: self._set_items(self._pop(2)),
             "SETITEMS": lambda _: self._set_items(self._pop_to_mark()),
@@ -193,6 +171,7 @@ class _Interpreter:
             "NEWTRUE": lambda _: self._stack.append(True),
             "NEWFALSE": lambda _: self._stack.append(False),
             "REDUCE": lambda _: self._reduce(*self._pop(2)),
+            "NEWOBJ": lambda _: self._new(*self._pop(2)),
             "BUILD": lambda _: self._build(*self._pop(1)),
             "BINPERSID": lambda _: self._stack.append(self._storage(*self._pop(1))),
         }
@@ -268,9 +247,17 @@ class _Interpreter:
     def _tuple(self, count: int) -> None:
         self._stack.append(tuple(self._pop(count)))
 
+    def _append(self, items: list[Any]) -> None:
+        (target,) = self._pop(1)
+        if not isinstance(target, list):
+            raise ValueError("items must be for a list")
+        target += items
+        self._stack.append(target)
+
     def _set_items(self, items: list[Any]) -> None:
         (target,) = self._pop(1)
-        if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, str) for key in items[::2]):
+        # The state of an optimizer has the numbers of the parameters for keys.
+        if not isinstance(target, dict) or len(items) % 2 or not all(type(key) in (str, int) for key in items[::2]):
             raise ValueError("items must be strings and values, for a dict")
         target.update(zip(items[::2], items[1::2], strict=True))
         self._stack.append(target)
@@ -285,11 +272,16 @@ class _Interpreter:
                 self._stack.append(tensor)
             case _Global(name), _:
                 raise ValueError(
-                    f"it would call {_short(name)}, but may call only {DICT!r}, {TENSOR!r} and {PARAMETER!r}, each "
+                    f"it would call {short(name)}, but may call only {DICT!r}, {TENSOR!r} and {PARAMETER!r}, each "
                     "with the arguments that torch.save gives it"
                 )
             case _:
                 raise ValueError(f"it would call a {type(function).__name__}")
+
+    def _new(self, kind: Any, _arguments: Any) -> None:
+        if isinstance(kind, _Global):
+            raise ValueError(f"it would make a {short(kind.name)}, so it is no state dict but whole: {STATE_DICT}")
+        raise ValueError("it would make an object of no type")
 
     def _build(self, state: Any) -> None:
         """Ignores the versions of the modules, the only attribute of a state dict."""
@@ -300,20 +292,26 @@ class _Interpreter:
 
     def _storage(self, identity: Any) -> _Storage:
         match identity:
-            case ("storage", _Global(name), str(key), str(), int(count)) if name in STORAGES:
-                dtype = np.dtype(STORAGES[name])
+            case ("storage", _Global(name), str(key), str(), int(count)) if name in STORAGES or name == BFLOAT16:
+                dtype = np.dtype(STORAGES.get(name, "<u2"))
             case ("storage", _Global(name), *_):
-                raise ValueError(f"{_short(name)} is no storage that NumPy has a dtype for")
+                raise ValueError(f"{short(name)} is no storage that NumPy has a dtype for")
             case _:
                 raise ValueError("a storage must be named by its type, its key, its device and its size")
-        size = count * dtype.itemsize
-        if key not in self._contents:
-            self._contents[key] = self._archive.member(f"data/{key}", size)
-        content = self._contents[key]
+        if key not in self._storages:
+            self._storages[key] = name, self._read(key, count * dtype.itemsize, dtype, name == BFLOAT16)
+        known, storage = self._storages[key]
+        if known != name or storage.count != count:
+            raise ValueError(f"the storage {short(key)} has two types or sizes")
+        return storage
+
+    def _read(self, key: str, size: int, dtype: np.dtype[Any], are_halves: bool) -> _Storage:
+        content = self._archive.member(f"data/{key}", size)
         if len(content) != size:
-            raise ValueError(
-                f"its member {_short(f'data/{key}')} has {len(content)} bytes, but must have {reprlib.repr(size)}"
-            )
+            shown = reprlib.repr(size)
+            raise ValueError(f"its member {short(f'data/{key}')} has {len(content)} bytes, but must have {shown}")
+        if are_halves:
+            return _Storage(widened(np.frombuffer(content, "<u2")).tobytes(), np.dtype("<f4"))
         return _Storage(content, dtype)
 
 
@@ -340,7 +338,3 @@ def _are_counts(values: Any) -> bool:
         and len(values) <= MOST_DIMENSIONS
         and all(type(value) is int and 0 <= value <= sys.maxsize for value in values)
     )
-
-
-def _short(name: str) -> str:
-    return repr(name[:80])
