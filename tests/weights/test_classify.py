@@ -114,6 +114,18 @@ def test_a_checkpoint_brings_its_names(capsys):
     assert out.splitlines()[1].split()[-1] == "grün"
 
 
+def test_a_network_of_grey_images_says_that_it_reads_colours_as_grey(monkeypatch, capsys):
+    monkeypatch.setitem(VARIANTS, "grey", Variant((6, 6, 1), (Flat(), Full("fc1")), num_classes=2))
+    images = Images(
+        np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1).repeat(3, 1).repeat(3, 2), np.arange(2), ("a", "b")
+    )
+    Training(Settings("grey", batch_size=1, backend="reference"), Dataset("grey", images, images)).save("run")
+    out, err = run(capsys, "red.png", "--weights=run")
+    assert len(out.splitlines()) == 3
+    assert err == "the network of run takes grey images: colours are read as grey\n"
+    assert run(capsys, "red.png", "--weights=run", "--quiet") == (out, "")
+
+
 def test_the_picture(weights, capsys):
     Path("names").write_text(
         "\n".join(f"$a class_of${k} " + "with a long name " * 9 for k in range(12)), encoding="utf-8"

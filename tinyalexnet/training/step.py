@@ -45,7 +45,7 @@ class Training:
     """
 
     def __init__(self, settings: Settings, dataset: Dataset) -> None:
-        check_settings(settings, dataset)
+        settings = check_settings(settings, dataset)
         self.settings, self.dataset, self.progress = settings, dataset, Progress()
         self.image_size = check_variant(settings.variant).image_shape[:2]
         self.net = alexnet(

@@ -45,6 +45,8 @@ def classify(
         check_plot(plot)
     check_pillow("classify")
     read = pretrained.load(weights, variant, force, console.line)
+    if read.channels == 1:
+        console.line(f"the network of {printable(weights)} takes grey images: colours are read as grey")
     names = read_labels(labels, read.num_classes) if labels is not None else list(read.classes or ())
     pixels = [read.image(path) for path in images]
     net = read.network(backend)

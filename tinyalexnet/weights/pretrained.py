@@ -65,9 +65,14 @@ class Weights:
     scale: np.ndarray | np.float32
     classes: tuple[str, ...] | None = None
 
+    @property
+    def channels(self) -> int:
+        """3 for images in red, green and blue, 1 for grey ones."""
+        return VARIANTS[self.variant].image_shape[2]
+
     def image(self, path: str | Path) -> np.ndarray:
         """The image, scaled and cropped for the network, (H, W, C), uint8; errors as ``images.read_image``."""
-        return read_image(Path(path), self.size, self.shorter, VARIANTS[self.variant].image_shape[2])
+        return read_image(Path(path), self.size, self.shorter, self.channels)
 
     def network(self, backend: str = "cpu") -> Sequential:
         """The network with these weights, without dropout."""
