@@ -92,3 +92,20 @@ def test_an_error_is_one_line(capsys):
     with pytest.raises(SystemExit, match="2"):
         exit_code(Parser(prog="test"), fail)
     assert capsys.readouterr().err == "test: of another library:   in two lines, \\x1b[31mred\n"
+
+
+def test_two_hyphens_are_no_value(parser, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--name=--"])
+    assert capsys.readouterr().err.startswith("test: argument --name: ")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--variant=tiny", "--rate=--"])
+    assert capsys.readouterr().err.startswith("test: argument --rate: ")
+
+
+def test_two_hyphens_are_no_name_of_a_file(capsys):
+    parser = Parser(prog="test")
+    parser.flag("log", "a file")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--log=--"])
+    assert capsys.readouterr().err == "test: argument --log: expected one argument\n"

@@ -30,6 +30,14 @@ class Parser(argparse.ArgumentParser):
         # What other libraries say, and what stands in the name of a file, may have more lines.
         self.exit(WRONG_USE, f"{self.prog}: {printable(' '.join(message.splitlines()))}\n")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, which before Python 3.13 makes an empty list of the value in ``--flag=--``."""
+        found, rest = super().parse_known_args(args, namespace)
+        for action in self._actions:
+            if action.option_strings and getattr(found, action.dest, None) == []:
+                self.error(f"argument {'/'.join(action.option_strings)}: expected one argument")
+        return found, rest
+
     def flag(self, name: str, help: str, **how: object) -> None:
         """Adds ``--name``, which may be written with hyphens too; ``how`` is as for ``add_argument``."""
         names = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import reprlib
+import textwrap
 from collections.abc import Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -100,7 +101,8 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         except (AttributeError, KeyError, TypeError) as error:
             raise _refused(path, f"NumPy lacks the dtype of a tensor ({error}): save it as float32") from None
         except (SafetensorError, OSError, ValueError) as error:
-            raise _refused(path, str(error)) from None
+            # The library's message may hold a text of the file, of any length.
+            raise _refused(path, textwrap.shorten(str(error), 300)) from None
 
 
 def _bfloat16(file: BufferedReader, header: int) -> dict[str, np.ndarray]:
