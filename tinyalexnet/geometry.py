@@ -26,7 +26,8 @@ _PADDING_RULE = "'SAME', 'VALID', an int >= 0, or ((top, bottom), (left, right))
 def as_integer(name: str, value: object, least: int) -> int:
     """``value`` as an int of at least ``least``; bools and floats are refused. ValueError names the argument."""
     try:
-        if isinstance(value, bool):
+        # Before NumPy 2.4 a truth value of NumPy is an index.
+        if isinstance(value, bool) or getattr(value, "dtype", None) == bool:
             raise TypeError
         number = index(value)  # type: ignore[arg-type]
     except TypeError:
