@@ -38,6 +38,15 @@ def test_photographs_are_scaled_cropped_centred_and_repeated(tmp_path):
     assert np.abs(batch).max() <= 1
 
 
+def test_photographs_for_a_network_of_grey_images(tmp_path):
+    save(tmp_path / "a.png", 8, 8, (255, 0, 0))
+    save(tmp_path / "b.png", 8, 8, (0, 0, 0))
+    (tmp_path / "._a.png").write_bytes(b"not an image")
+    batch = images.load_images(tmp_path, (2, 4, 4, 1))
+    assert batch.shape == (2, 4, 4, 1)
+    np.testing.assert_allclose(batch[0] - batch[1], 76 / 255, rtol=1e-5)
+
+
 def test_the_crop_is_about_the_middle(tmp_path):
     image = pytest.importorskip("PIL.Image")
     pixels = np.zeros((10, 30, 3), np.uint8)

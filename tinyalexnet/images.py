@@ -138,13 +138,14 @@ def _scaled_and_cropped(image: Any, size: Pair, shorter: int) -> Any:
 
 
 def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
-    """The photographs of a folder, in the order of their names, repeated until the batch is full.
+    """The photographs of a folder that are not hidden, in the order of their names, repeated until the batch is full.
 
     Each is scaled until its shorter side fits and cropped about its middle. Then the mean colour of the photographs in
     the batch is subtracted.
 
     Shapes
-        batch_shape (N, H, W, 3) -> an array of that shape, float32, in units of the full range from black to white.
+        batch_shape (N, H, W, C) with 3 channels, or 1 for grey -> an array of that shape, float32, in units of the full
+        range from black to white.
     Errors
         ValueError if the folder does not exist, holds no JPEG or PNG, or one of them cannot be read; ImportError
         without Pillow.
@@ -153,13 +154,14 @@ def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"images is {str(folder)!r}, but must be a folder that exists")
-    paths = sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
+    # macOS writes a hidden file, "._photo.jpg", beside each file on a foreign disk.
+    paths = sorted(p for p in root.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     if not paths:
         raise ValueError(f"images is {str(folder)!r}, but must be a folder that holds at least one .jpg, .jpeg or .png")
-    n, height, width, _ = batch_shape
+    n, height, width, channels = batch_shape
     photographs = np.empty((min(len(paths), n), *batch_shape[1:]), np.float32)
     for photograph, path in zip(photographs, paths, strict=False):
-        photograph[...] = read_image(path, (height, width))
+        photograph[...] = read_image(path, (height, width), channels=channels)
     photographs /= 255
     photographs -= photographs.mean(axis=(0, 1, 2))
     return photographs[np.arange(n) % len(photographs)]
