@@ -27,7 +27,7 @@ def as_integer(name: str, value: object, least: int) -> int:
     """``value`` as an int of at least ``least``; bools and floats are refused. ValueError names the argument."""
     try:
         # Before NumPy 2.4 a truth value of NumPy is an index.
-        if isinstance(value, bool) or getattr(value, "dtype", None) == bool:
+        if isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool":
             raise TypeError
         number = index(value)  # type: ignore[arg-type]
     except TypeError:

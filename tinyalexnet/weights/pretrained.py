@@ -164,6 +164,12 @@ def _from_state_dict(
         for short, long in (("w", "weight"), ("b", "bias"))
     }
     tensors = _without_prefix(path, tensors, next(iter(files.values())), say)
+    if not tensors.keys() & files.values():
+        some = ", ".join(repr(name[:80]) for name in list(tensors)[:3]) or "nothing"
+        raise ValueError(
+            f"{path} does not fit {variant!r}: it is of another network, because it holds {some}, and nothing of such "
+            f"names as {next(iter(files.values()))!r}"
+        )
     last = files[f"{VARIANTS[own].layers[-1].name}.b"]
     num_classes = tensors[last].size if last in tensors else 0
     shapes = {name: _channels_first(shape) for name, shape in _shapes(table, num_classes).items()}
