@@ -50,7 +50,7 @@ def momentum_step(
         check_writeable(device, name, array)
     momentum, decay = as_number("momentum", momentum, *FINITE), as_number("decay", decay, *FINITE)
     # A rate of w's dtype stays as it is: a kernel of float32 would compute in float64 with another one.
-    if device.on_host or not device.holds(rate):
-        number = as_number("rate", rate, *FINITE)
-        rate = number if isinstance(rate, float) else rate
+    in_array = not device.on_host and device.holds(rate)
+    number = 0.0 if in_array else as_number("rate", rate, *FINITE)
+    rate = number if isinstance(rate, float) else rate
     kernels.momentum_step(w, v, dw, rate, momentum, decay, loss)
