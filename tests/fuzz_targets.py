@@ -121,7 +121,13 @@ FRAGMENTS = [
         b"\x8a\0",
     ),
     *(pickles.integer(1 << 40), pickles.text("a"), pickles.text("state_dict"), pickles.ORDERED, pickles.storage()),
-    *(pickles.tensor(), pickles.parameter(pickles.tensor()), pickles.name("os", "system"), pickles.integers(2, 3)),
+    *(
+        pickles.tensor(),
+        pickles.parameter(pickles.tensor()),
+        pickles.name("os", "system"),
+        pickles.name("argparse", "Namespace"),
+        pickles.integers(2, 3),
+    ),
     *(pickles.storage(kind="BFloat16Storage", count=12), pickles.storage("1"), pickles.tensor(size=(), stride=())),
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import collections
 import io
 import pickle
 import struct
@@ -161,6 +163,49 @@ def test_a_state_dict_inside_two_others_or_inside_itself(tmp_path):
     refused(archived(path, itself), "'model' is a dict, but must be a tensor")
 
 
+def test_a_state_dict_under_another_key(tmp_path):
+    """If it is the only dict of tensors; the optimizer's has others."""
+    other = wrapped(t=tensor())
+    path = archived(tmp_path / "a", state_dict(optimizer=OPTIMIZER, backbone=other, empty=ORDERED))
+    said = []
+    assert list(load(path, said.append)) == ["t"]
+    assert said[0].endswith("the weights are those under 'backbone'; what is beside them is left out")
+    refused(archived(path, state_dict(one=other, other=other)), "'one' is a OrderedDict, but must be a tensor")
+
+
+def test_a_namespace_and_numpys_scalars_beside_it_are_left_out(tmp_path, monkeypatch):
+    """As pickle writes them; nothing of them is called."""
+    monkeypatch.setattr(argparse, "Namespace", lambda: pytest.fail("it is called"))
+    namespace = name("argparse", "Namespace") + b")\x81}" + text("lr") + b"Nsb"
+    dtype = name("numpy", "dtype") + text("f8") + b"\x89\x88\x87R(K\x03" + text("<") + b"NNNtb"
+    scalar = name("numpy.core.multiarray", "scalar") + dtype + name("_codecs", "encode") + text("x") + b"\x85R\x86R"
+    pickled = state_dict(args=namespace, best=scalar, model=wrapped(t=tensor()))
+    assert list(load(archived(tmp_path / "a", pickled))) == ["t"]
+    refused(archived(tmp_path / "a", state_dict(t=namespace)), "'t' is a argparse Namespace, but must be a tensor")
+
+
+def test_what_torch_saves_of_a_training(tmp_path):
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [3, 5])
+    of_training = {
+        "epoch": 3,
+        "args": argparse.Namespace(lr=0.1, name="x"),
+        "best": np.float64(0.5),
+        "counts": collections.defaultdict(int, a=1),
+        "model": net.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+    }
+    torch.save(of_training, tmp_path / "a.pth")
+    found = load(tmp_path / "a.pth")
+    assert list(found) == ["weight", "bias"]
+    np.testing.assert_array_equal(found["weight"], net.weight.detach().numpy())
+
+
 def test_a_state_dict_alone_is_not_spoken_of(tmp_path):
     said = []
     load(archived(tmp_path / "a", state_dict(model=tensor())), said.append)
@@ -206,7 +251,7 @@ CALL = "it would call {}, but may call only 'collections OrderedDict', "
         (b"}(NNe", "items must be for a list"),
         (b"]q\x00h\x00a", "'t' is a list, but must be a tensor"),
         (b"I" + b"9" * 100_000 + b"\n", "nothing of the kind .* INT"),
-        (b"cnumpy\ndtype\n)\x81", "it would make a 'numpy dtype', so it is no state dict but whole: .* NEWOBJ"),
+        (b"ctorch\nNet\n)\x81", "it would make a 'torch Net', so it is no state dict but whole: .* NEWOBJ"),
         (b"N)\x81", "it would make an object of no type"),
         (b"\x82\x01", "nothing of the kind .* EXT1"),
         (b"\xff", r"nothing of the kind .* '\\xff'"),

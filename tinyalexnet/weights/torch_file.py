@@ -7,10 +7,7 @@ it imports nothing and calls nothing. docs/pretrained.md explains one pickle.
 """
 
 import io
-import math
 import pickletools
-import reprlib
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..console import printable
-from ..training.checkpoint import widened
 from .archive import Archive, short
 from .kinds import SAVE_AGAIN, STATE_DICT
+from .storage import BFLOAT16, STORAGES, Storage, stored, tensor_of
 
 ZIP, LEGACY = b"PK\x03\x04", b"\x80\x02\x8a\n"
 """The first bytes of a file, since PyTorch 1.6 and before it."""
@@ -33,27 +30,14 @@ MOST_PICKLE = 1 << 22
 MOST_INSTRUCTIONS = 1 << 18
 """Limit for the instructions of ``data.pkl``, about 30 a tensor. One of a byte can make an object of 100."""
 
-MOST_DIMENSIONS = 64
-"""NumPy's limit."""
-
-STORAGES = {
-    "torch BoolStorage": "?",
-    "torch ByteStorage": "u1",
-    "torch CharStorage": "i1",
-    "torch ShortStorage": "<i2",
-    "torch IntStorage": "<i4",
-    "torch LongStorage": "<i8",
-    "torch HalfStorage": "<f2",
-    "torch FloatStorage": "<f4",
-    "torch DoubleStorage": "<f8",
-}
-"""The dtype of each type of storage: all dtypes that NumPy and every version of PyTorch have."""
-
-BFLOAT16 = "torch BFloat16Storage"
-"""Storages whose elements are the upper halves of float32, and are read as such."""
-
-WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "weights")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights")
 """Keys under which training scripts save the state dict, beside the optimizer and other values."""
+
+UNREAD = (
+    *("numpy dtype", "numpy.core.multiarray scalar", "numpy._core.multiarray scalar", "_codecs encode"),
+    *("argparse Namespace", "collections defaultdict", "collections Counter"),
+)
+"""What else training scripts save beside it: no such function is called, and no such object made, but left out."""
 
 DICT, TENSOR, PARAMETER = (
     "collections OrderedDict",
@@ -71,16 +55,11 @@ class _Global:
     name: str
 
 
-@dataclass(frozen=True, eq=False)
-class _Storage:
-    """The elements of one or more tensors."""
+@dataclass(frozen=True)
+class _Unread:
+    """In place of what a function of UNREAD would return."""
 
-    content: bytes
-    dtype: np.dtype[Any]
-
-    @property
-    def count(self) -> int:
-        return len(self.content) // self.dtype.itemsize
+    name: str
 
 
 class _Mark:
@@ -131,17 +110,27 @@ def _tensors(file: io.BufferedReader) -> tuple[dict[str, np.ndarray], str]:
         raise ValueError(f"it holds a {type(found).__name__}, but must hold a dict of tensors")
     keys: list[str] = []
     # A dict may hold itself, so not for ever.
-    while len(keys) < len(WRAPPERS) and (key := next((k for k in WRAPPERS if isinstance(found.get(k), dict)), "")):
+    while len(keys) < len(WRAPPERS) and (key := _wrapper(found)):
         keys.append(key)
         found = found[key]
     for name, value in found.items():
         if not isinstance(value, np.ndarray):
-            raise ValueError(f"{short(str(name))} is a {type(value).__name__}, but must be a tensor")
+            what = value.name if isinstance(value, _Unread) else type(value).__name__
+            raise ValueError(f"{short(str(name))} is a {what}, but must be a tensor")
     return {str(name): value for name, value in found.items()}, ".".join(keys)
 
 
+def _wrapper(found: dict[Any, Any]) -> str:
+    """The key of the state dict in the state of a training; "" if there is none, or more than one may be it."""
+    if known := [key for key in WRAPPERS if isinstance(found.get(key), dict)]:
+        return known[0]
+    full = [key for key, value in found.items() if isinstance(value, dict) and value]
+    of_tensors = [key for key in full if all(isinstance(tensor, np.ndarray) for tensor in found[key].values())]
+    return str(of_tensors[0]) if len(of_tensors) == 1 else ""
+
+
 class _Interpreter:
-    """Executes a pickle. Its values are strings, numbers, tuples, lists, dicts, ``_Global``, ``_Storage``, arrays."""
+    """Executes a pickle. Its values are strings, numbers, tuples, lists, dicts, ``_Global``, ``Storage``, arrays."""
 
     # Not pickle.Unpickler with its own find_class: it executes all instructions, and no foreign file is unpickled.
 
@@ -150,7 +139,7 @@ class _Interpreter:
         self._archive = archive
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._storages: dict[str, tuple[str, _Storage]] = {}
+        self._storages: dict[str, tuple[str, Storage]] = {}
         # The effect of each instruction, given its argument. Others are refused before their argument is read.
         self._instructions: dict[str, Callable[[Any], object]] = {
             "PROTO": self._proto,
@@ -257,19 +246,23 @@ class _Interpreter:
     def _set_items(self, items: list[Any]) -> None:
         (target,) = self._pop(1)
         # The state of an optimizer has the numbers of the parameters for keys.
-        if not isinstance(target, dict) or len(items) % 2 or not all(type(key) in (str, int) for key in items[::2]):
+        are_pairs = len(items) % 2 == 0 and all(type(key) in (str, int) for key in items[::2])
+        if not isinstance(target, (dict, _Unread)) or not are_pairs:
             raise ValueError("items must be strings and values, for a dict")
-        target.update(zip(items[::2], items[1::2], strict=True))
+        if isinstance(target, dict):
+            target.update(zip(items[::2], items[1::2], strict=True))
         self._stack.append(target)
 
     def _reduce(self, function: Any, arguments: Any) -> None:
         match function, arguments:
             case _Global(name), () if name == DICT:
                 self._stack.append(OrderedDict())
-            case _Global(name), (_Storage() as storage, offset, size, stride, bool(), dict()) if name == TENSOR:
-                self._stack.append(_tensor(storage, offset, size, stride))
+            case _Global(name), (Storage() as storage, offset, size, stride, bool(), dict()) if name == TENSOR:
+                self._stack.append(tensor_of(storage, offset, size, stride))
             case _Global(name), (np.ndarray() as tensor, bool(), dict()) if name == PARAMETER:
                 self._stack.append(tensor)
+            case _Global(name), _ if name in UNREAD:
+                self._stack.append(_Unread(name))
             case _Global(name), _:
                 raise ValueError(
                     f"it would call {short(name)}, but may call only {DICT!r}, {TENSOR!r} and {PARAMETER!r}, each "
@@ -279,62 +272,32 @@ class _Interpreter:
                 raise ValueError(f"it would call a {type(function).__name__}")
 
     def _new(self, kind: Any, _arguments: Any) -> None:
-        if isinstance(kind, _Global):
+        if isinstance(kind, _Global) and kind.name in UNREAD:
+            self._stack.append(_Unread(kind.name))
+        elif isinstance(kind, _Global):
             raise ValueError(f"it would make a {short(kind.name)}, so it is no state dict but whole: {STATE_DICT}")
-        raise ValueError("it would make an object of no type")
+        else:
+            raise ValueError("it would make an object of no type")
 
     def _build(self, state: Any) -> None:
         """Ignores the versions of the modules, the only attribute of a state dict."""
         (target,) = self._pop(1)
-        if not isinstance(target, OrderedDict) or not isinstance(state, dict) or list(state) != ["_metadata"]:
+        is_version = isinstance(target, OrderedDict) and isinstance(state, dict) and list(state) == ["_metadata"]
+        if not is_version and not isinstance(target, _Unread):
             raise ValueError("only an OrderedDict's _metadata may be set")
         self._stack.append(target)
 
-    def _storage(self, identity: Any) -> _Storage:
+    def _storage(self, identity: Any) -> Storage:
         match identity:
             case ("storage", _Global(name), str(key), str(), int(count)) if name in STORAGES or name == BFLOAT16:
-                dtype = np.dtype(STORAGES.get(name, "<u2"))
+                pass
             case ("storage", _Global(name), *_):
                 raise ValueError(f"{short(name)} is no storage that NumPy has a dtype for")
             case _:
                 raise ValueError("a storage must be named by its type, its key, its device and its size")
         if key not in self._storages:
-            self._storages[key] = name, self._read(key, count * dtype.itemsize, dtype, name == BFLOAT16)
+            self._storages[key] = name, stored(self._archive, name, key, count)
         known, storage = self._storages[key]
         if known != name or storage.count != count:
             raise ValueError(f"the storage {short(key)} has two types or sizes")
         return storage
-
-    def _read(self, key: str, size: int, dtype: np.dtype[Any], are_halves: bool) -> _Storage:
-        content = self._archive.member(f"data/{key}", size)
-        if len(content) != size:
-            shown = reprlib.repr(size)
-            raise ValueError(f"its member {short(f'data/{key}')} has {len(content)} bytes, but must have {shown}")
-        if are_halves:
-            return _Storage(widened(np.frombuffer(content, "<u2")).tobytes(), np.dtype("<f4"))
-        return _Storage(content, dtype)
-
-
-def _tensor(storage: _Storage, offset: Any, size: Any, stride: Any) -> np.ndarray:
-    """A view of a storage, with no more elements than the storage and none outside it."""
-    if not _are_counts((offset,)) or not _are_counts(size) or not _are_counts(stride) or len(size) != len(stride):
-        raise ValueError("offset, sizes and strides must be integers from 0 up, as many strides as sizes")
-    # The stride of a dimension of size 0 or 1 is never used, so any is allowed.
-    strides = [step if length > 1 else 0 for length, step in zip(size, stride, strict=True)]
-    last = offset + sum((length - 1) * step for length, step in zip(size, strides, strict=True))
-    count = math.prod(size)
-    if count > storage.count or (count and last >= storage.count):
-        raise ValueError(f"a tensor leaves its storage of {storage.count} elements")
-    if count == 0:
-        offset, strides = 0, [0] * len(size)
-    itemsize = storage.dtype.itemsize
-    return np.ndarray(size, storage.dtype, storage.content, offset * itemsize, [step * itemsize for step in strides])
-
-
-def _are_counts(values: Any) -> bool:
-    """If they are a tuple of sizes that NumPy allows: not too many, each an int from 0 up."""
-    return (
-        isinstance(values, tuple)
-        and len(values) <= MOST_DIMENSIONS
-        and all(type(value) is int and 0 <= value <= sys.maxsize for value in values)
-    )
