@@ -161,6 +161,18 @@ def test_a_scalar_of_numpy_leaves_float32_as_it_is(kind):
     assert lrn_forward(X, 1, kind(1), kind(1), kind(0.5), "reference")[0].dtype == np.float32
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_an_update_by_scalars_of_numpy_is_that_by_pythons(kind, rng):
+    """To the last bit, in float32: with a float64 of NumPy the reference would compute in float64 and round once."""
+    w, v, dw = rng.standard_normal((3, 1000), np.float32)
+    rate, momentum, decay = 0.0123, 0.9, 5e-4
+    numbers = kind(rate), kind(momentum), kind(decay)
+    own, numpys = (w.copy(), v.copy()), (w.copy(), v.copy())
+    momentum_step(*own, dw, *map(float, numbers), "reference")
+    momentum_step(*numpys, dw, *numbers, "reference")
+    np.testing.assert_array_equal(own, numpys, strict=True)
+
+
 def test_a_truth_value_is_no_seed():
     for value in (True, False):
         with pytest.raises(ValueError, match=f"rng is {value}, but must be a generator, an int >= 0 or None"):

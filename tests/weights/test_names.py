@@ -24,7 +24,7 @@ CLASSES = (
     "two\nlines",
     "\x1b[2J",
     "犬 \N{GRINNING FACE}",
-    "$\\frac{",
+    "$\\frac{$",
     "\u202eright to left",
     " spaces ",
     "'\"",
