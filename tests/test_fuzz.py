@@ -33,6 +33,28 @@ def test_a_few_cases_of_every_target_find_nothing_and_are_the_same_each_time():
     assert other.stdout == one.stdout
 
 
+def test_a_target_that_is_none_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        fuzz.main(["--only", "nothing"])
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+def test_a_process_that_is_started_is_a_finding(tmp_path, monkeypatch):
+    """But not by a command: libraries look for others with ldconfig."""
+    script = (
+        "import argparse, subprocess, sys\n"
+        "from tests import fuzz, fuzz_targets\n"
+        "start = lambda rng: subprocess.run([sys.executable, '-c', ''], check=True)\n"
+        "fuzz_targets.targets = lambda: dict.fromkeys(fuzz.TARGETS, start)\n"
+        "sent = []\n"
+        "options = argparse.Namespace(case=None, cases=1, seconds=9, seed=0, only=None)\n"
+        f"fuzz.work(options, {str(tmp_path)!r}, argparse.Namespace(send=sent.append))\n"
+        "print(*[result for _, result in sent[:-1:2]], *[bool(wrong) for _, wrong in sent[1:-1:2]])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["0"] * 7 + ["True"] * 6 + ["False"]
+
+
 def test_one_case_is_the_one_of_the_whole_run():
     options = argparse.Namespace(case=7, cases=None, seconds=9, seed=0, only="idx")
     assert list(fuzz.cases(options, ["idx"])) == [("idx", 7)]
