@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
+import sys
 from dataclasses import asdict, dataclass
 
 import pytest
 
-from tinyalexnet.command import Parser, option
+from tinyalexnet.command import Parser, exit_code, option
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,35 @@ def test_help_has_the_fields_texts_in_their_order(parser):
     assert re.search("--batch_size( N)?, --batch-size N", text)  # Python 3.13 says N once
     at = [text.rindex(f"--{name}") for name in ("threads", "rate", "size", "name", "variant", "quiet", "versus")]
     assert at == sorted(at)
+
+
+def test_an_output_of_another_kind_is_left_as_it_is(monkeypatch):
+    """A caller's StringIO, or the output of a notebook, has no encoding."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert exit_code(Parser(prog="test"), lambda: 7) == 7
+
+
+def test_an_error_is_one_line(capsys):
+    def fail():
+        raise ValueError("of another library:\n  in two lines, \x1b[31mred")
+
+    with pytest.raises(SystemExit, match="2"):
+        exit_code(Parser(prog="test"), fail)
+    assert capsys.readouterr().err == "test: of another library:   in two lines, \\x1b[31mred\n"
+
+
+def test_two_hyphens_are_no_value(parser, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--name=--"])
+    assert capsys.readouterr().err.startswith("test: argument --name: ")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--variant=tiny", "--rate=--"])
+    assert capsys.readouterr().err.startswith("test: argument --rate: ")
+
+
+def test_two_hyphens_are_no_name_of_a_file(capsys):
+    parser = Parser(prog="test")
+    parser.flag("log", "a file")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--log=--"])
+    assert capsys.readouterr().err == "test: argument --log: expected one argument\n"

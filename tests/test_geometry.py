@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyalexnet.geometry import Window
+from tinyalexnet.geometry import Window, as_number
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,31 @@ def test_what_is_refused(arguments, message):
 
 def test_numpy_integers_are_integers():
     assert Window(np.int64(3), np.uint8(2)) == Window(3, 2)
+
+
+@pytest.mark.parametrize(
+    "value", [0, 0.0, 1, 2.5, 1e308, np.float32(0.1), np.float64(0.1), np.int8(3), np.uint64(2**63), Fraction(1, 3)]
+)
+def test_numbers(value):
+    found = as_number("std", value)
+    assert type(found) is float
+    assert found == float(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("1e-4", "", b"1", None, True, np.True_, math.nan, math.inf, -math.inf, np.float32("nan"), -1, -1e-9, 10**400),
+        *(1j, [1], np.ones(1), Decimal(1)),
+    ],
+)
+def test_what_is_no_finite_number_is_refused(value):
+    with pytest.raises(ValueError, match=r"^std is .*, but must be a finite number >= 0$") as caught:
+        as_number("std", value)
+    assert repr(value) in str(caught.value)
+
+
+def test_a_number_has_other_limits_if_they_are_given():
+    assert as_number("x", -3, "below 0", lambda number: number < 0) == -3
+    with pytest.raises(ValueError, match="x is 0, but must be below 0"):
+        as_number("x", 0, "below 0", lambda number: number < 0)

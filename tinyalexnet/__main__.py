@@ -51,7 +51,7 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
 def _add_classify(parser: Parser, variants: list[str]) -> None:
     from .devices import BACKENDS
 
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a JPEG, a PNG, or another file that Pillow reads")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a JPEG, PNG, WebP or GIF")
     flag = parser.flag
     flag(
         "weights",

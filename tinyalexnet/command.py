@@ -6,7 +6,10 @@ import os
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from io import TextIOWrapper
 from typing import Any, NoReturn, TypeVar
+
+from .console import printable
 
 INTERRUPTED, PIPE_CLOSED, WRONG_USE = 130, 141, 2
 """Exit codes."""
@@ -24,7 +27,16 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USE, f"{self.prog}: {message}\n")
+        # What other libraries say, and what stands in the name of a file, may have more lines.
+        self.exit(WRONG_USE, f"{self.prog}: {printable(' '.join(message.splitlines()))}\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, which before Python 3.13 makes an empty list of the value in ``--flag=--``."""
+        found, rest = super().parse_known_args(args, namespace)
+        for action in self._actions:
+            if action.option_strings and getattr(found, action.dest, None) == []:
+                self.error(f"argument {'/'.join(action.option_strings)}: expected one argument")
+        return found, rest
 
     def flag(self, name: str, help: str, **how: object) -> None:
         """Adds ``--name``, which may be written with hyphens too; ``how`` is as for ``add_argument``."""
@@ -53,7 +65,13 @@ def _conversion(annotation: Any) -> dict[str, object]:
 
 
 def exit_code(parser: argparse.ArgumentParser, run: Callable[[], int]) -> int:
-    """The value of ``run``. Its errors about input, files or packages become one line and the code WRONG_USE."""
+    """The value of ``run``. Its errors about input, files or packages become one line and the code WRONG_USE.
+
+    What the encoding of an output lacks, as the name of a class may, is written as an escape.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return run()
     except BrokenPipeError:

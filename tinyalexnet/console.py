@@ -1,8 +1,20 @@
 """Messages of a long run: plain lines on standard error, and a progress bar if that is a terminal."""
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
+
+
+def printable(text: str) -> str:
+    """``text`` for a line of output: what is no character to be seen, or no space, becomes its Python escape.
+
+    A terminal would execute control characters in a file's name, and no encoding has the bytes of a name that are no
+    UTF-8. Other characters that an output cannot encode are left to ``command.exit_code``.
+    """
+    return "".join(
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 class Advance(Protocol):

@@ -1,11 +1,13 @@
 """Writing files whole or not at all, and what can be said of an output's path before anything is computed."""
 
+import errno
 import hashlib
 import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,6 +51,13 @@ def is_stream(path: str | Path) -> bool:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
         return False
+
+
+def open_regular(path: str | Path) -> BufferedReader:
+    """The file, to be read; OSError, which names it, also if it is a FIFO, which would be waited for, or a device."""
+    if is_stream(path) and not os.path.isdir(path):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return open(path, "rb")
 
 
 @contextmanager

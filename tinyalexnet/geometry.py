@@ -6,8 +6,10 @@ column at the bottom and right.
 """
 
 import functools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Real
 from operator import index
 from typing import Literal
 
@@ -24,13 +26,33 @@ _PADDING_RULE = "'SAME', 'VALID', an int >= 0, or ((top, bottom), (left, right))
 def as_integer(name: str, value: object, least: int) -> int:
     """``value`` as an int of at least ``least``; bools and floats are refused. ValueError names the argument."""
     try:
-        if isinstance(value, bool):
+        # Before NumPy 2.4 a truth value of NumPy is an index.
+        if isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool":
             raise TypeError
         number = index(value)  # type: ignore[arg-type]
     except TypeError:
         number = least - 1
     if number < least:
         raise ValueError(f"{name} is {value!r}, but must be an int >= {least}")
+    return number
+
+
+def as_number(
+    name: str,
+    value: object,
+    allowed: str = "a finite number >= 0",
+    fits: Callable[[float], bool] = lambda number: number >= 0,
+) -> float:
+    """``value`` as Python's float if it is a finite number that ``fits``; texts and bools are none.
+
+    Scalars of NumPy are numbers, but a float64 of NumPy would make float32 arrays compute in float64.
+    """
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and fits(number)):
+        raise ValueError(f"{name} is {value!r}, but must be {allowed}")
     return number
 
 

@@ -1,17 +1,36 @@
-"""Photographs as a batch of input."""
+"""Photographs as a batch of input.
 
+A file decides how much work it is to read it. So its kind and its number of pixels are checked before it is decoded.
+"""
+
+import re
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from .files import open_regular
 from .geometry import Pair
 from .ops.checks import Shape
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
+FORMATS = ("JPEG", "PNG", "WebP", "GIF")
+"""What is decoded. Pillow knows more formats: for EPS it starts a program, and BMP has a decoder in Python."""
+
+MOST_PIXELS = 50_000_000
+"""Pillow has four bytes for each of them, in up to four places at a time: less than 1 GB."""
+
+MOST_SCANS = 100
+"""Passes over the pixels of a JPEG; usual ones have 1, or if they are progressive about 10."""
+
 MOST_ELONGATED = 100
 """The largest ratio of the longer to the shorter side of an image that is scaled before it is cropped."""
+
+
+SEGMENT, SCAN, END = re.compile(rb"\xff([^\0\x01\xd0-\xd8\xff])"), b"\xda", b"\xd9"
+"""The markers of a JPEG that a length follows, and its end. 0 is a byte 255 of the pixels, and the others are alone."""
 
 
 def check_pillow(extra: str = "images") -> None:
@@ -23,25 +42,27 @@ def check_pillow(extra: str = "images") -> None:
 
 
 def read_image(path: Path, size: Pair | None, shorter: int | None = None, channels: int = 3) -> np.ndarray:
-    """One image in red, green and blue, or grey, turned upright by its EXIF orientation.
+    """One image in red, green and blue, or grey, turned upright by its EXIF orientation; the first of an animation.
+
+    What is transparent is laid on white.
 
     Shapes
         (H, W, ``channels``), 3 or 1, uint8. If ``size`` (H, W) is given, the image is scaled until its shorter side
         fits and cropped about the middle; if ``shorter`` is given too, its shorter side is scaled to that instead, as
         in torchvision.
     Errors
-        ValueError if it cannot be read or has more than 8 bits per channel.
+        ValueError if it cannot be read, is none of ``FORMATS``, or has more than ``MOST_PIXELS``, ``MOST_SCANS`` or 8
+        bits per channel.
     Source
         Pillow's ``ImageOps.fit``; for ``shorter``, torchvision's ``ImageClassification`` in transforms/_presets.py.
     """
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
-            # Pillow would clip these to 255.
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"its pixels are {image.mode}, but must have 8 bits a channel")
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+        with open_regular(path) as file, warnings.catch_warnings():
+            # Pillow warns of damaged metadata and of many pixels; what matters of it is checked here.
+            warnings.simplefilter("ignore")
+            upright = _opaque(_upright(file))
             if channels == 1:
                 upright = upright.convert("L")
             if size is not None and shorter is not None:
@@ -50,7 +71,56 @@ def read_image(path: Path, size: Pair | None, shorter: int | None = None, channe
                 upright = ImageOps.fit(upright, (size[1], size[0]), Image.Resampling.BICUBIC)
             return np.array(upright).reshape(upright.height, upright.width, channels)
     except Exception as error:  # a decoder may raise anything if the bytes are damaged
-        raise ValueError(f"{str(path)!r} must be an image, but cannot be read as one: {error}") from None
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{str(path)!r} must be an image, but cannot be read as one: {reason}") from None
+
+
+def _upright(file: BinaryIO) -> Any:
+    """The image, decoded if its size allows it. It is a copy, so the decoder's memory is free again."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    too_large = f"but at most {MOST_PIXELS} are decoded: make it smaller"
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError(f"it is none of {', '.join(FORMATS)}, or damaged: save it as one of them") from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels, {too_large}") from None
+    with image:
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"it has {image.height} x {image.width} pixels, {too_large}")
+        # Pillow would clip these to 255.
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"its pixels are {image.mode}, but must have 8 bits a channel")
+        if image.format in ("JPEG", "MPO"):
+            _check_scans(file)
+        return ImageOps.exif_transpose(image)
+
+
+def _opaque(image: Any) -> Any:
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    coloured = image.convert("RGBA")
+    white = Image.new("RGB", coloured.size, "white")
+    white.paste(coloured, mask=coloured.getchannel("A"))
+    return white
+
+
+def _check_scans(file: BinaryIO) -> None:
+    """ValueError if a JPEG has very many scans: each takes a few bytes of the file, and a pass over all pixels."""
+    at = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(at)
+    scans = end = 0
+    # Segments are passed over by their length, because the preview inside one has markers of its own.
+    while (found := SEGMENT.search(content, end)) and found[1] != END:
+        end = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")
+        scans += found[1] == SCAN
+    if scans > MOST_SCANS:
+        raise ValueError(f"it has {scans} scans, but at most {MOST_SCANS} are decoded: save it again")
 
 
 def _scaled_and_cropped(image: Any, size: Pair, shorter: int) -> Any:
@@ -68,13 +138,14 @@ def _scaled_and_cropped(image: Any, size: Pair, shorter: int) -> Any:
 
 
 def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
-    """The photographs of a folder, in the order of their names, repeated until the batch is full.
+    """The photographs of a folder that are not hidden, in the order of their names, repeated until the batch is full.
 
     Each is scaled until its shorter side fits and cropped about its middle. Then the mean colour of the photographs in
     the batch is subtracted.
 
     Shapes
-        batch_shape (N, H, W, 3) -> an array of that shape, float32, in units of the full range from black to white.
+        batch_shape (N, H, W, C) with 3 channels, or 1 for grey -> an array of that shape, float32, in units of the full
+        range from black to white.
     Errors
         ValueError if the folder does not exist, holds no JPEG or PNG, or one of them cannot be read; ImportError
         without Pillow.
@@ -83,13 +154,14 @@ def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"images is {str(folder)!r}, but must be a folder that exists")
-    paths = sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
+    # macOS writes a hidden file, "._photo.jpg", beside each file on a foreign disk.
+    paths = sorted(p for p in root.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     if not paths:
         raise ValueError(f"images is {str(folder)!r}, but must be a folder that holds at least one .jpg, .jpeg or .png")
-    n, height, width, _ = batch_shape
+    n, height, width, channels = batch_shape
     photographs = np.empty((min(len(paths), n), *batch_shape[1:]), np.float32)
     for photograph, path in zip(photographs, paths, strict=False):
-        photograph[...] = read_image(path, (height, width))
+        photograph[...] = read_image(path, (height, width), channels=channels)
     photographs /= 255
     photographs -= photographs.mean(axis=(0, 1, 2))
     return photographs[np.arange(n) % len(photographs)]

@@ -1,5 +1,6 @@
 """The code that all pictures share. matplotlib is optional, so it is imported only when a picture is drawn."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,5 +24,7 @@ def check(path: str) -> None:
 
 def save(figure: Any, path: str, dpi: int) -> None:
     """Writes a figure of matplotlib to ``path``, whole or not at all."""
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        # A character that its font lacks, as of another script in the name of a class, is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(temporary, dpi=dpi)

@@ -170,7 +170,7 @@ def test_a_smaller_step_is_taken_between_kinks():
         ({"step": np.inf}, "step is inf, but must be a number other than 0"),
         ({"tolerance": 0}, "tolerance is 0, but must be above 0"),
         ({"tolerance": np.nan}, "tolerance is nan, but must be above 0"),
-        ({"directions": 0}, "directions is 0, but must be at least 1: else nothing is checked"),
+        ({"directions": 0}, "directions is 0, but must be an int >= 1"),
         (
             {"needs_dx": False},
             "needs_dx is False, but must be True for a layer without params: else nothing is checked",

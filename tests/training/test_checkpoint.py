@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from tinyalexnet.training import checkpoint
 from tinyalexnet.training.checkpoint import DTYPES, FORMAT, generator_state, load, restore_generator, save
 
 ARRAYS = {
@@ -285,6 +287,47 @@ def test_random_bytes_are_refused(tmp_path_factory, content, after):
     path.write_bytes((len(content) + len(after)).to_bytes(8, "little") + after + content)
     with pytest.raises(ValueError, match="random is not a checkpoint that can be loaded: "):
         load(path)
+
+
+def test_bfloat16_is_read_as_float32(tmp_path):
+    """Written by hand, between others: the library gives NumPy no such array."""
+    halves = np.array([0x3F80, 0xC000, 0x7F80, 0x4049], "<u2")
+    header = {
+        "b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+        "a": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [4, 12]},
+        "c": {"dtype": "BF16", "shape": [], "data_offsets": [12, 14]},
+        "__metadata__": {"from": "a test"},
+    }
+    text = json.dumps(header).encode()
+    content = np.float32(7).tobytes() + halves.tobytes() + halves[1:2].tobytes()
+    (tmp_path / "a").write_bytes(len(text).to_bytes(8, "little") + text + content)
+    tensors, metadata = checkpoint.read(tmp_path / "a")
+    assert metadata == {"from": "a test"}
+    expected = np.array([[1, -2], [np.inf, 3.140625]], np.float32)
+    np.testing.assert_array_equal(tensors["a"], expected, strict=True)
+    np.testing.assert_array_equal(tensors["b"], np.float32([7]), strict=True)
+    np.testing.assert_array_equal(tensors["c"], np.array(-2, np.float32), strict=True)
+
+
+def test_a_dtype_that_numpy_lacks_is_refused(tmp_path):
+    text = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}).encode()
+    (tmp_path / "a").write_bytes(len(text).to_bytes(8, "little") + text + b"\0")
+    with pytest.raises(ValueError, match=r"NumPy lacks the dtype of a tensor \(.*\): save it as float32"):
+        checkpoint.read(tmp_path / "a")
+
+
+def test_a_header_of_very_many_bytes_is_refused_before_it_is_parsed(tmp_path):
+    """5 MB of brackets: as lists they are 100 MB."""
+    record = json.dumps({"format": FORMAT, "sha256": "", "meta": {"classes": "nested"}})
+    record = record.replace('"nested"', "[" + ",".join(["[]"] * ((1 << 22) // 3 + 10)) + "]")
+    save_file({"x": np.ones(1)}, tmp_path / "a", {"tinyalexnet": record})
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"its header has \d+ bytes, but at most 4194304 are read"):
+            load(tmp_path / "a")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_cannot_be_opened_is_an_oserror_that_names_it(tmp_path):

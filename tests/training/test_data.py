@@ -222,3 +222,39 @@ def test_images_cannot_be_changed_by_assignment(tmp_path):
         dataset.train.labels = dataset.test.labels
     with pytest.raises(AttributeError):
         dataset.name = "other"
+
+
+P, L = np.zeros((3, 2, 2, 1), np.uint8), np.array([0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels", "error", "message"),
+    [
+        (P.astype(np.float32), L, TypeError, "pixels is float32, but must be a uint8 array of values from 0 to 255"),
+        (P.tolist(), L, TypeError, "pixels is list, but must be a uint8 array"),
+        (P[..., 0], L, ValueError, r"pixels has shape \(3, 2, 2\), but must have the four dimensions \(N, H, W, C\)"),
+        (P[:0], L[:0], ValueError, r"pixels has shape \(0, 2, 2, 1\), but must have no dimension of size 0"),
+        (P, [0, 1, 1], TypeError, "labels is list, but must be an array of integers, the number of each image's class"),
+        (P, L.astype(float), TypeError, "labels is float64, but must be an array of integers"),
+        (P, L > 0, TypeError, "labels is bool, but must be an array of integers"),
+        (P, L[:2], ValueError, r"labels has shape \(2,\), but must have a label for each image of pixels, \(3,\)"),
+        (P, L[:, None], ValueError, r"labels has shape \(3, 1\), but must have"),
+        (P, L + 1, ValueError, "labels has 2, but must be from 0 to 1, the number of a class"),
+        (P, L - 1, ValueError, "labels has -1, but must be from 0 to 1"),
+    ],
+)
+def test_images_of_ones_own_that_are_none_are_refused(pixels, labels, error, message):
+    with pytest.raises(error, match=message):
+        data.Images(pixels, labels, ("a", "b"))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.intp])
+def test_images_of_ones_own(kind):
+    assert data.Images(P, L.astype(kind), ("a", "b")).labels.dtype == kind
+
+
+def test_cifar10_for_python_is_recognised(tmp_path):
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps({}))
+    assert refusal(data.load, "cifar10", tmp_path).endswith(
+        "; data_batch_1 is of the version for Python, a pickle, which is not read"
+    )

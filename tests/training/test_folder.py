@@ -134,6 +134,22 @@ def test_classes_that_differ_are_refused(folder, split):
     assert message.startswith(f"{str(folder / 'train')!r} and {str(folder / 'test')!r} ")
 
 
+def test_one_name_in_two_unicode_forms_is_one_class(folder):
+    """As if the images for the test came from a Mac."""
+    composed, decomposed = "caf\xe9", "cafe\u0301"
+    save(folder / "train" / composed / "x.png", noise(50))
+    save(folder / "test" / decomposed / "x.png", noise(51))
+    dataset = data.load("folder", folder)
+    assert dataset.train.classes == dataset.test.classes == (composed, "cat", "dog")
+    np.testing.assert_array_equal(dataset.train.pixels[0], noise(50))
+    np.testing.assert_array_equal(dataset.test.pixels[0], noise(51))
+    save(folder / "train" / decomposed / "x.png", noise(52))
+    message = refusal(data.load, "folder", folder)
+    assert message.startswith(
+        f"{str(folder / 'train')!r} has the class 'caf\xe9' twice, as 'cafe\\u0301' and 'caf\\xe9', but must"
+    )
+
+
 def test_folders_without_classes_or_images_are_refused(folder, tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")
     for split in ("train", "test"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
 import struct
 import tracemalloc
@@ -13,7 +14,8 @@ from data_files import counted, idx, refusal, write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyalexnet.training.idx import read_idx
+from tinyalexnet.training import idx as reader
+from tinyalexnet.training.idx import MOST_BYTES, read_idx
 
 SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=5).map(tuple)
 
@@ -183,11 +185,11 @@ def peak(function):
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_header_allocates_nothing_that_the_file_does_not_have(tmp_path, packed):
-    content = bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(10)
+    content = bytes([0, 0, 8, 1]) + struct.pack(">I", MOST_BYTES) + bytes(10)
     path = write(tmp_path / "x", gzip.compress(content) if packed else content)
     message = []
     assert peak(lambda: message.append(refusal(read_idx, path))) < 1 << 20
-    assert f"has its end at byte 26, but must have {(2**32 - 1) ** 3 - 10} more bytes" in message[0]
+    assert f"has its end at byte 18, but must have {MOST_BYTES - 10} more bytes" in message[0]
 
 
 def test_a_gzip_bomb_is_not_unpacked_beyond_its_header(tmp_path):
@@ -201,3 +203,31 @@ def test_a_gzip_bomb_is_not_unpacked_beyond_its_header(tmp_path):
         messages = []
         assert peak(lambda path=path, to=messages: to.append(refusal(read_idx, path, (10,)))) < 1 << 20
         assert message in messages[0]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_header_that_declares_very_much_is_refused_before_it_is_read(tmp_path, packed):
+    """270 MB in 17 kB of gzip, or in a file with holes, which takes nothing on the disk."""
+    content = bytes([0, 0, 8, 3]) + struct.pack(">III", MOST_BYTES // 784 + 1, 28, 28)
+    path = write(tmp_path / "x", gzip.compress(content + bytes(1 << 24)) if packed else content)
+    if not packed:
+        os.truncate(path, MOST_BYTES + 1000)
+    messages = []
+    assert peak(lambda: messages.append(refusal(read_idx, path, (None, 28, 28)))) < 1 << 20
+    assert messages[0].endswith(
+        f"has sizes of {(MOST_BYTES // 784 + 1) * 784} bytes together at byte 4, but must have at most 268435456"
+    )
+
+
+def test_the_most_bytes_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "MOST_BYTES", 24)
+    path = write(tmp_path / "x", EXAMPLE)
+    assert read_idx(path).shape == (2, 3, 4)
+    monkeypatch.setattr(reader, "MOST_BYTES", 23)
+    assert "has sizes of 24 bytes together" in refusal(read_idx, path)
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x")
+    for path in (tmp_path / "x", "/dev/zero"):
+        assert "has an error (it is no regular file) at byte 0" in refusal(read_idx, path)

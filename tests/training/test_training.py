@@ -23,7 +23,7 @@ from tinyalexnet.devices import Device
 from tinyalexnet.training import Settings, Training, augment, checkpoint, plots, read_log, train
 from tinyalexnet.training import run as runs
 from tinyalexnet.training import step as steps
-from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.training.data import Dataset, Images, with_channels
 from tinyalexnet.training.optimizer import SGD, Statistics
 from tinyalexnet.training.settings import FREE_SETTINGS
 
@@ -244,6 +244,44 @@ def test_ten_views_are_averaged():
     assert reached["test_loss"] > 0
 
 
+GREY = Variant((6, 6, 1), TINY.layers, num_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("variant", "channels", "line"),
+    [
+        ("tiny", 1, "tiny takes colours: grey becomes three equal channels\n"),
+        ("grey", 3, "grey takes grey images: colours are read as grey\n"),
+        ("tiny", 3, ""),
+        ("grey", 1, ""),
+    ],
+)
+def test_images_get_the_channels_that_the_network_takes(monkeypatch, tmp_path, variant, channels, line):
+    """And it is said; a run goes on from its checkpoint likewise, and its picture is drawn."""
+    monkeypatch.setitem(VARIANTS, "grey", GREY)
+    dataset = with_channels(DATASET, channels)
+    assert dataset.train.pixels.shape == (50, 7, 8, channels)
+    settings = Settings(**SETTINGS | {"variant": variant, "epochs": 1})
+    for resume in (False, True):
+        err = io.StringIO()
+        files = [str(tmp_path / "run"), resume, str(tmp_path / "log"), str(tmp_path / "plot.png")]
+        assert train(settings, dataset, io.StringIO(), Console(err, quiet=False), *files) == 0
+        assert err.getvalue().startswith(line)
+        assert len(err.getvalue().splitlines()) == bool(line) + resume
+
+
+def test_colours_become_grey_as_pillow_has_it(rng):
+    from PIL import Image
+
+    pixels = rng.integers(0, 256, (3, 20, 30, 3), dtype=np.uint8)
+    images = Images(pixels, np.zeros(3, np.intp), ("a",))
+    found = with_channels(Dataset("noise", images, images), 1)
+    expected = np.stack([np.array(Image.fromarray(image).convert("L")) for image in pixels])[..., None]
+    np.testing.assert_array_equal(found.train.pixels, expected, strict=True)
+    again = with_channels(found, 3).test.pixels
+    np.testing.assert_array_equal(again, expected.repeat(3, axis=3), strict=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -253,7 +291,7 @@ def test_ten_views_are_averaged():
         ({"epochs": 0}, "epochs is 0, but must be an int >= 1"),
         ({"batch_size": 51}, "batch_size is 51, but must be at most the 50 images there are"),
         ({"views": 3}, "views is 3, but must be 1 or 10"),
-        ({"colour_noise": -1.0}, r"colour_noise is -1\.0, but must be a number from 0 up"),
+        ({"colour_noise": -1.0}, r"colour_noise is -1\.0, but must be a finite number >= 0"),
         ({"schedule": "linear"}, "schedule is 'linear', but must be"),
         ({"bias_rate_factor": -1.0}, r"bias_rate_factor is -1\.0, but must be a finite number >= 0"),
     ],

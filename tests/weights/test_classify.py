@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from tinyalexnet import __main__ as command
 from tinyalexnet.alexnet import VARIANTS, Conv, Flat, Full, Pool, Relu, Variant
@@ -17,7 +17,7 @@ from tinyalexnet.console import Console
 from tinyalexnet.training import Settings, Training
 from tinyalexnet.training.data import Dataset, Images
 from tinyalexnet.weights import pretrained
-from tinyalexnet.weights.classify import BATCH, classify, likeliest, read_labels
+from tinyalexnet.weights.classify import BATCH, classify, likeliest
 
 TINY = Variant((6, 6, 3), (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2")), num_classes=12)
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -72,6 +72,17 @@ def test_without_names_there_are_numbers(weights, capsys):
     assert [line.split()[1:] for line in out.splitlines()[1:]] == [[str(k)] for k in (4, 0, 1, 2, 3, *range(5, 12))]
 
 
+def test_what_was_done_to_names_is_said_once_and_not_if_quiet(weights, capsys):
+    save_file({f"module.{name}": value for name, value in load_file(weights).items()}, "parallel")
+    out, err = run(capsys, "red.png", "--weights", weights, "--top=3")
+    assert err == ""
+    assert run(capsys, "red.png", "--weights=parallel", "--top=3") == (
+        out,
+        "parallel: 'module.0.bias' is read as '0.bias', and likewise 3 more names\n",
+    )
+    assert run(capsys, "red.png", "--weights=parallel", "--top=3", "--quiet") == (out, "")
+
+
 def test_many_images_in_batches_and_a_bar(weights):
     class Terminal(io.StringIO):
         def isatty(self):
@@ -103,6 +114,18 @@ def test_a_checkpoint_brings_its_names(capsys):
     assert out.splitlines()[1].split()[-1] == "grün"
 
 
+def test_a_network_of_grey_images_says_that_it_reads_colours_as_grey(monkeypatch, capsys):
+    monkeypatch.setitem(VARIANTS, "grey", Variant((6, 6, 1), (Flat(), Full("fc1")), num_classes=2))
+    images = Images(
+        np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1).repeat(3, 1).repeat(3, 2), np.arange(2), ("a", "b")
+    )
+    Training(Settings("grey", batch_size=1, backend="reference"), Dataset("grey", images, images)).save("run")
+    out, err = run(capsys, "red.png", "--weights=run")
+    assert len(out.splitlines()) == 3
+    assert err == "the network of run takes grey images: colours are read as grey\n"
+    assert run(capsys, "red.png", "--weights=run", "--quiet") == (out, "")
+
+
 def test_the_picture(weights, capsys):
     Path("names").write_text(
         "\n".join(f"$a class_of${k} " + "with a long name " * 9 for k in range(12)), encoding="utf-8"
@@ -120,22 +143,6 @@ def test_the_picture(weights, capsys):
 def test_of_equal_ones_the_lower_number_comes_first():
     found = likeliest(np.array([[0.2, 0.3, 0.2, 0.3], [0.25] * 4]), 3)
     np.testing.assert_array_equal(found, [[1, 3, 0], [0, 1, 2]])
-
-
-@pytest.mark.parametrize(
-    ("content", "count", "expected"),
-    [
-        (b"a\nb", 2, ["a", "b"]),
-        (b"a\r\nb \r\n", 2, ["a", "b"]),
-        (b"a\n\nc\n\n", 3, ["a", "", "c"]),
-        ("grün\n".encode(), 1, ["grün"]),
-    ],
-)
-def test_labels(content, count, expected):
-    Path("names").write_bytes(content)
-    assert read_labels("names", count) == expected
-    with pytest.raises(ValueError, match=f"labels is 'names' with {count} lines, but must have 9, one for each class"):
-        read_labels("names", 9)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,69 @@ def test_half_and_double_precision_become_single(tmp_path):
     assert {value.dtype for value in load(path).params.values()} == {np.dtype(np.float32)}
 
 
+PREFIXES = ("module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "model.net.", "model.module.")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_names_with_a_prefix(tmp_path, prefix):
+    """As DataParallel, torch.compile and modules around the network give them; and it is said."""
+    path, said = tmp_path / "a\x1bb", []
+    save_file({f"{prefix}{name}": value for name, value in tensors().items()}, path)
+    found = load(path, say=said.append).params
+    (tmp_path / "plain").mkdir()
+    for name, value in load(saved(tmp_path / "plain" / "a"), say=pytest.fail).params.items():
+        np.testing.assert_array_equal(found[name], value)
+    example = f"'{prefix}classifier.1.bias' is read as 'classifier.1.bias'"
+    assert said == [f"{tmp_path}/a\\x1bb: {example}, and likewise 5 more names"]
+
+
+def test_names_of_which_some_have_a_prefix(tmp_path):
+    """PyTorch's example of ImageNet makes the convolutions alone data-parallel."""
+    path, said = tmp_path / "a", []
+    renamed = {name.replace("features.", "features.module."): value for name, value in tensors().items()}
+    save_file(renamed, path)
+    assert load(path, say=said.append).num_classes == 2
+    assert said[0].endswith("'features.module.0.bias' is read as 'features.0.bias', and likewise 1 more names")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"module.features.0.weight": np.ones(1)}, "it should not have 'module.features.0.weight'$"),
+        ({"other.x": np.ones(1)}, "it should not have 'other.x'$"),
+        ({"teacher.features.0.weight": np.ones(1)}, "it should not have 'teacher.features.0.weight'$"),
+    ],
+)
+def test_prefixes_that_are_not_clear_are_refused(tmp_path, more, message):
+    path = tmp_path / "a"
+    save_file(tensors() | more, path)
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
+def test_two_networks_in_one_file_are_refused(tmp_path):
+    path = tmp_path / "a"
+    both = {f"{side}.{name}": value for side in ("student", "teacher") for name, value in tensors().items()}
+    save_file(both, path)
+    with pytest.raises(ValueError, match=r"it holds 'student\.classifier\.1\.bias', "):
+        load(path)
+
+
+def test_bfloat16_and_half_in_both_kinds_of_file(tmp_path):
+    torch = pytest.importorskip("torch")
+    save_tensors = pytest.importorskip("safetensors.torch").save_file
+    for dtype in (torch.bfloat16, torch.float16):
+        given = {f"module.{name}": torch.tensor(value).to(dtype) for name, value in tensors().items()}
+        torch.save({"state_dict": given, "epoch": 3}, tmp_path / "a.pth")
+        save_tensors(given, tmp_path / "a.safetensors")
+        for path in (tmp_path / "a.pth", tmp_path / "a.safetensors"):
+            found = load(path).params
+            assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
+            expected = given["module.classifier.4.weight"].float().numpy().T
+            np.testing.assert_array_equal(found["fc3.w"], expected)
+            assert expected.std() > 0.5
+
+
 # --- torchvision's images ---------------------------------------------------------------------------------------------
 
 
@@ -241,6 +304,20 @@ def test_every_tensor_that_is_wrong_is_named(tmp_path, changes, message):
     assert "\n" not in str(caught.value)
 
 
+def test_weights_of_another_network_are_called_so(tmp_path):
+    for names, expected in (
+        (
+            [f"layer{k}.conv.weight" for k in range(9)],
+            "'layer0.conv.weight', 'layer1.conv.weight', 'layer2.conv.weight'",
+        ),
+        ([], "nothing"),
+    ):
+        save_file({name: np.ones(1) for name in names}, tmp_path / "a")
+        with pytest.raises(ValueError, match="a does not fit 'tiny': it is of another network, because") as caught:
+            load(tmp_path / "a")
+        assert str(caught.value).endswith(f"holds {expected}, and nothing of such names as 'features.0.weight'")
+
+
 def test_another_variant_is_refused_unless_forced_and_shapes_are_never_forced(tmp_path):
     path = saved(tmp_path / "a")
     assert load(path, "tiny").variant == "tiny"
@@ -287,7 +364,7 @@ def test_a_checkpoint_from_before_says_what_it_lacks(tmp_path):
             "has the variant 'vgg', which this version does not know",
         ),
         ({}, {"classes": "abc"}, "has other classes than a list of names"),
-        ({}, {"classes": ["one", "two", "\x1b[2J"]}, "has other classes than a list of names"),
+        ({}, {"classes": ["one", "two", 3]}, "has other classes than a list of names"),
         ({}, {"classes": ["one"]}, r"has w:fc3.w of shape \(5, 3\) in place of \(5, 1\)"),
         ({}, {"scale": "1"}, "has a scale that is no number above 0 and up to 1"),
         ({}, {"scale": 1e99}, "has a scale that is no number above 0 and up to 1"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import collections
 import io
 import pickle
 import struct
@@ -113,6 +115,107 @@ def test_what_is_a_torch_file(tmp_path):
     assert not torch_file.is_torch_file(path)
 
 
+def test_bfloat16_becomes_float32(tmp_path):
+    """Read once for all its tensors, which share it; written by hand: 1, -2, infinity, 3.140625, the least, NaN."""
+    halves = np.array([0x3F80, 0xC000, 0x7F80, 0x4049, 0x0001, 0x7FC0], "<u2")
+    of = storage(kind="BFloat16Storage")
+    pickled = state_dict(t=tensor(of), part=tensor(of, offset=1, size=(2,), stride=(2,)))
+    found = load(archived(tmp_path / "a", pickled, {"data/0": halves.tobytes()}))
+    expected = np.array([[1, -2, np.inf], [3.140625, 2.0**-133, np.nan]], np.float32)
+    np.testing.assert_array_equal(found["t"], expected, strict=True)
+    np.testing.assert_array_equal(found["part"], np.array([-2, 3.140625], np.float32), strict=True)
+    assert np.shares_memory(found["t"], found["part"])
+    assert not found["t"].flags.writeable
+
+
+def test_a_storage_has_one_type_and_one_size(tmp_path):
+    for other in (storage(kind="IntStorage"), storage(count=5)):
+        path = archived(tmp_path / "a", state_dict(a=tensor(), b=tensor(other, size=(1,), stride=(1,))))
+        refused(path, r"the storage '0' has two types or sizes \(byte \d+ of data.pkl, BINPERSID\)")
+
+
+def wrapped(**values):
+    """A dict as ``state_dict``, to be a value in another one."""
+    return state_dict(**values)[2:-1]
+
+
+OPTIMIZER = b"}" + text("state") + b"}K\x00}K\x01Nsss" + text("groups") + b"](K\x01]K\x02aes"
+"""{"state": {0: {1: None}}, "groups": [1, [2]]}"""
+
+
+@pytest.mark.parametrize("key", torch_file.WRAPPERS)
+def test_a_state_dict_inside_the_state_of_a_training(tmp_path, key):
+    pickled = state_dict(epoch=b"K\x03", optimizer=OPTIMIZER, **{key: wrapped(t=tensor())}, best=tensor())
+    path, said = archived(tmp_path / "a\nb", pickled), []
+    found = load(path, said.append)
+    assert list(found) == ["t"]
+    np.testing.assert_array_equal(found["t"], NUMBERS.reshape(2, 3))
+    shown = str(path).replace("\n", "\\n")
+    assert said == [f"{shown}: the weights are those under {key!r}; what is beside them is left out"]
+
+
+def test_a_state_dict_inside_two_others_or_inside_itself(tmp_path):
+    inner = wrapped(state_dict=wrapped(t=tensor()))
+    path, said = archived(tmp_path / "a", state_dict(epoch=b"N", model=inner)), []
+    assert list(load(path, said.append)) == ["t"]
+    assert said[0].endswith("the weights are those under 'model.state_dict'; what is beside them is left out")
+    itself = b"\x80\x02}q\x00" + text("model") + b"h\x00s."
+    refused(archived(path, itself), "'model' is a dict, but must be a tensor")
+
+
+def test_a_state_dict_under_another_key(tmp_path):
+    """If it is the only dict of tensors; the optimizer's has others."""
+    other = wrapped(t=tensor())
+    path = archived(tmp_path / "a", state_dict(optimizer=OPTIMIZER, backbone=other, empty=ORDERED))
+    said = []
+    assert list(load(path, said.append)) == ["t"]
+    assert said[0].endswith("the weights are those under 'backbone'; what is beside them is left out")
+    refused(archived(path, state_dict(one=other, other=other)), "'one' is a OrderedDict, but must be a tensor")
+
+
+def test_a_namespace_and_numpys_scalars_beside_it_are_left_out(tmp_path, monkeypatch):
+    """As pickle writes them; nothing of them is called."""
+    monkeypatch.setattr(argparse, "Namespace", lambda: pytest.fail("it is called"))
+    namespace = name("argparse", "Namespace") + b")\x81}" + text("lr") + b"Nsb"
+    dtype = name("numpy", "dtype") + text("f8") + b"\x89\x88\x87R(K\x03" + text("<") + b"NNNtb"
+    scalar = name("numpy.core.multiarray", "scalar") + dtype + name("_codecs", "encode") + text("x") + b"\x85R\x86R"
+    pickled = state_dict(args=namespace, best=scalar, model=wrapped(t=tensor()))
+    assert list(load(archived(tmp_path / "a", pickled))) == ["t"]
+    refused(archived(tmp_path / "a", state_dict(t=namespace)), "'t' is a argparse Namespace, but must be a tensor")
+
+
+def test_what_torch_saves_of_a_training(tmp_path):
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [3, 5])
+    of_training = {
+        "epoch": 3,
+        "args": argparse.Namespace(lr=0.1, name="x"),
+        "best": np.float64(0.5),
+        "counts": collections.defaultdict(int, a=1),
+        "model": net.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+    }
+    torch.save(of_training, tmp_path / "a.pth")
+    found = load(tmp_path / "a.pth")
+    assert list(found) == ["weight", "bias"]
+    np.testing.assert_array_equal(found["weight"], net.weight.detach().numpy())
+
+
+def test_a_state_dict_alone_is_not_spoken_of(tmp_path):
+    said = []
+    load(archived(tmp_path / "a", state_dict(model=tensor())), said.append)
+    assert said == []
+
+
+def test_numbers_for_names_are_refused(tmp_path):
+    refused(archived(tmp_path / "a", b"\x80\x02}K\x01" + text("x") + b"s."), "'1' is a str, but must be a tensor")
+
+
 # --- what is refused: the pickle --------------------------------------------------------------------------------------
 
 SYSTEM = name("os", "system") + text("touch hacked") + b"\x85R"
@@ -141,9 +244,15 @@ CALL = "it would call {}, but may call only 'collections OrderedDict', "
         (b"}}b", "only an OrderedDict's _metadata may be set"),
         (ORDERED + b"}" + text("__class__") + b"Nsb", "only an OrderedDict's _metadata may be set"),
         (ORDERED + b"Nb", "only an OrderedDict's _metadata may be set"),
-        (b"]", r"torch.save writes nothing of the kind into a state dict \(byte \d+ of data.pkl, EMPTY_LIST\)"),
+        (b"\x8f", r"torch.save writes nothing of the kind into a state dict \(byte \d+ of data.pkl, EMPTY_SET\)"),
+        (b"]", "'t' is a list, but must be a tensor"),
+        (b"](a", "the stack is empty"),
+        (b"}Na", "items must be for a list"),
+        (b"}(NNe", "items must be for a list"),
+        (b"]q\x00h\x00a", "'t' is a list, but must be a tensor"),
         (b"I" + b"9" * 100_000 + b"\n", "nothing of the kind .* INT"),
-        (b"cnumpy\ndtype\n)\x81", "nothing of the kind .* NEWOBJ"),
+        (b"ctorch\nNet\n)\x81", "it would make a 'torch Net', so it is no state dict but whole: .* NEWOBJ"),
+        (b"N)\x81", "it would make an object of no type"),
         (b"\x82\x01", "nothing of the kind .* EXT1"),
         (b"\xff", r"nothing of the kind .* '\\xff'"),
         (b"\x80\x04", "its protocol is 4, but must be 2"),
@@ -152,7 +261,8 @@ CALL = "it would call {}, but may call only 'collections OrderedDict', "
         (b"h\x07", r"nothing was put at 7 \(byte \d+ of data.pkl, BINGET\)"),
         (b"(q\x00", "the stack is empty"),
         (b"NK\x01Ns", "items must be strings and values, for a dict"),
-        (b"}K\x01Ns", "items must be strings and values, for a dict"),
+        (b"}NNs", "items must be strings and values, for a dict"),
+        (b"}\x88Ns", "items must be strings and values, for a dict"),
         (b"}(" + text("odd") + b"u", "items must be strings and values, for a dict"),
         (b"X\xff\xff\xff\xffabc", "expected 4294967295 bytes in a unicodestring4, but only"),
         (b"X\x01\0\0\0\xff", "can't decode byte 0xff"),
@@ -160,7 +270,7 @@ CALL = "it would call {}, but may call only 'collections OrderedDict', "
         (b"NQ", "a storage must be named by its type, its key, its device and its size"),
         (storage().replace(b"ctorch\nFloatStorage\n", text("torch FloatStorage")), "a storage must be named by"),
         (storage(count=-6), r"'data/0' has 24 bytes, but must have at most -24"),
-        (storage(kind="BFloat16Storage"), "'torch BFloat16Storage' is no storage that NumPy has a dtype for"),
+        (storage(kind="ComplexFloatStorage"), "'torch ComplexFloatStorage' is no storage that NumPy has a dtype for"),
         (storage("1"), r"it has no member 'data/1' \(byte \d+ of data.pkl, BINPERSID\)"),
         (storage("../data.pkl"), "it has no member 'data/../data.pkl'"),
         (storage(count=5), "'data/0' has 24 bytes, but must have at most 20"),
@@ -384,6 +494,29 @@ def test_memory_is_bounded_by_the_file(tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("instruction", [b"(", b")", b"}", b"(t", b"}q\x00", b"(h\x00t"])
+def test_four_megabytes_of_instructions_are_not_executed(tmp_path, instruction):
+    """Each makes an object. Executing them all took ten seconds and half a gigabyte."""
+    pickled = b"\x80\x02}q\x00" + instruction * ((torch_file.MOST_PICKLE - 10) // len(instruction))
+    path = archived(tmp_path / "a", pickled)
+    tracemalloc.start()
+    try:
+        began = time.process_time()
+        refused(path, r"it goes on after 262144 instructions, the most that are executed \(byte \d+ of data.pkl, ")
+        assert time.process_time() - began < 20  # a twentieth of that without tracemalloc
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_most_instructions_are_executed(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_file, "MOST_INSTRUCTIONS", 6)
+    path = archived(tmp_path / "a", state_dict())  # protocol, GLOBAL, EMPTY_TUPLE, REDUCE, MARK, SETITEMS; then STOP
+    assert load(path) == {}
+    monkeypatch.setattr(torch_file, "MOST_INSTRUCTIONS", 5)
+    refused(path, r"it goes on after 5 instructions, the most that are executed \(byte \d+ of data.pkl, SETITEMS\)")
+
+
 # --- PyTorch itself ---------------------------------------------------------------------------------------------------
 
 
@@ -396,6 +529,8 @@ def test_what_torch_saves(tmp_path):
         "transposed": whole.T,
         "part": whole[1:3, ::2],
         "half": whole.half(),
+        "bfloat16": (whole + 1 / 3).bfloat16(),
+        "one of it": (whole + 1 / 3).bfloat16()[2, 3],
         "empty": torch.empty(0, 3),
         "scalar": torch.tensor(2.5),
         "parameter": torch.nn.Parameter(whole[0]),
@@ -405,14 +540,15 @@ def test_what_torch_saves(tmp_path):
     found = load(tmp_path / "a.pth")
     assert list(found) == list(tensors)
     for key, value in tensors.items():
-        np.testing.assert_array_equal(found[key], value.detach().numpy(), strict=True)
+        expected = value.float() if value.dtype is torch.bfloat16 else value.detach()
+        np.testing.assert_array_equal(found[key], expected.numpy(), strict=True)
     assert np.shares_memory(found["transposed"], found["part"])
 
 
 @pytest.mark.parametrize(
     ("value", "how", "message"),
     [
-        ("bfloat16", {}, "'torch BFloat16Storage' is no storage that NumPy has a dtype for"),
+        ("complex64", {}, "'torch ComplexFloatStorage' is no storage that NumPy has a dtype for"),
         ("uint16", {}, "'torch.storage UntypedStorage' is no storage"),
         ("float32", {"_use_new_zipfile_serialization": False}, "the format from before PyTorch 1.6, but must"),
         ("float32", {"pickle_protocol": 4}, "its protocol is 4, but must be 2"),
@@ -427,8 +563,12 @@ def test_what_torch_saves_and_numpy_has_not(tmp_path, value, how, message):
 def test_more_than_a_state_dict_is_refused(tmp_path):
     torch = pytest.importorskip("torch")
     for value, message in (
-        (torch.nn.Linear(2, 2), "NEWOBJ"),
-        ({"epoch": 3, "state_dict": {}}, "'epoch' is a int, but must be a tensor"),
+        (
+            torch.nn.Linear(2, 2),
+            "it would make a 'torch.nn.modules.linear Linear', so .* whole: where PyTorch is, .* NEWOBJ",
+        ),
+        ({"model": torch.nn.Linear(2, 2)}, "it would make a 'torch.nn.modules.linear Linear', so it is no state dict"),
+        ({"epoch": 3, "optimizer": {}}, "'epoch' is a int, but must be a tensor"),
         ({"t": torch.ones(1).expand(9)}, "a tensor leaves its storage of 1 elements"),
     ):
         torch.save(value, tmp_path / "a.pth")

@@ -51,7 +51,7 @@ def diagnose(
         docs/checking.md.
     """
     if _readable(layer):
-        check_request(layer, x, step, tolerance, directions, needs_dx)
+        step, tolerance, directions = check_request(layer, x, step, tolerance, directions, needs_dx)
     likeness = None if like is None else Likeness(like, layer, x)
     generator = np.random.default_rng(rng)
     name = _name(layer)

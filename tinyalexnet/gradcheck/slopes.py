@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..geometry import as_integer, as_number
 from .adapters import Differentiable
 
 STEPS = (1.0, 6e-6, 1e-6, 1e-7, 1e-8, 1e-9)
@@ -155,7 +156,7 @@ def directional_derivatives(
     Source
         Random projection: Baydin et al., "Automatic differentiation in machine learning: a survey", 2018, section 2.1.
     """
-    check_request(layer, x, step, tolerance, directions, needs_dx)
+    step, tolerance, directions = check_request(layer, x, step, tolerance, directions, needs_dx)
     generator = np.random.default_rng(rng)
     dout, gradients = run_backward(layer, x, lambda shape: draw_dout(generator, shape), needs_dx)
     differences = Differences(layer, x, dout, step, tolerance)
@@ -187,6 +188,7 @@ def adjoint_identities(
         Claerbout, "Earth soundings analysis: processing versus inversion", 1992, section 5.3, the dot-product test.
     """
     check_arguments(layer, needs_dx)
+    tolerance = as_number("tolerance", tolerance)
     generator = np.random.default_rng(rng)
     dout, gradients = run_backward(layer, x, lambda shape: draw_dout(generator, shape).astype(x.dtype), needs_dx)
     checks = []
@@ -210,26 +212,26 @@ def separated_values(shape: tuple[int, ...], rng: np.random.Generator | int = 0,
     With these a small step crosses no kink: no maximum changes hands, and no ReLU changes sides.
     """
     count = int(np.prod(shape))
+    gap = as_number("gap", gap, "a finite number above 0", lambda number: number > 0)
     values = gap * (np.arange(count) - count // 2 + 0.5)
     return np.random.default_rng(rng).permutation(values).reshape(shape)
 
 
 def check_request(
     layer: Differentiable, x: np.ndarray, step: float | None, tolerance: float, directions: int, needs_dx: bool
-) -> None:
-    """Refuses what would check nothing, and dtypes in which a difference means nothing."""
+) -> tuple[float | None, float, int]:
+    """Step, tolerance and directions as Python's numbers; refuses dtypes in which a difference means nothing."""
     if not isinstance(x, np.ndarray):
         raise TypeError(f"x is a {type(x).__name__}, but must be a NumPy array")
-    if step is not None and not 0 < abs(step) < math.inf:
-        raise ValueError(f"step is {step}, but must be a number other than 0, or None")
-    if directions < 1:
-        raise ValueError(f"directions is {directions}, but must be at least 1: else nothing is checked")
+    if step is not None:
+        step = as_number("step", step, "a number other than 0, or None", lambda number: number != 0)
+    directions = as_integer("directions", directions, 1)
     check_arguments(layer, needs_dx)
-    if not tolerance > 0:
-        raise ValueError(f"tolerance is {tolerance}, but must be above 0")
+    tolerance = as_number("tolerance", tolerance, "above 0 and finite", lambda number: number > 0)
     for name, value in {"x": x, **layer.params}.items():
         if value.dtype != np.float64:
             raise TypeError(f"{name} has dtype {value.dtype}, but must have dtype float64 for differences to mean much")
+    return step, tolerance, directions
 
 
 def check_arguments(layer: Differentiable, needs_dx: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..devices import device
+from ..geometry import as_number
 from ..ops.checks import FLOATS, Shape
 
 WEIGHT_STD = 0.1
@@ -183,8 +183,7 @@ class WeightedLayer(Layer):
         float_type = np.dtype(dtype)
         if float_type not in FLOATS:
             raise TypeError(f"dtype is {float_type}, but must be float32 or float64")
-        if not 0 <= std < math.inf:
-            raise ValueError(f"std is {std}, but must be a number from 0 up")
+        std = as_number("std", std, "a number from 0 up")
         generator = as_generator(rng)
         # Weights that a file will replace need not be drawn, which takes seconds for the 61 million of AlexNet.
         zeros = np.zeros(w_shape, float_type)
@@ -218,6 +217,8 @@ class WeightedLayer(Layer):
 def as_generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     """``rng``, or a new generator with this seed; ValueError if it is neither a generator nor a seed."""
     try:
+        if isinstance(rng, bool):
+            raise TypeError
         return np.random.default_rng(rng)
     except (TypeError, ValueError):
         raise ValueError(f"rng is {rng!r}, but must be a generator, an int >= 0 or None") from None

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..geometry import as_integer
 from ..ops.checks import Shape
-from ..ops.lrn import check_options, lrn_backward, lrn_forward
+from ..ops.lrn import as_bias, as_factor, check_options, lrn_backward, lrn_forward
 from .base import Layer
 
 
@@ -36,36 +36,38 @@ class LocalResponseNorm(Layer):
         self, radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5, backend: str = "cpu"
     ) -> None:
         super().__init__(backend)
-        check_options(radius, bias, alpha, beta)
-        self.radius, self.bias, self.alpha, self.beta = radius, bias, alpha, beta
+        self.radius, self.bias, self.alpha, self.beta = check_options(radius, bias, alpha, beta)
 
     @classmethod
     def from_paper(
         cls, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, backend: str = "cpu"
     ) -> LocalResponseNorm:
         """x / (k + alpha Σ x²)^beta over ``n`` channels, an odd number: Krizhevsky et al., 2012, section 3.3."""
-        return cls(_radius("n", n), k, alpha, beta, backend)
+        return cls(_radius("n", n), as_bias("k", k), as_factor("alpha", alpha), as_factor("beta", beta), backend)
 
     @classmethod
     def from_caffe(
         cls, local_size: int = 5, alpha: float = 1.0, beta: float = 0.75, k: float = 1.0, backend: str = "cpu"
     ) -> LocalResponseNorm:
         """x / (k + alpha / local_size Σ x²)^beta: Caffe's LRN layer, ACROSS_CHANNELS, and its defaults."""
-        return cls(_radius("local_size", local_size), k, alpha / local_size, beta, backend)
+        radius, per_channel = _radius("local_size", local_size), as_factor("alpha", alpha) / local_size
+        return cls(radius, as_bias("k", k), per_channel, beta, backend)
 
     @classmethod
     def from_pytorch(
         cls, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, backend: str = "cpu"
     ) -> LocalResponseNorm:
         """x / (k + alpha / size Σ x²)^beta: ``torch.nn.LocalResponseNorm`` and its defaults, and ONNX's LRN."""
-        return cls(_radius("size", size), k, alpha / size, beta, backend)
+        radius, per_channel = _radius("size", size), as_factor("alpha", alpha) / size
+        return cls(radius, as_bias("k", k), per_channel, beta, backend)
 
     @classmethod
     def from_cuda_convnet(
         cls, size: int, scale: float, power: float, min_divisor: float = 1.0, backend: str = "cpu"
     ) -> LocalResponseNorm:
         """x / (minDiv + scale / size Σ x²)^pow: a cmrnorm layer of cuda-convnet2, its size, scale, pow and minDiv."""
-        return cls(_radius("size", size), min_divisor, scale / size, power, backend)
+        radius, per_channel = _radius("size", size), as_factor("scale", scale) / size
+        return cls(radius, as_bias("min_divisor", min_divisor), per_channel, as_factor("power", power), backend)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, H, W, C) of x; errors as ``lrn_forward``."""

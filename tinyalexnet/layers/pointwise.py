@@ -110,8 +110,7 @@ class Dropout(Layer):
         self, rate: float = 0.5, train: bool = True, rng: np.random.Generator | int | None = None, backend: str = "cpu"
     ) -> None:
         super().__init__(backend)
-        check_rate(rate)
-        self.rate, self.train = rate, train
+        self.rate, self.train = check_rate(rate), train
         self.rng: np.random.Generator = as_generator(rng)
         self._seed: Any = None
 

@@ -7,7 +7,7 @@ that is passed in, so a run that goes on needs only the generator's state.
 import numpy as np
 
 from ..devices import device
-from ..geometry import Pair, as_pair
+from ..geometry import Pair, as_number, as_pair
 from ..ops.checks import check_floats
 
 CHUNK = 1 << 16
@@ -172,7 +172,8 @@ def colour_noise(
     Shapes
         images (N, H, W, C), float32 or float64; eigenvalues (C,); eigenvectors (C, C) -> images' shape and dtype.
     Errors
-        TypeError if images is not float32 or float64; ValueError for other dimensions.
+        TypeError if images is not float32 or float64; ValueError for other dimensions, or if std is not a finite number
+        >= 0.
     Source
         Krizhevsky et al., 2012, section 4.1, which multiplies by the eigenvalues and not, as one expects, by their
         roots. cuda-convnet2 calls the factors ``color_stdevs`` (convdata.py); for that noise pass
@@ -186,7 +187,7 @@ def colour_noise(
             f"eigenvalues and eigenvectors have shapes {np.shape(eigenvalues)} and {np.shape(eigenvectors)}, but must "
             f"have {(channels,)} and {(channels, channels)}, for the channels of images"
         )
-    alphas = rng.normal(0, std, (n, channels))
+    alphas = rng.normal(0, as_number("std", std), (n, channels))
     shifts = (alphas * eigenvalues) @ np.transpose(eigenvectors)
     out: np.ndarray = images + shifts[:, None, None, :].astype(images.dtype)
     return out

@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import reprlib
+import textwrap
 from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ FORMAT = 1
 _INTEGERS = (f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
 DTYPES = ("bool", "float16", "float32", "float64", *_INTEGERS)
 """The dtypes that an array of a checkpoint may have."""
+
+MOST_HEADER = 1 << 22
+"""Limit for the bytes of a header; a checkpoint's has 10,000. As Python objects JSON takes up to thirty times more."""
 
 
 def check() -> None:
@@ -83,15 +88,37 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     check_regular(path)
-    with open(path, "rb"):  # The library's OSError does not name the file.
-        pass
-    try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-            return tensors, file.metadata() or {}
-    except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
-        # The library raises the last three if NumPy lacks a tensor's dtype.
-        raise _refused(path, str(error)) from None
+    with open(path, "rb") as opened:  # The library's OSError does not name the file.
+        header = int.from_bytes(opened.read(8), "little")
+        if MOST_HEADER < header < os.fstat(opened.fileno()).st_size:
+            raise _refused(path, f"its header has {header} bytes, but at most {MOST_HEADER} are read")
+        try:
+            with safe_open(os.fspath(path), framework="numpy") as file:
+                kinds = {name: file.get_slice(name).get_dtype() for name in sorted(file.keys())}
+                halves = _bfloat16(opened, header) if "BF16" in kinds.values() else {}
+                tensors = {name: halves[name] if name in halves else file.get_tensor(name) for name in kinds}
+                return tensors, file.metadata() or {}
+        except (AttributeError, KeyError, TypeError) as error:
+            raise _refused(path, f"NumPy lacks the dtype of a tensor ({error}): save it as float32") from None
+        except (SafetensorError, OSError, ValueError) as error:
+            # The library's message may hold a text of the file, of any length.
+            raise _refused(path, textwrap.shorten(str(error), 300)) from None
+
+
+def _bfloat16(file: BufferedReader, header: int) -> dict[str, np.ndarray]:
+    """The tensors of bfloat16, as float32: NumPy lacks that dtype, so the library does not return them."""
+    found = {}
+    for name, entry in json.loads(file.read(header)).items():
+        if entry.get("dtype") == "BF16":
+            begin, end = entry["data_offsets"]
+            file.seek(8 + header + begin)
+            found[name] = widened(np.frombuffer(file.read(end - begin), "<u2")).reshape(entry["shape"])
+    return found
+
+
+def widened(halves: np.ndarray) -> np.ndarray:
+    """bfloat16, given as uint16, as float32, of which it is the upper half."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def check_regular(path: str | Path) -> None:

@@ -53,9 +53,8 @@ def contents(path: str | Path, meta: Mapping[str, Any]) -> Contents:
             raise ValueError(f"{path} lacks {name!r}, but must have {', '.join(NEEDED)}: take another checkpoint")
     _refuse_unknown(path, "the part", meta.keys() - {*NEEDED, *LATER})
     settings, data = _settings(path, meta["settings"]), meta["data"]
-    # A terminal would execute control characters in a name.
-    if not isinstance(data, str) or not data.isprintable():
-        raise ValueError(f"{path} has the data {reprlib.repr(data)}, but must have a line of text")
+    if not isinstance(data, str):
+        raise ValueError(f"{path} has the data {reprlib.repr(data)}, but must have a text")
     progress = progress_from(meta["run"], settings["batch_size"])
     if progress is None:
         raise ValueError(
@@ -143,12 +142,8 @@ def _classes(path: str | Path, meta: Mapping[str, Any]) -> tuple[str, ...] | Non
     if "classes" not in meta:
         return None
     classes = meta["classes"]
-    # A terminal would execute control characters in a name.
-    if (
-        not isinstance(classes, list)
-        or not classes
-        or not all(isinstance(name, str) and name.isprintable() for name in classes)
-    ):
+    # Any text may be the name of a folder, and so of a class: it is escaped where it is printed.
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"{path} has other classes than a list of names")
     return tuple(classes)
 

@@ -4,12 +4,13 @@ Nothing is unpickled, and nothing is downloaded unless it is asked for. A damage
 which names the file, the byte (of the unpacked data if the file is gzip) and the expected content.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..geometry import Pair, as_pair
+from ..ops.checks import INTEGERS, check_shape, images_shape
 from . import cifar10
 from .download import ADDRESSES, IDX_FILES, fetch
 from .folder import read_folder
@@ -29,12 +30,28 @@ class Images:
     """Images and the class of each: image n shows a ``classes[labels[n]]``.
 
     Shapes
-        ``pixels`` (N, H, W, C), uint8; ``labels`` (N,), intp.
+        ``pixels`` (N, H, W, C), uint8; ``labels`` (N,), integers.
+    Errors
+        TypeError for another dtype or no array; ValueError for another shape, or a label that no class has.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        pixels, labels = self.pixels, self.labels
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+            found = getattr(pixels, "dtype", type(pixels).__name__)
+            raise TypeError(f"pixels is {found}, but must be a uint8 array of values from 0 to 255")
+        images_shape("pixels", pixels.shape)
+        if not isinstance(labels, np.ndarray) or labels.dtype not in INTEGERS:
+            found = getattr(labels, "dtype", type(labels).__name__)
+            raise TypeError(f"labels is {found}, but must be an array of integers, the number of each image's class")
+        check_shape("labels", labels.shape, (len(pixels),), "a label for each image of pixels")
+        if labels.min() < 0 or labels.max() >= len(self.classes):
+            bad = labels.min() if labels.min() < 0 else labels.max()
+            raise ValueError(f"labels has {bad}, but must be from 0 to {len(self.classes) - 1}, the number of a class")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +61,26 @@ class Dataset:
     name: str
     train: Images
     test: Images
+
+
+GREY = np.array([19595, 38470, 7471], np.uint32)
+"""0.299, 0.587 and 0.114 of red, green and blue, times 2^16: ITU-R 601, as Pillow has it."""
+
+
+def with_channels(dataset: Dataset, channels: int) -> Dataset:
+    """The images as grey ones if ``channels`` is 1, and with three equal ones if it is 3."""
+
+    def converted(images: Images) -> Images:
+        if channels == images.pixels.shape[3]:
+            return images
+        if channels == 3:
+            return replace(images, pixels=np.repeat(images.pixels, 3, axis=3))
+        grey = np.empty((*images.pixels.shape[:3], 1), np.uint8)
+        for one, image in zip(grey, images.pixels, strict=True):
+            one[..., 0] = (image @ GREY + (1 << 15)) >> 16
+        return replace(images, pixels=grey)
+
+    return replace(dataset, train=converted(dataset.train), test=converted(dataset.test))
 
 
 def load(
@@ -124,6 +161,8 @@ def _find(name: str, folder: Path | None, files: tuple[str, ...], download: bool
         if not _missing(candidate, files):
             return [path for file in files if (path := _plain_or_packed(candidate / file))]
     package = ", or install Debian's package dataset-fashion-mnist and give no folder" if debian else ""
+    if (folders[-1] / "data_batch_1").exists():
+        package = "; data_batch_1 is of the version for Python, a pickle, which is not read"
     own, lacking = str(folders[-1]), ", ".join(_missing(folders[-1], files))
     raise ValueError(
         f"{name} must be whole in {' or '.join(repr(str(path)) for path in folders)}, but is not: download it "

@@ -1,5 +1,6 @@
 """A user's own images: a folder for each class, in ``train`` and in ``test``."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -21,30 +22,47 @@ def read_folder(root: Path, size: Pair | None) -> tuple[tuple[str, ...], list[tu
         or has another size; ImportError without Pillow.
     """
     check_pillow("data")
-    classes = _classes(root)
-    splits = [[_photographs(root / split / name) for name in classes] for split in SPLITS]
+    classes, folders = _classes(root)
+    splits = [[_photographs(folder) for folder in found] for found in folders]
     height, width = size or read_image(splits[0][0][0], None).shape[:2]
     return classes, [_stack(groups, (height, width), fit=size is not None) for groups in splits]
 
 
-def _classes(root: Path) -> tuple[str, ...]:
-    """The names of the folders in ``root/train``, which must be those in ``root/test``."""
-    train, test = (root / split for split in SPLITS)
-    for split in (train, test):
-        if not split.is_dir():
-            raise ValueError(
-                f"folder is {str(root)!r} without {split.name!r} in it, but must hold train/CLASS and test/CLASS, "
-                "so that it is settled which images are for the test"
-            )
-    classes, others = ([path.name for path in _entries(split) if path.is_dir()] for split in (train, test))
-    if classes != others:
-        differ = ", ".join(map(repr, sorted({*classes} ^ {*others})))
+def _classes(root: Path) -> tuple[tuple[str, ...], list[list[Path]]]:
+    """The names of the classes, and their folders in each split, in the same order."""
+    splits = [_by_class(root / split, root) for split in SPLITS]
+    train, test = splits
+    if train.keys() != test.keys():
+        differ = ", ".join(map(repr, sorted(train.keys() ^ test.keys())))
+        paths = " and ".join(repr(str(root / split)) for split in SPLITS)
+        raise ValueError(f"{paths} must have the same classes, but only one of them has {differ}")
+    if not train:
+        raise ValueError(f"{str(root / SPLITS[0])!r} has no folders, but must have one for each class")
+    classes = tuple(sorted(train))
+    return classes, [[split[name] for name in classes] for split in splits]
+
+
+def _by_class(split: Path, root: Path) -> dict[str, Path]:
+    """The folder of each class in a split.
+
+    The same name may be written in several Unicode forms: macOS stores "é" as two characters, others as one. So the
+    names of classes are in form C.
+    """
+    if not split.is_dir():
         raise ValueError(
-            f"{str(train)!r} and {str(test)!r} must have the same classes, but only one of them has {differ}"
+            f"folder is {str(root)!r} without {split.name!r} in it, but must hold train/CLASS and test/CLASS, "
+            "so that it is settled which images are for the test"
         )
-    if not classes:
-        raise ValueError(f"{str(train)!r} has no folders, but must have one for each class")
-    return tuple(classes)
+    folders: dict[str, Path] = {}
+    for path in _entries(split):
+        name = unicodedata.normalize("NFC", path.name)
+        if path.is_dir() and folders.setdefault(name, path) != path:
+            both = " and ".join(ascii(found.name) for found in (folders[name], path))
+            raise ValueError(
+                f"{str(split)!r} has the class {name!r} twice, as {both}, but must have it once: these are two Unicode "
+                "forms of one name"
+            )
+    return folders
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -13,12 +13,15 @@ TYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "fl
 MOST_DIMENSIONS = 64
 """NumPy's limit."""
 
+MOST_BYTES = 1 << 28
+"""Limit for the elements that a header declares; MNIST has 47 million. A gzip of zeros is a thousandth of them."""
+
 
 def read_idx(path: str | Path, sizes: tuple[int | None, ...] | None = None) -> np.ndarray:
     """The array of an IDX file, plain or gzip; the first bytes tell which, and not the name.
 
     The sizes in the header are not trusted: memory grows only as bytes arrive, and reading stops after as many bytes
-    as the header declares.
+    as the header declares, which must be at most ``MOST_BYTES``.
 
     Shapes
         as declared, no size 0, uint8. If ``sizes`` is given, the file must declare these; None in it allows any size.
@@ -60,4 +63,6 @@ def _shape(source: Source, sizes: tuple[int | None, ...] | None) -> tuple[int, .
     for axis, (size, wanted) in enumerate(zip(shape, sizes or (None,) * dimensions, strict=True)):
         if size == 0 or wanted not in (None, size):
             raise wrong(source.path, 4 + 4 * axis, f"the size {size}", "at least 1" if wanted is None else wanted)
+    if math.prod(shape) > MOST_BYTES:
+        raise wrong(source.path, 4, f"sizes of {math.prod(shape)} bytes together", f"at most {MOST_BYTES}")
     return shape

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..devices import Device, device, to_host
+from ..geometry import as_number
 from ..ops.checks import check_floats
 from ..ops.momentum import momentum_step
-from .schedules import as_rate
 
 BLOCK = 1 << 16
 """Elements that the statistics take at a time, so that no temporary array is as large as a parameter."""
@@ -78,13 +78,13 @@ class SGD:
             check_floats(hardware, **{name: w})
             if not w.size or not hardware.is_writeable(w):
                 raise ValueError(f"{name} is empty, strided or read-only, but must be C-contiguous and writeable")
-        self.learning_rate = as_rate("learning_rate", learning_rate)
-        self.momentum = as_rate("momentum", momentum)
+        self.learning_rate = as_number("learning_rate", learning_rate)
+        self.momentum = as_number("momentum", momentum)
         if self.momentum >= 1:
             raise ValueError(f"momentum is {momentum!r}, but must be less than 1")
-        self.weight_decay = as_rate("weight_decay", weight_decay)
-        self.bias_rate_factor = as_rate("bias_rate_factor", bias_rate_factor)
-        self.bias_weight_decay = as_rate("bias_weight_decay", bias_weight_decay)
+        self.weight_decay = as_number("weight_decay", weight_decay)
+        self.bias_rate_factor = as_number("bias_rate_factor", bias_rate_factor)
+        self.bias_weight_decay = as_number("bias_weight_decay", bias_weight_decay)
         self._params = dict(params)
         self._scratch = {w.dtype: np.empty(BLOCK, w.dtype) for w in params.values()}
         self._rates: dict[tuple[bool, np.dtype], Any] = {(_is_bias(name), w.dtype): None for name, w in params.items()}
@@ -139,7 +139,7 @@ class SGD:
 
     def set_rate(self, learning_rate: float) -> None:
         """The learning rate of the next ``move``, also of one that is captured; ValueError if it is out of range."""
-        rate = as_rate("learning_rate", learning_rate)
+        rate = as_number("learning_rate", learning_rate)
         for (is_bias, dtype), held in self._rates.items():
             value = rate * self.bias_rate_factor if is_bias else rate
             self._rates[is_bias, dtype] = device(self._backend).number(value, dtype, held)

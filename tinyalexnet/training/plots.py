@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..console import printable
 from ..plots import COLOURS, save
 
 
@@ -70,5 +71,6 @@ def _images(
         axes.axis("off")
         for line, k in enumerate(np.argsort(-row)[:3]):
             weight = "bold" if k == label else "normal"
-            text = f"{row[k]:.0%} {classes[k]}"
-            axes.text(0.0, -0.1 - 0.13 * line, text, transform=axes.transAxes, fontsize=8, fontweight=weight)
+            text = f"{row[k]:.0%} {printable(classes[k])}"
+            below = 0.0, -0.1 - 0.13 * line
+            axes.text(*below, text, transform=axes.transAxes, fontsize=8, fontweight=weight, parse_math=False)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import open_regular
+
 PIECE = 1 << 16
 """Bytes that are read at a time."""
 
@@ -64,7 +66,7 @@ class Source:
 def reading(path: Path) -> Iterator[Source]:
     """Opens a file, which is gzip if it begins as gzip does; its name does not matter."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             packed = file.peek(2)[:2] == b"\x1f\x8b"
             with gzip.GzipFile(fileobj=file) if packed else nullcontext(file) as stream:
                 yield Source(path, stream)

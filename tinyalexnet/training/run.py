@@ -6,13 +6,14 @@ import time
 from dataclasses import asdict
 from typing import TextIO
 
+from ..alexnet import check_variant
 from ..command import INTERRUPTED
-from ..console import Console
+from ..console import Console, printable
 from ..devices import device, to_host
 from ..files import check_outputs, is_stream
 from ..plots import check as check_plot
 from . import checkpoint, plots
-from .data import Dataset
+from .data import Dataset, with_channels
 from .log import Append, appending, check_log, read_log
 from .optimizer import Statistics
 from .progress import Sums
@@ -63,14 +64,16 @@ def train(
         As ``Training``, ``Training.restore`` and ``check_files``. All are raised before anything is computed.
     """
     check_files(checkpoint_path, resume, log_path, plot_path)
+    dataset = _in_colours(settings.variant, dataset, console)
     training = Training(settings, dataset)
+    settings = training.settings
     goes_on = None
     if checkpoint_path is not None and not os.path.exists(checkpoint_path):
         training.save(checkpoint_path)
     elif checkpoint_path is not None and resume:
         training.restore(checkpoint_path)
         goes_on = training.progress.step
-        console.line(f"goes on after step {training.progress.step} of {checkpoint_path}")
+        console.line(f"goes on after step {training.progress.step} of {printable(checkpoint_path)}")
     hardware = device(settings.backend)
     if launching := hardware.launching(not settings.no_graph):
         console.line(f"GPU {hardware.processor(1)}{launching}")
@@ -94,6 +97,16 @@ def train(
             plot_path,
         )
     return code
+
+
+def _in_colours(variant: str, dataset: Dataset, console: Console) -> Dataset:
+    """The data set with as many channels as the network takes, if it is 1 or 3; says so if that changes them."""
+    found, wanted = dataset.train.pixels.shape[3], check_variant(variant).image_shape[2]
+    if (found, wanted) not in ((1, 3), (3, 1)):
+        return dataset
+    grey, coloured = "takes grey images: colours are read as grey", "takes colours: grey becomes three equal channels"
+    console.line(f"{variant} {grey if wanted == 1 else coloured}")
+    return with_channels(dataset, wanted)
 
 
 def _steps(

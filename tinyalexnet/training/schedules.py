@@ -1,10 +1,8 @@
 """Schedules of the learning rate: constant, in steps, exponential, or as a text names them."""
 
-import math
-from numbers import Real
 from typing import Protocol
 
-from ..geometry import as_integer
+from ..geometry import as_integer, as_number
 
 RULE = "'constant', 'step:EVERY:FACTOR' or 'exponential:EVERY:FACTOR' with an int EVERY >= 1 and 0 < FACTOR <= 1"
 """The texts that ``parse_schedule`` takes."""
@@ -18,7 +16,7 @@ class Schedule(Protocol):
 
 def constant(rate: float) -> Schedule:
     """``rate`` at every step; ValueError if it is not a finite number >= 0."""
-    rate = as_rate("rate", rate)
+    rate = as_number("rate", rate)
 
     def schedule(step: int) -> float:
         as_integer("step", step, 0)
@@ -37,7 +35,7 @@ def stepped(rate: float, every: int, factor: float) -> Schedule:
     Source
         Krizhevsky et al., 2012, section 5: divided by 10 three times, each time the validation error stopped falling.
     """
-    rate, every, factor = as_rate("rate", rate), as_integer("every", every, 1), _as_factor(factor)
+    rate, every, factor = as_number("rate", rate), as_integer("every", every, 1), _as_factor(factor)
     return lambda step: rate * factor ** (as_integer("step", step, 0) // every)
 
 
@@ -49,7 +47,7 @@ def exponential(rate: float, factor: float, every: int) -> Schedule:
     Errors
         As ``stepped``.
     """
-    rate, factor, every = as_rate("rate", rate), _as_factor(factor), as_integer("every", every, 1)
+    rate, factor, every = as_number("rate", rate), _as_factor(factor), as_integer("every", every, 1)
     return lambda step: rate * factor ** (as_integer("step", step, 0) / every)
 
 
@@ -62,8 +60,8 @@ def parse_schedule(text: str, rate: float) -> Schedule:
     Errors
         ValueError if ``text`` is none of these, or ``rate`` is not a finite number >= 0.
     """
-    rate = as_rate("rate", rate)
-    kind, *values = text.split(":")
+    rate = as_number("rate", rate)
+    kind, *values = str(text).split(":")
     try:
         if kind == "constant" and not values:
             return constant(rate)
@@ -77,17 +75,5 @@ def parse_schedule(text: str, rate: float) -> Schedule:
     raise ValueError(f"schedule is {text!r}, but must be {RULE}")
 
 
-def as_rate(name: str, value: object) -> float:
-    """The value as a float; ValueError, which calls it ``name``, if it is not a finite number >= 0."""
-    # Python's float: a float64 of NumPy would make float32 arrays compute in float64.
-    number = float(value) if isinstance(value, Real) else math.nan
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{name} is {value!r}, but must be a finite number >= 0")
-    return number
-
-
 def _as_factor(value: object) -> float:
-    number = float(value) if isinstance(value, Real) else math.nan
-    if not 0 < number <= 1:
-        raise ValueError(f"factor is {value!r}, but must be a number above 0 and at most 1")
-    return number
+    return as_number("factor", value, "a number above 0 and at most 1", lambda number: 0 < number <= 1)

@@ -1,12 +1,15 @@
 """The settings of a training, and the checks that they are in range and fit the images."""
 
-import math
+import typing
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from ..alexnet import check_variant
 from ..command import option
 from ..devices import BACKENDS, PRECISIONS
-from ..geometry import as_integer
+from ..geometry import as_integer, as_number
 from .data import Dataset
 
 
@@ -47,17 +50,19 @@ LEAST = {"epochs": 1, "batch_size": 1, "checkpoint_every": 1, "pad": 0, "seed": 
 VIEWS = (1, 10)
 
 
-def check_settings(settings: Settings, dataset: Dataset) -> None:
-    """ValueError if a setting is out of range, or the images do not fit the variant."""
+def check_settings(settings: Settings, dataset: Dataset) -> Settings:
+    """The settings as Python's own values, which a checkpoint can hold.
+
+    Errors
+        ValueError if one is of another kind or out of range, or the images do not fit the variant.
+    """
+    kinds = typing.get_type_hints(Settings)
+    settings = Settings(**{name: _checked(name, getattr(settings, name), kind) for name, kind in kinds.items()})
     table = check_variant(settings.variant)
-    for name, least in LEAST.items():
-        as_integer(name, getattr(settings, name), least)
     if table.num_classes is None:
         raise ValueError(f"variant is {settings.variant!r}, but must be one that classifies")
     if settings.views not in VIEWS:
         raise ValueError(f"views is {settings.views}, but must be 1 or 10")
-    if not 0 <= settings.colour_noise < math.inf:
-        raise ValueError(f"colour_noise is {settings.colour_noise}, but must be a number from 0 up")
     count, height, width, channels = dataset.train.pixels.shape
     if settings.batch_size > count:
         raise ValueError(f"batch_size is {settings.batch_size}, but must be at most the {count} images there are")
@@ -68,3 +73,14 @@ def check_settings(settings: Settings, dataset: Dataset) -> None:
             f"data has images of {height} x {width} x {channels}, but must have at least the "
             f"{wanted[0]} x {wanted[1]} x {wanted[2]} of {settings.variant!r}"
         )
+    return settings
+
+
+def _checked(name: str, value: Any, kind: type) -> Any:
+    if kind is int:
+        return as_integer(name, value, LEAST.get(name, 1))
+    if kind is float:
+        return as_number(name, value)
+    if not isinstance(value, (bool, np.bool_) if kind is bool else str):
+        raise ValueError(f"{name} is {value!r}, but must be {'True or False' if kind is bool else 'a text'}")
+    return kind(value)

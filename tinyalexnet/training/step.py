@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..alexnet import alexnet, check_variant
+from ..console import printable
 from ..devices import device, to_host
 from ..losses import softmax, softmax_cross_entropy
 from . import augment, checkpoint
@@ -44,7 +45,7 @@ class Training:
     """
 
     def __init__(self, settings: Settings, dataset: Dataset) -> None:
-        check_settings(settings, dataset)
+        settings = check_settings(settings, dataset)
         self.settings, self.dataset, self.progress = settings, dataset, Progress()
         self.image_size = check_variant(settings.variant).image_shape[:2]
         self.net = alexnet(
@@ -201,7 +202,7 @@ class Training:
                 shown = reprlib.repr(saved)
                 raise ValueError(f"{name} is {value!r}, but must be {shown} as in {path}, from which the run goes on")
         if found.data != self._fingerprint:
-            raise ValueError(f"data is {self._fingerprint}, but must be {found.data[:200]} as in {path}")
+            raise ValueError(f"data is {self._fingerprint}, but must be {printable(found.data[:200])} as in {path}")
         if found.classes not in (None, tuple(self.dataset.train.classes)):
             raise ValueError(f"data has other classes than those in {path}, but must have the same to go on from it")
 

@@ -1,16 +1,16 @@
 """Classifies images: prints and draws the likeliest classes of each."""
 
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
-from ..console import Console
+from ..console import Console, printable
 from ..files import check_outputs
 from ..geometry import as_integer
 from ..images import check_pillow
 from ..plots import check as check_plot
 from . import plots, pretrained
+from .labels import read_labels
 
 BATCH = 16
 """Images that are computed at a time."""
@@ -44,7 +44,9 @@ def classify(
     if plot is not None:
         check_plot(plot)
     check_pillow("classify")
-    read = pretrained.load(weights, variant, force)
+    read = pretrained.load(weights, variant, force, console.line)
+    if read.channels == 1:
+        console.line(f"the network of {printable(weights)} takes grey images: colours are read as grey")
     names = read_labels(labels, read.num_classes) if labels is not None else list(read.classes or ())
     pixels = [read.image(path) for path in images]
     net = read.network(backend)
@@ -55,7 +57,7 @@ def classify(
             found[some] = read.probabilities(net, np.stack(pixels[some]), backend)
             for path, row in zip(images[some], found[some], strict=True):
                 advance()
-                write("\n".join([path, *_lines(row, likeliest(row, top), names)]), out)
+                write("\n".join([printable(path), *_lines(row, likeliest(row, top), names)]), out)
     if plot is not None:
         shown = slice(SHOWN_IMAGES)
         chosen = likeliest(found[shown], top)
@@ -69,18 +71,7 @@ def likeliest(probabilities: np.ndarray, top: int) -> np.ndarray:
     return np.argsort(-probabilities, axis=-1, kind="stable")[..., :top]
 
 
-def read_labels(path: str | Path, count: int) -> list[str]:
-    """The names of ``count`` classes from a file with one a line, in UTF-8; OSError or ValueError if it is not one."""
-    try:
-        names = [line.strip() for line in Path(path).read_text(encoding="utf-8").rstrip("\n").split("\n")]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"labels is {str(path)!r}, but must be text in UTF-8: {error}") from None
-    if len(names) != count:
-        raise ValueError(f"labels is {str(path)!r} with {len(names)} lines, but must have {count}, one for each class")
-    return names
-
-
 def _lines(row: np.ndarray, chosen: np.ndarray, names: list[str]) -> list[str]:
     # By hand: a library for tables would be a new dependency for this one format.
     width = len(str(len(row) - 1))
-    return [f"{row[k]:9.2%}  {k:{width}}  {names[k] if names else ''}".rstrip() for k in chosen]
+    return [f"{row[k]:9.2%}  {k:{width}}  {printable(names[k]) if names else ''}".rstrip() for k in chosen]

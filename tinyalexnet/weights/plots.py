@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..console import printable
 from ..plots import COLOURS, save
 
 
@@ -25,10 +26,12 @@ def classified(
     for (left, right), name, image, row, chosen in zip(rows, paths, pixels, probabilities, likeliest, strict=True):
         left.imshow(image.squeeze(), cmap="gray")
         left.axis("off")
-        left.set_title(Path(name).name, fontsize=9, parse_math=False)
+        left.set_title(printable(Path(name).name), fontsize=9, parse_math=False)
         bars = right.barh(range(len(chosen)), row[chosen], color=COLOURS["forward"])
         right.bar_label(bars, [f"{row[k]:.1%}" for k in chosen], padding=3, fontsize=8)
-        right.set_yticks(range(len(chosen)), [textwrap.shorten(names[k], 40) for k in chosen], parse_math=False)
+        right.set_yticks(
+            range(len(chosen)), [textwrap.shorten(printable(names[k]), 40) for k in chosen], parse_math=False
+        )
         right.invert_yaxis()
         right.set_xlim(0, 1.1)
         right.set_xticks([])

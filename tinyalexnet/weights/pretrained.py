@@ -2,7 +2,7 @@
 
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..alexnet import VARIANTS, Variant, alexnet
+from ..console import printable
 from ..devices import device, to_host
 from ..geometry import Pair
 from ..images import read_image
@@ -19,6 +20,7 @@ from ..ops.checks import Shape
 from ..training import augment, checkpoint
 from ..training.contents import check_arrays, contents, misfits
 from . import torch_file
+from .kinds import kind
 
 NAMES = {
     "torchvision": {
@@ -33,6 +35,9 @@ NAMES = {
     }
 }
 """For each variant that a state dict can hold: its layers there and here. Each has a ``.weight`` and a ``.bias``."""
+
+WRAPPERS = ("module", "_orig_mod")
+"""Parts of names that PyTorch's ``DataParallel`` and ``torch.compile`` insert."""
 
 SHORTER = 256
 """Pixels of the shorter side before the crop. This, MEAN and STD are ``AlexNet_Weights.IMAGENET1K_V1.transforms()``."""
@@ -60,9 +65,14 @@ class Weights:
     scale: np.ndarray | np.float32
     classes: tuple[str, ...] | None = None
 
+    @property
+    def channels(self) -> int:
+        """3 for images in red, green and blue, 1 for grey ones."""
+        return VARIANTS[self.variant].image_shape[2]
+
     def image(self, path: str | Path) -> np.ndarray:
         """The image, scaled and cropped for the network, (H, W, C), uint8; errors as ``images.read_image``."""
-        return read_image(Path(path), self.size, self.shorter, VARIANTS[self.variant].image_shape[2])
+        return read_image(Path(path), self.size, self.shorter, self.channels)
 
     def network(self, backend: str = "cpu") -> Sequential:
         """The network with these weights, without dropout."""
@@ -79,11 +89,15 @@ class Weights:
         return softmax(to_host(net.forward(device(backend).to_device(views[:, 0]))))
 
 
-def load(path: str | Path, variant: str | None = None, force: bool = False) -> Weights:
+def load(
+    path: str | Path, variant: str | None = None, force: bool = False, say: Callable[[str], object] = lambda line: None
+) -> Weights:
     """The weights in a file of PyTorch, in a safetensors file with the same names, or in a checkpoint of this package.
 
     If ``variant`` is None, it is read from the checkpoint or recognised by the tensor names. Weights of another variant
-    may fit in shape but not in meaning, for instance if it normalises elsewhere, so they need ``force=True``.
+    may fit in shape but not in meaning, for instance if it normalises elsewhere, so they need ``force=True``. If the
+    state dict is inside another dict, or its names have a prefix, as those of data-parallel or compiled modules have,
+    ``say`` is told so in a line.
 
     Shapes
         The number of classes is that of the file. All other shapes must be the variant's, also with ``force``.
@@ -96,11 +110,13 @@ def load(path: str | Path, variant: str | None = None, force: bool = False) -> W
     """
     checkpoint.check_regular(path)
     if torch_file.is_torch_file(path):
-        return _from_state_dict(path, torch_file.load(path), variant, force)
+        return _from_state_dict(path, torch_file.load(path, say), variant, force, say)
+    if what := kind(path):
+        raise ValueError(f"{path} is not a checkpoint that can be loaded: it is {what}")
     tensors, metadata = checkpoint.read(path)
     if "tinyalexnet" in metadata:
         return _from_checkpoint(path, tensors, checkpoint.verified(path, tensors, metadata), variant, force)
-    return _from_state_dict(path, tensors, variant, force)
+    return _from_state_dict(path, tensors, variant, force, say)
 
 
 def from_channels_first(tensors: Mapping[str, np.ndarray], table: Variant, num_classes: int) -> dict[str, np.ndarray]:
@@ -135,7 +151,9 @@ def from_channels_first(tensors: Mapping[str, np.ndarray], table: Variant, num_c
     return params
 
 
-def _from_state_dict(path: str | Path, tensors: dict[str, np.ndarray], variant: str | None, force: bool) -> Weights:
+def _from_state_dict(
+    path: str | Path, tensors: dict[str, np.ndarray], variant: str | None, force: bool, say: Callable[[str], object]
+) -> Weights:
     # NAMES has one variant so far. With a second, choose by the names in the file.
     ((own, names),) = NAMES.items()
     variant = _chosen(path, own, variant, force)
@@ -145,6 +163,13 @@ def _from_state_dict(path: str | Path, tensors: dict[str, np.ndarray], variant: 
         for name, layer in names.items()
         for short, long in (("w", "weight"), ("b", "bias"))
     }
+    tensors = _without_prefix(path, tensors, next(iter(files.values())), say)
+    if not tensors.keys() & files.values():
+        some = ", ".join(repr(name[:80]) for name in list(tensors)[:3]) or "nothing"
+        raise ValueError(
+            f"{path} does not fit {variant!r}: it is of another network, because it holds {some}, and nothing of such "
+            f"names as {next(iter(files.values()))!r}"
+        )
     last = files[f"{VARIANTS[own].layers[-1].name}.b"]
     num_classes = tensors[last].size if last in tensors else 0
     shapes = {name: _channels_first(shape) for name, shape in _shapes(table, num_classes).items()}
@@ -161,6 +186,22 @@ def _from_state_dict(path: str | Path, tensors: dict[str, np.ndarray], variant: 
         MEAN.astype(np.float32),
         (1 / STD).astype(np.float32),
     )
+
+
+def _without_prefix(
+    path: str | Path, tensors: dict[str, np.ndarray], first: str, say: Callable[[str], object]
+) -> dict[str, np.ndarray]:
+    """The tensors by their names without WRAPPERS, and without what stands before the name ``first`` in one of them."""
+    names = {name: ".".join(part for part in name.split(".") if part not in WRAPPERS) for name in tensors}
+    before = {name.removesuffix(first) for name in names.values() if name.endswith(f".{first}")}
+    if len(before) == 1 and first not in names.values():
+        names = {name: short.removeprefix(*before) for name, short in names.items()}
+    changed = [name for name, short in names.items() if name != short]
+    if not changed or len({*names.values()}) < len(names):
+        return tensors
+    example = f"{changed[0][:80]!r} is read as {names[changed[0]][:80]!r}"
+    say(f"{printable(str(path))}: {example}, and likewise {len(changed) - 1} more names")
+    return {names[name]: tensor for name, tensor in tensors.items()}
 
 
 def _from_checkpoint(

@@ -7,11 +7,7 @@ it imports nothing and calls nothing. docs/pretrained.md explains one pickle.
 """
 
 import io
-import math
-import os
 import pickletools
-import sys
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,27 +16,28 @@ from typing import Any
 
 import numpy as np
 
+from ..console import printable
+from .archive import Archive, short
+from .kinds import SAVE_AGAIN, STATE_DICT
+from .storage import BFLOAT16, STORAGES, Storage, stored, tensor_of
+
 ZIP, LEGACY = b"PK\x03\x04", b"\x80\x02\x8a\n"
 """The first bytes of a file, since PyTorch 1.6 and before it."""
 
 MOST_PICKLE = 1 << 22
-"""Limit for the bytes of ``data.pkl``; AlexNet's has 2,000. An instruction of one byte can make an object of 100."""
+"""Limit for the bytes of ``data.pkl``; AlexNet's has 2,000."""
 
-MOST_DIMENSIONS = 64
-"""NumPy's limit."""
+MOST_INSTRUCTIONS = 1 << 18
+"""Limit for the instructions of ``data.pkl``, about 30 a tensor. One of a byte can make an object of 100."""
 
-STORAGES = {
-    "torch BoolStorage": "?",
-    "torch ByteStorage": "u1",
-    "torch CharStorage": "i1",
-    "torch ShortStorage": "<i2",
-    "torch IntStorage": "<i4",
-    "torch LongStorage": "<i8",
-    "torch HalfStorage": "<f2",
-    "torch FloatStorage": "<f4",
-    "torch DoubleStorage": "<f8",
-}
-"""The dtype of each type of storage: all dtypes that NumPy and every version of PyTorch have."""
+WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights")
+"""Keys under which training scripts save the state dict, beside the optimizer and other values."""
+
+UNREAD = (
+    *("numpy dtype", "numpy.core.multiarray scalar", "numpy._core.multiarray scalar", "_codecs encode"),
+    *("argparse Namespace", "collections defaultdict", "collections Counter"),
+)
+"""What else training scripts save beside it: no such function is called, and no such object made, but left out."""
 
 DICT, TENSOR, PARAMETER = (
     "collections OrderedDict",
@@ -58,16 +55,11 @@ class _Global:
     name: str
 
 
-@dataclass(frozen=True, eq=False)
-class _Storage:
-    """The elements of one or more tensors."""
+@dataclass(frozen=True)
+class _Unread:
+    """In place of what a function of UNREAD would return."""
 
-    content: bytes
-    dtype: np.dtype[Any]
-
-    @property
-    def count(self) -> int:
-        return len(self.content) // self.dtype.itemsize
+    name: str
 
 
 class _Mark:
@@ -80,12 +72,12 @@ def is_torch_file(path: str | Path) -> bool:
         return file.read(4) in (ZIP, LEGACY)
 
 
-def load(path: str | Path) -> dict[str, np.ndarray]:
-    """The tensors of a state dict, by name.
+def load(path: str | Path, say: Callable[[str], object] = lambda line: None) -> dict[str, np.ndarray]:
+    """The tensors of a state dict, by name. If it is part of the state of a training, ``say`` is told under which key.
 
     Shapes
-        As saved. The arrays are read-only. Tensors that shared a storage share it here too, so all arrays together
-        take no more memory than the file.
+        As saved; bfloat16 becomes float32. The arrays are read-only. Tensors that shared a storage share it here too,
+        so all arrays together take no more memory than the file, or twice as much if it is bfloat16.
     Errors
         OSError if the file cannot be read; ValueError, which names the file, the reason and the byte of the pickle, if
         it is damaged or holds anything else than a dict of tensors.
@@ -97,79 +89,57 @@ def load(path: str | Path) -> dict[str, np.ndarray]:
             if file.read(4) == LEGACY:
                 raise ValueError(
                     "it has the format from before PyTorch 1.6, but must be saved again, by today's torch.save or as "
-                    "safetensors"
+                    f"safetensors: {SAVE_AGAIN}"
                 )
-            return _tensors(file)
+            tensors, wrapper = _tensors(file)
         except ValueError as error:
             raise ValueError(f"{path} is not a state dict that can be loaded: {error}") from None
+    if wrapper:
+        say(f"{printable(str(path))}: the weights are those under {wrapper!r}; what is beside them is left out")
+    return tensors
 
 
-def _tensors(file: io.BufferedReader) -> dict[str, np.ndarray]:
-    archive = _Archive(file)
+def _tensors(file: io.BufferedReader) -> tuple[dict[str, np.ndarray], str]:
+    """The tensors, and the keys that lead to them, joined by dots."""
+    archive = Archive(file)
     pickle = archive.member("data.pkl", MOST_PICKLE)
     if archive.has("byteorder") and archive.member("byteorder", 6) != b"little":
         raise ValueError("its byteorder is not little")
     found = _Interpreter(pickle, archive).run()
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, but must hold a dict of tensors")
+    keys: list[str] = []
+    # A dict may hold itself, so not for ever.
+    while len(keys) < len(WRAPPERS) and (key := _wrapper(found)):
+        keys.append(key)
+        found = found[key]
     for name, value in found.items():
         if not isinstance(value, np.ndarray):
-            raise ValueError(f"{_short(name)} is a {type(value).__name__}, but must be a tensor")
-    return dict(found)
+            what = value.name if isinstance(value, _Unread) else type(value).__name__
+            raise ValueError(f"{short(str(name))} is a {what}, but must be a tensor")
+    return {str(name): value for name, value in found.items()}, ".".join(keys)
 
 
-class _Archive:
-    """A zip archive whose members are not compressed, and together have no more bytes than the file."""
-
-    def __init__(self, file: io.BufferedReader) -> None:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except Exception as error:  # zipfile may raise anything if the bytes are damaged
-            raise ValueError(f"it is no zip archive: {error}") from None
-        members = self._zip.infolist()
-        self._members = {member.filename: member for member in members}
-        if len(self._members) < len(members):
-            raise ValueError("it has two members of the same name")
-        if any(
-            member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size for member in members
-        ):
-            raise ValueError("it has compressed members, but torch.save compresses none")
-        # Members that overlap would unpack to more bytes than the file has.
-        if sum(member.file_size for member in members) > size:
-            raise ValueError(f"its members have more bytes than the file, which has {size}")
-        folders = [name.removesuffix("data.pkl") for name in self._members if name.endswith("/data.pkl")]
-        if len(folders) != 1:
-            raise ValueError(f"it has {len(folders)} members FOLDER/data.pkl, but must have one")
-        self._folder = folders[0]
-
-    def has(self, name: str) -> bool:
-        return self._folder + name in self._members
-
-    def member(self, name: str, most: int) -> bytes:
-        """The content of a member; ValueError if it has more than ``most`` bytes or its checksum is wrong."""
-        if not self.has(name):
-            raise ValueError(f"it has no member {_short(name)}")
-        member = self._members[self._folder + name]
-        if member.file_size > most:
-            raise ValueError(f"its member {_short(name)} has {member.file_size} bytes, but must have at most {most}")
-        try:
-            return self._zip.read(member)
-        except Exception as error:  # as in __init__
-            raise ValueError(f"its member {_short(name)} cannot be read: {error}") from None
+def _wrapper(found: dict[Any, Any]) -> str:
+    """The key of the state dict in the state of a training; "" if there is none, or more than one may be it."""
+    if known := [key for key in WRAPPERS if isinstance(found.get(key), dict)]:
+        return known[0]
+    full = [key for key, value in found.items() if isinstance(value, dict) and value]
+    of_tensors = [key for key in full if all(isinstance(tensor, np.ndarray) for tensor in found[key].values())]
+    return str(of_tensors[0]) if len(of_tensors) == 1 else ""
 
 
 class _Interpreter:
-    """Executes a pickle. Its values are strings, numbers, tuples, dicts, ``_Global``, ``_Storage`` and arrays."""
+    """Executes a pickle. Its values are strings, numbers, tuples, lists, dicts, ``_Global``, ``Storage``, arrays."""
 
     # Not pickle.Unpickler with its own find_class: it executes all instructions, and no foreign file is unpickled.
 
-    def __init__(self, pickle: bytes, archive: _Archive) -> None:
+    def __init__(self, pickle: bytes, archive: Archive) -> None:
         self._stream = io.BytesIO(pickle)
         self._archive = archive
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._contents: dict[str, bytes] = {}
+        self._storages: dict[str, tuple[str, Storage]] = {}
         # The effect of each instruction, given its argument. Others are refused before their argument is read.
         self._instructions: dict[str, Callable[[Any], object]] = {
             "PROTO": self._proto,
@@ -180,6 +150,9 @@ class _Interpreter:
             "TUPLE2": lambda _: self._tuple(2),
             "TUPLE3": lambda _: self._tuple(3),
             "TUPLE": lambda _: self._stack.append(tuple(self._pop_to_mark())),
+            "EMPTY_LIST": lambda _: self._stack.append([]),
+            "APPEND": lambda _: self._append(self._pop(1)),
+            "APPENDS": lambda _: self._append(self._pop_to_mark()),
             "EMPTY_DICT": lambda _: self._stack.append({}),
             "SETITEM": lambda _: self._set_items(self._pop(2)),
             "SETITEMS": lambda _: self._set_items(self._pop_to_mark()),
@@ -187,6 +160,7 @@ class _Interpreter:
             "NEWTRUE": lambda _: self._stack.append(True),
             "NEWFALSE": lambda _: self._stack.append(False),
             "REDUCE": lambda _: self._reduce(*self._pop(2)),
+            "NEWOBJ": lambda _: self._new(*self._pop(2)),
             "BUILD": lambda _: self._build(*self._pop(1)),
             "BINPERSID": lambda _: self._stack.append(self._storage(*self._pop(1))),
         }
@@ -199,7 +173,9 @@ class _Interpreter:
 
     def run(self) -> object:
         """The value of the pickle; ValueError, which names the byte and the instruction, if it is refused."""
+        count = 0
         while True:
+            count += 1
             at = self._stream.tell()
             code = self._stream.read(1).decode("latin-1")
             opcode = _OPCODES.get(code)
@@ -207,6 +183,8 @@ class _Interpreter:
             try:
                 if name == "STOP":
                     return self._result()
+                if count > MOST_INSTRUCTIONS:
+                    raise ValueError(f"it goes on after {MOST_INSTRUCTIONS} instructions, the most that are executed")
                 if opcode is None or name not in self._instructions:
                     raise ValueError("torch.save writes nothing of the kind into a state dict")
                 self._instructions[name](self._argument(opcode))
@@ -258,77 +236,68 @@ class _Interpreter:
     def _tuple(self, count: int) -> None:
         self._stack.append(tuple(self._pop(count)))
 
+    def _append(self, items: list[Any]) -> None:
+        (target,) = self._pop(1)
+        if not isinstance(target, list):
+            raise ValueError("items must be for a list")
+        target += items
+        self._stack.append(target)
+
     def _set_items(self, items: list[Any]) -> None:
         (target,) = self._pop(1)
-        if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, str) for key in items[::2]):
+        # The state of an optimizer has the numbers of the parameters for keys.
+        are_pairs = len(items) % 2 == 0 and all(type(key) in (str, int) for key in items[::2])
+        if not isinstance(target, (dict, _Unread)) or not are_pairs:
             raise ValueError("items must be strings and values, for a dict")
-        target.update(zip(items[::2], items[1::2], strict=True))
+        if isinstance(target, dict):
+            target.update(zip(items[::2], items[1::2], strict=True))
         self._stack.append(target)
 
     def _reduce(self, function: Any, arguments: Any) -> None:
         match function, arguments:
             case _Global(name), () if name == DICT:
                 self._stack.append(OrderedDict())
-            case _Global(name), (_Storage() as storage, offset, size, stride, bool(), dict()) if name == TENSOR:
-                self._stack.append(_tensor(storage, offset, size, stride))
+            case _Global(name), (Storage() as storage, offset, size, stride, bool(), dict()) if name == TENSOR:
+                self._stack.append(tensor_of(storage, offset, size, stride))
             case _Global(name), (np.ndarray() as tensor, bool(), dict()) if name == PARAMETER:
                 self._stack.append(tensor)
+            case _Global(name), _ if name in UNREAD:
+                self._stack.append(_Unread(name))
             case _Global(name), _:
                 raise ValueError(
-                    f"it would call {_short(name)}, but may call only {DICT!r}, {TENSOR!r} and {PARAMETER!r}, each "
+                    f"it would call {short(name)}, but may call only {DICT!r}, {TENSOR!r} and {PARAMETER!r}, each "
                     "with the arguments that torch.save gives it"
                 )
             case _:
                 raise ValueError(f"it would call a {type(function).__name__}")
 
+    def _new(self, kind: Any, _arguments: Any) -> None:
+        if isinstance(kind, _Global) and kind.name in UNREAD:
+            self._stack.append(_Unread(kind.name))
+        elif isinstance(kind, _Global):
+            raise ValueError(f"it would make a {short(kind.name)}, so it is no state dict but whole: {STATE_DICT}")
+        else:
+            raise ValueError("it would make an object of no type")
+
     def _build(self, state: Any) -> None:
         """Ignores the versions of the modules, the only attribute of a state dict."""
         (target,) = self._pop(1)
-        if not isinstance(target, OrderedDict) or not isinstance(state, dict) or list(state) != ["_metadata"]:
+        is_version = isinstance(target, OrderedDict) and isinstance(state, dict) and list(state) == ["_metadata"]
+        if not is_version and not isinstance(target, _Unread):
             raise ValueError("only an OrderedDict's _metadata may be set")
         self._stack.append(target)
 
-    def _storage(self, identity: Any) -> _Storage:
+    def _storage(self, identity: Any) -> Storage:
         match identity:
-            case ("storage", _Global(name), str(key), str(), int(count)) if name in STORAGES:
-                dtype = np.dtype(STORAGES[name])
+            case ("storage", _Global(name), str(key), str(), int(count)) if name in STORAGES or name == BFLOAT16:
+                pass
             case ("storage", _Global(name), *_):
-                raise ValueError(f"{_short(name)} is no storage that NumPy has a dtype for")
+                raise ValueError(f"{short(name)} is no storage that NumPy has a dtype for")
             case _:
                 raise ValueError("a storage must be named by its type, its key, its device and its size")
-        size = count * dtype.itemsize
-        if key not in self._contents:
-            self._contents[key] = self._archive.member(f"data/{key}", size)
-        content = self._contents[key]
-        if len(content) != size:
-            raise ValueError(f"its member {_short(f'data/{key}')} has {len(content)} bytes, but must have {size}")
-        return _Storage(content, dtype)
-
-
-def _tensor(storage: _Storage, offset: Any, size: Any, stride: Any) -> np.ndarray:
-    """A view of a storage, with no more elements than the storage and none outside it."""
-    if not _are_counts((offset,)) or not _are_counts(size) or not _are_counts(stride) or len(size) != len(stride):
-        raise ValueError("offset, sizes and strides must be integers from 0 up, as many strides as sizes")
-    # The stride of a dimension of size 0 or 1 is never used, so any is allowed.
-    strides = [step if length > 1 else 0 for length, step in zip(size, stride, strict=True)]
-    last = offset + sum((length - 1) * step for length, step in zip(size, strides, strict=True))
-    count = math.prod(size)
-    if count > storage.count or (count and last >= storage.count):
-        raise ValueError(f"a tensor leaves its storage of {storage.count} elements")
-    if count == 0:
-        offset, strides = 0, [0] * len(size)
-    itemsize = storage.dtype.itemsize
-    return np.ndarray(size, storage.dtype, storage.content, offset * itemsize, [step * itemsize for step in strides])
-
-
-def _are_counts(values: Any) -> bool:
-    """If they are a tuple of sizes that NumPy allows: not too many, each an int from 0 up."""
-    return (
-        isinstance(values, tuple)
-        and len(values) <= MOST_DIMENSIONS
-        and all(type(value) is int and 0 <= value <= sys.maxsize for value in values)
-    )
-
-
-def _short(name: str) -> str:
-    return repr(name[:80])
+        if key not in self._storages:
+            self._storages[key] = name, stored(self._archive, name, key, count)
+        known, storage = self._storages[key]
+        if known != name or storage.count != count:
+            raise ValueError(f"the storage {short(key)} has two types or sizes")
+        return storage

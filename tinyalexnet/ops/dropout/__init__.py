@@ -4,12 +4,11 @@ Derivation: docs/dropout.md. Tests: tests/ops/test_dropout.py.
 """
 
 import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from ...geometry import as_integer
+from ...geometry import as_integer, as_number
 from ..checks import Shape, check_array, check_floats, check_shape
 from ..dispatch import resolve
 
@@ -36,7 +35,7 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float, backend: str = "cpu") 
     check_floats(device, x=x)
     check_array(device, "kept", kept, _BOOL, "dtype bool")
     check_shape("kept", kept.shape, x.shape, "the shape of x")
-    check_rate(rate)
+    rate = check_rate(rate)
     out: np.ndarray = kernels.dropout(x, kept, rate)
     return out
 
@@ -59,7 +58,7 @@ def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu") -> 
     device, kernels = resolve(__name__, backend)
     for size in shape:
         as_integer("shape", size, 0)
-    check_rate(rate)
+    rate = check_rate(rate)
     in_array = not device.on_host and device.holds(seed)
     if not in_array and as_integer("seed", seed, 0) >> 63:
         raise ValueError(f"seed is {seed}, but must be below 2^63")
@@ -67,7 +66,6 @@ def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu") -> 
     return kept
 
 
-def check_rate(rate: float) -> None:
-    """ValueError if ``rate`` is not at least 0 and below 1."""
-    if not isinstance(rate, Real) or not 0 <= rate < 1:
-        raise ValueError(f"rate is {rate!r}, but must be at least 0 and below 1")
+def check_rate(rate: float) -> float:
+    """``rate`` as a float; ValueError if it is not at least 0 and below 1."""
+    return as_number("rate", rate, "at least 0 and below 1", lambda number: 0 <= number < 1)

@@ -3,12 +3,9 @@
 Derivation: docs/lrn.md. Tests: tests/ops/test_lrn.py.
 """
 
-import math
-from numbers import Real
-
 import numpy as np
 
-from ...geometry import as_integer
+from ...geometry import as_integer, as_number
 from ..checks import check_floats, check_shape, images_shape
 from ..dispatch import resolve
 
@@ -35,7 +32,7 @@ def lrn_forward(
     device, kernels = resolve(__name__, backend)
     check_floats(device, x=x)
     images_shape("x", x.shape)
-    check_options(radius, bias, alpha, beta)
+    radius, bias, alpha, beta = check_options(radius, bias, alpha, beta)
     out, scale = kernels.lrn_forward(x, radius, bias, alpha, beta)
     return out, scale
 
@@ -62,18 +59,23 @@ def lrn_backward(
     device, kernels = resolve(__name__, backend)
     check_floats(device, x=x, dout=dout, scale=scale)
     images_shape("x", x.shape)
-    check_options(radius, 1.0, alpha, beta)
+    radius, _, alpha, beta = check_options(radius, 1.0, alpha, beta)
     for name, array in (("dout", dout), ("scale", scale)):
         check_shape(name, array.shape, x.shape, "the shape of x")
     dx: np.ndarray = kernels.lrn_backward(dout, x, scale, radius, alpha, beta)
     return dx
 
 
-def check_options(radius: int, bias: float, alpha: float, beta: float) -> None:
-    """ValueError if an option is out of range."""
-    as_integer("radius", radius, 0)
-    for name, value in (("alpha", alpha), ("beta", beta)):
-        if not isinstance(value, Real) or not 0 <= value < math.inf:
-            raise ValueError(f"{name} is {value!r}, but must be a number from 0 up")
-    if not isinstance(bias, Real) or not 0 < bias < math.inf:
-        raise ValueError(f"bias is {bias!r}, but must be a number above 0: it keeps the divisor from 0")
+def check_options(radius: int, bias: float, alpha: float, beta: float) -> tuple[int, float, float, float]:
+    """The options as Python's own numbers; ValueError if one is out of range."""
+    return as_integer("radius", radius, 0), as_bias("bias", bias), as_factor("alpha", alpha), as_factor("beta", beta)
+
+
+def as_factor(name: str, value: float) -> float:
+    """``value`` as a float; ValueError, which calls it ``name``, if it is not a finite number from 0 up."""
+    return as_number(name, value, "a number from 0 up")
+
+
+def as_bias(name: str, value: float) -> float:
+    """As ``as_factor``, but for the bias."""
+    return as_number(name, value, "a number above 0: it keeps the divisor from 0", lambda number: number > 0)

@@ -3,12 +3,16 @@
 Derivation: docs/momentum.md. Tests: tests/ops/test_momentum.py.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
+from ...geometry import as_number
 from ..checks import check_floats, check_shape, check_writeable
 from ..dispatch import resolve
+
+FINITE = "a finite number", math.isfinite
 
 
 def momentum_step(
@@ -31,8 +35,8 @@ def momentum_step(
         the rate may be a device array of one element of w's dtype, and the loss is one of float64: both are read when
         the kernel runs.
     Errors
-        TypeError if an array is not float32 or float64, or dtypes differ; ValueError if shapes differ, or w or v is
-        strided or read-only.
+        TypeError if an array is not float32 or float64, or dtypes differ; ValueError if shapes differ, w or v is
+        strided or read-only, or the rate, momentum or decay is not a finite number.
     Cost
         Six operations per element; three elements read and two written. The reference makes temporaries of that size.
     Source
@@ -44,4 +48,9 @@ def momentum_step(
         check_shape(name, array.shape, w.shape, "the shape of w")
     for name, array in (("w", w), ("v", v)):
         check_writeable(device, name, array)
+    momentum, decay = as_number("momentum", momentum, *FINITE), as_number("decay", decay, *FINITE)
+    # A rate of w's dtype stays as it is: a kernel of float32 would compute in float64 with another one.
+    in_array = not device.on_host and device.holds(rate)
+    number = 0.0 if in_array else as_number("rate", rate, *FINITE)
+    rate = number if isinstance(rate, float) else rate
     kernels.momentum_step(w, v, dw, rate, momentum, decay, loss)
