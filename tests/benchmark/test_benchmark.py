@@ -226,7 +226,7 @@ def test_the_first_step_after_an_interrupt_counts_what_was_finished(tiny, monkey
     code, out, err = run_text(with_options(tiny, json=str(file)))
     assert code == 130
     assert "Forward across 5 steps" in out.splitlines()[-1]
-    assert err.splitlines()[-1] == "interrupted"
+    assert err.splitlines()[-1] == f"wrote {file}"
     result = json.loads(file.read_text())
     assert result["interrupted"] is True
     assert [len(item["durations"]) for item in result["runs"]] == [5]

@@ -42,7 +42,8 @@ def test_every_parameter_and_the_images_are_checked(capsys, tmp_path):
     assert [line.split(":")[0] for line in lines[:-1]] == ["x", "conv1.w", "conv1.b", "fc2.w", "fc2.b"]
     assert all(": right. Relative error " in line and "(2 directions" in line for line in lines[:-1])
     assert lines[-1] == "tiny, batch size 2, backend reference: 5 of 5 right"
-    assert err == "tiny, batch size 2, float64: a forward and a backward ...\n"
+    wrote = "".join(f"wrote {file}\n" for file in files)
+    assert err == f"tiny, batch size 2, float64: a forward and a backward ...\n{wrote}"
     assert json.loads(files[0].read_text())["passed"] is True
     assert ElementTree.fromstring(files[1].read_text()).get("tests") == "5"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.xml"]

@@ -56,7 +56,7 @@ def test_each_image_and_its_likeliest_classes(weights, capsys):
     names = [f"class {k}" for k in range(12)]
     Path("names").write_text("\n".join(names) + "\n", encoding="utf-8")
     out, err = run(capsys, "red.png", "blue.png", "--weights=weights", "--labels=names", "--top=4")
-    assert err == ""
+    assert err == ("weights (tiny) knows 12 classes: " + ", ".join(names) + " (named by names)\n")
     lines = [line.split(maxsplit=2) for line in out.splitlines()]
     assert [line[0] for line in lines if len(line) == 1] == ["red.png", "blue.png"]
     assert [line[1:] for line in lines[1:5]] == [[str(k), f"class {k}"] for k in (0, 1, 2, 3)]
@@ -67,7 +67,8 @@ def test_each_image_and_its_likeliest_classes(weights, capsys):
 
 
 def test_without_names_there_are_numbers(weights, capsys):
-    out, _ = run(capsys, "green.png", "--weights", weights, "--top=99")
+    out, err = run(capsys, "green.png", "--weights", weights, "--top=99")
+    assert err == "weights (tiny) knows 12 classes by their numbers: --labels FILE gives them names\n"
     assert out.splitlines()[0] == "green.png"
     assert [line.split()[1:] for line in out.splitlines()[1:]] == [[str(k)] for k in (4, 0, 1, 2, 3, *range(5, 12))]
 
@@ -101,6 +102,20 @@ def test_a_checkpoint_brings_its_names(capsys):
     Path("names").write_text("rot\ngrün\nblau", encoding="utf-8")
     out, _ = run(capsys, "green.png", "--weights=run", "--top=1", "--labels=names")
     assert out.splitlines()[1].split()[-1] == "grün"
+
+
+def test_a_class_that_is_named_by_its_number_is_printed_once(weights, capsys):
+    Path("names").write_text("".join(f"{k}\n" for k in range(12)), encoding="utf-8")
+    out, _ = run(capsys, "green.png", "--weights", weights, "--labels=names", "--top=2")
+    assert [line.split()[1:] for line in out.splitlines()[1:]] == [["4"], ["0"]]
+
+
+def test_of_many_classes_some_are_named(weights, capsys, monkeypatch):
+    monkeypatch.setattr("tinyalexnet.weights.classify.NAMED", 2)
+    Path("names").write_text("".join(f"class {k}\n" for k in range(12)), encoding="utf-8")
+    _, err = run(capsys, "green.png", "--weights", weights, "--labels=names", "--plot=seen.svg")
+    assert err == "weights (tiny) knows 12 classes: class 0, class 1, ... (named by names)\nwrote seen.svg\n"
+    assert run(capsys, "green.png", "--weights", weights, "--quiet").err == ""
 
 
 def test_the_picture(weights, capsys):

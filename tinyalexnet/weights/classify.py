@@ -5,7 +5,8 @@ from typing import TextIO
 
 import numpy as np
 
-from ..console import Console
+from ..console import Console, Write
+from ..devices import device
 from ..files import check_outputs
 from ..geometry import as_integer
 from ..images import check_pillow
@@ -17,6 +18,10 @@ BATCH = 16
 
 SHOWN_IMAGES = 20
 """Images in the picture."""
+
+
+NAMED = 12
+"""Classes that the header names."""
 
 
 def classify(
@@ -44,23 +49,34 @@ def classify(
     if plot is not None:
         check_plot(plot)
     check_pillow("classify")
-    read = pretrained.load(weights, variant, force)
-    names = read_labels(labels, read.num_classes) if labels is not None else list(read.classes or ())
-    pixels = [read.image(path) for path in images]
-    net = read.network(backend)
+    with console.waiting("reading the weights and the images"):
+        read = pretrained.load(weights, variant, force)
+        names = read_labels(labels, read.num_classes) if labels is not None else list(read.classes or ())
+        pixels = [read.image(path) for path in images]
+        net = read.network(backend)
+    console.line(_known(weights, read, names, labels))
     found = np.empty((len(images), read.num_classes))
-    with console.bar("classifying", len(images)) as (advance, write):
-        for first in range(0, len(images), BATCH):
-            some = slice(first, first + BATCH)
-            found[some] = read.probabilities(net, np.stack(pixels[some]), backend)
-            for path, row in zip(images[some], found[some], strict=True):
+
+    def compute(first: int, write: Write) -> None:
+        some = slice(first, first + BATCH)
+        found[some] = read.probabilities(net, np.stack(pixels[some]), backend)
+        for path, row in zip(images[some], found[some], strict=True):
+            write("\n".join([path, *_lines(row, likeliest(row, top), names)]), out)
+
+    with console.compiling(device(backend)):
+        compute(0, lambda line, file: print(line, file=file, flush=True))
+    with console.bar("classifying", len(images), done=min(BATCH, len(images))) as (advance, write):
+        for first in range(BATCH, len(images), BATCH):
+            compute(first, write)
+            for _ in images[first : first + BATCH]:
                 advance()
-                write("\n".join([path, *_lines(row, likeliest(row, top), names)]), out)
     if plot is not None:
         shown = slice(SHOWN_IMAGES)
         chosen = likeliest(found[shown], top)
         numbered = names or [str(k) for k in range(read.num_classes)]
-        plots.classified(images[shown], pixels[shown], found[shown], chosen, numbered, plot)
+        with console.waiting("drawing"):
+            plots.classified(images[shown], pixels[shown], found[shown], chosen, numbered, plot)
+        console.wrote(plot)
     return 0
 
 
@@ -80,7 +96,18 @@ def read_labels(path: str | Path, count: int) -> list[str]:
     return names
 
 
+def _known(weights: str, read: pretrained.Weights, names: list[str], labels: str | None) -> str:
+    """What the network can answer, in one line."""
+    text = f"{weights} ({read.variant}) knows {read.num_classes} classes"
+    if not names:
+        return f"{text} by their numbers: --labels FILE gives them names"
+    few = names if len(names) <= NAMED else [*names[:NAMED], "..."]
+    return f"{text}: {', '.join(few)}{f' (named by {labels})' if labels is not None else ''}"
+
+
 def _lines(row: np.ndarray, chosen: np.ndarray, names: list[str]) -> list[str]:
     # By hand: a library for tables would be a new dependency for this one format.
+    if not names or names == [str(k) for k in range(len(row))]:
+        return [f"{row[k]:9.2%}  {k}" for k in chosen]
     width = len(str(len(row) - 1))
-    return [f"{row[k]:9.2%}  {k:{width}}  {names[k] if names else ''}".rstrip() for k in chosen]
+    return [f"{row[k]:9.2%}  {k:{width}}  {names[k]}" for k in chosen]
