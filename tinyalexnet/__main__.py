@@ -26,7 +26,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--print-completion", choices=SHELLS, action=PrintCompletion, help="print what completes these words in a shell"
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     classifying = [name for name, table in VARIANTS.items() if table.num_classes is not None]
     benchmark.add(commands.add_parser("bench", help="time the forward and forward-backward passes"))
     _add_train(commands.add_parser("train", help="train a network on labelled images"), classifying)
@@ -86,6 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     flags = vars(parser.parse_args(arguments))
     del flags["print_completion"]
+    if flags["command"] is None:  # not by argparse, which would say this first of a command line with a mistake
+        parser.error("the following arguments are required: COMMAND")
     run = {"bench": _bench, "train": _train, "classify": _classify, "gradcheck": _gradcheck, "dojo": _dojo}
     return run[flags.pop("command")](parser, flags)
 

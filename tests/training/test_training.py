@@ -253,6 +253,8 @@ def test_ten_views_are_averaged():
         ({"variant": "mnist"}, "data has images of 7 x 8 x 3, but must have at least the 28 x 28 x 1 of 'mnist'"),
         ({"epochs": 0}, "epochs is 0, but must be an int >= 1"),
         ({"batch_size": 51}, "batch_size is 51, but must be at most the 50 images there are"),
+        ({"pad": 9}, "pad is 9, but must be at most 8, a side of the images"),
+        ({"pad": 2**63}, "pad is 9223372036854775808, but must be an int from 0 to 9223372036854775807"),
         ({"views": 3}, "views is 3, but must be 1 or 10"),
         ({"colour_noise": -1.0}, r"colour_noise is -1\.0, but must be a number from 0 up"),
         ({"schedule": "linear"}, "schedule is 'linear', but must be"),

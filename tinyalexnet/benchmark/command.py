@@ -36,7 +36,7 @@ class _OfVersus(argparse.Action):
                 f"{' '.join([f'--{self.dest}', *([values] if values else [])])} must follow the --versus that it is for"
             )
         *before, last = namespace.versus
-        namespace.versus = (*before, dataclasses.replace(last, **{self.dest: values or True}))
+        namespace.versus = (*before, dataclasses.replace(last, **{self.dest: True if values == [] else values}))
 
 
 def add(parser: Parser) -> None:

@@ -1,5 +1,6 @@
 """Classifies images: prints and draws the likeliest classes of each."""
 
+import os
 from pathlib import Path
 from typing import TextIO
 
@@ -19,6 +20,9 @@ BATCH = 16
 SHOWN_IMAGES = 20
 """Images in the picture."""
 
+
+TORCHVISION = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+LABELS = "https://raw.githubusercontent.com/pytorch/hub/master/imagenet_classes.txt"
 
 NAMED = 12
 """Classes that the header names."""
@@ -49,6 +53,8 @@ def classify(
     if plot is not None:
         check_plot(plot)
     check_pillow("classify")
+    _check_exists("weights", weights, f"use a checkpoint of train, or fetch torchvision's from {TORCHVISION}")
+    _check_exists("labels", labels, f"ImageNet's are at {LABELS}")
     with console.waiting("reading the weights and the images"):
         read = pretrained.load(weights, variant, force)
         names = read_labels(labels, read.num_classes) if labels is not None else list(read.classes or ())
@@ -94,6 +100,11 @@ def read_labels(path: str | Path, count: int) -> list[str]:
     if len(names) != count:
         raise ValueError(f"labels is {str(path)!r} with {len(names)} lines, but must have {count}, one for each class")
     return names
+
+
+def _check_exists(name: str, path: str | None, advice: str) -> None:
+    if path is not None and not os.path.exists(path):
+        raise ValueError(f"{name} is {path!r}, but there is no such file: {advice}")
 
 
 def _known(weights: str, read: pretrained.Weights, names: list[str], labels: str | None) -> str:

@@ -2,8 +2,9 @@
 
 import functools
 import time
+import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numba
 # has been loaded.
 import scipy.linalg.cython_blas  # noqa: F401
 from numba.core import event
+from numba.core.caching import Cache
 from threadpoolctl import ThreadpoolController
 
 FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
@@ -23,18 +25,56 @@ _OPTIONS: dict[str, Any] = {"cache": True, "fastmath": set(FASTMATH), "error_mod
 
 def inner(function: Any) -> Any:
     """Decorator of a function that kernels call from inside one task."""
-    return stamped(numba.njit(**_OPTIONS)(function))
+    return _compiled(function, **_OPTIONS)
 
 
 def strict_inner(function: Any) -> Any:
     """Like ``inner``, without fast-math. With it, LLVM approximates 1/√x, which gives NaN at infinity."""
     # The False is needed: a function without the option takes the flags of its caller.
-    return stamped(numba.njit(**{**_OPTIONS, "fastmath": False})(function))
+    return _compiled(function, **{**_OPTIONS, "fastmath": False})
 
 
 def parallel(function: Any) -> Any:
     """Decorator of a kernel: its ``prange`` loops are the only parallel ones."""
-    return stamped(numba.njit(parallel=True, **_OPTIONS)(function))
+    return _compiled(function, parallel=True, **_OPTIONS)
+
+
+def _compiled(function: Any, **options: Any) -> Any:
+    """The kernel, kept on disk if there is a folder for that."""
+    try:
+        return stamped(_resilient(numba.njit(**options)(function)))
+    except RuntimeError:  # Numba finds no folder: neither NUMBA_CACHE_DIR, nor that of the package, nor the user's
+        _warn_of_no_cache()
+        return numba.njit(**{**options, "cache": False})(function)
+
+
+@functools.cache
+def _warn_of_no_cache() -> None:
+    warnings.warn(
+        "no folder can be written to, so each start compiles all kernels: set NUMBA_CACHE_DIR to one", stacklevel=2
+    )
+
+
+def _resilient(dispatcher: Any) -> Any:
+    """A damaged cache is made again, and one that cannot be written, as on a full disk, is left: code then compiles."""
+    cache = getattr(dispatcher, "_cache", None)
+    if isinstance(cache, Cache):
+        load, save = cache.load_overload, cache.save_overload
+
+        def load_overload(*given: Any) -> Any:
+            try:
+                return load(*given)
+            except Exception:  # unpickling may raise anything if the bytes are damaged
+                with suppress(OSError):
+                    cache.flush()
+                return None
+
+        def save_overload(*given: Any) -> None:
+            with suppress(OSError):
+                save(*given)
+
+        cache.load_overload, cache.save_overload = load_overload, save_overload
+    return dispatcher
 
 
 def stamped(dispatcher: Any) -> Any:
