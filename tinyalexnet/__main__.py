@@ -115,6 +115,7 @@ def _gradcheck(parser: Parser, flags: dict[str, Any]) -> int:
 def _train(parser: Parser, flags: dict[str, Any]) -> int:
     from .training import Settings, train
     from .training.data import load
+    from .training.folder import unread
     from .training.run import check_files
 
     name, folder, size, download, quiet = (flags.pop(key) for key in ("data", "folder", "size", "download", "quiet"))
@@ -130,6 +131,8 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
         check_files(*paths)  # before images are read, or fetched
         with console.waiting(f"reading {name}") if not download else nullcontext():
             dataset = load(name, folder, tuple(size) if size else None, download, console.shows_bars)
+            if name == "folder" and (text := unread(Path(folder))):
+                console.line(text)
         return train(Settings(**flags), dataset, sys.stdout, console, *paths)
 
     return exit_code(parser, run, quiet)

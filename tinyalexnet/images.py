@@ -1,5 +1,7 @@
 """Photographs as a batch of input."""
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ from .geometry import Pair
 from .ops.checks import Shape
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+
+NAMED = 3
+"""The most files that a message names."""
 
 MOST_ELONGATED = 100
 """The largest ratio of the longer to the shorter side of an image that is scaled before it is cropped."""
@@ -67,6 +72,26 @@ def _scaled_and_cropped(image: Any, size: Pair, shorter: int) -> Any:
     return whole.crop((left, top, left + size[1], top + size[0]))
 
 
+def left_out(root: str | Path, taken: Collection[Path], why: str) -> str:
+    """A sentence about the files of a folder, and of those in it, that are not ``taken``; "" if there are none.
+
+    Hidden files are not counted.
+    """
+    files = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    others = sorted(path.relative_to(root).as_posix() for path in files if path not in taken)
+    visible = [name for name in others if not any(part.startswith(".") for part in name.split("/"))]
+    if not visible:
+        return ""
+    named = ", ".join(map(repr, visible[:NAMED])) + ", ..." * (len(visible) > NAMED)
+    count = "1 file is" if len(visible) == 1 else f"{len(visible)} files are"
+    return f"{count} not read in {str(root)!r}: {named} ({why})"
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The files of a folder that ``load_images`` reads, in the order of their names."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
 def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
     """The photographs of a folder, in the order of their names, repeated until the batch is full.
 
@@ -83,7 +108,7 @@ def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"images is {str(folder)!r}, but must be a folder that exists")
-    paths = sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = image_files(root)
     if not paths:
         raise ValueError(f"images is {str(folder)!r}, but must be a folder that holds at least one .jpg, .jpeg or .png")
     n, height, width, _ = batch_shape

@@ -429,10 +429,67 @@ def test_the_picture(tmp_path):
     settings = Settings(**{**SETTINGS, "epochs": 4})
     assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), log_path=log, plot_path=str(plot)) == 0
     assert plot.read_text().startswith("<?xml")
+    without = tmp_path / "without.svg"
+    said = io.StringIO()
+    assert train(settings, DATASET, io.StringIO(), Console(said, False), plot_path=str(without)) == 0
+    assert re.sub(r"(?s)<metadata>.*?</metadata>", "", plot.read_text()).count("<path") == without.read_text().count(
+        "<path"
+    )
+    assert said.getvalue() == f"wrote {without}\n"
     with pytest.raises(FileNotFoundError):
         plots.training(
             [], np.zeros((3, 3, 3, 4)), DATASET.test.pixels[:2], np.eye(3)[:2], [0, 1], CLASSES, "no/folder.svg"
         )
+
+
+def test_a_short_run_has_points_of_the_training_in_its_picture(tmp_path, monkeypatch):
+    """Of one epoch of six steps, fewer than a line of the log needs."""
+    figures = []
+    monkeypatch.setattr(plots, "save", lambda figure, *_, **how: figures.append(figure))
+    settings = Settings(**{**SETTINGS, "epochs": 1})
+    assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), plot_path="run.svg") == 0
+    loss = figures[0].subfigs[0].subfigs[0].axes[0]
+    points = {line.get_label(): line.get_xydata().tolist() for line in loss.lines}
+    assert points["training"] == []
+    assert [step for step, _ in points["training, mean of an epoch"]] == [6]
+    assert [step for step, _ in points["test"]] == [6]
+    texts = [text.get_text() for text in figures[0].findobj(lambda artist: hasattr(artist, "get_text"))]
+    assert plots.WHY_TEST_IS_BETTER in texts
+
+
+@pytest.mark.parametrize("records", [0, 1])
+def test_after_ctrl_c_there_is_a_picture_if_there_is_something_to_show(tmp_path, monkeypatch, records):
+    advance = Training.advance
+
+    def stopping(self, statistics=False):
+        if self.progress.step == 6 * records:
+            raise Stop
+        return advance(self, statistics)
+
+    monkeypatch.setattr(Training, "advance", stopping)
+    plot = tmp_path / "run.svg"
+    quiet = Console(io.StringIO(), True)
+    assert train(Settings(**SETTINGS), DATASET, io.StringIO(), quiet, plot_path=str(plot)) == 130
+    assert plot.exists() is bool(records)
+
+
+def test_the_first_step_of_a_process_has_no_part_in_the_images_a_second(tmp_path, monkeypatch):
+    """It compiles. If an epoch has no other, there is no figure; of the others it is the median."""
+    clock, waits = [0.0], iter([100, 2, 2, 2, 2, 50, *[4] * 6])
+    advance = Training.advance
+
+    def timed(self, statistics=False):
+        clock[0] += next(waits)
+        return advance(self, statistics)
+
+    monkeypatch.setattr(runs, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(Training, "advance", timed)
+    _, out, _ = run(tmp_path, "run", epochs=2)
+    assert [line.rpartition("; ")[2] for line in out.splitlines()] == ["4 images/s", "2 images/s"]
+    waits = iter([100])
+    _, out, _ = run(tmp_path, "one", epochs=1, batch_size=50)
+    assert "images/s" not in out
+    assert re.search(r"accuracy \d+\.\d\d%\n", out)
 
 
 def test_a_bar_shows_where_training_is(monkeypatch):

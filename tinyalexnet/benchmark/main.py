@@ -6,6 +6,7 @@ Standard output carries those lines and nothing else; all other text goes to sta
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..alexnet import alexnet, check_variant
 from ..command import INTERRUPTED
 from ..console import Console
 from ..devices import Device, device, machine
-from ..images import load_images
+from ..images import SUFFIXES, image_files, left_out, load_images
 from ..losses import Loss, l2_loss, softmax_cross_entropy
 from ..ops.checks import Shape
 from . import breakdown, plots
@@ -51,7 +52,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
         labels = _labels(options, net.output_shape(x_shape))
         work = Workload(
             net,
-            hardware.to_device(_images(options, x_shape)),
+            hardware.to_device(_images(options, x_shape, say)),
             _loss(labels, options.backend),
             hardware,
             not options.no_graph,
@@ -101,9 +102,13 @@ def _refuse_too_large(needed: int, options: Options, hardware: Device) -> None:
         )
 
 
-def _images(options: Options, x_shape: Shape) -> np.ndarray:
+def _images(options: Options, x_shape: Shape, say: Console) -> np.ndarray:
     if options.images is not None:
-        return load_images(options.images, x_shape)
+        found = load_images(options.images, x_shape)
+        taken = image_files(Path(options.images))[: options.batch_size]
+        if text := left_out(options.images, taken, f"{', '.join(SUFFIXES)} are, as many as the batch has images"):
+            say.line(text)
+        return found
     images = np.random.default_rng(options.seed).standard_normal(x_shape, dtype=np.float32)
     images *= IMAGE_STD
     return images
