@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -90,3 +91,13 @@ def test_without_shtab_the_extra_is_named(capsys, monkeypatch):
     code, _, err = ended(capsys, "--print-completion", "bash")
     assert code == 2
     assert err.endswith("completion needs shtab: pip install 'tinyalexnet[completion]'\n")
+
+
+def test_a_wheel_has_every_file():
+    """setuptools takes folders that are packages."""
+    package = Path(tinyalexnet.__file__).parent
+    folders = {path.parent for path in package.rglob("*.py")}
+    assert len(folders) > 20
+    assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
+    others = {path.name for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert {name for name in others if not name.endswith((".nbi", ".nbc"))} == {"py.typed"}

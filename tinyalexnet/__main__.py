@@ -129,7 +129,8 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
     def run(console: Console) -> int:
         paths = files["checkpoint"], files["resume"], files["log"], files["plot"]
         check_files(*paths)  # before images are read, or fetched
-        with console.waiting(f"reading {name}") if not download else nullcontext():
+        # pooch has a bar of its own on a terminal.
+        with nullcontext() if download and console.shows_bars else console.waiting(f"reading {name}"):
             dataset = load(name, folder, tuple(size) if size else None, download, console.shows_bars)
             if name == "folder" and (text := unread(Path(folder))):
                 console.line(text)

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TextIO
 
 from . import interrupts
 
-SILENCE = 2.5
+SILENCE = 2.0
 """Seconds without a word after which it is said what is waited for. In a long run also 1/200 of its time, so that a
 night's log stays short."""
 
@@ -34,7 +34,7 @@ class Console:
         self.err = err
         self.quiet = quiet
         self._lock = threading.Lock()
-        self._spoken = 0.0  # when something was said last
+        self._spoken = time.monotonic()  # when something was said last
         self._open = False  # if its line has not ended
         self._waits: list[Callable[[], str]] = []
 
@@ -69,7 +69,6 @@ class Console:
         text = what if callable(what) else lambda: f"{what} ..."
         done = threading.Event()
         self._waits.append(text)
-        self._spoken = time.monotonic()
         thread = threading.Thread(target=self._remind, args=(text, done), daemon=True)
         thread.start()
         try:
@@ -81,14 +80,10 @@ class Console:
 
     def _remind(self, text: Callable[[], str], done: threading.Event) -> None:
         begin = time.monotonic()
-        left = SILENCE
-        while not done.wait(left):
+        while not done.wait(SILENCE / 10):
             now = time.monotonic()
-            left = self._spoken + max(SILENCE, (now - begin) / 200) - now
-            if left <= 0:
-                left = SILENCE
-                if self._waits[-1:] == [text]:
-                    self.line(*((".", "") if self._open else (text(), "\n")))
+            if now - self._spoken >= max(SILENCE, (now - begin) / 200) and self._waits[-1:] == [text]:
+                self.line(*((".", "") if self._open else (text(), "\n")))
 
     @contextmanager
     def compiling(self, hardware: Any) -> Iterator[list[str]]:
