@@ -191,6 +191,24 @@ def test_a_process_ends_with_the_code_of_its_command(process, monkeypatch):
     assert ended(interrupted) == 130
 
 
+def test_a_closed_standard_file_becomes_the_null_device(monkeypatch):
+    opened = []
+
+    def closed(number):
+        if number == 1:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", closed)
+        patch.setattr(os, "open", lambda path, mode: opened.append(path))
+        patch.setattr(os, "fdopen", lambda number, mode, closefd: f"standard file {number}")
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(sys, "stderr", None)
+        command._open_standard_files()
+        assert (sys.stdout, sys.stderr) == ("standard file 1", "standard file 2")
+    assert opened == [os.devnull]
+
+
 def test_after_a_signal_nothing_else_runs(process, monkeypatch):
     monkeypatch.setattr(command.interrupts, "has_ended", lambda: True)
     codes = []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -185,6 +186,29 @@ def test_a_program_that_imports_the_package_keeps_its_own_handlers(monkeypatch, 
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(sys, "orig_argv", original)
     assert interrupts._is_command() is expected
+
+
+def test_a_command_has_the_handler_from_its_first_import(monkeypatch):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for argv, installed in (["other"], False), (["/usr/bin/tinyalexnet"], True):
+        monkeypatch.setattr(sys, "argv", argv)
+        spec = importlib.util.spec_from_file_location("another", interrupts.__file__)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        assert (signal.getsignal(signal.SIGINT) is not signal.default_int_handler) is installed
+
+
+def test_the_line_is_written_once_and_a_closed_standard_error_is_no_matter(monkeypatch):
+    written = []
+    with interrupts.raised():
+        assert [interrupts.ended(written.append) for _ in range(2)] == [130, 130]
+    assert written == ["interrupted\n"]
+
+    def closed(*_):
+        raise OSError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", closed)
+        interrupts._write("interrupted\n")
 
 
 # --- real processes ---------------------------------------------------------------------------------------------------
