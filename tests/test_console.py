@@ -53,13 +53,16 @@ def test_a_long_wait_is_told_again_and_again_and_by_the_inner_one_alone(impatien
         said_within(console, r"outside \.\.\.\n")
 
 
-def test_a_wait_with_an_open_line_adds_to_the_line(impatient, console):
+def test_a_wait_with_an_open_line_says_the_line_again(impatient, console):
     console.line("compiling x ...", end="")
     with console.waiting("loading"):
-        said_within(console, r"^compiling x \.\.\.\.\.")
+        said_within(console, r"^compiling x \.\.\.\ncompiling x \.\.\.\ncompiling x")
+    console.line(" 1.2 s")
+    assert console.err.getvalue().endswith("\ncompiling x ... 1.2 s\n")
+    console.line("compiling y ...", end="")
     console.end_line()
     console.end_line()
-    assert console.err.getvalue().endswith(".\n")
+    assert console.err.getvalue().endswith("y ...\n")
     assert "loading" not in console.err.getvalue()
 
 

@@ -33,16 +33,16 @@ class Console:
     def __init__(self, err: TextIO, quiet: bool) -> None:
         self.err = err
         self.quiet = quiet
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._spoken = time.monotonic()  # when something was said last
-        self._open = False  # if its line has not ended
+        self._open = ""  # the line that was said last, if it has not ended
         self._waits: list[Callable[[], str]] = []
 
     def line(self, text: str, end: str = "\n") -> None:
         if self.quiet:
             return
         with self._lock:
-            self._spoken, self._open = time.monotonic(), end != "\n"
+            self._spoken, self._open = time.monotonic(), "" if end == "\n" else text
             try:
                 print(text, end=end, file=self.err, flush=True)
             except OSError:  # nobody can be told that nobody can be told
@@ -81,9 +81,14 @@ class Console:
     def _remind(self, text: Callable[[], str], done: threading.Event) -> None:
         begin = time.monotonic()
         while not done.wait(SILENCE / 10):
-            now = time.monotonic()
-            if now - self._spoken >= max(SILENCE, (now - begin) / 200) and self._waits[-1:] == [text]:
-                self.line(*((".", "") if self._open else (text(), "\n")))
+            with self._lock:
+                now = time.monotonic()
+                if now - self._spoken < max(SILENCE, (now - begin) / 200) or self._waits[-1:] != [text]:
+                    continue
+                if self._open:
+                    self.line(f"\n{self._open.strip()}", end="")
+                else:
+                    self.line(text())
 
     @contextmanager
     def compiling(self, hardware: Any) -> Iterator[list[str]]:
