@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
+import os
 import re
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pytest
 
-from tinyalexnet.command import Parser, exit_code, option
+from tinyalexnet import command
+from tinyalexnet.command import Parser, exit_code, option, start
+
+SENTENCE = "standard output cannot be written to: No space left on device"
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,11 @@ def test_every_flag_gives_a_value_of_the_fields_type(parser):
         ("--threads=1.5", "argument --threads: invalid int value: '1.5'"),
         ("--name=c", "argument --name: invalid choice: 'c'"),
         ("--variant=tf2015", "argument --variant: invalid choice: 'tf2015'"),
-        ("--passes=1", "unrecognized arguments: --passes=1"),
+        ("--passes=1", "unrecognized arguments: --passes=1\n"),
+        ("--batchsize=1", "unrecognized arguments: --batchsize=1: did you mean --batch_size?\n"),
+        ("--batch=1", "unrecognized arguments: --batch=1: did you mean --batch_size?\n"),
+        ("--variant=tini", "argument --variant: invalid choice: 'tini' (choose from 'tiny'): did you mean tiny?\n"),
+        ("--a\nb\x1b[1m", r"unrecognized arguments: --a b\x1b[1m"),
     ],
 )
 def test_wrong_use_is_one_line(parser, capsys, flag, message):
@@ -82,12 +93,12 @@ def test_help_has_the_fields_texts_in_their_order(parser):
 def test_an_output_of_another_kind_is_left_as_it_is(monkeypatch):
     """A caller's StringIO, or the output of a notebook, has no encoding."""
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert exit_code(Parser(prog="test"), lambda: 7) == 7
+    assert exit_code(Parser(prog="test"), lambda console: 7) == 7
 
 
 def test_an_error_is_one_line(capsys):
-    def fail():
-        raise ValueError("of another library:\n  in two lines, \x1b[31mred")
+    def fail(console):
+        raise OSError("of another library:\n  in two lines, \x1b[31mred")
 
     with pytest.raises(SystemExit, match="2"):
         exit_code(Parser(prog="test"), fail)
@@ -109,3 +120,166 @@ def test_two_hyphens_are_no_name_of_a_file(capsys):
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["--log=--"])
     assert capsys.readouterr().err == "test: argument --log: expected one argument\n"
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def refusal(capsys, error):
+    """The line that an error becomes."""
+
+    def run(console):
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        exit_code(Parser(prog="test"), run)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("test: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("test: ").rstrip()
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "none"), "No such file or directory: 'none'"),
+        (OSError(errno.ENOSPC, "No space left on device", "run.json"), "No space left on device: 'run.json'"),
+        (OSError(errno.ENOSPC, "No space left on device"), SENTENCE),
+        (OSError(errno.ENOEXEC, "Exec format error"), "Exec format error"),
+        (OSError("of a\nlibrary"), "of a library"),
+        (ImportError("needs x"), "needs x"),
+        (
+            MemoryError("Unable to allocate 9 GiB"),
+            "the memory is exhausted: use smaller batches or images (Unable to allocate 9 GiB)",
+        ),
+        (MemoryError(), "the memory is exhausted: use smaller batches or images (MemoryError)"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(capsys, monkeypatch, error, line):
+    monkeypatch.setattr(command, "_give_up_output", lambda: None)
+    assert refusal(capsys, error) == line
+
+
+def test_a_sentence_of_the_package_is_one_line(capsys):
+    from tinyalexnet.geometry import as_integer
+
+    with pytest.raises(SystemExit):
+        exit_code(Parser(prog="test"), lambda console: as_integer("pad", -1, 0))
+    assert capsys.readouterr().err == "test: pad is -1, but must be an int >= 0\n"
+
+
+@pytest.mark.parametrize("wrong", [lambda: int("x"), lambda: {}["a"], lambda: None + 1, lambda: os.stat("a\0b")])
+def test_a_mistake_of_the_package_keeps_its_traceback(wrong):
+    """Though int() raises a ValueError, as the package does itself."""
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        exit_code(Parser(prog="test"), lambda console: wrong())
+    error = ValueError("never raised")
+    assert not command._is_raised_here(error)
+
+
+def ended(main):
+    with pytest.raises(SystemExit) as caught:
+        start(main)
+    return caught.value.code
+
+
+@pytest.fixture
+def process(monkeypatch):
+    """What ``start`` changes in its process, left as it is."""
+    monkeypatch.setattr(command.interrupts, "install", lambda: None)
+    monkeypatch.setattr(command.interrupts, "has_ended", lambda: False)
+
+
+def test_a_bug_has_a_traceback_and_says_that_it_is_one(process, capsys):
+    def main():
+        raise KeyError("generators")
+
+    assert ended(main) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-2:] == [
+        "KeyError: 'generators'",
+        "this is a bug of tinyalexnet: please report it with the lines above, the command and its --version",
+    ]
+
+
+def test_a_process_ends_with_the_code_of_its_command(process, monkeypatch):
+    assert ended(lambda: 3) == 3
+    assert ended(lambda: sys.exit(4)) == 4
+    gone = []
+    monkeypatch.setattr(command, "_give_up_output", lambda: gone.append(1))
+
+    def closed():
+        raise BrokenPipeError
+
+    assert ended(closed) == 141
+    assert gone == [1]
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert ended(interrupted) == 130
+
+
+def test_a_closed_standard_file_becomes_the_null_device(monkeypatch):
+    opened = []
+
+    def closed(number):
+        if number == 1:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", closed)
+        patch.setattr(os, "open", lambda path, mode: opened.append(path))
+        patch.setattr(os, "fdopen", lambda number, mode, closefd: f"standard file {number}")
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(sys, "stderr", None)
+        command._open_standard_files()
+        assert (sys.stdout, sys.stderr) == ("standard file 1", "standard file 2")
+    assert opened == [os.devnull]
+
+
+def test_after_a_signal_nothing_else_runs(process, monkeypatch):
+    monkeypatch.setattr(command.interrupts, "has_ended", lambda: True)
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    assert ended(lambda: 130) == 130
+    assert codes == [130]
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EPIPE, 141), (errno.ENOSPC, 2)])
+def test_what_is_written_at_the_end_may_fail_too(process, monkeypatch, capsys, number, code):
+    class Output(io.StringIO):
+        def flush(self):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(command, "_give_up_output", lambda: None)
+    monkeypatch.setattr(sys, "stdout", Output())
+    assert ended(lambda: 0) == code
+    err = capsys.readouterr().err
+    assert err == ("" if code == 141 else f"{Path(sys.argv[0]).name}: {SENTENCE}\n")
+
+
+BENCH = Path(__file__).parent.parent / "bench.py"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
+@pytest.mark.parametrize("flag", ["--help", "--compare_variants", "--num_batches=1"])
+def test_a_full_standard_output_is_one_line_and_code_2(flag):
+    line = [sys.executable, BENCH, flag, "--quiet", "--backend=reference", "--batch_size=1", "--forward_only"]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (2, f"bench.py: {SENTENCE}\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell")
+@pytest.mark.parametrize("closed", ["<&- >&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_file_that_is_closed_is_not_taken_for_another(tmp_path, closed):
+    log = tmp_path / "run.json"
+    line = f'"$0" "$1" --backend reference --batch_size 1 --num_batches 1 --forward_only --json "$2" {closed}'
+    result = subprocess.run(["sh", "-c", line, sys.executable, BENCH, log], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert "Traceback" not in result.stderr
+    assert log.read_text().startswith("{")

@@ -23,10 +23,12 @@ OPS = sorted(path.parent.name for path in (PACKAGE / "ops").glob("*/__init__.py"
 
 ORDER = (
     *(
+        "interrupts",
         "geometry",
         "files",
         "console",
         "command",
+        "completion",
         "strategies",
         "devices",
         "ops",
@@ -190,7 +192,7 @@ def test_imports_go_one_way(path):
     own = ORDER.index(relative(path)[0])
     for imported in imports_of(path):
         assert ORDER.index(relative(imported)[0]) <= own, f"imports {imported}"
-    if relative(path)[0] in ("geometry", "files", "console"):
+    if relative(path)[0] in ("interrupts", "geometry", "files"):
         assert not list(imports_of(path)), "stands alone"
 
 

@@ -4,6 +4,7 @@
 >>> net = alexnet("tf2015")
 """
 
+from . import interrupts  # noqa: F401, first: python -m tinyalexnet imports this file before its own code
 from .alexnet import alexnet
 from .devices import to_device, to_host
 from .layers import AvgPool2d, Conv2d, Dense, Dropout, Flatten, Layer, LocalResponseNorm, MaxPool2d, ReLU

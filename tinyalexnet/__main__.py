@@ -1,9 +1,14 @@
-"""python -m tinyalexnet: trains one of the networks, classifies photographs, checks gradients, gives exercises."""
+"""python -m tinyalexnet: times the networks, trains them, classifies photographs, checks gradients, gives exercises."""
 
 import sys
-from typing import Any
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NoReturn
 
-from .command import INTERRUPTED, Parser, exit_code
+from . import __version__
+from .command import Parser, exit_code, start
+from .completion import SHELLS, PrintCompletion
+from .console import Console
 
 MADE_FOR = {"fashion-mnist": "mnist", "mnist": "mnist", "cifar10": "cifar", "digits": "digits"}
 """The network that is trained on each data set if none is named."""
@@ -11,17 +16,24 @@ MADE_FOR = {"fashion-mnist": "mnist", "mnist": "mnist", "cifar10": "cifar", "dig
 
 def _parser() -> Parser:
     from .alexnet import VARIANTS
+    from .benchmark import command as benchmark
     from .dojo import command as dojo
     from .gradcheck.command import add_flags as gradcheck_flags
 
-    parser = Parser(prog="python -m tinyalexnet", description="AlexNet from scratch.", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    is_script = Path(sys.argv[0]).stem == "tinyalexnet"
+    parser = Parser(prog="tinyalexnet" if is_script else "python -m tinyalexnet", description="AlexNet from scratch.")
+    parser.add_argument("--version", action="version", version=f"tinyalexnet {__version__}")
+    parser.add_argument(
+        "--print-completion", choices=SHELLS, action=PrintCompletion, help="print what completes these words in a shell"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     classifying = [name for name, table in VARIANTS.items() if table.num_classes is not None]
-    _add_train(commands.add_parser("train", help="train a network on labelled images", allow_abbrev=False), classifying)
-    _add_classify(commands.add_parser("classify", help="name the objects on images", allow_abbrev=False), classifying)
-    checking = commands.add_parser("gradcheck", help="check all gradients of a network at its size", allow_abbrev=False)
+    benchmark.add(commands.add_parser("bench", help="time the forward and forward-backward passes"))
+    _add_train(commands.add_parser("train", help="train a network on labelled images"), classifying)
+    _add_classify(commands.add_parser("classify", help="name the objects on images"), classifying)
+    checking = commands.add_parser("gradcheck", help="check all gradients of a network at its size")
     gradcheck_flags(checking, list(VARIANTS))
-    dojo.add(commands.add_parser("dojo", help="exercises: write your own backward", allow_abbrev=False))
+    dojo.add(commands.add_parser("dojo", help="exercises: write your own backward"))
     return parser
 
 
@@ -44,7 +56,7 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
         "lines of JSON: loss, accuracy, how far each parameter moves; a new file, or with --resume the run's",
         metavar="FILE",
     )
-    flag("plot", "the log's curves, conv1's filters and some test images, PNG or SVG; needs --log", metavar="FILE")
+    flag("plot", "curves of loss and accuracy, conv1's filters and some test images, PNG or SVG", metavar="FILE")
     flag("quiet", "nothing on standard error but errors", action="store_true")
 
 
@@ -70,54 +82,61 @@ def _add_classify(parser: Parser, variants: list[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parses ``arguments``, runs the command and returns the exit code."""
-    # Imports take a while, so they are in the functions, where Ctrl-C is already caught.
+    # Imports take a while, so they are in the functions of the commands that need them.
     parser = _parser()
     flags = vars(parser.parse_args(arguments))
-    return {"train": _train, "classify": _classify, "gradcheck": _gradcheck, "dojo": _dojo}[flags.pop("command")](
-        parser, flags
-    )
+    del flags["print_completion"]
+    if flags["command"] is None:  # not by argparse, which would say this first of a command line with a mistake
+        parser.error("the following arguments are required: COMMAND")
+    run = {"bench": _bench, "train": _train, "classify": _classify, "gradcheck": _gradcheck, "dojo": _dojo}
+    return run[flags.pop("command")](parser, flags)
+
+
+def _bench(parser: Parser, flags: dict[str, Any]) -> int:
+    from .benchmark.command import run
+
+    return run(parser, flags)
 
 
 def _classify(parser: Parser, flags: dict[str, Any]) -> int:
-    from .console import Console
     from .weights.classify import classify
 
-    console = Console(sys.stderr, flags.pop("quiet"))
-    images, weights = flags.pop("images"), flags.pop("weights")
-    return exit_code(parser, lambda: classify(images, weights, sys.stdout, console, **flags))
+    images, weights, quiet = flags.pop("images"), flags.pop("weights"), flags.pop("quiet")
+    return exit_code(parser, lambda console: classify(images, weights, sys.stdout, console, **flags), quiet)
 
 
 def _gradcheck(parser: Parser, flags: dict[str, Any]) -> int:
-    from .console import Console
     from .gradcheck.command import run
 
-    console = Console(sys.stderr, flags.pop("quiet"))
-    return exit_code(parser, lambda: run(flags, sys.stdout, console))
+    quiet = flags.pop("quiet")
+    return exit_code(parser, lambda console: run(flags, sys.stdout, console), quiet)
 
 
 def _train(parser: Parser, flags: dict[str, Any]) -> int:
-    from .console import Console
     from .training import Settings, train
     from .training.data import load
+    from .training.folder import unread
     from .training.run import check_files
 
     name, folder, size, download, quiet = (flags.pop(key) for key in ("data", "folder", "size", "download", "quiet"))
     files = {key: flags.pop(key) for key in ("checkpoint", "resume", "log", "plot")}
-    for needed, by in (("checkpoint", "resume"), ("log", "plot")):
-        if files[by] not in (None, False) and files[needed] is None:
-            parser.error(f"--{by} needs --{needed} FILE")
+    if files["resume"] and files["checkpoint"] is None:
+        parser.error("--resume needs --checkpoint FILE")
     flags["variant"] = flags["variant"] or MADE_FOR.get(name)
     if flags["variant"] is None:
         parser.error(f"data is {name!r}, which no network is made for: --variant is needed")
 
-    def run() -> int:
-        console = Console(sys.stderr, quiet)
+    def run(console: Console) -> int:
         paths = files["checkpoint"], files["resume"], files["log"], files["plot"]
         check_files(*paths)  # before images are read, or fetched
-        dataset = load(name, folder, tuple(size) if size else None, download, console.shows_bars)
+        # pooch has a bar of its own on a terminal.
+        with nullcontext() if download and console.shows_bars else console.waiting(f"reading {name}"):
+            dataset = load(name, folder, tuple(size) if size else None, download, console.shows_bars)
+            if name == "folder" and (text := unread(Path(folder))):
+                console.line(text)
         return train(Settings(**flags), dataset, sys.stdout, console, *paths)
 
-    return exit_code(parser, run)
+    return exit_code(parser, run, quiet)
 
 
 def _dojo(parser: Parser, flags: dict[str, Any]) -> int:
@@ -126,8 +145,10 @@ def _dojo(parser: Parser, flags: dict[str, Any]) -> int:
     return command.run(parser, flags["words"])
 
 
+def script() -> NoReturn:
+    """The program ``tinyalexnet``."""
+    start(main)
+
+
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    start(main)

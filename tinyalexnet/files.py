@@ -86,6 +86,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write(path: str | Path, content: bytes) -> None:
+    """Writes a file as ``replacing`` does."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 @contextmanager
 def naming(path: str | Path, temporary: Path | None = None) -> Iterator[None]:
     """Lets an OSError name ``path`` if it names no file, as that of a full disk, or the ``temporary`` one."""

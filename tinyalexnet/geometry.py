@@ -20,11 +20,14 @@ Pads = tuple[Pair, Pair]
 Padding = Literal["SAME", "VALID"] | int | Pads
 """The argument of a layer; an int pads all four sides alike."""
 
+LARGEST = 2**63 - 1
+"""No size, count or seed is larger: NumPy and compiled code have integers of 64 bits."""
+
 _PADDING_RULE = "'SAME', 'VALID', an int >= 0, or ((top, bottom), (left, right)) of ints >= 0"
 
 
 def as_integer(name: str, value: object, least: int) -> int:
-    """``value`` as an int of at least ``least``; bools and floats are refused. ValueError names the argument."""
+    """``value`` as an int from ``least`` to LARGEST; bools and floats are refused. ValueError names the argument."""
     try:
         # Before NumPy 2.4 a truth value of NumPy is an index.
         if isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool":
@@ -34,6 +37,8 @@ def as_integer(name: str, value: object, least: int) -> int:
         number = least - 1
     if number < least:
         raise ValueError(f"{name} is {value!r}, but must be an int >= {least}")
+    if number > LARGEST:
+        raise ValueError(f"{name} is {value!r}, but must be an int from {least} to {LARGEST}")
     return number
 
 

@@ -3,8 +3,10 @@
 A file decides how much work it is to read it. So its kind and its number of pixels are checked before it is decoded.
 """
 
+import os
 import re
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +26,8 @@ MOST_PIXELS = 50_000_000
 
 MOST_SCANS = 100
 """Passes over the pixels of a JPEG; usual ones have 1, or if they are progressive about 10."""
+NAMED = 3
+"""The most files that a message names."""
 
 MOST_ELONGATED = 100
 """The largest ratio of the longer to the shorter side of an image that is scaled before it is cropped."""
@@ -137,6 +141,27 @@ def _scaled_and_cropped(image: Any, size: Pair, shorter: int) -> Any:
     return whole.crop((left, top, left + size[1], top + size[0]))
 
 
+def left_out(root: str | Path, taken: Collection[Path], why: str) -> str:
+    """A sentence about the files of a folder, and of those in it, that are not ``taken``; "" if there are none.
+
+    Hidden files are not counted.
+    """
+    files = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    others = sorted(path.relative_to(root).as_posix() for path in files if path not in taken)
+    visible = [name for name in others if not any(part.startswith(".") for part in name.split("/"))]
+    if not visible:
+        return ""
+    named = ", ".join(map(repr, visible[:NAMED])) + ", ..." * (len(visible) > NAMED)
+    count = "1 file is" if len(visible) == 1 else f"{len(visible)} files are"
+    return f"{count} not read in {str(root)!r}: {named} ({why})"
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The files of a folder that ``load_images`` reads, in the order of their names."""
+    # macOS writes a hidden file, "._photo.jpg", beside each file on a foreign disk.
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+
 def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
     """The photographs of a folder that are not hidden, in the order of their names, repeated until the batch is full.
 
@@ -154,8 +179,7 @@ def load_images(folder: str | Path, batch_shape: Shape) -> np.ndarray:
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"images is {str(folder)!r}, but must be a folder that exists")
-    # macOS writes a hidden file, "._photo.jpg", beside each file on a foreign disk.
-    paths = sorted(p for p in root.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    paths = image_files(root)
     if not paths:
         raise ValueError(f"images is {str(folder)!r}, but must be a folder that holds at least one .jpg, .jpeg or .png")
     n, height, width, channels = batch_shape

@@ -226,7 +226,7 @@ def test_the_first_step_after_an_interrupt_counts_what_was_finished(tiny, monkey
     code, out, err = run_text(with_options(tiny, json=str(file)))
     assert code == 130
     assert "Forward across 5 steps" in out.splitlines()[-1]
-    assert err.splitlines()[-1] == "interrupted"
+    assert err.splitlines()[-1] == f"wrote {file}"
     result = json.loads(file.read_text())
     assert result["interrupted"] is True
     assert [len(item["durations"]) for item in result["runs"]] == [5]
@@ -505,6 +505,17 @@ def test_memory_that_is_used_again_by_size_is_counted_once_for_each_size(monkeyp
 def test_a_run_on_photographs(tiny, tmp_path):
     image = pytest.importorskip("PIL.Image")
     image.fromarray(np.arange(9 * 9 * 3, dtype=np.uint8).reshape(9, 9, 3)).save(tmp_path / "a.png")
-    code, out, _ = run_text(with_options(tiny, images=str(tmp_path), num_batches=1))
+    for name in ("b.png", "c.png"):
+        (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes())
+    options = with_options(tiny, images=str(tmp_path), num_batches=1, batch_size=3)
+    code, out, err = run_text(options)
     assert code == 0
     assert "Forward across 1 steps" in out
+    assert "not read" not in err
+    (tmp_path / "d.webp").touch()
+    _, _, err = run_text(with_options(options, batch_size=2))
+    expected = (
+        f"2 files are not read in '{tmp_path}': 'c.png', 'd.webp' (.jpg, .jpeg, .png are, as many as the batch has"
+    )
+    assert err.startswith(expected)
+    assert run_text(with_options(options, quiet=True, batch_size=2))[2] == ""

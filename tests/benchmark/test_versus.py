@@ -265,7 +265,8 @@ def test_what_cannot_be_compared_is_one_line(capsys, monkeypatch):
     monkeypatch.setitem(PACKAGES, "absent", "absent-cpu")
     assert "absent_network: " in message("--versus", "absent")
     assert message("--versus", "absent").endswith(" -m pip install absent-cpu\n")
-    assert "python is '/nowhere', but must be an interpreter" in message("--versus", "fake", "--python", "/nowhere")
+    for python in ("/nowhere", ""):
+        assert f"python is '{python}', but must be an interpreter" in message("--versus", "fake", "--python", python)
     assert message("--python", "/a") == "bench.py: --python /a must follow the --versus that it is for\n"
     assert message("--tf32") == "bench.py: --tf32 must follow the --versus that it is for\n"
     assert message("--versus", "fake", "--tf32").startswith("bench.py: tf32 is asked for, but must not be unless")

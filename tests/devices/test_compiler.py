@@ -57,3 +57,47 @@ def test_a_changed_source_is_compiled_again(tmp_path):
     assert run() == (first, other)
     change("ops/l2_loss/reference.py", '"""', '"""The formula. ')
     assert run() == (0, other)  # another operation's source
+
+
+def mask(environment, before=""):
+    done = subprocess.run(
+        [sys.executable, "-c", before + SCRIPT],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    compiled, _, found = done.stdout.partition(" ")
+    return int(compiled), found, done.stderr
+
+
+@pytest.mark.compiled
+def test_without_a_folder_for_the_cache_it_compiles_and_says_so_once(tmp_path):
+    nowhere = "from numba.core.caching import CacheImpl\nCacheImpl._locator_classes = []\n"
+    compiled, _, err = mask({}, nowhere)
+    assert compiled > 0
+    assert err.count("no folder can be written to, so each start compiles all kernels: set NUMBA_CACHE_DIR to one") == 1
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+def test_a_cache_that_is_damaged_is_made_again(tmp_path, ending):
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    first = mask(environment)
+    assert first[0] > 0
+    for path in tmp_path.rglob(f"*{ending}"):
+        path.write_bytes(path.read_bytes()[:-40])
+    assert mask(environment) == first
+    assert mask(environment) == (0, *first[1:])
+
+
+@pytest.mark.compiled
+def test_a_cache_that_cannot_be_written_is_left(tmp_path):
+    full = (
+        "import errno\nfrom numba.core.caching import IndexDataCacheFile\n"
+        "def full(*given): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "IndexDataCacheFile._save_data = full\n"
+    )
+    for _ in range(2):
+        assert mask({"NUMBA_CACHE_DIR": str(tmp_path)}, full)[0] > 0

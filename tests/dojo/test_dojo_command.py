@@ -435,7 +435,7 @@ def test_a_save_is_seen_in_a_real_terminal_and_ctrl_c_ends_it(here):
         process.kill()
         os.close(master)
     assert process.returncode == 130
-    assert err == ""
+    assert err == "interrupted\n"
     assert Folder("dojo").solved() == [FIRST]
 
 

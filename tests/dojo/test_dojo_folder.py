@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,13 @@ def test_the_usual_folder(tmp_path, monkeypatch):
     monkeypatch.chdir("dojo")
     assert home() == Path()
     assert folders.Folder(home()).write() == []
+
+
+def test_a_full_disk_leaves_no_half_exercise_and_names_the_file(tmp_path, six, monkeypatch):
+    def full(self, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*01_\w+.py'"):
+        Folder(tmp_path).write()
+    assert not list(tmp_path.iterdir())

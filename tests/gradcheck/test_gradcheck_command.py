@@ -42,7 +42,8 @@ def test_every_parameter_and_the_images_are_checked(capsys, tmp_path):
     assert [line.split(":")[0] for line in lines[:-1]] == ["x", "conv1.w", "conv1.b", "fc2.w", "fc2.b"]
     assert all(": right. Relative error " in line and "(2 directions" in line for line in lines[:-1])
     assert lines[-1] == "tiny, batch size 2, backend reference: 5 of 5 right"
-    assert err == "tiny, batch size 2, float64: a forward and a backward ...\n"
+    wrote = "".join(f"wrote {file}\n" for file in files)
+    assert err == f"tiny, batch size 2, float64: a forward and a backward ...\n{wrote}"
     assert json.loads(files[0].read_text())["passed"] is True
     assert ElementTree.fromstring(files[1].read_text()).get("tests") == "5"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.xml"]
@@ -77,6 +78,11 @@ def test_the_same_seed_gives_the_same_lines():
     [
         (["--batch_size", "0"], "batch_size is 0, but must be an int >= 1"),
         (["--directions", "0"], "directions is 0, but must be an int >= 1"),
+        (
+            ["--batch_size", str(10**12)],
+            "batch_size is 1000000000000, but its images alone need 1728000.0 GB of memory",
+        ),
+        (["--batch_size", str(10**30)], "must be an int from 1 to 9223372036854775807"),
         (["--seed", "-1"], "seed is -1, but must be an int >= 0"),
         (["--backend", "tpu"], "backend is 'tpu', but must be one of "),
         (["--variant", "vgg"], "argument --variant: invalid choice: 'vgg'"),
@@ -87,7 +93,7 @@ def test_the_same_seed_gives_the_same_lines():
 )
 def test_wrong_use_is_one_line(arguments, message, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["gradcheck", *arguments])
+        main(["gradcheck", "--variant=tiny", *arguments])
     assert stop.value.code == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)

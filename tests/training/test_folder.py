@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from data_files import refusal, write
 
+from tinyalexnet.__main__ import main
 from tinyalexnet.training import data
+from tinyalexnet.training.folder import unread
 
 
 def save(path, pixels, **options):
@@ -166,3 +168,30 @@ def test_a_folder_without_pillow(folder, monkeypatch):
     with pytest.raises(ImportError) as caught:
         data.load("folder", folder)
     assert str(caught.value) == "reading images needs Pillow: pip install 'tinyalexnet[data]'"
+
+
+def test_what_is_not_read_is_counted_and_named(folder):
+    for notes in list(folder.rglob("notes.txt")):
+        notes.unlink()
+    assert unread(folder) == ""
+    (folder / "train" / "cat" / "a.webp").touch()
+    (folder / "train" / "cat" / ".hidden").touch()
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").touch()
+    why = "(.jpg, .jpeg, .png in train/CLASS and test/CLASS are)"
+    assert unread(folder) == f"1 file is not read in {str(folder)!r}: 'train/cat/a.webp' {why}"
+    save(folder / "train" / "x.png", noise(0))
+    save(folder / "train" / "cat" / "deeper" / "x.png", noise(0))
+    save(folder / "val" / "cat" / "x.png", noise(0))
+    names = "'train/cat/a.webp', 'train/cat/deeper/x.png', 'train/x.png', ..."
+    assert unread(folder) == f"4 files are not read in {str(folder)!r}: {names} {why}"
+
+
+def test_the_command_says_it(folder, capsys):
+    (folder / "notes.txt").touch()
+    flags = ["train", "--data=folder", f"--folder={folder}", "--variant=digits", "--backend=reference"]
+    for quiet in ([], ["--quiet"]):
+        with pytest.raises(SystemExit):  # its images have colours
+            main([*flags, *quiet])
+        said = "3 files are not read in" in capsys.readouterr().err
+        assert said is not bool(quiet)

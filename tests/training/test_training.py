@@ -77,7 +77,7 @@ def lines(path):
 def test_it_learns_and_says_so(tmp_path):
     code, out, err = run(tmp_path, "run", epochs=20, learning_rate=0.05)
     assert code == 0
-    assert err == ""
+    assert err == f"wrote {tmp_path / 'run.safetensors'}\nwrote {tmp_path / 'run.jsonl'}\n"
     log = read_log(tmp_path / "run.jsonl")
     epochs = [record for record in log if "whole_epoch" in record]
     assert [record["step"] for record in epochs] == list(range(6, 121, 6))
@@ -101,6 +101,7 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatc
     """To the last bit, dropout, augmentation, schedule and log included, wherever in an epoch it stops."""
     changes = {"mirror": True, "pad": 1, "colour_noise": 0.1, "schedule": "step:5:0.5"}
     run(tmp_path, "whole", **changes)
+    wrote = f"wrote {tmp_path / 'parts.safetensors'}\nwrote {tmp_path / 'parts.jsonl'}\n"
     advance = Training.advance
 
     def stopping(self, statistics=False):
@@ -112,14 +113,14 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatc
         patch.setattr(Training, "advance", stopping)
         code, _, err = run(tmp_path, "parts", **changes)
         assert code == 130
-        assert err.endswith("interrupted\n")
+        assert err == wrote
     with (tmp_path / "parts.jsonl").open("a") as log:
         log.write('{"step')
     code, _, err = run(tmp_path, "parts", resume=True, **changes)
     assert code == 0
     # A checkpoint before the first step, every second step, and after each epoch of six.
     saved = stop // 2 * 2
-    assert err == f"goes on after step {saved} of {tmp_path / 'parts.safetensors'}\n"
+    assert err == f"goes on after step {saved} of {tmp_path / 'parts.safetensors'}\n{wrote}"
     whole, parts = (checkpoint.load(tmp_path / f"{name}.safetensors") for name in ("whole", "parts"))
     assert whole[1] == parts[1]
     for name, value in whole[0].items():
@@ -267,7 +268,7 @@ def test_images_get_the_channels_that_the_network_takes(monkeypatch, tmp_path, v
         files = [str(tmp_path / "run"), resume, str(tmp_path / "log"), str(tmp_path / "plot.png")]
         assert train(settings, dataset, io.StringIO(), Console(err, quiet=False), *files) == 0
         assert err.getvalue().startswith(line)
-        assert len(err.getvalue().splitlines()) == bool(line) + resume
+        assert err.getvalue().count("grey") == line.count("grey")
 
 
 def test_colours_become_grey_as_pillow_has_it(rng):
@@ -290,6 +291,8 @@ def test_colours_become_grey_as_pillow_has_it(rng):
         ({"variant": "mnist"}, "data has images of 7 x 8 x 3, but must have at least the 28 x 28 x 1 of 'mnist'"),
         ({"epochs": 0}, "epochs is 0, but must be an int >= 1"),
         ({"batch_size": 51}, "batch_size is 51, but must be at most the 50 images there are"),
+        ({"pad": 9}, "pad is 9, but must be at most 8, a side of the images"),
+        ({"pad": 2**63}, "pad is 9223372036854775808, but must be an int from 0 to 9223372036854775807"),
         ({"views": 3}, "views is 3, but must be 1 or 10"),
         ({"colour_noise": -1.0}, r"colour_noise is -1\.0, but must be a finite number >= 0"),
         ({"schedule": "linear"}, "schedule is 'linear', but must be"),
@@ -391,7 +394,7 @@ def test_a_run_without_resume_keeps_neither_the_old_checkpoint_nor_goes_on_from_
     run(tmp_path, "run")
     (tmp_path / "run.jsonl").unlink()
     _, _, err = run(tmp_path, "run", epochs=1)
-    assert err == ""
+    assert "goes on" not in err
     assert checkpoint.load(tmp_path / "run.safetensors")[1]["run"]["step"] == 6
 
 
@@ -417,8 +420,8 @@ def test_links_devices_and_fifos_stay_what_they_are(tmp_path):
     assert not os.path.isfile(os.devnull)
     there = str(tmp_path / "run.safetensors")
     assert train(settings, DATASET, io.StringIO(), quiet, there, True, os.devnull) == 0
-    with pytest.raises(ValueError, match=r"log is '.*fifo', but must be a regular file, which plot can read again"):
-        train(settings, DATASET, io.StringIO(), quiet, None, False, str(fifo), str(tmp_path / "run.svg"))
+    assert train(settings, DATASET, io.StringIO(), quiet, None, False, os.devnull, str(tmp_path / "run.svg")) == 0
+    assert (tmp_path / "run.svg").exists()  # from the records, for a stream cannot be read again
     if os.path.exists("/dev/full"):
         with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
             train(settings, DATASET, io.StringIO(), quiet, log_path="/dev/full")
@@ -464,10 +467,67 @@ def test_the_picture(tmp_path):
     settings = Settings(**{**SETTINGS, "epochs": 4})
     assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), log_path=log, plot_path=str(plot)) == 0
     assert plot.read_text().startswith("<?xml")
+    without = tmp_path / "without.svg"
+    said = io.StringIO()
+    assert train(settings, DATASET, io.StringIO(), Console(said, False), plot_path=str(without)) == 0
+    assert re.sub(r"(?s)<metadata>.*?</metadata>", "", plot.read_text()).count("<path") == without.read_text().count(
+        "<path"
+    )
+    assert said.getvalue() == f"wrote {without}\n"
     with pytest.raises(FileNotFoundError):
         plots.training(
             [], np.zeros((3, 3, 3, 4)), DATASET.test.pixels[:2], np.eye(3)[:2], [0, 1], CLASSES, "no/folder.svg"
         )
+
+
+def test_a_short_run_has_points_of_the_training_in_its_picture(tmp_path, monkeypatch):
+    """Of one epoch of six steps, fewer than a line of the log needs."""
+    figures = []
+    monkeypatch.setattr(plots, "save", lambda figure, *_, **how: figures.append(figure))
+    settings = Settings(**{**SETTINGS, "epochs": 1})
+    assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), plot_path="run.svg") == 0
+    loss = figures[0].subfigs[0].subfigs[0].axes[0]
+    points = {line.get_label(): line.get_xydata().tolist() for line in loss.lines}
+    assert points["training"] == []
+    assert [step for step, _ in points["training, mean of an epoch"]] == [6]
+    assert [step for step, _ in points["test"]] == [6]
+    texts = [text.get_text() for text in figures[0].findobj(lambda artist: hasattr(artist, "get_text"))]
+    assert plots.WHY_TEST_IS_BETTER in texts
+
+
+@pytest.mark.parametrize("records", [0, 1])
+def test_after_ctrl_c_there_is_a_picture_if_there_is_something_to_show(tmp_path, monkeypatch, records):
+    advance = Training.advance
+
+    def stopping(self, statistics=False):
+        if self.progress.step == 6 * records:
+            raise Stop
+        return advance(self, statistics)
+
+    monkeypatch.setattr(Training, "advance", stopping)
+    plot = tmp_path / "run.svg"
+    quiet = Console(io.StringIO(), True)
+    assert train(Settings(**SETTINGS), DATASET, io.StringIO(), quiet, plot_path=str(plot)) == 130
+    assert plot.exists() is bool(records)
+
+
+def test_the_first_step_of_a_process_has_no_part_in_the_images_a_second(tmp_path, monkeypatch):
+    """It compiles. If an epoch has no other, there is no figure; of the others it is the median."""
+    clock, waits = [0.0], iter([100, 2, 2, 2, 2, 50, *[4] * 6])
+    advance = Training.advance
+
+    def timed(self, statistics=False):
+        clock[0] += next(waits)
+        return advance(self, statistics)
+
+    monkeypatch.setattr(runs, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(Training, "advance", timed)
+    _, out, _ = run(tmp_path, "run", epochs=2)
+    assert [line.rpartition("; ")[2] for line in out.splitlines()] == ["4 images/s", "2 images/s"]
+    waits = iter([100])
+    _, out, _ = run(tmp_path, "one", epochs=1, batch_size=50)
+    assert "images/s" not in out
+    assert re.search(r"accuracy \d+\.\d\d%\n", out)
 
 
 def test_a_bar_shows_where_training_is(monkeypatch):
@@ -536,14 +596,13 @@ def test_the_command_has_the_settings_and_their_defaults(known, monkeypatch):
     [
         ([], "the following arguments are required: COMMAND"),
         (["train", "--resume"], "--resume needs --checkpoint FILE"),
-        (["train", "--plot", "x.svg"], "--plot needs --log FILE"),
         (
             ["train", "--log", "no/such/log"],
             "log is 'no/such/log', but must be a file in a folder that can be written to",
         ),
         (["train", "--log=x", "--checkpoint=./x"], "log is 'x', but must be another file than checkpoint, './x'"),
         (["train", "--log="], "log is '', but must be a file"),
-        (["train", "--plot="], "--plot needs --log FILE"),
+        (["train", "--plot="], "plot is '', but must be a file"),
         (["train", "--data", "folder"], "data is 'folder', which no network is made for: --variant is needed"),
         (["train", "--epochs=0", "--variant=tiny"], "epochs is 0, but must be an int >= 1"),
         (["train", "--variant=vgg"], "argument --variant: invalid choice: 'vgg'"),

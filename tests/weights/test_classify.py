@@ -56,7 +56,7 @@ def test_each_image_and_its_likeliest_classes(weights, capsys):
     names = [f"class {k}" for k in range(12)]
     Path("names").write_text("\n".join(names) + "\n", encoding="utf-8")
     out, err = run(capsys, "red.png", "blue.png", "--weights=weights", "--labels=names", "--top=4")
-    assert err == ""
+    assert err == ("weights (tiny) knows 12 classes: " + ", ".join(names) + " (named by names)\n")
     lines = [line.split(maxsplit=2) for line in out.splitlines()]
     assert [line[0] for line in lines if len(line) == 1] == ["red.png", "blue.png"]
     assert [line[1:] for line in lines[1:5]] == [[str(k), f"class {k}"] for k in (0, 1, 2, 3)]
@@ -67,7 +67,8 @@ def test_each_image_and_its_likeliest_classes(weights, capsys):
 
 
 def test_without_names_there_are_numbers(weights, capsys):
-    out, _ = run(capsys, "green.png", "--weights", weights, "--top=99")
+    out, err = run(capsys, "green.png", "--weights", weights, "--top=99")
+    assert err == "weights (tiny) knows 12 classes by their numbers: --labels FILE gives them names\n"
     assert out.splitlines()[0] == "green.png"
     assert [line.split()[1:] for line in out.splitlines()[1:]] == [[str(k)] for k in (4, 0, 1, 2, 3, *range(5, 12))]
 
@@ -75,10 +76,11 @@ def test_without_names_there_are_numbers(weights, capsys):
 def test_what_was_done_to_names_is_said_once_and_not_if_quiet(weights, capsys):
     save_file({f"module.{name}": value for name, value in load_file(weights).items()}, "parallel")
     out, err = run(capsys, "red.png", "--weights", weights, "--top=3")
-    assert err == ""
+    assert len(err.splitlines()) == 1
     assert run(capsys, "red.png", "--weights=parallel", "--top=3") == (
         out,
-        "parallel: 'module.0.bias' is read as '0.bias', and likewise 3 more names\n",
+        "parallel: 'module.0.bias' is read as '0.bias', and likewise 3 more names\n"
+        + err.replace("weights", "parallel", 1),
     )
     assert run(capsys, "red.png", "--weights=parallel", "--top=3", "--quiet") == (out, "")
 
@@ -122,8 +124,22 @@ def test_a_network_of_grey_images_says_that_it_reads_colours_as_grey(monkeypatch
     Training(Settings("grey", batch_size=1, backend="reference"), Dataset("grey", images, images)).save("run")
     out, err = run(capsys, "red.png", "--weights=run")
     assert len(out.splitlines()) == 3
-    assert err == "the network of run takes grey images: colours are read as grey\n"
+    assert err.splitlines()[1:] == ["the network of run takes grey images: colours are read as grey"]
     assert run(capsys, "red.png", "--weights=run", "--quiet") == (out, "")
+
+
+def test_a_class_that_is_named_by_its_number_is_printed_once(weights, capsys):
+    Path("names").write_text("".join(f"{k}\n" for k in range(12)), encoding="utf-8")
+    out, _ = run(capsys, "green.png", "--weights", weights, "--labels=names", "--top=2")
+    assert [line.split()[1:] for line in out.splitlines()[1:]] == [["4"], ["0"]]
+
+
+def test_of_many_classes_some_are_named(weights, capsys, monkeypatch):
+    monkeypatch.setattr("tinyalexnet.weights.classify.NAMED", 2)
+    Path("names").write_text("".join(f"class {k}\n" for k in range(12)), encoding="utf-8")
+    _, err = run(capsys, "green.png", "--weights", weights, "--labels=names", "--plot=seen.svg")
+    assert err == "weights (tiny) knows 12 classes: class 0, class 1, ... (named by names)\nwrote seen.svg\n"
+    assert run(capsys, "green.png", "--weights", weights, "--quiet").err == ""
 
 
 def test_the_picture(weights, capsys):
@@ -151,12 +167,18 @@ def test_of_equal_ones_the_lower_number_comes_first():
         ([], "the following arguments are required: IMAGE, --weights"),
         (["red.png"], "the following arguments are required: --weights"),
         (["red.png", "--weights=/dev/zero"], "/dev/zero is not a checkpoint that can be loaded: it is no regular file"),
-        (["red.png", "--weights=none"], "No such file or directory: 'none'"),
+        (
+            ["red.png", "--weights=none"],
+            "weights is 'none', but there is no such file: use a checkpoint of train, or fetch torchvision's from http",
+        ),
         (["red.png", "--weights=red.png"], "red.png is not a checkpoint that can be loaded: "),
         (["red.png", "none.png", "--weights=weights"], "'none.png' must be an image, but cannot be read as one"),
         (["weights", "--weights=weights"], "'weights' must be an image, but cannot be read as one"),
         (["red.png", "--weights=weights", "--top=0"], "top is 0, but must be an int >= 1"),
-        (["red.png", "--weights=weights", "--labels=none"], "No such file or directory: 'none'"),
+        (
+            ["red.png", "--weights=weights", "--labels=none"],
+            "labels is 'none', but there is no such file: ImageNet's are",
+        ),
         (["red.png", "--weights=weights", "--labels=red.png"], "labels is 'red.png', but must be text in UTF-8"),
         (["red.png", "--weights=weights", "--plot=a.txt"], "plot is 'a.txt', but must end in .png or .svg"),
         (["red.png", "--weights=weights", "--plot=no/a.png"], "plot is 'no/a.png', but must be a file in a folder"),

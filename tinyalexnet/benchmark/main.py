@@ -6,14 +6,17 @@ Standard output carries those lines and nothing else; all other text goes to sta
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
+from .. import interrupts
 from ..alexnet import alexnet, check_variant
+from ..command import INTERRUPTED
 from ..console import Console
 from ..devices import Device, device, machine
-from ..images import load_images
+from ..images import SUFFIXES, image_files, left_out, load_images
 from ..losses import Loss, l2_loss, softmax_cross_entropy
 from ..ops.checks import Shape
 from . import breakdown, plots
@@ -37,22 +40,23 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
         ValueError if an option is out of range or does not fit this machine, before anything large is allocated;
         ImportError if an optional package is missing.
     """
-    x_shape = checked_shape(options)
-    net = alexnet(
-        options.variant, options.backend, options.seed, algorithm=options.algorithm, precision=options.precision
-    )
-    threads, hardware = checked_threads(options), device(options.backend)
-    estimate = memory_estimate(net, x_shape, options.backend, options.backward)
-    _refuse_too_large(estimate, options, hardware)
-    labels = _labels(options, net.output_shape(x_shape))
-    work = Workload(
-        net,
-        hardware.to_device(_images(options, x_shape)),
-        _loss(labels, options.backend),
-        hardware,
-        not options.no_graph,
-    )
     say = Console(err, quiet=options.quiet)
+    with say.waiting("preparing the network and the images"):
+        x_shape = checked_shape(options)
+        net = alexnet(
+            options.variant, options.backend, options.seed, algorithm=options.algorithm, precision=options.precision
+        )
+        threads, hardware = checked_threads(options), device(options.backend)
+        estimate = memory_estimate(net, x_shape, options.backend, options.backward)
+        _refuse_too_large(estimate, options, hardware)
+        labels = _labels(options, net.output_shape(x_shape))
+        work = Workload(
+            net,
+            hardware.to_device(_images(options, x_shape, say)),
+            _loss(labels, options.backend),
+            hardware,
+            not options.no_graph,
+        )
     runs: list[TimedRun] = []
     comparisons: list[Comparison] = []
     layers: dict[str, Any] = {}
@@ -77,15 +81,16 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
                 layers = _layers(work, options, threads, out, say)
         except KeyboardInterrupt:
             interrupted = True
+            interrupts.caught()
             if runs and 0 < len(runs[-1].durations) < options.num_batches:
                 report_run(runs[-1], options, threads, out, say)
-            say.line("interrupted")
     if options.json is not None:
         all_shapes = {"images": x_shape} | shapes
         write_json(
             options.json, results(options, threads, all_shapes, estimate, runs, layers, comparisons, interrupted)
         )
-    return 130 if interrupted else 0
+        say.wrote(options.json)
+    return INTERRUPTED if interrupted else 0
 
 
 def _refuse_too_large(needed: int, options: Options, hardware: Device) -> None:
@@ -97,9 +102,13 @@ def _refuse_too_large(needed: int, options: Options, hardware: Device) -> None:
         )
 
 
-def _images(options: Options, x_shape: Shape) -> np.ndarray:
+def _images(options: Options, x_shape: Shape, say: Console) -> np.ndarray:
     if options.images is not None:
-        return load_images(options.images, x_shape)
+        found = load_images(options.images, x_shape)
+        taken = image_files(Path(options.images))[: options.batch_size]
+        if text := left_out(options.images, taken, f"{', '.join(SUFFIXES)} are, as many as the batch has images"):
+            say.line(text)
+        return found
     images = np.random.default_rng(options.seed).standard_normal(x_shape, dtype=np.float32)
     images *= IMAGE_STD
     return images
@@ -129,7 +138,8 @@ def _peers(
         peers = []
         for choice in options.versus:
             say.line(f"starting {choice.framework} ...")
-            peers.append(stack.enter_context(Peer(choice, threads, work.net, work.images, labels)))
+            with say.waiting(f"waiting for {choice.framework}"):
+                peers.append(stack.enter_context(Peer(choice, threads, work.net, work.images, labels)))
         yield peers
 
 
@@ -148,12 +158,15 @@ def _layers(work: Workload, options: Options, threads: int, out: TextIO, say: Co
     with say.bar("layers", options.rounds) as (advance, _):
         loss = work.loss if options.backward else None
         rows = breakdown.measure(work.net, work.images, loss, options.rounds, advance, work.device)
-    peak = work.device.peak(threads)
+    with say.waiting("measuring the peak"):
+        peak = work.device.peak(threads)
     activations = sum(row.output_bytes for row in rows)
     held = ledger(work.net, work.images, activations, work.device.held_memory())
     lines = [*breakdown.table(rows, peak, passes), ledger_line(held, machine.peak_memory())]
     print("\n".join(lines), file=out, flush=True)
     if options.plot is not None:
         title = f"{options.variant}, batch {options.batch_size}, {work.device.processor(threads)}"
-        plots.breakdown(rows, peak, title, options.plot)
+        with say.waiting("drawing"):
+            plots.breakdown(rows, peak, title, options.plot)
+        say.wrote(options.plot)
     return {"rounds": options.rounds, "machine": asdict(peak), "rows": [asdict(row) for row in rows], "memory": held}

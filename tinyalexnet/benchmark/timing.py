@@ -95,10 +95,7 @@ def compile_kernels(work: Workload, passes: tuple[str, ...], say: Console) -> No
     if not work.device.compiles:
         return
     start = time.perf_counter()
-    with work.device.report_compilation(
-        on_start=lambda name: say.line(f"compiling {name} ...", end=""),
-        on_end=lambda seconds: say.line(f" {seconds:.1f} s"),
-    ) as compiled:
+    with say.compiling(work.device) as compiled:
         for name in passes:
             work.finished_step(name)()
     cached = "" if compiled else ", all from the cache"

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..devices import to_host
+from ..files import naming
 from ..network import Sequential
 from ..ops.checks import Shape
 from .timing import Workload
@@ -140,7 +141,7 @@ class Peer:
         on_gpu = not isinstance(images, np.ndarray)
         check_choice(choice, on_gpu)
         self.framework = self.version = choice.framework
-        self._python = choice.python or sys.executable
+        self._python = sys.executable if choice.python is None else choice.python
         self._threads = threads
         self._device = f"cuda{'-tf32' * choice.tf32}{'-graph' * choice.graph}" if on_gpu else "cpu"
         self._layers = describe(net, images.shape)
@@ -152,8 +153,9 @@ class Peer:
     def __enter__(self) -> Peer:
         with ExitStack() as stack:
             self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinyalexnet-")))
-            (self._folder / "network.json").write_text(json.dumps(self._layers))
-            np.savez(self._folder / "arrays.npz", **self._arrays)  # type: ignore[arg-type]
+            with naming(self._folder):
+                (self._folder / "network.json").write_text(json.dumps(self._layers))
+                np.savez(self._folder / "arrays.npz", **self._arrays)  # type: ignore[arg-type]
             self._errors = stack.enter_context((self._folder / "errors").open("w+"))
             self._process = self._started()
             stack.callback(self._end)

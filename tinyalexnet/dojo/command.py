@@ -50,7 +50,7 @@ def add(parser: Parser) -> None:
 
 def run(parser: Parser, words: list[str]) -> int:
     """Does what the words say, and returns the exit code: 1 if an exercise that was checked is not solved."""
-    return exit_code(parser, lambda: _do(words, Printer(sys.stdout)))
+    return exit_code(parser, lambda _: _do(words, Printer(sys.stdout)))
 
 
 def _do(words: list[str], printer: Printer) -> int:

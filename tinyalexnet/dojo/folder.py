@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..files import replacing
+from ..files import replacing, write
 from .exercise import Exercise
 from .path import EXERCISES, PATH, file_name
 
@@ -45,7 +45,7 @@ class Folder:
         for exercise in PATH:
             file = self.file(exercise)
             if not file.exists():
-                file.write_bytes(exercise.stub.read_bytes())
+                write(file, exercise.stub.read_bytes())
                 written.append(file)
         if not self.exists:
             self._save({})
@@ -91,7 +91,7 @@ class Folder:
             names = (file.with_name(f"{file.stem}.old{number}.py") for number in range(1, 1000000))
             kept = next(name for name in names if not name.exists())
             file.rename(kept)
-        file.write_bytes(exercise.stub.read_bytes())
+        write(file, exercise.stub.read_bytes())
         return kept
 
     def _state(self) -> dict[str, Any]:

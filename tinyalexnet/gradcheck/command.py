@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 from ..command import Parser
 from ..console import Console
+from ..devices import device
 from ..files import check_outputs, replacing
 from .report import RIGHT, Report
 from .whole import Options, findings
@@ -31,7 +32,8 @@ def run(flags: dict[str, Any], out: TextIO, console: Console) -> int:
     console.line(f"{options.variant}, batch size {options.batch_size}, float64: a forward and a backward ...")
     found = []
     steps = findings(options)
-    total, first = next(steps)
+    with console.compiling(device(options.backend)):
+        total, first = next(steps)
     with console.bar("checking", total) as (advance, write):
         for one in (first, *(finding for _, finding in steps)):
             found.append(one)
@@ -43,4 +45,5 @@ def run(flags: dict[str, Any], out: TextIO, console: Console) -> int:
         if path is not None:
             with replacing(Path(path)) as temporary:
                 temporary.write_text(f"{text()}\n", encoding="utf-8")
+            console.wrote(path)
     return 0 if all(finding.verdict == RIGHT for finding in found) else WRONG

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,8 +38,15 @@ class Options:
         check_variant(self.variant)
         for name, least in (("batch_size", 1), ("seed", 0), ("directions", 1)):
             as_integer(name, getattr(self, name), least)
-        if not device(self.backend).on_host:
+        hardware = device(self.backend)
+        if not hardware.on_host:
             raise ValueError(f"backend is {self.backend!r}, but must compute on arrays of the host: reference or cpu")
+        needed = 8 * self.batch_size * math.prod(check_variant(self.variant).image_shape)
+        if needed > (available := hardware.free_memory() or needed):
+            raise ValueError(
+                f"batch_size is {self.batch_size}, but its images alone need {needed / 1e9:.1f} GB of memory, and "
+                f"{available / 1e9:.1f} GB is available"
+            )
 
 
 def findings(options: Options) -> Iterator[tuple[int, Finding]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..geometry import Pair
-from ..images import SUFFIXES, check_pillow, read_image
+from ..images import SUFFIXES, check_pillow, left_out, read_image
 
 SPLITS = ("train", "test")
 
@@ -26,6 +26,13 @@ def read_folder(root: Path, size: Pair | None) -> tuple[tuple[str, ...], list[tu
     splits = [[_photographs(folder) for folder in found] for found in folders]
     height, width = size or read_image(splits[0][0][0], None).shape[:2]
     return classes, [_stack(groups, (height, width), fit=size is not None) for groups in splits]
+
+
+def unread(root: Path) -> str:
+    """A sentence about the files in ``root`` that ``read_folder`` does not read; "" if it reads all."""
+    classes = [path for split in SPLITS for path in _entries(root / split) if path.is_dir()]
+    taken = {path for folder in classes for path in _photographs(folder)}
+    return left_out(root, taken, f"{', '.join(SUFFIXES)} in {' and '.join(f'{split}/CLASS' for split in SPLITS)} are")
 
 
 def _classes(root: Path) -> tuple[tuple[str, ...], list[list[Path]]]:

@@ -8,6 +8,11 @@ import numpy as np
 from ..console import printable
 from ..plots import COLOURS, save
 
+WHY_TEST_IS_BETTER = (
+    "Training is measured with dropout and while the weights improve, the test without and at the end of an epoch:\n"
+    "so early the test may be the better one."
+)
+
 
 def training(
     log: list[dict[str, Any]],
@@ -32,6 +37,7 @@ def training(
     _curves(left, log)
     right.suptitle("filters of conv1")
     _filters(right, filters)
+    left.supxlabel(WHY_TEST_IS_BETTER, fontsize=8)
     below.suptitle("test images, and the three classes that the network finds likeliest; the right one in bold")
     _images(below, pixels, probabilities, labels, classes)
     save(figure, path, dpi=100)
@@ -43,7 +49,8 @@ def _curves(figure: Any, log: list[dict[str, Any]]) -> None:
     epochs = [record for record in log if "whole_epoch" in record]
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         for records, key, style, colour, label in (
-            (running, name, ".-", COLOURS["forward"], "training"),
+            (running, name, "-", COLOURS["forward"], "training"),
+            (epochs, name, "s", COLOURS["forward"], "training, mean of an epoch"),
             (epochs, f"test_{name}", "o-", COLOURS["dx"], "test"),
         ):
             axes.plot([r["step"] for r in records], [r[key] for r in records], style, color=colour, label=label)

@@ -1,5 +1,6 @@
 """How far a training is: steps taken, and the sums from which the log's means are made."""
 
+import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,19 @@ class Sums:
     def means(self) -> dict[str, float]:
         """Loss and accuracy."""
         return {"loss": self.loss / self.steps, "accuracy": self.right / self.images}
+
+
+@dataclass
+class Pace:
+    """The seconds of the steps since it was asked last."""
+
+    batch_size: int
+    seconds: list[float] = field(default_factory=list)
+
+    def taken(self) -> int | None:
+        """Images a second in the median step, and begins anew; None if there was no step."""
+        seconds, self.seconds = self.seconds, []
+        return round(self.batch_size / statistics.median(seconds)) if seconds else None
 
 
 @dataclass

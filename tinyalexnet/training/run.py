@@ -4,11 +4,12 @@ import math
 import os
 import time
 from dataclasses import asdict
-from typing import TextIO
+from typing import Any, TextIO
 
+from .. import interrupts
 from ..alexnet import check_variant
 from ..command import INTERRUPTED
-from ..console import Console, printable
+from ..console import Console, Write, printable
 from ..devices import device, to_host
 from ..files import check_outputs, is_stream
 from ..plots import check as check_plot
@@ -16,7 +17,7 @@ from . import checkpoint, plots
 from .data import Dataset, with_channels
 from .log import Append, appending, check_log, read_log
 from .optimizer import Statistics
-from .progress import Sums
+from .progress import Pace, Sums
 from .settings import Settings
 from .step import Training
 
@@ -41,8 +42,6 @@ def check_files(checkpoint_path: str | None, resume: bool, log_path: str | None,
         check_plot(plot_path)
     if log_path is not None:
         check_log(log_path, checkpoint_path, resume)
-        if plot_path is not None and is_stream(log_path):
-            raise ValueError(f"log is {log_path!r}, but must be a regular file, which plot can read again")
 
 
 def train(
@@ -65,37 +64,40 @@ def train(
     """
     check_files(checkpoint_path, resume, log_path, plot_path)
     dataset = _in_colours(settings.variant, dataset, console)
-    training = Training(settings, dataset)
-    settings = training.settings
-    goes_on = None
-    if checkpoint_path is not None and not os.path.exists(checkpoint_path):
-        training.save(checkpoint_path)
-    elif checkpoint_path is not None and resume:
-        training.restore(checkpoint_path)
-        goes_on = training.progress.step
-        console.line(f"goes on after step {training.progress.step} of {printable(checkpoint_path)}")
+    with console.waiting("preparing the network and the images"):
+        training = Training(settings, dataset)
+        settings = training.settings
+        goes_on = None
+        if checkpoint_path is not None and not os.path.exists(checkpoint_path):
+            training.save(checkpoint_path)
+        elif checkpoint_path is not None and resume:
+            training.restore(checkpoint_path)
+            goes_on = training.progress.step
+            console.line(f"goes on after step {training.progress.step} of {printable(checkpoint_path)}")
     hardware = device(settings.backend)
     if launching := hardware.launching(not settings.no_graph):
         console.line(f"GPU {hardware.processor(1)}{launching}")
-    total = settings.epochs * training.steps_an_epoch
-    code = 0
+    code, records = 0, []
     with appending(log_path, goes_on) as log:
+
+        def record(values: dict[str, Any]) -> None:
+            log(values)
+            records.append(values)
+
         try:
-            _steps(training, total, log, out, console, checkpoint_path)
+            _steps(training, record, out, console, checkpoint_path)
         except KeyboardInterrupt:
-            console.line("interrupted")
+            interrupts.caught()
             code = INTERRUPTED
-    if plot_path is not None and log_path is not None:
-        shown = dataset.test.pixels[:SHOWN_IMAGES]
-        plots.training(
-            read_log(log_path),
-            to_host(training.net.params["conv1.w"]),
-            shown,
-            training.probabilities(shown),
-            dataset.test.labels[:SHOWN_IMAGES],
-            dataset.test.classes,
-            plot_path,
-        )
+    for path in (checkpoint_path, log_path):
+        if path is not None:
+            console.wrote(path)
+    if plot_path is not None and (records or not code):
+        # The log also has what was recorded before this run went on; a stream cannot be read again.
+        known = records if log_path is None or is_stream(log_path) else read_log(log_path)
+        with console.waiting("drawing"):
+            _picture(training, known, plot_path)
+        console.wrote(plot_path)
     return code
 
 
@@ -109,34 +111,50 @@ def _in_colours(variant: str, dataset: Dataset, console: Console) -> Dataset:
     return with_channels(dataset, wanted)
 
 
-def _steps(
-    training: Training, total: int, log: Append, out: TextIO, console: Console, checkpoint_path: str | None
-) -> None:
-    """Takes the steps that are left of ``total``."""
+def _picture(training: Training, records: list[dict[str, Any]], path: str) -> None:
+    test = training.dataset.test
+    shown = test.pixels[:SHOWN_IMAGES]
+    filters, found = to_host(training.net.params["conv1.w"]), training.probabilities(shown)
+    plots.training(records, filters, shown, found, test.labels[:SHOWN_IMAGES], test.classes, path)
+
+
+def _steps(training: Training, log: Append, out: TextIO, console: Console, checkpoint_path: str | None) -> None:
+    """Takes the steps that are left."""
     progress, an_epoch, settings = training.progress, training.steps_an_epoch, training.settings
-    seconds, first = 0.0, progress.step
-    with console.bar("training", total, done=first) as (advance, write):
+    first, total = progress.step, settings.epochs * training.steps_an_epoch
+    since_log, since_epoch = Pace(settings.batch_size), Pace(settings.batch_size)
+
+    def take(write: Write) -> str:
+        """A step and what follows from it; returns what the bar shows, if that is new."""
+        is_first, is_last = progress.step == first, (progress.step + 1) % an_epoch == 0
+        start = time.perf_counter()
+        moved = training.advance(statistics=is_last)
+        seconds = time.perf_counter() - start
+        for pace in (since_log, since_epoch):
+            if not is_first:  # which compiles the kernels, or loads them
+                pace.seconds.append(seconds)
+        record = {"step": progress.step, "epoch": math.ceil(progress.step / an_epoch)}
+        note = ""
+        if progress.logged.steps == LOG_EVERY:
+            means, speed = progress.logged.means, since_log.taken()
+            log(record | {"rate": training.schedule(progress.step - 1), **means, "images_a_second": speed})
+            note = f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.1%}{_in_words(speed, ', ')}"
+            progress.logged = Sums()
+        if is_last:
+            results = progress.epoch.means | training.evaluate(training.dataset.test)
+            log(record | {"whole_epoch": True, **results, "layers": _layers(moved)})
+            write(f"epoch {record['epoch']}: {_results(results)}{_in_words(since_epoch.taken(), '; ')}", out)
+            progress.epoch = Sums()
+        if checkpoint_path is not None and (is_last or progress.step % settings.checkpoint_every == 0):
+            training.save(checkpoint_path)
+        return note
+
+    if progress.step < total:
+        with console.compiling(device(settings.backend)):
+            take(lambda line, file: print(line, file=file, flush=True))
+    with console.bar("training", total, done=progress.step) as (advance, write):
         while progress.step < total:
-            is_last = (progress.step + 1) % an_epoch == 0
-            start = time.perf_counter()
-            moved = training.advance(statistics=is_last)
-            seconds += time.perf_counter() - start
-            speed = settings.batch_size * (progress.step - first) / seconds
-            record = {"step": progress.step, "epoch": math.ceil(progress.step / an_epoch)}
-            note = ""
-            if progress.logged.steps == LOG_EVERY:
-                means = progress.logged.means
-                log(record | {"rate": training.schedule(progress.step - 1), **means, "images_a_second": round(speed)})
-                note = f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.1%}, {speed:.0f} images/s"
-                progress.logged = Sums()
-            if is_last:
-                results = progress.epoch.means | training.evaluate(training.dataset.test)
-                log(record | {"whole_epoch": True, **results, "layers": _layers(moved)})
-                write(f"epoch {record['epoch']}: {_in_words(results)}; {speed:.0f} images/s", out)
-                progress.epoch = Sums()
-            if checkpoint_path is not None and (is_last or progress.step % settings.checkpoint_every == 0):
-                training.save(checkpoint_path)
-            advance(note)
+            advance(take(write))
 
 
 def _layers(moved: dict[str, Statistics]) -> dict[str, dict[str, float | None]]:
@@ -144,7 +162,11 @@ def _layers(moved: dict[str, Statistics]) -> dict[str, dict[str, float | None]]:
     return {name: asdict(value) | {"ratio": value.ratio if value.weight else None} for name, value in moved.items()}
 
 
-def _in_words(results: dict[str, float]) -> str:
+def _in_words(speed: int | None, before: str) -> str:
+    return "" if speed is None else f"{before}{speed} images/s"
+
+
+def _results(results: dict[str, float]) -> str:
     return (
         f"loss {results['loss']:.4f}, accuracy {results['accuracy']:.2%}; "
         f"test loss {results['test_loss']:.4f}, accuracy {results['test_accuracy']:.2%}"

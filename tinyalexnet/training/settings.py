@@ -66,6 +66,8 @@ def check_settings(settings: Settings, dataset: Dataset) -> Settings:
     count, height, width, channels = dataset.train.pixels.shape
     if settings.batch_size > count:
         raise ValueError(f"batch_size is {settings.batch_size}, but must be at most the {count} images there are")
+    if settings.pad > max(height, width):
+        raise ValueError(f"pad is {settings.pad}, but must be at most {max(height, width)}, a side of the images")
     wanted = table.image_shape
     fits = height >= wanted[0] and width >= wanted[1] and channels == wanted[2]
     if not fits:

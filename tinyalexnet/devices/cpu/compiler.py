@@ -2,12 +2,15 @@
 
 import functools
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core import event
+from numba.core.caching import Cache
 
 from .threads import ParallelKernel
 
@@ -21,7 +24,7 @@ FUSED = frozenset({"contract"})
 
 def inner(function: Any) -> Any:
     """Decorator of a function that kernels call from inside one task."""
-    return stamped(numba.njit(**_OPTIONS)(function))
+    return _compiled(function, **_OPTIONS)
 
 
 def fused_inner(function: Any) -> Any:
@@ -29,14 +32,52 @@ def fused_inner(function: Any) -> Any:
 
     An addition may have one product among its operands. Of two, the compiler would choose which one is rounded.
     """
-    return stamped(numba.njit(**{**_OPTIONS, "fastmath": set(FUSED)})(function))
+    return _compiled(function, **{**_OPTIONS, "fastmath": set(FUSED)})
 
 
 def parallel(function: Any) -> Any:
     """Decorator of a kernel: its ``prange`` loops are the only parallel ones."""
-    kernel = stamped(numba.njit(parallel=True, **_OPTIONS)(function))
+    kernel = _compiled(function, parallel=True, **_OPTIONS)
     # With NUMBA_DISABLE_JIT=1 it is the function itself.
     return kernel if kernel is function else ParallelKernel(kernel)
+
+
+def _compiled(function: Any, **options: Any) -> Any:
+    """The kernel, kept on disk if there is a folder for that."""
+    try:
+        return stamped(_resilient(numba.njit(**options)(function)))
+    except RuntimeError:  # Numba finds no folder: neither NUMBA_CACHE_DIR, nor that of the package, nor the user's
+        _warn_of_no_cache()
+        return numba.njit(**{**options, "cache": False})(function)
+
+
+@functools.cache
+def _warn_of_no_cache() -> None:
+    warnings.warn(
+        "no folder can be written to, so each start compiles all kernels: set NUMBA_CACHE_DIR to one", stacklevel=2
+    )
+
+
+def _resilient(dispatcher: Any) -> Any:
+    """A damaged cache is made again, and one that cannot be written, as on a full disk, is left: code then compiles."""
+    cache = getattr(dispatcher, "_cache", None)
+    if isinstance(cache, Cache):
+        load, save = cache.load_overload, cache.save_overload
+
+        def load_overload(*given: Any) -> Any:
+            try:
+                return load(*given)
+            except Exception:  # unpickling may raise anything if the bytes are damaged
+                with suppress(OSError):
+                    cache.flush()
+                return None
+
+        def save_overload(*given: Any) -> None:
+            with suppress(OSError):
+                save(*given)
+
+        cache.load_overload, cache.save_overload = load_overload, save_overload
+    return dispatcher
 
 
 def stamped(dispatcher: Any) -> Any:

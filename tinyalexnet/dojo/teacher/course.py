@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 import secrets
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...files import replacing
+from ...files import replacing, write
 from ..path import EXERCISES, PATH, file_name
 
 COURSE, HANDOUT = "course.json", "handout"
@@ -45,7 +44,7 @@ def new_course(folder: Path, names: list[str]) -> Course:
     handout = folder / HANDOUT
     handout.mkdir(parents=True)
     for name in exercises:
-        shutil.copyfile(EXERCISES[name].stub, handout / file_name(EXERCISES[name]))
+        write(handout / file_name(EXERCISES[name]), EXERCISES[name].stub.read_bytes())
     write_json(folder / COURSE, asdict(course))
     return course
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ...files import naming
 from ..exercise import Exercise
 
 NOTEBOOK = ".ipynb"
@@ -65,7 +66,8 @@ def as_program(path: Path) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="tinyalexnet-") as folder:
         program = Path(folder) / f"{path.stem}.py"
-        program.write_text(_code(path), encoding="utf-8")
+        with naming(program):
+            program.write_text(_code(path), encoding="utf-8")
         yield program
 
 
