@@ -27,10 +27,12 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as in POSIX"
 
 
 @pytest.fixture(autouse=True)
-def clean():
+def clean(monkeypatch):
     """No signal is left over for other tests, and the handlers are as they were."""
     before = {number: signal.getsignal(number) for number in WORDS}
     hook = sys.unraisablehook
+    registered = []
+    monkeypatch.setattr(interrupts.atexit, "register", registered.append)
     with interrupts.raised():
         pass
     yield
@@ -143,6 +145,12 @@ def test_a_second_one_within_a_moment_is_the_same_and_a_later_one_ends_it_at_onc
         with pytest.raises(ended.End):
             signal.raise_signal(signal.SIGINT)
     assert ended.written == [(2, "interrupted\n")]
+
+
+def test_at_the_very_end_of_a_process_its_result_counts():
+    """Python would take the handler away and let the signal kill what has ended well."""
+    interrupts._finish()
+    assert [signal.getsignal(number) for number in WORDS] == [signal.SIG_IGN] * 2
 
 
 def test_a_signal_that_is_ignored_stays_ignored():

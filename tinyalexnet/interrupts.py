@@ -8,6 +8,7 @@ that files and other processes are cleared away, and it remembers the signal: lo
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -47,6 +48,7 @@ def install() -> None:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _handle)
     sys.unraisablehook = _hook
+    atexit.register(_finish)  # the first that is registered runs last
 
 
 class raised:  # noqa: N801, used like a function
@@ -102,6 +104,12 @@ def _write(line: str) -> None:
         os.write(2, line.encode())
     except OSError:
         pass
+
+
+def _finish() -> None:
+    """All is done: while Python clears away, a signal would end the process without a word, as if it had failed."""
+    for number in WORDS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _hook(unraisable: Any) -> None:
