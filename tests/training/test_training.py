@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +26,7 @@ from tinyalexnet.training import run as runs
 from tinyalexnet.training import step as steps
 from tinyalexnet.training.data import Dataset, Images, with_channels
 from tinyalexnet.training.optimizer import SGD, Statistics
-from tinyalexnet.training.settings import FREE_SETTINGS
+from tinyalexnet.training.settings import FREE_SETTINGS, LEAST, check_settings
 
 CLASSES = ("dark", "light", "striped")
 TINY = Variant(
@@ -243,6 +244,38 @@ def test_ten_views_are_averaged():
     reached = run.evaluate(DATASET.test)
     assert 0 <= reached["test_accuracy"] <= 1
     assert reached["test_loss"] > 0
+
+
+def test_the_defaults_are_those_of_the_documented_run():
+    """docs/training.md and docs/data.md have results that were made with them."""
+    assert asdict(Settings()) == {
+        "variant": "mnist",
+        "epochs": 10,
+        "batch_size": 128,
+        "learning_rate": 0.02,
+        "schedule": "constant",
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "bias_rate_factor": 2.0,
+        "pad": 0,
+        "mirror": False,
+        "colour_noise": 0.0,
+        "views": 1,
+        "seed": 0,
+        "backend": "cpu",
+        "precision": "float32",
+        "no_graph": False,
+        "checkpoint_every": 500,
+    }
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_the_least_value_of_each_int(name):
+    least = LEAST[name]
+    assert getattr(check_settings(Settings(**SETTINGS | {name: least}), DATASET), name) == least
+    with pytest.raises(ValueError, match=f"^{name} is {least - 1}, but must be an int >= {least}$"):
+        check_settings(Settings(**SETTINGS | {name: least - 1}), DATASET)
+    assert least == (0 if name in ("pad", "seed") else 1)
 
 
 GREY = Variant((6, 6, 1), TINY.layers, num_classes=3)
