@@ -101,3 +101,9 @@ def rng() -> np.random.Generator:
 def backend(request: pytest.FixtureRequest) -> str:
     """The names of those whose arrays are NumPy's."""
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine a run says what it waits for; tests compare all that it says."""
+    monkeypatch.setattr("tinyalexnet.console.SILENCE", 1000.0)

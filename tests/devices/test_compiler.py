@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from numba.core.caching import Cache
 
 import tinyalexnet
+from tinyalexnet.devices.cpu import compiler
 
 PACKAGE = Path(tinyalexnet.__file__).parent
 
@@ -90,6 +93,69 @@ def test_a_cache_that_is_damaged_is_made_again(tmp_path, ending):
         path.write_bytes(path.read_bytes()[:-40])
     assert mask(environment) == first
     assert mask(environment) == (0, *first[1:])
+
+
+class Damaged(Cache):
+    """A cache of which nothing can be read or written."""
+
+    cache_path = None
+    flushed = 0
+
+    def __init__(self, error):
+        self.error = error
+
+    def load_overload(self, *given):
+        raise self.error
+
+    def save_overload(self, *given):
+        raise self.error
+
+    def flush(self):
+        self.flushed += 1
+        raise OSError
+
+    def enable(self):
+        raise NotImplementedError
+
+    def disable(self):
+        raise NotImplementedError
+
+
+def test_a_cache_that_fails_is_none():
+    cache = Damaged(OSError())
+    dispatcher = SimpleNamespace(_cache=cache)
+    assert compiler._resilient(dispatcher) is dispatcher
+    assert cache.load_overload("signature", "context") is None
+    assert cache.flushed == 1
+    cache.save_overload("signature", "data")
+    no_cache = SimpleNamespace()
+    assert compiler._resilient(no_cache) is no_cache
+    assert vars(no_cache) == {}
+
+
+def test_a_mistake_in_a_cached_kernel_is_no_failed_write():
+    cache = Damaged(ValueError())
+    compiler._resilient(SimpleNamespace(_cache=cache))
+    with pytest.raises(ValueError, match=r"^$"):
+        cache.save_overload("signature", "data")
+
+
+def test_without_any_folder_it_is_said_once(monkeypatch):
+    options = []
+
+    def njit(**given):
+        if given["cache"]:
+            raise RuntimeError("cannot cache function 'run_of': no locator available for file '<string>'")
+        options.append(given)
+        return lambda function: function
+
+    monkeypatch.setattr(compiler.numba, "njit", njit)
+    compiler._warn_of_no_cache.cache_clear()
+    message = r"^no folder can be written to, .*: set NUMBA_CACHE_DIR to one$"
+    with pytest.warns(UserWarning, match=message):
+        assert compiler.inner(len) is len
+    assert compiler.fused_inner(len) is len  # a second warning would be an error
+    assert [given["fastmath"] for given in options] == [False, {"contract"}]
 
 
 @pytest.mark.compiled

@@ -59,8 +59,8 @@ def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu") -> 
     for size in shape:
         as_integer("shape", size, 0)
     rate = check_rate(rate)
-    if device.on_host or not device.holds(seed):
-        as_integer("seed", seed, 0)
+    in_array = not device.on_host and device.holds(seed)
+    as_integer("seed", 0 if in_array else seed, 0)
     kept: np.ndarray = kernels.dropout_mask(shape, math.ceil(rate * (1 << 24)), seed)
     return kept
 
