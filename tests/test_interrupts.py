@@ -32,7 +32,7 @@ def clean(monkeypatch):
     before = {number: signal.getsignal(number) for number in WORDS}
     hook = sys.unraisablehook
     registered = []
-    monkeypatch.setattr(interrupts.atexit, "register", registered.append)
+    monkeypatch.setattr(interrupts, "atexit", SimpleNamespace(register=registered.append))
     with interrupts.raised():
         pass
     yield
