@@ -20,7 +20,6 @@ import itertools
 import multiprocessing
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+from tinyalexnet.devices.machine import peak_memory
 
 TARGETS = ("torch", "idx", "cifar", "images", "checkpoints", "labels", "commands")
 
@@ -70,8 +71,8 @@ def outcome(read: Callable[[random.Random], object], rng: random.Random) -> tupl
     seconds = time.monotonic() - began
     if seconds > MOST_SECONDS:
         wrong = f"it took {seconds:.1f} s"
-    # In kB, of the whole process and for ever: the worker ends with such a finding.
-    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > MOST_MEMORY:
+    # Of the whole process and for ever: after such a finding each case is one.
+    if (peak_memory() or 0) > MOST_MEMORY:
         wrong = "it took more than 1 GB"
     return result, wrong
 
