@@ -114,12 +114,13 @@ def test_two_hyphens_are_no_value(parser, capsys):
     assert capsys.readouterr().err.startswith("test: argument --rate: ")
 
 
-def test_two_hyphens_are_no_name_of_a_file(capsys):
+def test_two_hyphens_are_a_name_of_a_file_or_refused(capsys):
     parser = Parser(prog="test")
     parser.flag("log", "a file")
-    with pytest.raises(SystemExit, match="2"):
-        parser.parse_args(["--log=--"])
-    assert capsys.readouterr().err == "test: argument --log: expected one argument\n"
+    try:
+        assert parser.parse_args(["--log=--"]).log == "--"  # argparse of Python 3.13 and later
+    except SystemExit:
+        assert capsys.readouterr().err == "test: argument --log: expected one argument\n"
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
