@@ -121,6 +121,10 @@ def test_two_hyphens_are_a_name_of_a_file_or_refused(capsys):
         assert parser.parse_args(["--log=--"]).log == "--"  # argparse of Python 3.13 and later
     except SystemExit:
         assert capsys.readouterr().err == "test: argument --log: expected one argument\n"
+    parser.flag("several", "files", nargs="*")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--several"])
+    assert capsys.readouterr().err == "test: argument --several: expected one argument\n"
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
