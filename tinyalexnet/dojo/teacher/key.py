@@ -2,9 +2,9 @@
 
 The hidden cases are random, but together they show every known mistake of the function that random cases show at all:
 else a mistake at x = 0 alone would have half of the points or none, by the course's seed. They hold small integers, so
-most results are exact, and equal results have equal hashes. If a function
-rounds (softmax, LRN, batch norm), the results are rounded to a grid, and a case is taken only if all its results are
-far from the middle between two points of the grid.
+most results are exact, and equal results have equal hashes. If a function rounds (softmax, LRN, batch norm), the
+results are rounded to a grid, and a case is taken only if all its results are far from the middle between two points of
+the grid.
 """
 
 from __future__ import annotations
