@@ -173,13 +173,14 @@ def test_a_state_dict_under_another_key(tmp_path):
     refused(archived(path, state_dict(one=other, other=other)), "'one' is a OrderedDict, but must be a tensor")
 
 
-def test_a_namespace_and_numpys_scalars_beside_it_are_left_out(tmp_path, monkeypatch):
+def test_namespaces_counts_and_numpys_scalars_beside_it_are_left_out(tmp_path, monkeypatch):
     """As pickle writes them; nothing of them is called."""
     monkeypatch.setattr(argparse, "Namespace", lambda: pytest.fail("it is called"))
     namespace = name("argparse", "Namespace") + b")\x81}" + text("lr") + b"Nsb"
     dtype = name("numpy", "dtype") + text("f8") + b"\x89\x88\x87R(K\x03" + text("<") + b"NNNtb"
     scalar = name("numpy.core.multiarray", "scalar") + dtype + name("_codecs", "encode") + text("x") + b"\x85R\x86R"
-    pickled = state_dict(args=namespace, best=scalar, model=wrapped(t=tensor()))
+    counts = name("collections", "defaultdict") + name("__builtin__", "int") + b"\x85R(" + text("a") + b"K\x01u"
+    pickled = state_dict(args=namespace, best=scalar, counts=counts, model=wrapped(t=tensor()))
     assert list(load(archived(tmp_path / "a", pickled))) == ["t"]
     refused(archived(tmp_path / "a", state_dict(t=namespace)), "'t' is a argparse Namespace, but must be a tensor")
 
