@@ -19,11 +19,21 @@ from hypothesis import HealthCheck, settings
 JIT = not numba.config.DISABLE_JIT
 HOST = ("reference", "cpu")
 
-PLAIN = ("bestiary", "dojo", "gradcheck")
-"""Folders whose tests compile nothing: ``-m "not plain"`` leaves them to the run as plain Python."""
+REPEATED = ("bestiary", "dojo", "gradcheck")
+"""Folders with tests of one kind for every exercise or known mistake. They compile nothing."""
+
+PLAIN = (
+    *(*REPEATED, "tracing"),
+    *("test_command.py", "test_console.py", "test_docs.py", "test_files.py", "test_fuzz.py", "test_geometry.py"),
+    *("test_house.py", "test_images.py", "test_main.py", "test_numbers.py", "test_refusals.py", "test_strategies.py"),
+    *("test_teaching.py", "test_augment.py", "test_checkpoint.py", "test_contents.py", "test_folder.py"),
+    *("test_idx.py", "test_kinds.py", "test_labels.py", "test_torch_file.py"),
+)
+"""Folders and files whose tests have nothing to do with the compiler: ``-m "not plain"`` leaves them to the run as plain
+Python."""
 
 THINNED = 4
-"""With --few-examples one of so many runs, of the tests of one kind for every exercise or known mistake."""
+"""With --few-examples one of so many runs of the parametrised tests in REPEATED."""
 
 # As plain Python the kernels' products of sizes that fill no vector were seen to warn of an invalid value, though every
 # element was finite: OpenBLAS computes on what lies behind the matrix too. Compiled code does not look at that flag.
@@ -71,12 +81,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     on_gpu = config.getoption("--backend") == "cuda"
     few = config.getoption("--few-examples")
-    wanted, left_out, plain = [], [], 0
+    wanted, left_out, repeated = [], [], 0
     for item in items:
-        if set(PLAIN) & set(item.path.relative_to(config.rootpath).parts) and not item.get_closest_marker("compiled"):
+        parts = set(item.path.relative_to(config.rootpath).parts)
+        if parts.intersection(PLAIN) and not item.get_closest_marker("compiled"):
             item.add_marker("plain")
-            plain += hasattr(item, "callspec")
-            if few and hasattr(item, "callspec") and plain % THINNED:
+        if few and parts.intersection(REPEATED) and hasattr(item, "callspec"):
+            repeated += 1
+            if repeated % THINNED:
                 left_out.append(item)
                 continue
         # Not ``item.keywords``: these have the names of folders too, and a checkout may be in one called cuda.
