@@ -29,8 +29,8 @@ PLAIN = (
     *("test_teaching.py", "test_augment.py", "test_checkpoint.py", "test_contents.py", "test_folder.py"),
     *("test_idx.py", "test_kinds.py", "test_labels.py", "test_torch_file.py"),
 )
-"""Folders and files whose tests have nothing to do with the compiler: ``-m "not plain"`` leaves them to the run as plain
-Python."""
+"""Folders and files whose tests have nothing to do with the compiler: ``-m "not plain"`` leaves them to the run without
+it."""
 
 THINNED = 4
 """With --few-examples one of so many runs of the parametrised tests in REPEATED."""
