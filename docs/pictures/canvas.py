@@ -35,6 +35,7 @@ text { font-family: Arial, Helvetica, "Liberation Sans", sans-serif; fill: #1f23
 .hatch-line { stroke: #59636e; stroke-opacity: 0.45; stroke-width: 1.2; }
 .line { fill: none; stroke-width: 2; }
 .plain-line { stroke: #59636e; }
+.thin-line { stroke: #59636e; stroke-width: 0.5; }
 .forward-line { stroke: #0550ae; }
 .gradient-line { stroke: #953800; }
 .frame { fill: none; stroke: #1f2328; stroke-width: 3; }
@@ -56,6 +57,7 @@ text.halo { stroke: #ffffff; stroke-width: 4; paint-order: stroke; stroke-linejo
   .ghost { fill: #0d1117; stroke: #8b949e; }
   .hatch-line { stroke: #9da7b1; }
   .plain-line { stroke: #9da7b1; }
+  .thin-line { stroke: #9da7b1; }
   .forward-line { stroke: #79c0ff; }
   .gradient-line { stroke: #ffa657; }
   .frame { stroke: #e6edf3; }
@@ -102,7 +104,7 @@ class Canvas:
     def __init__(self, title: str, description: str) -> None:
         self.title, self.description = title, description
         self.body: list[str] = []
-        self.arrays: dict[str, np.ndarray] = {}
+        self.names: set[str] = set()
         self.line(MARGIN, 32, title, size=19, kind="bold")
 
     def line(
@@ -134,11 +136,10 @@ class Canvas:
 
         A ``name`` lets tests read the numbers back, and must be its own.
         """
-        assert name not in self.arrays, name
+        assert name not in self.names, name
         rows, columns = array.shape
         self.body.append(f'<g data-array="{name}" data-columns="{columns}">' if name else "<g>")
-        if name:
-            self.arrays[name] = array
+        self.names |= {name} - {""}
         size = cell * 0.45
         for row in range(rows):
             for column in range(columns):
@@ -150,7 +151,7 @@ class Canvas:
                     self.box(left, top, width, cell, "hatched")
                 text = number(array[row, column])
                 style = ("mono soft" if base == "ghost" else "mono") + (" halo" if extra == "hatch" else "")
-                small = min(size, 1.53 * width / len(text))
+                small = min(size, 1.45 * width / len(text))
                 self.line(left + width / 2, top + cell / 2 + small * 0.36, text, small, style, "middle")
         self.body.append("</g>")
 

@@ -25,7 +25,16 @@ def scatter() -> str:
     canvas.cells(70, 50, dout, "dout", 36, "gradient")
     canvas.line(196, 72, "w", kind="bold")
     canvas.cells(220, 50, W, "w", 36, "weight")
-    canvas.lines(352, 70, ["One output saw one window", "of 3 x 3 pixels. Its dout", "goes back to these pixels,", "each by its own weight."])
+    canvas.lines(
+        352,
+        70,
+        [
+            "One output saw one window",
+            "of 3 x 3 pixels. Its dout",
+            "goes back to these pixels,",
+            "each by its own weight.",
+        ],
+    )
     cell, gap = 30, 16
     for k, (oh, ow) in enumerate(places):
         left, top = MARGIN + k * (4 * cell + gap) - 4, 222
@@ -45,14 +54,12 @@ def scatter() -> str:
     overlaps = sum((part != 0).astype(int) for part in shares.values())
     covered = backward_input(np.ones((2, 2)), np.ones((3, 3)), size, window)
     assert (overlaps <= covered).all()
-    canvas.cells(56, 398, dx, "dx", 46, lambda row, column: "gradient hatch" if covered[row, column] > 1 else "gradient")
+    canvas.cells(
+        56, 398, dx, "dx", 46, lambda row, column: "gradient hatch" if covered[row, column] > 1 else "gradient"
+    )
     canvas.frame(56, 398, 1, 1, 1, 1, 46)
     terms = [shares[place][1, 1] for place in places]
-    canvas.lines(
-        264,
-        418,
-        ["Hatched: two or four windows overlap.", "The framed element is in all four:"],
-    )
+    canvas.lines(264, 418, ["Hatched: two or four windows overlap.", "The framed element is in all four:"])
     canvas.line(264, 472, f"dx[1,1] = {total(terms)}", 16, "mono")
     canvas.line(341, 496, f"= {total([dx[1, 1]])}", 16, "mono bold")
     canvas.lines(264, 534, ["A backward that assigns, and does", "not add, keeps one of the four only."])
@@ -101,7 +108,9 @@ def turned_kernel() -> str:
         (MARGIN + 193, turned, "turned", "weight", "w, turned"),
         (WIDTH - MARGIN - 126, dout, "dout", "gradient", "dout"),
     ]:
-        canvas.line(left + 63, top - 12, caption, kind="bold gradient" if kind == "gradient" else "bold", anchor="middle")
+        canvas.line(
+            left + 63, top - 12, caption, kind="bold gradient" if kind == "gradient" else "bold", anchor="middle"
+        )
         canvas.cells(left, top, array, name, cell, kind)
     for left, index in [(MARGIN, 2), (MARGIN + 193, 0)]:
         canvas.frame(left, top, index, index, 1, 1, cell)
@@ -123,8 +132,8 @@ def zeros_at_stride_2() -> str:
     turned = W[::-1, ::-1]
     canvas = Canvas(
         "dx at stride 2: zeros between, then the turned kernel",
-        "dout of a convolution with a 3x3 kernel and stride 2. A row and a column of zeros are put between its rows and "
-        "columns, and two rows and columns around them. The turned kernel runs over this with stride 1 and gives dx.",
+        "dout of a convolution with a 3x3 kernel and stride 2. A row and a column of zeros are put between its rows "
+        "and columns, and two rows and columns around them. The turned kernel runs over this, stride 1, and gives dx.",
     )
     canvas.line(MARGIN, 74, "dout", kind="bold gradient")
     canvas.cells(MARGIN, 84, dout, "dout", 34, "gradient")
@@ -139,9 +148,18 @@ def zeros_at_stride_2() -> str:
     canvas.frame(308, 84, 2, 2, 3, 3, 34)
     canvas.frame(308, 84, 0, 1, 3, 3, 34, "frame dash")
     canvas.lines(
-        MARGIN, 222, ["stride 2: the windows of", "neighbouring outputs are", "two pixels apart, so one", "row and column of zeros", "goes between."], 15
+        MARGIN,
+        222,
+        [
+            "stride 2: the windows of",
+            "neighbouring outputs are",
+            "two pixels apart, so one",
+            "row and column of zeros",
+            "goes between.",
+        ],
+        15,
     )
-    canvas.lines(MARGIN, 360, ["Dashed cells are zeros", "that nobody has stored."], 15, "soft")
+    canvas.lines(MARGIN, 344, ["x had no padding here.", "Dashed cells: zeros that", "nobody has stored."], 15, "soft")
     canvas.line(308, 348, "The turned kernel runs", 16)
     canvas.line(308, 370, "over it with stride 1:", 16)
     top = 424
@@ -159,5 +177,7 @@ def zeros_at_stride_2() -> str:
     used = corner[padded[0:3, 1:4] != 0]
     canvas.line(MARGIN, top + 196, "dashed frames, dx[0,1]:", 15, "bold")
     factors = padded[0:3, 1:4][padded[0:3, 1:4] != 0], turned[padded[0:3, 1:4] != 0]
-    canvas.line(MARGIN, top + 218, f"{signed(factors[0][0])} · {signed(factors[1][0])} = {total(list(used))}", 16, "mono")
+    canvas.line(
+        MARGIN, top + 218, f"{signed(factors[0][0])} · {signed(factors[1][0])} = {total(list(used))}", 16, "mono"
+    )
     return canvas.svg(top + 236)

@@ -14,8 +14,8 @@ def padding_and_stride() -> str:
     size = (6, 6)
     canvas = Canvas(
         "Padding and stride: which windows see which pixel",
-        "Six pixels, a kernel of three, stride 2. VALID has two windows, and the last pixel is in none. SAME has three; "
-        "the padding that they need is one pixel, an odd number, and lies at the end. Below, the same in two "
+        "Six pixels, a kernel of three, stride 2. VALID has two windows, and the last pixel is in none. SAME has "
+        "three; the padding that they need is one pixel, an odd number, and lies at the end. Below, the same in two "
         "dimensions, with the number of windows that see each pixel.",
     )
     canvas.line(MARGIN, 62, "One row of 6 pixels, kernel 3, stride 2. Cells have the pixels' numbers.")
@@ -25,12 +25,7 @@ def padding_and_stride() -> str:
     cell = 36
     for left, padding in [(MARGIN, "VALID"), (276, "SAME")]:
         _image(canvas, left, 414, Window(3, stride=2, padding=padding), size, cell)
-    canvas.lines(
-        MARGIN,
-        660,
-        ["hatched: in no window,", "so out does not depend on", "it, and its dx is 0"],
-        15,
-    )
+    canvas.lines(MARGIN, 660, ["hatched: in no window,", "so out does not depend on", "it, and its dx is 0"], 15)
     canvas.lines(276, 686, ["dashed: padding, 0 in the forward; its", "share of the gradient is dropped"], 15)
     return canvas.svg(722)
 
@@ -45,9 +40,7 @@ def _row(canvas: Canvas, top: float, padding: str, size: tuple[int, int]) -> Non
     canvas.line(MARGIN, top + 20, padding, kind="bold")
     canvas.line(MARGIN, top + 42, f"pad {before} and {after}", 15, "soft")
     start = left + before * cell
-    canvas.cells(
-        start, top, pixels, f"pixels_{padding}", cell, lambda _, i: "forward" if counts[i] else "ghost hatch"
-    )
+    canvas.cells(start, top, pixels, f"pixels_{padding}", cell, lambda _, i: "forward" if counts[i] else "ghost hatch")
     for i in [*range(before), *range(before + size[1], before + size[1] + after)]:
         canvas.cells(left + i * cell, top, np.zeros((1, 1)), f"pad_{padding}_{i}", cell, "ghost")
     columns = window.output_size(row)[1]
@@ -127,7 +120,9 @@ def groups() -> str:
     canvas.cells(172, low - 20, w[0, 0], "w", cell, "weight")
     canvas.frame(172, low - 20, 0, 0, 2, 3, cell, inset=1)
     canvas.frame(172, low - 20, 0, 3, 2, 3, cell, "frame dash", inset=1)
-    canvas.lines(172 + 6 * cell + 16, low + 6, [f"{w.size} weights; with", f"groups = 1 it", f"would be {matrix.size}"], 15)
+    canvas.lines(
+        172 + 6 * cell + 16, low + 6, [f"{w.size} weights; with", "groups = 1 it", f"would be {matrix.size}"], 15
+    )
     return canvas.svg(low + 84)
 
 

@@ -22,9 +22,9 @@ def im2col() -> str:
     out, dx = forward(x, w, window), backward_input(dout, w, x.shape, window)
     canvas = Canvas(
         "im2col copies, and its adjoint col2im adds",
-        "A 3x3 image and a 2x2 kernel. im2col writes each of the four windows as a row of a matrix, so the middle pixel "
-        "is there four times. The backward makes a matrix of gradients of the same shape, and col2im adds the four "
-        "elements of the middle pixel.",
+        "A 3x3 image and a 2x2 kernel. im2col writes each of the four windows as a row of a matrix, so the middle "
+        "pixel is there four times. The backward makes a matrix of gradients of the same shape, and col2im adds the "
+        "four elements of the middle pixel.",
     )
     cell, top = 38, 108
     middle = cols == x[1, 1]

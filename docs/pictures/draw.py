@@ -12,7 +12,11 @@ from pathlib import Path
 import conv_backward
 import conv_forward
 import conv_matrix
+import machines
+import one_window
 import pool_lrn
+import whole_network
+import winograd_tile
 
 FOLDER = Path(__file__).parent
 
@@ -25,6 +29,12 @@ PICTURES: dict[str, Callable[[], str]] = {
     "im2col": conv_matrix.im2col,
     "pool_winners": pool_lrn.pool_winners,
     "lrn_two_ways": pool_lrn.lrn_two_ways,
+    "chain_rule": whole_network.chain_rule,
+    "network": whole_network.network,
+    "one_window": one_window.one_window,
+    "winograd_tile": winograd_tile.winograd_tile,
+    "cpu_tasks": machines.cpu_tasks,
+    "gpu_tile": machines.gpu_tile,
 }
 
 

@@ -14,7 +14,9 @@ def pool_winners() -> str:
     x = np.array([[1.0, 4, 2, 0, 3], [5, 2, 8, 1, 2], [3, 1, 0, 6, 4], [2, 7, 3, 5, 1], [4, 0, 6, 2, 3]])
     dout, window = np.array([[10.0, 1], [20, 3]]), Window(3, stride=2)
     out, argmax = (a[0, :, :, 0] for a in maxpool_forward(x[None, :, :, None], window, backend="reference"))
-    image = maxpool_backward(dout[None, :, :, None], argmax[None, :, :, None], (1, 5, 5, 1), window, backend="reference")
+    image = maxpool_backward(
+        dout[None, :, :, None], argmax[None, :, :, None], (1, 5, 5, 1), window, backend="reference"
+    )
     dx = image[0, :, :, 0]
     winners: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for oh in range(2):
@@ -86,7 +88,11 @@ def lrn_two_ways() -> str:
     )
     step, first, size = 86, 100, 52
     across = [first + k * step for k in range(5)]
-    rows = {"x": (92, x, "forward"), "scale": (184, scale.reshape(1, -1), "weight"), "out": (276, out.reshape(1, -1), "forward")}
+    rows = {
+        "x": (92, x, "forward"),
+        "scale": (184, scale.reshape(1, -1), "weight"),
+        "out": (276, out.reshape(1, -1), "forward"),
+    }
     _lrn_rows(canvas, rows, across, size)
     for k in near:
         canvas.arrow((across[c] + size / 2, 92 + size), (across[k] + size / 2, 182), kind="forward", dash=True)
@@ -94,7 +100,7 @@ def lrn_two_ways() -> str:
     middle = across[c] + size / 2
     canvas.path(f"M{middle + 10} {92 + size} C {middle + 58} {182}, {middle + 58} {238}, {middle + 12} 274", "forward")
     canvas.lines(MARGIN, 362, [
-        "scale[k] = 3 + the squares of x[k] and its neighbours;   out[k] = x[k] / scale[k]",
+        "scale[k] = 3 + squares of x[k] and its neighbours;  out[k] = x[k] / scale[k]  (beta = 1)",
     ], 14)  # fmt: skip
     canvas.line(MARGIN, 386, "solid arrow: x[2] as the numerator of out[2];  dashed: x[2] in three divisors", 14)
     top = 424
@@ -106,9 +112,9 @@ def lrn_two_ways() -> str:
     for i, (text, value) in enumerate(shares):
         y = top + 122 + i * 34 + 6 * (i == 4)
         canvas.line(MARGIN, y + 5, text, 16, "bold" if i == 4 else "")
-        canvas.cells(WIDTH - MARGIN - 112, y - 14, np.array([[value]]), f"share{i}", 30, "gradient", wide=2.4)
+        canvas.cells(WIDTH - MARGIN - 112, y - 14, np.array([[value]]), f"share{i}", 30, "gradient", wide=2.6)
         if i == 4:
-            canvas.frame(WIDTH - MARGIN - 112, y - 14, 0, 0, 1, 1, 30, wide=2.4)
+            canvas.frame(WIDTH - MARGIN - 112, y - 14, 0, 0, 1, 1, 30, wide=2.6)
     return canvas.svg(top + 300)
 
 
