@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from tinyalexnet import alexnet
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Limits
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 # At the end, as for the ladder: no file there hides another module.
 sys.path.append(str(PICTURES))
-canvas, draw, machines = (importlib.import_module(name) for name in ("canvas", "draw", "machines"))
+canvas, draw, machines, winograd_cpu = map(importlib.import_module, ("canvas", "draw", "machines", "winograd_cpu"))
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -207,6 +208,12 @@ def test_zeros_between_and_the_turned_kernel_give_dx():
     assert np.array_equal(a["dx"], passes(a["padded"], a["turned"], a["dx"])[0])
 
 
+def test_the_spread_dout_runs_over_x_and_gives_dw():
+    a = arrays("dw_at_stride_2")
+    assert np.array_equal(a["dw"], passes(a["x"], np.zeros((3, 3)), a["dout"], 2)[2])
+    assert np.array_equal(a["dw"], passes(a["x"], a["spread"], a["dw"])[0])
+
+
 def test_windows_are_counted():
     a = arrays("padding_and_stride")
     for name, pads, outputs in [("VALID", (0, 0), (2, 2)), ("SAME", (0, 1), (3, 3))]:
@@ -287,6 +294,18 @@ def test_tasks_cover_each_output_row_once():
     assert arrays("cpu_tasks")["blocks"].size == sizes["slices"]
     names = re.findall(r">task (\d+)<", drawn("cpu_tasks"))
     assert set(map(int, names)) == set(range(sizes["blocks"]))
+
+
+def test_strips_chunks_and_tasks_cover_the_batch():
+    tile, plan, chunk_bytes = winograd_cpu.conv3_plan()
+    sizes = winograd_cpu.tile_sizes(tile, plan.grid)
+    assert sum(sizes) == 13
+    assert sum(size + tile.r[0] - 1 for size in sizes) ** 2 == tile.points_of((13, 13))
+    assert f"{13} = {' + '.join(map(str, sizes))} outputs" in drawn("winograd_tasks")
+    assert chunk_bytes <= Limits().chunk_bytes
+    tasks = re.findall(r"<text [^>]*mono halo[^>]*>(\d+)<", drawn("winograd_tasks"))
+    assert len(tasks) * plan.chunks * plan.grid.chunk_strips >= 128 * len(sizes)
+    assert (len(tasks) - 1) * plan.chunks * plan.grid.chunk_strips < 128 * len(sizes)
 
 
 def test_the_threads_of_a_block_cover_its_tile():

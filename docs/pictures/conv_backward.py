@@ -1,10 +1,10 @@
-"""dx of a convolution, three times: handed back and added, gathered through the turned kernel, and at stride 2."""
+"""dx of a convolution: handed back and added, gathered through the turned kernel, and at stride 2. dw at stride 2."""
 
 from __future__ import annotations
 
 import numpy as np
-from canvas import MARGIN, WIDTH, Canvas, signed, total
-from conv_arrays import backward_input, share, zeros_between
+from canvas import MARGIN, WIDTH, Canvas, number, signed, total
+from conv_arrays import backward_input, backward_params, share, zeros_between
 
 from tinyalexnet.geometry import Window
 
@@ -181,3 +181,51 @@ def zeros_at_stride_2() -> str:
         MARGIN, top + 218, f"{signed(factors[0][0])} · {signed(factors[1][0])} = {total(list(used))}", 16, "mono"
     )
     return canvas.svg(top + 236)
+
+
+def dw_at_stride_2() -> str:
+    x = np.array([[3.0, 1, 4, 1, 5], [2, 6, 5, 3, 1], [4, 2, 1, 6, 2], [1, 3, 2, 4, 6], [5, 1, 3, 2, 4]])
+    dout, window = np.array([[1.0, 3], [2, -1]]), Window(3, stride=2)
+    dw = backward_params(dout, x, window)
+    spread = zeros_between(dout, window)
+    stored = spread != 0
+    canvas = Canvas(
+        "dw at stride 2: dout, spread, runs over x",
+        "A convolution with a 3x3 kernel and stride 2. For dw, a row and a column of zeros are put between the rows "
+        "and columns of dout. This runs over x as a kernel with stride 1, not turned, and gives the 3x3 dw.",
+    )
+    cell, top = 36, 86
+    canvas.line(MARGIN, top - 12, "dout", kind="bold gradient")
+    canvas.cells(MARGIN, top, dout, "dout", cell, "gradient")
+    canvas.arrow((96, top + 36), (130, top + 36))
+    canvas.line(140, top - 12, "zeros between", kind="bold")
+    canvas.cells(140, top, spread, "spread", cell, lambda row, column: "gradient" if stored[row, column] else "ghost")
+    text = [
+        "At stride 2, neighbouring outputs",
+        "used pixels two apart. So the",
+        "spread dout meets, at each kernel",
+        "position, the pixels that this",
+        "weight was multiplied by.",
+    ]
+    canvas.lines(288, top + 14, text)
+    top = 250
+    kh, kw = 0, 1
+    canvas.line(MARGIN, top - 12, "x", kind="bold forward")
+
+    def kind(row: int, column: int) -> str:
+        inside = 0 <= row - kh < 3 and 0 <= column - kw < 3
+        return "forward hatch" if inside and stored[row - kh, column - kw] else "forward"
+
+    canvas.cells(MARGIN, top, x, "x", cell, kind)
+    canvas.frame(MARGIN, top, kh, kw, 3, 3, cell)
+    canvas.arrow((MARGIN + 5 * cell + 12, top + 90), (300, top + 90))
+    canvas.lines(252, top + 68, ["stride 1,"], 15, anchor="middle")
+    canvas.lines(252, top + 116, ["not turned"], 15, anchor="middle")
+    canvas.line(320, top - 12, "dw", kind="bold gradient")
+    canvas.cells(320, top, dw, "dw", 46, "gradient")
+    canvas.frame(320, top, kh, kw, 1, 1, 46)
+    pixels = x[kh : kh + 3, kw : kw + 3][stored]
+    products = [f"{number(a)} · {signed(b)}" for a, b in zip(pixels, dout.ravel(), strict=True)]
+    canvas.line(MARGIN, top + 216, "Framed: hatched pixels times dout.", 15, "bold")
+    canvas.line(MARGIN, top + 242, f"dw[{kh},{kw}] = {' + '.join(products)} = {number(dw[kh, kw])}", 15, "mono")
+    return canvas.svg(top + 262)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import numpy as np
 from canvas import MARGIN, WIDTH, Canvas, total
 from conv_arrays import windows_over
@@ -19,18 +21,19 @@ def padding_and_stride() -> str:
         "dimensions, with the number of windows that see each pixel.",
     )
     canvas.line(MARGIN, 62, "One row of 6 pixels, kernel 3, stride 2. Cells have the pixels' numbers.")
-    for top, padding in [(90, "VALID"), (200, "SAME")]:
+    rules: list[Literal["VALID", "SAME"]] = ["VALID", "SAME"]
+    for top, padding in zip([90, 200], rules, strict=True):
         _row(canvas, top, padding, size)
     canvas.line(MARGIN, 332, "6 x 6 pixels, kernel 3x3, stride 2. Cells: how many windows see the pixel.")
     cell = 36
-    for left, padding in [(MARGIN, "VALID"), (276, "SAME")]:
+    for left, padding in zip([MARGIN, 276], rules, strict=True):
         _image(canvas, left, 414, Window(3, stride=2, padding=padding), size, cell)
     canvas.lines(MARGIN, 660, ["hatched: in no window,", "so out does not depend on", "it, and its dx is 0"], 15)
     canvas.lines(276, 686, ["dashed: padding, 0 in the forward; its", "share of the gradient is dropped"], 15)
     return canvas.svg(722)
 
 
-def _row(canvas: Canvas, top: float, padding: str, size: tuple[int, int]) -> None:
+def _row(canvas: Canvas, top: float, padding: Literal["VALID", "SAME"], size: tuple[int, int]) -> None:
     """One row of pixels, and below it a bracket for each window."""
     window, cell, left = Window((1, 3), (1, 2), padding), 44, 128
     row = (1, size[1])
@@ -81,7 +84,7 @@ def groups() -> str:
     count, filters = 2, 6
     w = np.array([[2.0, 1, -1, 3, 1, -2], [1, -1, 2, 1, 4, 2]]).reshape(1, 1, 2, filters)
     x = np.array([3.0, 1, 2, -1]).reshape(1, 1, 1, 4)
-    options = {"groups": count, "backend": "reference"}
+    options: dict[str, Any] = {"groups": count, "backend": "reference"}
     out = conv2d_forward(x, w, np.zeros(filters), Window(1), **options)
     # A one at each filter in turn gives the column of the matrix that this filter is.
     columns = [

@@ -16,6 +16,7 @@ import machines
 import one_window
 import pool_lrn
 import whole_network
+import winograd_cpu
 import winograd_tile
 
 FOLDER = Path(__file__).parent
@@ -24,6 +25,7 @@ PICTURES: dict[str, Callable[[], str]] = {
     "scatter": conv_backward.scatter,
     "turned_kernel": conv_backward.turned_kernel,
     "zeros_at_stride_2": conv_backward.zeros_at_stride_2,
+    "dw_at_stride_2": conv_backward.dw_at_stride_2,
     "padding_and_stride": conv_forward.padding_and_stride,
     "groups": conv_forward.groups,
     "im2col": conv_matrix.im2col,
@@ -33,6 +35,7 @@ PICTURES: dict[str, Callable[[], str]] = {
     "network": whole_network.network,
     "one_window": one_window.one_window,
     "winograd_tile": winograd_tile.winograd_tile,
+    "winograd_tasks": winograd_cpu.winograd_tasks,
     "cpu_tasks": machines.cpu_tasks,
     "gpu_tile": machines.gpu_tile,
 }

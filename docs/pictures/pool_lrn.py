@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from canvas import MARGIN, WIDTH, Canvas, number, total
 
@@ -69,7 +71,7 @@ def pool_winners() -> str:
 
 
 def lrn_two_ways() -> str:
-    options = {"radius": 1, "alpha": 1.0, "beta": 1.0, "backend": "reference"}
+    options: dict[str, Any] = {"radius": 1, "alpha": 1.0, "beta": 1.0, "backend": "reference"}
     x, dout = np.array([[3.0, 2, 3, 2, 3]]), np.array([[8.0, 50, 40, -25, 16]])
     image, gradient = x.reshape(1, 1, 1, -1), dout.reshape(1, 1, 1, -1)
     out, scale = lrn_forward(image, bias=3.0, **options)
@@ -87,8 +89,8 @@ def lrn_two_ways() -> str:
         "three divisors.",
     )
     step, first, size = 86, 100, 52
-    across = [first + k * step for k in range(5)]
-    rows = {
+    across: list[float] = [first + k * step for k in range(5)]
+    rows: dict[str, tuple[float, np.ndarray, str]] = {
         "x": (92, x, "forward"),
         "scale": (184, scale.reshape(1, -1), "weight"),
         "out": (276, out.reshape(1, -1), "forward"),

@@ -21,7 +21,7 @@ def network() -> str:
         "has columns and as high as it has channels: images become smaller and deeper.",
     )
     canvas.line(MARGIN, 60, "A block is as wide as the array has pixels, and as high as it has channels.", 15)
-    y, axis, text = 84, 112, 222
+    y, axis, text = 84.0, 112, 222
     edges: list[tuple[float, float]] = []
     kinds = {"Conv2d": "weight", "MaxPool2d": "forward hatch"}
     for name, (_, height, width, channels) in shapes.items():
@@ -70,7 +70,7 @@ def chain_rule() -> str:
     loss, gradient = l2_loss(arrays[-1], backend="reference")
     gradients = [gradient]
     for _, layer in reversed(layers):
-        gradients.insert(0, layer.backward(gradients[0]))
+        gradients.insert(0, layer.backward(gradients[0]))  # type: ignore[arg-type]
     canvas = Canvas(
         "The chain rule on arrays",
         "A convolution, a ReLU, a max-pool and a loss. Arrays go down the left side. Gradients come back up the right "
