@@ -29,10 +29,10 @@ def scatter() -> str:
         352,
         70,
         [
-            "One output saw one window",
-            "of 3 x 3 pixels. Its dout",
-            "goes back to these pixels,",
-            "each by its own weight.",
+            "One output saw one 3 x 3",
+            "window. Its dout goes back",
+            "to these nine pixels, to",
+            "each times its weight.",
         ],
     )
     cell, gap = 30, 16
