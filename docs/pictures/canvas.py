@@ -32,7 +32,7 @@ text { font-family: Arial, Helvetica, "Liberation Sans", sans-serif; fill: #1f23
 .weight { fill: #e6e9ed; stroke: #59636e; }
 .ghost { fill: #ffffff; stroke: #6e7781; stroke-dasharray: 3 3; }
 .hatched { fill: url(#hatch); stroke: none; }
-.hatch-line { stroke: #59636e; stroke-opacity: 0.45; stroke-width: 1.2; }
+.hatch-line { stroke: #59636e; stroke-opacity: 0.65; stroke-width: 1.3; }
 .line { fill: none; stroke-width: 2; }
 .plain-line { stroke: #59636e; }
 .thin-line { stroke: #59636e; stroke-width: 0.5; }
