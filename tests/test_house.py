@@ -39,6 +39,7 @@ ORDER = (
     ),
     *(
         "network",
+        "tracing",
         "alexnet",
         "bestiary",
         "gradcheck",
@@ -48,6 +49,7 @@ ORDER = (
         "weights",
         "benchmark",
         "dojo",
+        "explorer",
         "__main__",
     ),
 )

@@ -172,7 +172,7 @@ def test_what_a_new_layer_must_define():
     assert layer.saved_bytes((2, 3)) == 0
     assert layer.temporary_elements((2, 3)) == 12
     assert repr(layer) == "Layer()"
-    assert layer.summary() == ""
+    assert layer.brief() == ""
     assert [name for name, _ in layer.leaves("x")] == ["x"]
 
 

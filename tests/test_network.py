@@ -221,3 +221,38 @@ def test_an_error_of_a_backward_begins_with_the_name_too(backend):
     net.forward(np.ones((2, 5, 5, 3), np.float32))
     with pytest.raises(ValueError, match=r"^head: fc: dout has shape \(3, 5\), but must have the .*, \(2, 5\)"):
         net.backward(np.ones((3, 5), np.float32))
+
+
+# --- the table of the layers ------------------------------------------------------------------------------------------
+
+
+def test_summary_is_a_table_with_sums():
+    lines = alexnet("mnist", "reference").summary().splitlines()
+    assert lines[0].split() == ["name", "layer", "output", "parameters", "multiply-adds"]
+    assert lines[1].split() == [
+        *("conv1", "Conv2d(1,", "32,", "kernel_size=(5,", "5),", "stride=(1,", "1),", "padding='SAME')"),
+        *("1", "x", "28", "x", "28", "x", "32", "832", "627,200"),
+    ]
+    assert lines[-1].split() == ["sum", "3,274,634", "13,883,904"]
+    assert len({len(line) for line in (lines[0], lines[1], lines[-1])}) == 1
+
+
+def test_summary_without_and_with_a_shape():
+    net = classifier("reference")
+    assert [line.split()[0] for line in net.summary().splitlines()[1:-1]] == [
+        *("features.conv", "features.relu", "flat", "head.drop", "head.fc")
+    ]
+    assert net.summary().splitlines()[-1].split() == ["sum", "297"]
+    assert "2 x 3 x 3 x 4" in net.summary((2, 5, 5, 3))
+    cost = net.cost((2, 5, 5, 3)).multiply_adds
+    assert net.summary((2, 5, 5, 3)).splitlines()[-1].split() == ["sum", "297", f"{cost:,}"]
+    with pytest.raises(ValueError, match=r"features\.conv: "):
+        net.summary((2, 5, 5, 4))
+
+
+def test_notebooks_get_the_table_and_no_markup_of_names():
+    net = Sequential([("<b>", Flatten()), ("fc", Dense(4, 2, "reference"))])
+    html = net._repr_html_()
+    assert html.count("<tr>") == 4
+    assert "<td>&lt;b&gt;</td><td>Flatten()</td>" in html
+    assert net["fc"]._repr_html_() == "<code>Dense(4, 2)</code>"

@@ -1,7 +1,9 @@
 """A network as a list of named layers: forward from the first to the last, backward from the last to the first."""
 
+import math
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -16,14 +18,16 @@ class Sequential(Layer):
 
     Shapes
         ``params`` and ``grads`` are dicts from "layer.parameter", as in "conv1.w", to the layers' own arrays: writing
-        to ``net.params["conv1.w"][...]`` changes the layer.
+        to ``net.params["conv1.w"][...]`` changes the layer. ``x_shape``, if given, is that of an input of one image: it
+        lets ``summary`` know the shapes.
     Errors
         TypeError if an item is not a pair of a name and a layer. ValueError if there is no layer, a name is empty, has
         a dot or occurs twice, or the same layer object occurs twice: its second forward would overwrite what its first
         one saved. Errors of a layer begin with its name.
     """
 
-    def __init__(self, layers: Iterable[tuple[str, Layer]]) -> None:
+    def __init__(self, layers: Iterable[tuple[str, Layer]], x_shape: Shape | None = None) -> None:
+        self.x_shape = x_shape
         self._layers: dict[str, Layer] = {}
         for pair in layers:
             if not isinstance(pair, (tuple, list)) or len(pair) != 2:
@@ -94,7 +98,7 @@ class Sequential(Layer):
         """Each layer's output shape for an input of ``x_shape``, without computing the layers."""
         shapes: dict[str, Shape] = {}
         for name, layer in self:
-            x_shape = shapes[name] = _named(name, layer.output_shape, x_shape)
+            x_shape = shapes[name] = named(name, layer.output_shape, x_shape)
         return shapes
 
     def output_shape(self, x_shape: Shape) -> Shape:
@@ -104,7 +108,7 @@ class Sequential(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The last layer's output; errors as the layers'."""
         for name, layer in self:
-            x = _named(name, layer.forward, x)
+            x = named(name, layer.forward, x)
         return x
 
     def backward(self, dout: np.ndarray) -> np.ndarray | None:
@@ -117,7 +121,7 @@ class Sequential(Layer):
         for name, layer in reversed(self._layers.items()):
             if gradient is None and gradient is not dout:
                 raise ValueError(f"needs_dx is False in a layer after {name!r}, but must be True in all but the first")
-            gradient = _named(name, layer.backward, gradient)
+            gradient = named(name, layer.backward, gradient)
         return gradient
 
     def captured(
@@ -140,6 +144,43 @@ class Sequential(Layer):
             x_shape = layer.output_shape(x_shape)
         return Cost(multiply_adds, performed)
 
+    def _rows(self, x_shape: Shape | None = None) -> list[tuple[str, str, str, str, str]]:
+        """The table of ``summary``: name, layer, output, parameters and multiply-adds, with a head and a sum."""
+        shape = x_shape or self.x_shape
+        rows = [("name", "layer", "output", "parameters", "multiply-adds")]
+        sizes, adds = 0, 0
+        for name, layer in self.leaves():
+            size = sum(math.prod(value.shape) for value in layer.params.values())
+            sizes += size
+            output, cost = "", ""
+            if shape is not None:
+                cost_of = named(name, layer.cost, shape).multiply_adds
+                shape, adds = named(name, layer.output_shape, shape), adds + cost_of
+                output, cost = " x ".join(map(str, shape)), f"{cost_of:,}" if cost_of else ""
+            rows.append((name, repr(layer), output, f"{size:,}" if size else "", cost))
+        return [*rows, ("sum", "", "", f"{sizes:,}", f"{adds:,}" if shape is not None else "")]
+
+    def summary(self, x_shape: Shape | None = None) -> str:
+        """A table of the layers: print it. Outputs and multiply-adds need ``x_shape``, or that of the network.
+
+        Errors
+            ValueError, with the layer's name, if an input of ``x_shape`` does not fit.
+        """
+        rows = self._rows(x_shape)
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = []
+        for row in rows:
+            left = [f"{cell:<{width}}" for cell, width in zip(row[:3], widths[:3], strict=True)]
+            right = [f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True)]
+            lines.append("  ".join([*left, *right]).rstrip())
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The table of ``summary``, for notebooks."""
+        head, *rows = (tuple(map(escape, row)) for row in self._rows())
+        cells = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in rows)
+        return f"<table>\n<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>\n{cells}</table>"
+
     def __repr__(self) -> str:
         lines = "".join(f"({name!r}, {layer!r}),\n" for name, layer in self)
         return f"Sequential([\n{textwrap.indent(lines, '    ')}])"
@@ -151,7 +192,7 @@ class Sequential(Layer):
         self.__dict__.update(state)
 
 
-def _named(name: str, call: Callable[..., Any], argument: Any) -> Any:
+def named(name: str, call: Callable[..., Any], argument: Any) -> Any:
     """``call(argument)``, with the layer's name before the message of an error."""
     try:
         return call(argument)

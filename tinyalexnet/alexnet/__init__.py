@@ -52,4 +52,4 @@ def alexnet(
         layers.append((row.name, row.layer(shape, options)))
         shape = layers[-1][1].output_shape(shape)
     layers[0][1].needs_dx = False
-    return Sequential(layers)
+    return Sequential(layers, (1, *table.image_shape))

@@ -38,7 +38,7 @@ def _column(name: str) -> list[str]:
         " ".join(str(shapes[conv][3]) for conv in _of_kind(net, "conv")),
         " ".join(conv for conv in _of_kind(net, "conv") if net[conv].description(x_shape)["groups"] > 1) or "-",
         _times([shape for shape in shapes.values() if len(shape) == 4][-1][1:]),
-        net[norms[0]].summary() if norms else "-",
+        net[norms[0]].brief() if norms else "-",
         " ".join(str(shapes[dense][1]) for dense in _of_kind(net, "dense")) or "-",
         " ".join(_of_kind(net, "dropout")) or "-",
         f"{sum(value.size for value in net.params.values()):,}",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from ..devices import device
 from ..geometry import as_number
 from ..ops.checks import FLOATS, Shape
+from ..ops.terms import Index, Terms
 
 WEIGHT_STD = 0.1
 """Standard deviation of a new layer's weights, before the tails are redrawn; as in TensorFlow's benchmark."""
@@ -98,6 +100,29 @@ class Layer:
         """The arrays that the last forward saved."""
         return tuple(value for value in self._saved or () if not isinstance(value, tuple))
 
+    def kept(self) -> dict[str, np.ndarray]:
+        """By name, the arrays that the last forward made beside its output, such as a mask. They may be on a GPU."""
+        return {}
+
+    def terms(self, array: str, index: Index, arrays: Mapping[str, np.ndarray]) -> Terms:
+        """What one element of an array of the last pass was computed from.
+
+        ``array`` is "out", "dx", "dw", "db" or the name of an array of ``kept``. ``arrays`` has the layer's arrays on
+        the host, as far as they exist: x, out, dout, dx, each parameter and its gradient, and those of ``kept``.
+
+        Errors
+            ValueError if the layer does not compute such an array, or does not say how.
+        """
+        functions = self._term_functions(arrays)
+        if array not in functions:
+            known = f"must be one of {', '.join(functions)}" if functions else "this layer does not tell its terms"
+            raise ValueError(f"array is {array!r}, but {known}")
+        return functions[array](index)
+
+    def _term_functions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[Index], Terms]]:
+        """For each array that the layer computes, the function of ``terms``."""
+        return {}
+
     def cost(self, x_shape: Shape) -> Cost:
         """The matrix products of one pass for an input of ``x_shape``."""
         return Cost()
@@ -118,7 +143,7 @@ class Layer:
         """The layer as plain data, for an input of ``x_shape``: its kind and its options."""
         return {"kind": self.kind}
 
-    def summary(self) -> str:
+    def brief(self) -> str:
         """The options in a few characters, for a table."""
         return self._options()
 
@@ -138,6 +163,10 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._options()})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return f"<code>{escape(repr(self))}</code>"
 
     def __getstate__(self) -> dict[str, Any]:
         to_host = device(self.backend).to_host

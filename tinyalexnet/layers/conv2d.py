@@ -1,6 +1,8 @@
 """The convolution as a layer."""
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,10 @@ import numpy as np
 from ..geometry import Padding, Pair, Window, as_integer
 from ..ops.checks import Shape
 from ..ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward, conv2d_shape
+from ..ops.conv2d import terms as of_conv2d
 from ..ops.conv2d.winograd.choice import ABILITIES, check_algorithm, choose_tile, kept_bytes, performed_multiply_adds
 from ..ops.conv2d.winograd.matrices import Tile
+from ..ops.terms import Index, Terms
 from .base import WEIGHT_STD, Cost, WeightedLayer
 
 
@@ -87,6 +91,24 @@ class Conv2d(WeightedLayer):
         return conv2d_backward_input(
             dout, self.params["w"], x.shape, self.window, self.groups, *how, precision=self.precision
         )
+
+    def terms(self, array: str, index: Index, arrays: Mapping[str, np.ndarray]) -> Terms:
+        """As ``Layer.terms``: those of the formula, also if Winograd's algorithm computes here."""
+        terms = super().terms(array, index, arrays)
+        if array == "db" or (self._tile(arrays["x"].shape) is None and self.precision == "float32"):
+            return terms
+        how = "Winograd's algorithm" if self.precision == "float32" else f"precision={self.precision!r}"
+        note = f"{how} rounds otherwise than this sum; algorithm='gemm' adds its terms"
+        return replace(terms, bounded=False, notes=(*terms.notes, note))
+
+    def _term_functions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[Index], Terms]]:
+        window, groups = self.window, self.groups
+        return {
+            "out": lambda index: of_conv2d.out_terms(index, arrays, window, groups),
+            "dx": lambda index: of_conv2d.dx_terms(index, arrays, window, groups),
+            "dw": lambda index: of_conv2d.dw_terms(index, arrays, window, groups),
+            "db": lambda index: of_conv2d.db_terms(index, arrays),
+        }
 
     def cost(self, x_shape: Shape) -> Cost:
         """The multiply-adds of the formula and of the algorithm that runs here."""

@@ -1,11 +1,16 @@
 """The dense layer."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from ..devices import device
 from ..geometry import as_integer
 from ..ops.checks import Shape, check_floats, check_shape
 from ..ops.dense import dense_backward_input, dense_backward_params, dense_forward, dense_shape
+from ..ops.dense import terms as of_dense
+from ..ops.terms import Index, Terms
 from .base import WEIGHT_STD, Cost, WeightedLayer
 
 
@@ -67,6 +72,22 @@ class Dense(WeightedLayer):
         check_floats(device(self.backend), x=x, dout=dout)
         check_shape("dout", dout.shape, self.output_shape(x.shape), "the output's shape")
         return x
+
+    def terms(self, array: str, index: Index, arrays: Mapping[str, np.ndarray]) -> Terms:
+        """As ``Layer.terms``."""
+        terms = super().terms(array, index, arrays)
+        if array == "db" or self.precision == "float32":
+            return terms
+        note = f"precision={self.precision!r} rounds the factors"
+        return replace(terms, bounded=False, notes=(*terms.notes, note))
+
+    def _term_functions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[Index], Terms]]:
+        return {
+            "out": lambda index: of_dense.out_terms(index, arrays),
+            "dx": lambda index: of_dense.dx_terms(index, arrays),
+            "dw": lambda index: of_dense.dw_terms(index, arrays),
+            "db": lambda index: of_dense.db_terms(index, arrays),
+        }
 
     def cost(self, x_shape: Shape) -> Cost:
         """A matrix product."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from ..geometry import as_integer
 from ..ops.checks import Shape
 from ..ops.lrn import as_bias, as_factor, check_options, lrn_backward, lrn_forward
+from ..ops.lrn import terms as of_lrn
+from ..ops.terms import Index, Terms
 from .base import Layer
 
 
@@ -80,6 +83,18 @@ class LocalResponseNorm(Layer):
         x, scale = self._restored()
         return lrn_backward(dout, x, scale, self.radius, self.alpha, self.beta, self.backend)
 
+    def kept(self) -> dict[str, np.ndarray]:
+        """The bases of the divisors."""
+        return {"scale": self._restored()[1]}
+
+    def _term_functions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[Index], Terms]]:
+        radius, alpha, beta = self.radius, self.alpha, self.beta
+        return {
+            "scale": lambda index: of_lrn.scale_terms(index, arrays, radius, self.bias, alpha),
+            "out": lambda index: of_lrn.out_terms(index, arrays, beta),
+            "dx": lambda index: of_lrn.dx_terms(index, arrays, radius, alpha, beta),
+        }
+
     def saved_bytes(self, x_shape: Shape) -> int:
         """The bytes of the divisors' bases, in float32."""
         return 4 * math.prod(x_shape)
@@ -89,7 +104,7 @@ class LocalResponseNorm(Layer):
         options = {"radius": self.radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
         return {"kind": self.kind} | options
 
-    def summary(self) -> str:
+    def brief(self) -> str:
         """The size of the window and the divisor, in a few characters."""
         return f"{2 * self.radius + 1} ch, {self.bias:g} + {self.alpha:.2g} sum, ^{self.beta:g}"
 

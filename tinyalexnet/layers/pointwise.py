@@ -1,6 +1,7 @@
 """The layers that take each element by itself: ReLU, dropout, and the change of shape before a dense layer."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,10 @@ import numpy as np
 from ..devices import device
 from ..ops.checks import Shape, check_floats, check_shape
 from ..ops.dropout import check_rate, dropout, dropout_mask
+from ..ops.dropout import terms as of_dropout
 from ..ops.relu import relu_backward, relu_forward
+from ..ops.relu import terms as of_relu
+from ..ops.terms import Index, Terms, moved
 from .base import Layer, as_generator
 
 
@@ -43,6 +47,12 @@ class ReLU(Layer):
         """dx of dout; errors as ``Layer.backward``."""
         (y,) = self._restored()
         return relu_backward(dout, y, dout if self.inplace else None, self.backend)
+
+    def _term_functions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[Index], Terms]]:
+        return {
+            "out": lambda index: of_relu.out_terms(index, arrays),
+            "dx": lambda index: of_relu.dx_terms(index, arrays),
+        }
 
     def temporary_elements(self, x_shape: Shape) -> int:
         """The result of ``np.where``."""
@@ -83,6 +93,12 @@ class Flatten(Layer):
         _check_array("dout", dout)
         check_shape("dout", dout.shape, self.output_shape(x_shape), "the output's shape")
         return dout.reshape(x_shape)
+
+    def _term_functions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[Index], Terms]]:
+        return {
+            "out": lambda index: moved("out", index, "x", arrays["x"], arrays["out"].shape),
+            "dx": lambda index: moved("dx", index, "dout", arrays["dout"], arrays["dx"].shape),
+        }
 
     def temporary_elements(self, x_shape: Shape) -> int:
         """At most a copy."""
@@ -140,6 +156,17 @@ class Dropout(Layer):
         check_floats(device(self.backend), dout=dout)
         check_shape("dout", dout.shape, x_shape, "the output's shape")
         return dropout(dout, mask[0], self.rate, self.backend) if mask else dout
+
+    def kept(self) -> dict[str, np.ndarray]:
+        """The mask; nothing if the last forward did not drop."""
+        _, *mask = self._restored()
+        return {"kept": mask[0]} if mask else {}
+
+    def _term_functions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[Index], Terms]]:
+        return {
+            "out": lambda index: of_dropout.terms("out", "x", index, arrays, self.rate),
+            "dx": lambda index: of_dropout.terms("dx", "dout", index, arrays, self.rate),
+        }
 
     def saved_bytes(self, x_shape: Shape) -> int:
         """The bytes of the mask."""

@@ -1,14 +1,18 @@
 """Max-pooling and average-pooling as layers."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..geometry import Padding, Pair, Window
 from ..ops.avgpool import avgpool_backward, avgpool_forward
+from ..ops.avgpool import terms as of_avgpool
 from ..ops.checks import Shape, pool_shape
 from ..ops.maxpool import argmax_dtype, maxpool_backward, maxpool_forward
+from ..ops.maxpool import terms as of_maxpool
+from ..ops.terms import Index, Terms
 from .base import Layer
 
 
@@ -62,6 +66,16 @@ class MaxPool2d(Pool2d):
         argmax, x_shape = self._restored()
         return maxpool_backward(dout, argmax, x_shape, self.window, self.backend)
 
+    def kept(self) -> dict[str, np.ndarray]:
+        """The kernel positions that won."""
+        return {"argmax": self._restored()[0]}
+
+    def _term_functions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[Index], Terms]]:
+        return {
+            "out": lambda index: of_maxpool.out_terms(index, arrays, self.window),
+            "dx": lambda index: of_maxpool.dx_terms(index, arrays, self.window),
+        }
+
     def saved_bytes(self, x_shape: Shape) -> int:
         """The bytes of the positions that won."""
         return argmax_dtype(self.window).itemsize * math.prod(self.output_shape(x_shape))
@@ -93,3 +107,9 @@ class AvgPool2d(Pool2d):
         """dx of dout; errors as ``Layer.backward``."""
         (x_shape,) = self._restored()
         return avgpool_backward(dout, x_shape, self.window, self.backend)
+
+    def _term_functions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[Index], Terms]]:
+        return {
+            "out": lambda index: of_avgpool.out_terms(index, arrays, self.window),
+            "dx": lambda index: of_avgpool.dx_terms(index, arrays, self.window),
+        }
