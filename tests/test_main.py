@@ -35,7 +35,10 @@ def test_the_benchmark_is_one_of_the_commands(monkeypatch):
     ("arguments", "message"),
     [
         ([], "the following arguments are required: COMMAND"),
-        (["benhc"], "invalid choice: 'benhc' (choose from 'bench', 'train', 'classify', 'gradcheck', 'dojo'): did you"),
+        (
+            ["benhc"],
+            "invalid choice: 'benhc' (choose from 'bench', 'train', 'classify', 'gradcheck', 'explain', 'dojo'): did",
+        ),
         (["train", "--epoch=3"], "unrecognized arguments: --epoch=3: did you mean --epochs?"),
         (["train", "--data=digit"], "did you mean digits?"),
         (["bench", "--variant=tf2016"], "did you mean tf2017?"),

@@ -18,6 +18,7 @@ def _parser() -> Parser:
     from .alexnet import VARIANTS
     from .benchmark import command as benchmark
     from .dojo import command as dojo
+    from .explorer.terminal import add_flags as explain_flags
     from .gradcheck.command import add_flags as gradcheck_flags
 
     is_script = Path(sys.argv[0]).stem == "tinyalexnet"
@@ -33,6 +34,7 @@ def _parser() -> Parser:
     _add_classify(commands.add_parser("classify", help="name the objects on images"), classifying)
     checking = commands.add_parser("gradcheck", help="check all gradients of a network at its size")
     gradcheck_flags(checking, list(VARIANTS))
+    explain_flags(commands.add_parser("explain", help="where one number of a forward or backward comes from"))
     dojo.add(commands.add_parser("dojo", help="exercises: write your own backward"))
     return parser
 
@@ -88,8 +90,15 @@ def main(arguments: list[str] | None = None) -> int:
     del flags["print_completion"]
     if flags["command"] is None:  # not by argparse, which would say this first of a command line with a mistake
         parser.error("the following arguments are required: COMMAND")
-    run = {"bench": _bench, "train": _train, "classify": _classify, "gradcheck": _gradcheck, "dojo": _dojo}
-    return run[flags.pop("command")](parser, flags)
+    runs = {
+        "bench": _bench,
+        "train": _train,
+        "classify": _classify,
+        "gradcheck": _gradcheck,
+        "explain": _explain,
+        "dojo": _dojo,
+    }
+    return runs[flags.pop("command")](parser, flags)
 
 
 def _bench(parser: Parser, flags: dict[str, Any]) -> int:
@@ -107,6 +116,13 @@ def _classify(parser: Parser, flags: dict[str, Any]) -> int:
 
 def _gradcheck(parser: Parser, flags: dict[str, Any]) -> int:
     from .gradcheck.command import run
+
+    quiet = flags.pop("quiet")
+    return exit_code(parser, lambda console: run(flags, sys.stdout, console), quiet)
+
+
+def _explain(parser: Parser, flags: dict[str, Any]) -> int:
+    from .explorer.terminal import run
 
     quiet = flags.pop("quiet")
     return exit_code(parser, lambda console: run(flags, sys.stdout, console), quiet)

@@ -82,11 +82,15 @@ class Weights:
         net.train = False
         return net
 
+    def prepared(self, pixels: np.ndarray) -> np.ndarray:
+        """The input of the network (N, H, W, C) for images of ``image`` (N, H, W, C) or (H, W, C): the centre crops."""
+        height, width, _ = VARIANTS[self.variant].image_shape
+        batch = pixels.reshape(-1, *pixels.shape[-3:])
+        return augment.one_view(augment.standardised(batch, self.mean, self.scale), (height, width))[:, 0]
+
     def probabilities(self, net: Sequential, pixels: np.ndarray, backend: str = "cpu") -> np.ndarray:
         """The probability of each class, (N, K), for the centre crops of images (N, H, W, C) from ``image``."""
-        height, width, _ = VARIANTS[self.variant].image_shape
-        views = augment.one_view(augment.standardised(pixels, self.mean, self.scale), (height, width))
-        return softmax(to_host(net.forward(device(backend).to_device(views[:, 0]))))
+        return softmax(to_host(net.forward(device(backend).to_device(self.prepared(pixels)))))
 
 
 def load(

@@ -1,0 +1,114 @@
+"""python -m tinyalexnet explain: prints one element, or one line of an error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinyalexnet.__main__ import main
+from tinyalexnet.console import Console
+from tinyalexnet.explorer.passes import Options, prepared, traced
+
+
+def run(capsys, *words):
+    code = main(["explain", *words])
+    return code, *capsys.readouterr()
+
+
+def refused(capsys, *words):
+    with pytest.raises(SystemExit) as caught:
+        main(["explain", *words])
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    return err
+
+
+def test_an_element_of_every_kind_of_array(capsys):
+    for words, begins in (
+        (("conv1", "out", "0,2,2,1"), "conv1 out[0,2,2,1] = "),
+        (("conv1", "dx", "[0, 2, 2, 0]"), "conv1 dx[0,2,2,0] = "),
+        (("pool1", "x", "0,3,3,1"), "conv1 out[0,3,3,1] = "),
+        (("fc4", "dw", "3,1"), "fc4 dw[3,1] = "),
+        (("loss", "p", "0,3"), "loss p[0,3] = "),
+        (("loss", "loss"), "loss = "),
+        (("conv1", "w", "0,0,0,0"), "conv1 w[0,0,0,0] = "),
+    ):
+        code, out, err = run(capsys, *words, "--variant", "digits", "--terms", "3")
+        assert (code, err) == (0, "")
+        assert out.startswith(begins)
+        assert "more than rounding" not in out
+
+
+def test_the_losses(capsys):
+    gradients = {}
+    for loss in ("l2", "likeliest", "class:3", "output:7", "output:0,7"):
+        _, out, _ = run(capsys, "fc4", "dout", "0,3", "--variant", "digits", "--loss", loss)
+        gradients[loss] = out.splitlines()[0]
+    assert gradients["output:7"] == gradients["output:0,7"] == "loss dx[0,3] = 0.0"
+    assert len(set(gradients.values())) >= 3
+    assert (
+        run(capsys, "loss", "loss", "--variant", "digits")[1]
+        == run(capsys, "loss", "loss", "--variant", "digits", "--loss", "likeliest")[1]
+    )
+    assert "1/2 Σ y²" in run(capsys, "loss", "loss", "--variant", "tf2015")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("conv9", "out", "0"), "layer is 'conv9', but must be one of conv1, "),
+        (("conv1", "y", "0"), "array is 'y', but must be one of x, w, b, out, dout, dx, dw, db of 'conv1'"),
+        (("conv1", "out", "0,1"), "index is [0, 1], but must be 4 ints, each from 0 to below (1, "),
+        (("conv1", "out", "0,1,2,x"), "index is '0,1,2,x', but must be ints with commas between, such as 0,2,2,1"),
+        (("conv1", "out", "0,1,2,99999999999999999999"), "99999999999999999999], but must be 4 ints"),
+        (("conv1", "out", "0,1,2,3", "--terms", "0"), "terms is 0, but must be an int >= 1"),
+        (("conv1", "out", "0,1,2,3", "--seed", "-1"), "seed is -1, but must be an int >= 0"),
+        (("conv1", "out", "0,1,2,3", "--loss", "l3"), "loss is 'l3', but must be l2, likeliest, class:K or outp"),
+        (("conv1", "out", "0,1,2,3", "--loss", "class:x"), "loss is 'class:x', but must be l2, likeliest"),
+        (("conv1", "out", "0,1,2,3", "--loss", "class:10"), "loss is 'class:10', but must name a class from 0 to 9"),
+        (("conv1", "out", "0,1,2,3", "--loss", "output:x"), "loss is 'output:x', but must be l2, likeliest"),
+        (("conv1", "out", "0,1,2,3", "--loss", "output:0,10"), "loss is 'output:0,10', but must be output: and an"),
+        (("conv1", "out", "0,1,2,3", "--image", "missing.png"), "'missing.png' must be an image, but cannot be read"),
+        (("conv1", "out", "0,1,2,3", "--weights", "missing.pth"), "missing.pth"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(capsys, words, message):
+    pytest.importorskip("PIL")
+    variant = () if "--weights" in words else ("--variant", "digits")
+    assert message in refused(capsys, *words, *variant)
+
+
+def test_a_network_without_classes_has_no_class(capsys):
+    assert "the network does not classify" in refused(capsys, "conv1", "out", "0,1,2,3", "--loss", "likeliest")
+
+
+def test_a_photograph(tmp_path):
+    """Its bytes are centred and scaled exactly, so that an element of x says which byte it was."""
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 8), dtype=np.uint8)
+    image.fromarray(pixels).save(tmp_path / "a.png")
+    net, x, names = prepared(Options("digits"), str(tmp_path / "a.png"), Console(None, True))
+    np.testing.assert_array_equal(x[0, :, :, 0] * 64 + 128, pixels)
+    assert names == ()
+    assert not net.train
+    assert {layer.algorithm for _, layer in net if hasattr(layer, "algorithm")} == {"gemm"}
+    assert 1e-2 < float(np.abs(traced(Options("digits"), net, x).array("fc4", "out")).max()) < 1e2
+
+
+def test_trained_weights_bring_their_network_names_and_scale(tmp_path, monkeypatch):
+    """From a checkpoint, as train writes it."""
+    pytest.importorskip("safetensors")
+    pytest.importorskip("sklearn")
+    files = "--checkpoint", str(tmp_path / "c")
+    assert main(["train", "--data", "digits", "--epochs", "1", *files, "--quiet", "--backend", "reference"]) == 0
+    net, x, names = prepared(Options(weights=str(tmp_path / "c")), None, Console(None, True))
+    assert names == tuple("0123456789")
+    assert x.shape == (1, 8, 8, 1)
+    trained = traced(Options(), net, x)
+    assert trained.loss > 0
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(np.full((8, 8), 255, np.uint8)).save(tmp_path / "a.png")
+    _, white, _ = prepared(Options(weights=str(tmp_path / "c")), str(tmp_path / "a.png"), Console(None, True))
+    assert white.std() > 0

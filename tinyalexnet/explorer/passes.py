@@ -1,0 +1,111 @@
+"""The pass that is looked at: a network, a photograph or random numbers, and a loss, from the flags of a command."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..alexnet import VARIANTS, alexnet, check_variant
+from ..command import option
+from ..console import Console
+from ..devices import BACKENDS, device
+from ..geometry import as_integer
+from ..images import check_pillow, read_image
+from ..losses import CrossEntropyLoss, L2Loss, OneOutput
+from ..network import Sequential
+from ..ops.checks import Shape
+from ..tracing import Trace, trace
+from ..weights import pretrained
+
+LOSSES = "l2, likeliest, class:K or output:I,J,..."
+
+MIDDLE, SPREAD = 128, 64
+"""A photograph's bytes become (byte - MIDDLE) / SPREAD if no weights say otherwise, which float32 holds exactly."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is computed. Without ``weights`` they are random, of a scale that keeps the size of the activations."""
+
+    variant: str | None = option(None, "the network (that of --weights, or tf2015)", choices=tuple(VARIANTS))
+    weights: str | None = option(None, "trained weights, as for classify (else random ones)", metavar="FILE")
+    loss: str | None = option(
+        None, f"the loss of the backward: {LOSSES} (likeliest, or l2 without classes)", metavar="LOSS"
+    )
+    backend: str = option("reference", "the implementation that computes (%(default)s)", choices=BACKENDS)
+    seed: int = option(0, "of the random weights, and of the input without an image (%(default)s)")
+
+
+def prepared(options: Options, image: str | None, console: Console) -> tuple[Sequential, np.ndarray, tuple[str, ...]]:
+    """The network, the input (1, H, W, C), and the names of the classes, if the weights have some.
+
+    Convolutions add their terms: ``algorithm="gemm"``, so that each element is the sum of its formula.
+
+    Errors
+        ValueError if a file cannot be used or an option is not allowed; ImportError if an image needs Pillow.
+    """
+    as_integer("seed", options.seed, 0)
+    if image is not None:
+        check_pillow("images")
+    if options.weights is not None:
+        read = pretrained.load(options.weights, options.variant, say=console.line)
+        net = read.network(options.backend)
+        table, names = VARIANTS[read.variant], read.classes or ()
+        x = _random(table.image_shape, options.seed) if image is None else read.prepared(read.image(image))
+    else:
+        name = options.variant or "tf2015"
+        check_variant(name)
+        table, names = replace(VARIANTS[name], weight_std=None), ()
+        net = alexnet(table, options.backend, options.seed)
+        x = _random(table.image_shape, options.seed) if image is None else _photograph(image, table.image_shape)
+    net.train = False
+    for _, layer in net:
+        if hasattr(layer, "algorithm"):
+            layer.algorithm = "gemm"
+    return net, x, tuple(names)
+
+
+def traced(options: Options, net: Sequential, x: np.ndarray) -> Trace:
+    """A forward and a backward of the loss that the options name."""
+    on_device = device(options.backend).to_device(x)
+    return trace(net, on_device, _loss(options, net, net.output_shape(x.shape), on_device))
+
+
+def _loss(options: Options, net: Sequential, out_shape: Shape, x: np.ndarray) -> L2Loss | CrossEntropyLoss | OneOutput:
+    """The loss; ValueError if the text is none, or does not fit the output."""
+    text = options.loss or ("likeliest" if len(out_shape) == 2 else "l2")
+    wrong = ValueError(f"loss is {text!r}, but must be {LOSSES}")
+    if text == "l2":
+        return L2Loss(options.backend)
+    kind, _, value = text.partition(":")
+    if kind == "output":
+        if not re.fullmatch(r"\d+(,\d+)*", value):
+            raise wrong
+        index = list(map(int, value.split(",")))
+        full = [0] * (len(index) < len(out_shape)) + index
+        if len(full) != len(out_shape) or any(i >= size for i, size in zip(full, out_shape, strict=True)):
+            raise ValueError(f"loss is {text!r}, but must be output: and an index of an element of {out_shape}")
+        return OneOutput(tuple(full), options.backend)
+    if len(out_shape) != 2:
+        raise ValueError(f"loss is {text!r}, but must be l2 or output:I,J,...: the network does not classify")
+    if text == "likeliest":
+        logits = device(options.backend).to_host(net.forward(x))
+        return CrossEntropyLoss([int(logits[0].argmax())], options.backend)
+    if kind != "class" or not re.fullmatch(r"\d+", value):
+        raise wrong
+    if int(value) >= out_shape[1]:
+        raise ValueError(f"loss is {text!r}, but must name a class from 0 to {out_shape[1] - 1}")
+    return CrossEntropyLoss([int(value)], options.backend)
+
+
+def _random(shape: tuple[int, int, int], seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((1, *shape), np.float32)
+
+
+def _photograph(path: str, shape: tuple[int, int, int]) -> np.ndarray:
+    pixels = read_image(Path(path), shape[:2], channels=shape[2])
+    x: np.ndarray = (pixels[np.newaxis].astype(np.float32) - MIDDLE) / np.float32(SPREAD)
+    return x
