@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from networks import every_kind, image
 from tinyalexnet import CrossEntropyLoss, OneOutput, alexnet, explain, l2_loss
 from tinyalexnet.alexnet import VARIANTS
 from tinyalexnet.explorer import Explorer
+from tinyalexnet.explorer.pages import content
+from tinyalexnet.explorer.server import Server
 
 pytestmark = pytest.mark.browser
 
@@ -333,6 +336,30 @@ def test_the_policy_lets_its_own_script_run(browser, saved):
     page.locator("#explanation .value").wait_for()
     assert said == []
     page.close()
+
+
+def test_a_server_sends_the_arrays_that_are_looked_at(browser, saved):
+    """Under its policy, from its own address alone."""
+    with Server(content(saved[0].trace, "served", "")) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        page = browser.new_page()
+        said, asked = [], []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(server.url)
+        page.locator("#explanation .value").wait_for()
+        page.get_by_role("button", name="gradient dw").click()
+        page.locator("#explanation h2", has_text="conv1 dw").wait_for()
+        stored = saved[0].trace.array("conv1", "dw")
+        index = page.evaluate("tinyalexnet.state.index")
+        assert np.float32(page.locator("#explanation .value").inner_text()) == stored[tuple(index)]
+        page.close()
+        server.shutdown()
+        thread.join()
+    assert said == []
+    assert len(asked) > 3
+    assert all(url.startswith(server.url) for url in asked)
 
 
 SIZES = {"wide": {}, "phone": {"viewport": {"width": 390, "height": 800}}, "dark": {"color_scheme": "dark"}}

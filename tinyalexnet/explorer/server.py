@@ -47,8 +47,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.headers.get("Host") != f"{ADDRESS}:{self.server.server_port}":
             return self.send_error(403)  # a page of another site, by a name that leads here
-        token, _, rest = self.path.removeprefix("/").partition("/")
-        if not secrets.compare_digest(token.encode(), self.server.token.encode()):
+        token, slash, rest = self.path.removeprefix("/").partition("/")
+        if not slash or not secrets.compare_digest(token.encode(), self.server.token.encode()):
             return self.send_error(404)
         kind, _, number = rest.partition("/")
         if rest == "":

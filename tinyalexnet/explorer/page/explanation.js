@@ -1,6 +1,6 @@
 // The explanation of an element, as elements of the page. Names come from files, so they are always text, never markup.
 
-const LISTED = 200;
+const LISTED = 100;
 
 function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -42,18 +42,16 @@ function termsTable(found) {
   const hasParts = new Set(found.terms.map((one) => one.part)).size > 1;
   const count = found.terms.length;
   const caption = count === 1 ? "1 term" : shown.length === count ? `${count} terms${count > 12 ? ", the largest first" : ""}` : `${count} terms, the ${shown.length} largest first`;
-  const head = make("tr");
-  for (let i = 0; i < factors; i++) head.append(make("th", { scope: "col" }, i ? "times" : "factor"), make("th", { scope: "col" }, "value"));
-  head.append(make("th", { scope: "col" }, "product"));
+  const head = make("tr", {}, make("th", { scope: "col" }, factors > 1 ? "product" : "term"));
+  for (let i = 0; i < factors; i++) head.append(make("th", { scope: "col" }, i ? "times" : factors > 1 ? "of" : "is"), make("th", { scope: "col" }, "value"));
   if (hasParts) head.append(make("th", { scope: "col" }, "part"));
   const body = make("tbody");
   for (const i of shown) {
     const one = found.terms[i];
-    const row = make("tr");
-    for (let k = 0; k < factors; k++) row.append(...(one.operands[k] ? operandCells(one.operands[k]) : [make("td"), make("td")]));
     const product = numberCell(numberText(one.value) + (i === found.winner ? " ← the first of the largest" : ""), one.value);
     if (i === found.winner) product.classList.add("winner");
-    row.append(product);
+    const row = make("tr", {}, product);
+    for (let k = 0; k < factors; k++) row.append(...(one.operands[k] ? operandCells(one.operands[k]) : [make("td"), make("td")]));
     if (hasParts) row.append(make("td", { class: "text" }, one.part));
     body.append(row);
   }
@@ -107,10 +105,11 @@ async function sourceMaps(found, key) {
     const slice = address[1] === "w" && array.shape.length === 4 ? marks[0].index[3] : 0;
     const grid = layout(address[1], array.shape, slice);
     if (grid.rows * grid.columns < 2) continue;
-    const [plane] = grid.place(marks[0].index);
+    const own = marks.find(({ index }) => index[index.length - 1] === found.index[found.index.length - 1]) ?? marks[0];
+    const [plane] = grid.place(own.index);
     const canvas = make("canvas", { role: "img", "aria-label": `${address.join(" ")}, ${grid.name(plane)}, with ${marks.length} elements marked` });
     drawPlane(canvas, array, grid, plane, marks, { side: 240, ...frameOf(found, address) });
-    canvas.onclick = () => go(address[0], address[1], marks[0].index);
+    canvas.onclick = () => go(address[0], address[1], own.index);
     box.append(make("figure", {}, canvas, make("figcaption", {}, `${address.join(" ")}, ${grid.name(plane)}`)));
   }
   return box.childNodes.length ? box : null;
