@@ -52,7 +52,7 @@ def im2col() -> str:
     canvas.line(MARGIN, top - 12, "dout", kind="bold gradient")
     canvas.cells(MARGIN, top, dout.reshape(-1, 1), "dout", cell, "gradient")
     canvas.line(MARGIN + cell + 16, top + 84, "·", 24, "bold", "middle")
-    canvas.line(86, top + 45, "Wᵀ", kind="bold")
+    canvas.line(86, top + 45, "w2dᵀ", kind="bold")
     canvas.cells(86, top + 57, w.reshape(1, -1), "w_transposed", 32, "weight")
     canvas.line(229, top + 83, "=", 22, "bold", "middle")
     canvas.line(246, top - 12, "gradient of the copies", kind="bold gradient")
