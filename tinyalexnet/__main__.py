@@ -18,6 +18,7 @@ def _parser() -> Parser:
     from .alexnet import VARIANTS
     from .benchmark import command as benchmark
     from .dojo import command as dojo
+    from .explorer.command import add_flags as explore_flags
     from .explorer.terminal import add_flags as explain_flags
     from .gradcheck.command import add_flags as gradcheck_flags
 
@@ -35,6 +36,7 @@ def _parser() -> Parser:
     checking = commands.add_parser("gradcheck", help="check all gradients of a network at its size")
     gradcheck_flags(checking, list(VARIANTS))
     explain_flags(commands.add_parser("explain", help="where one number of a forward or backward comes from"))
+    explore_flags(commands.add_parser("explore", help="a page on which any number shows where it comes from"))
     dojo.add(commands.add_parser("dojo", help="exercises: write your own backward"))
     return parser
 
@@ -96,6 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         "classify": _classify,
         "gradcheck": _gradcheck,
         "explain": _explain,
+        "explore": _explore,
         "dojo": _dojo,
     }
     return runs[flags.pop("command")](parser, flags)
@@ -123,6 +126,13 @@ def _gradcheck(parser: Parser, flags: dict[str, Any]) -> int:
 
 def _explain(parser: Parser, flags: dict[str, Any]) -> int:
     from .explorer.terminal import run
+
+    quiet = flags.pop("quiet")
+    return exit_code(parser, lambda console: run(flags, sys.stdout, console), quiet)
+
+
+def _explore(parser: Parser, flags: dict[str, Any]) -> int:
+    from .explorer.command import run
 
     quiet = flags.pop("quiet")
     return exit_code(parser, lambda console: run(flags, sys.stdout, console), quiet)

@@ -43,6 +43,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 class L2Loss:
     """Half the sum of squares of the output, as a loss that tells its terms: ``l2_loss``."""
 
+    kind = "l2"
+
     def __init__(self, backend: str = "cpu") -> None:
         self.backend = backend
 
@@ -67,6 +69,8 @@ class L2Loss:
 
 class CrossEntropyLoss:
     """Softmax and cross-entropy for ``labels`` (N,), as a loss that tells its terms: ``softmax_cross_entropy``."""
+
+    kind = "cross-entropy"
 
     def __init__(self, labels: Any, backend: str = "cpu") -> None:
         self.labels, self.backend = np.asarray(labels), backend
@@ -100,6 +104,8 @@ class OneOutput:
         ValueError if index has not one int for each axis, or is out of range.
     """
 
+    kind = "one output"
+
     def __init__(self, index: Index, backend: str = "cpu") -> None:
         self.index, self.backend = index, backend
 
@@ -128,6 +134,10 @@ class OneOutput:
             )
 
         return {"loss": loss_terms, "dx": dx_terms}
+
+    def description(self, x_shape: Shape) -> dict[str, Any]:
+        """As ``Layer.description``."""
+        return {"index": self.index}
 
     def __repr__(self) -> str:
         return f"OneOutput({self.index})"

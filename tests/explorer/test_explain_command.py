@@ -89,9 +89,11 @@ def test_a_photograph(tmp_path):
     image = pytest.importorskip("PIL.Image")
     pixels = np.random.default_rng(1).integers(0, 256, (8, 8), dtype=np.uint8)
     image.fromarray(pixels).save(tmp_path / "a.png")
-    net, x, names = prepared(Options("digits"), str(tmp_path / "a.png"), Console(None, True))
+    ready = prepared(Options("digits"), str(tmp_path / "a.png"), Console(None, True))
+    net, x = ready.net, ready.x
     np.testing.assert_array_equal(x[0, :, :, 0] * 64 + 128, pixels)
-    assert names == ()
+    np.testing.assert_array_equal(ready.pixels[:, :, 0], pixels)
+    assert (ready.variant, ready.classes) == ("digits", ())
     assert not net.train
     assert {layer.algorithm for _, layer in net if hasattr(layer, "algorithm")} == {"gemm"}
     assert 1e-2 < float(np.abs(traced(Options("digits"), net, x).array("fc4", "out")).max()) < 1e2
@@ -103,12 +105,13 @@ def test_trained_weights_bring_their_network_names_and_scale(tmp_path, monkeypat
     pytest.importorskip("sklearn")
     files = "--checkpoint", str(tmp_path / "c")
     assert main(["train", "--data", "digits", "--epochs", "1", *files, "--quiet", "--backend", "reference"]) == 0
-    net, x, names = prepared(Options(weights=str(tmp_path / "c")), None, Console(None, True))
-    assert names == tuple("0123456789")
-    assert x.shape == (1, 8, 8, 1)
-    trained = traced(Options(), net, x)
+    ready = prepared(Options(weights=str(tmp_path / "c")), None, Console(None, True))
+    assert (ready.variant, ready.classes, ready.pixels) == ("digits", tuple("0123456789"), None)
+    assert ready.x.shape == (1, 8, 8, 1)
+    trained = traced(Options(), ready.net, ready.x)
     assert trained.loss > 0
     image = pytest.importorskip("PIL.Image")
     image.fromarray(np.full((8, 8), 255, np.uint8)).save(tmp_path / "a.png")
-    _, white, _ = prepared(Options(weights=str(tmp_path / "c")), str(tmp_path / "a.png"), Console(None, True))
-    assert white.std() > 0
+    white = prepared(Options(weights=str(tmp_path / "c")), str(tmp_path / "a.png"), Console(None, True))
+    assert white.x.std() > 0
+    assert (white.pixels == 255).all()

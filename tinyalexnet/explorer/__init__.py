@@ -2,3 +2,7 @@
 
 See docs/explain.md.
 """
+
+from .explorer import Explorer
+
+__all__ = ["Explorer"]

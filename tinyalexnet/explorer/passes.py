@@ -18,6 +18,7 @@ from ..losses import CrossEntropyLoss, L2Loss, OneOutput
 from ..network import Sequential
 from ..ops.checks import Shape
 from ..tracing import Trace, trace
+from ..training.augment import center_crop
 from ..weights import pretrained
 
 LOSSES = "l2, likeliest, class:K or output:I,J,..."
@@ -39,10 +40,21 @@ class Options:
     seed: int = option(0, "of the random weights, and of the input without an image (%(default)s)")
 
 
-def prepared(options: Options, image: str | None, console: Console) -> tuple[Sequential, np.ndarray, tuple[str, ...]]:
-    """The network, the input (1, H, W, C), and the names of the classes, if the weights have some.
+@dataclass(frozen=True)
+class Prepared:
+    """A network of a variant, its input (1, H, W, C), and what there is of a photograph (H, W, C), uint8, and of names
+    of classes."""
 
-    Convolutions add their terms: ``algorithm="gemm"``, so that each element is the sum of its formula.
+    variant: str
+    net: Sequential
+    x: np.ndarray
+    pixels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+
+
+def prepared(options: Options, image: str | None, console: Console) -> Prepared:
+    """The network and its input. Convolutions add their terms (``algorithm="gemm"``): each element is a sum of its
+    formula.
 
     Errors
         ValueError if a file cannot be used or an option is not allowed; ImportError if an image needs Pillow.
@@ -51,21 +63,34 @@ def prepared(options: Options, image: str | None, console: Console) -> tuple[Seq
     if image is not None:
         check_pillow("images")
     if options.weights is not None:
-        read = pretrained.load(options.weights, options.variant, say=console.line)
-        net = read.network(options.backend)
-        table, names = VARIANTS[read.variant], read.classes or ()
-        x = _random(table.image_shape, options.seed) if image is None else read.prepared(read.image(image))
+        found = _trained(options, options.weights, image, console)
     else:
         name = options.variant or "tf2015"
         check_variant(name)
-        table, names = replace(VARIANTS[name], weight_std=None), ()
-        net = alexnet(table, options.backend, options.seed)
-        x = _random(table.image_shape, options.seed) if image is None else _photograph(image, table.image_shape)
-    net.train = False
-    for _, layer in net:
+        net = alexnet(replace(VARIANTS[name], weight_std=None), options.backend, options.seed)
+        height, width, channels = VARIANTS[name].image_shape
+        if image is None:
+            found = Prepared(name, net, _random(VARIANTS[name].image_shape, options.seed))
+        else:
+            pixels = read_image(Path(image), (height, width), channels=channels)
+            found = Prepared(name, net, (pixels[np.newaxis].astype(np.float32) - MIDDLE) / np.float32(SPREAD), pixels)
+    found.net.train = False
+    for _, layer in found.net:
         if hasattr(layer, "algorithm"):
             layer.algorithm = "gemm"
-    return net, x, tuple(names)
+    return found
+
+
+def _trained(options: Options, weights: str, image: str | None, console: Console) -> Prepared:
+    read = pretrained.load(weights, options.variant, say=console.line)
+    net, names = read.network(options.backend), tuple(read.classes or ())
+    if image is None:
+        return Prepared(read.variant, net, _random(VARIANTS[read.variant].image_shape, options.seed), None, names)
+    pixels = read.image(image)
+    height, width, _ = VARIANTS[read.variant].image_shape
+    return Prepared(
+        read.variant, net, read.prepared(pixels), center_crop(pixels[np.newaxis], (height, width))[0], names
+    )
 
 
 def traced(options: Options, net: Sequential, x: np.ndarray) -> Trace:
@@ -103,9 +128,3 @@ def _loss(options: Options, net: Sequential, out_shape: Shape, x: np.ndarray) ->
 
 def _random(shape: tuple[int, int, int], seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((1, *shape), np.float32)
-
-
-def _photograph(path: str, shape: tuple[int, int, int]) -> np.ndarray:
-    pixels = read_image(Path(path), shape[:2], channels=shape[2])
-    x: np.ndarray = (pixels[np.newaxis].astype(np.float32) - MIDDLE) / np.float32(SPREAD)
-    return x

@@ -33,8 +33,8 @@ def run(flags: dict[str, Any], out: TextIO, console: Console) -> int:
         raise ValueError(f"index is {index!r}, but must be ints with commas between, such as 0,2,2,1")
     options = Options(**flags)
     with console.compiling(device(options.backend)), console.waiting("a forward and a backward"):
-        net, x, _ = prepared(options, image, console)
-        found = traced(options, net, x)
+        ready = prepared(options, image, console)
+        found = traced(options, ready.net, ready.x)
         explanation = explain(found, layer, array, [int(i) for i in re.findall(r"\d+", index)])
     print("\n".join(lines(explanation, most)), file=out)
     return 0
