@@ -25,9 +25,10 @@ REPEATED = ("bestiary", "dojo", "gradcheck")
 PLAIN = (
     *(*REPEATED, "tracing"),
     *("test_command.py", "test_console.py", "test_docs.py", "test_files.py", "test_fuzz.py", "test_geometry.py"),
-    *("test_house.py", "test_images.py", "test_main.py", "test_numbers.py", "test_pictures.py", "test_refusals.py"),
+    *("test_house.py", "test_images.py", "test_main.py", "test_notation.py", "test_numbers.py", "test_pictures.py"),
     *("test_strategies.py", "test_teaching.py", "test_augment.py", "test_checkpoint.py", "test_contents.py"),
-    *("test_folder.py", "test_idx.py", "test_kinds.py", "test_labels.py", "test_torch_file.py"),
+    *("test_folder.py", "test_idx.py", "test_kinds.py", "test_labels.py", "test_refusals.py", "test_rendered.py"),
+    "test_torch_file.py",
 )
 """Folders and files whose tests have nothing to do with the compiler: ``-m "not plain"`` leaves them to the run without
 it."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tinyalexnet.dojo.path import EXERCISES
+
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 OPERATIONS = sorted(path.name for path in (ROOT / "tinyalexnet" / "ops").iterdir() if (path / "reference.py").exists())
@@ -83,3 +85,38 @@ def test_a_derivation_links_its_codes_and_its_test_in_the_first_lines(operation)
     for file in ("__init__.py", "reference.py", "cpu.py", "cuda.py"):
         assert f"({folder}/{file})" in first
     assert f"(../tests/ops/test_{operation}.py)" in first
+
+
+def way():
+    """The pages of the prologue's order of reading, by name."""
+    return [
+        cells[0][1 : cells[0].index("]")] for cells in rows(ROOT / "docs" / "prologue.md", "| page | what is new |")
+    ]
+
+
+def test_the_order_of_reading_has_every_operation():
+    assert set(way()) == {*OPERATIONS, "checking"}
+
+
+@pytest.mark.parametrize("place", range(len(OPERATIONS) + 1))
+def test_a_page_says_where_its_reader_is(place):
+    before, page, after = ["prologue", *way(), "training"][place : place + 3]
+    line = f"You are here: [{before}]({before}.md) → **{page}** → [{after}]({after}.md)."
+    text = " ".join((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").split())
+    assert text.count(line) == 1
+    assert "Exercise" in text.partition(line)[2].partition("##")[0]
+
+
+QUESTION = re.compile(r"^## (\d+)\. [^\n]+\?\n\n(Asked: .+?\.\n\n.*?)(?=^## |\Z)", flags=re.MULTILINE | re.DOTALL)
+
+
+def test_each_question_has_an_answer_its_derivation_and_its_exercise():
+    answers = QUESTION.findall((ROOT / "docs" / "questions.md").read_text(encoding="utf-8"))
+    assert [int(number) for number, _ in answers] == list(range(1, 31))
+    for number, answer in answers:
+        last = answer.split("\n\nDerived in ")[1]
+        assert LINK.search(last), number
+        exercises = re.findall(r"`(\w+)`", last.partition("Exercise")[2])
+        assert exercises, number
+        assert set(exercises) <= set(EXERCISES) | {"diagnose"}, number
+        assert re.search(r"\d", answer.partition("\n\n")[2]), number

@@ -284,7 +284,7 @@ def test_the_network_has_its_shapes():
 def test_gradients_have_the_shapes_of_their_arrays():
     shapes = dict(re.findall(r">(\w+) (\([\d, ]+\))<", drawn("chain_rule")))
     assert len(shapes) == 12
-    assert all(shapes[f"d{name}"] == shapes[name] for name in ("x", "a", "r", "p", "w", "b"))
+    assert all(shapes[f"d{name}"] == shapes[name] for name in ("x", "a", "y", "out", "w", "b"))
 
 
 def test_tasks_cover_each_output_row_once():

@@ -28,7 +28,7 @@ def im2col() -> str:
     )
     cell, top = 38, 108
     middle = cols == x[1, 1]
-    canvas.line(MARGIN, 62, "Forward: out = im2col(x) · W", kind="bold")
+    canvas.line(MARGIN, 62, "Forward: out = im2col(x) · w2d", kind="bold")
     canvas.line(MARGIN, top - 12, "x", kind="bold forward")
     canvas.cells(MARGIN, top, x, "x", cell, lambda r, c: "forward hatch" if (r, c) == (1, 1) else "forward")
     canvas.frame(MARGIN, top, 0, 0, 2, 2, cell)
@@ -37,7 +37,7 @@ def im2col() -> str:
     canvas.cells(194, top, cols, "cols", cell, lambda r, c: "forward hatch" if middle[r, c] else "forward")
     canvas.frame(194, top, 0, 0, 1, 4, cell)
     canvas.line(368, top + 84, "·", 24, "bold", "middle")
-    canvas.line(384, top - 12, "W", kind="bold")
+    canvas.line(384, top - 12, "w2d", kind="bold")
     canvas.cells(384, top, w.reshape(-1, 1), "w", cell, "weight")
     canvas.line(447, top + 83, "=", 22, "bold", "middle")
     canvas.line(474, top - 12, "out", kind="bold forward")
@@ -48,11 +48,11 @@ def im2col() -> str:
         f"Hatched: the middle pixel, {total([x[1, 1]])}, is in all four windows, so it is copied four times.",
     ], 15)  # fmt: skip
     top = 394
-    canvas.line(MARGIN, top - 46, "Backward: dx = col2im(dout · Wᵀ)", kind="bold")
+    canvas.line(MARGIN, top - 46, "Backward: dx = col2im(dout · w2dᵀ)", kind="bold")
     canvas.line(MARGIN, top - 12, "dout", kind="bold gradient")
     canvas.cells(MARGIN, top, dout.reshape(-1, 1), "dout", cell, "gradient")
     canvas.line(MARGIN + cell + 16, top + 84, "·", 24, "bold", "middle")
-    canvas.line(86, top + 45, "Wᵀ", kind="bold")
+    canvas.line(86, top + 45, "w2dᵀ", kind="bold")
     canvas.cells(86, top + 57, w.reshape(1, -1), "w_transposed", 32, "weight")
     canvas.line(229, top + 83, "=", 22, "bold", "middle")
     canvas.line(246, top - 12, "gradient of the copies", kind="bold gradient")

@@ -79,8 +79,8 @@ def chain_rule() -> str:
     left, right, height, step = 212, 348, 62, 122
     canvas.line(left, 62, "forward ↓", 16, "bold forward", "middle")
     canvas.line(right, 62, "backward ↑", 16, "bold gradient", "middle")
-    names = ["x", "a", "r", "p"]
-    boxes = [("conv", "keeps x, w"), ("relu", "keeps its output r"), ("pool", "keeps argmax"), ("loss", "½ Σ p²")]
+    names = ["x", "a", "y", "out"]
+    boxes = [("conv", "keeps x, w"), ("relu", "keeps its output y"), ("pool", "keeps argmax"), ("loss", "½ Σ out²")]
     for k, (title, kept) in enumerate(boxes):
         y = 84 + k * step
         canvas.arrow((left, y), (left, y + step - height - 2), kind="forward")

@@ -67,7 +67,7 @@ def winograd_tasks() -> str:
         y += 66
     canvas.lines(MARGIN, y + 6, [
         f"Plain: the tasks of thread 0. Hatched: thread 1. A task computes for its {plan.chunks} chunks",
-        "first V = Bᵀ x B, then M[p] = V[p] U[p] at each point p, then out = Aᵀ M A.",
+        "first V = Bᵀ x B, then M[τ] = V[τ] U[τ] at each point τ, then out = Aᵀ M A.",
         f"V and M of a chunk have {chunk_bytes / 2**20:.1f} MB and stay in the cache. U is read once a task.",
         "Tasks read rows of x that overlap, but write rows of out of their own.",
     ], 15)  # fmt: skip
