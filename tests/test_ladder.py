@@ -28,6 +28,7 @@ LADDER = Path(__file__).parent.parent / "docs" / "ladder"
 sys.path.append(str(LADDER))
 DIRECT, WINOGRAD = ("plain", "im2col", "blocked", "threads"), ("stages", "fused")
 RUNGS = {name: importlib.import_module(name) for name in (*DIRECT, *WINOGRAD)}
+measure, mine, run = map(importlib.import_module, ("measure", "mine", "run"))
 
 ONE_GROUP = cases().filter(lambda case: case.groups == 1)
 # As plain Python a pass of fused takes a second.
@@ -114,20 +115,210 @@ def test_a_kernel_without_a_tile_is_refused(name):
 def test_the_table_has_a_row_for_every_rung():
     command = [sys.executable, LADDER / "run.py", "--layers", "conv1", "conv3", "--batch_size", "1", "--rounds=1"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert result.stderr == ""
+    assert re.fullmatch(r"(run\.py: busy machine: .*\n)?", result.stderr)
     first, peak, *lines = result.stdout.splitlines()
     assert re.search(r", \d+ cores, tinyalexnet \S+, python \S+, numpy ", first)
     assert re.match(r"peak: \d+ GFLOP/s", peak)
     assert [line.partition(":")[0] for line in lines if " -> " in line] == ["conv1", "conv3"]
     rows = [line.split() for line in lines if re.match(r"\d ", line)]
-    assert [row[:2] for row in rows] == [[str(i), name] for i, name in enumerate(RUNGS, 1)] * 2
-    assert all(row[3] == "1" and float(row[4]) > 0 and row[6].endswith("%") for row in rows)
-    assert [row[7] == "-" for row in rows] == [True] * 6 + [False] * 6
+    # Two passes of conv1, whose dx nobody needs, and three of conv3.
+    assert [row[:2] for row in rows] == [[str(i), name] for i, name in enumerate(RUNGS, 1)] * 5
+    assert [line.split()[0] for line in lines if "quartiles" in line] == ["forward", "dw", "forward", "dx", "dw"]
+    for _, _, _, images, median, low, _, high, rate, peak, share in rows:
+        # One round: all quartiles are its time.
+        assert images == "1"
+        assert float(low) == float(median) == float(high) > 0
+        assert float(rate) > 0
+        assert peak.endswith("%")
+        assert re.fullmatch(r"-|\d+%", share)
+
+
+# --- a busy machine ---------------------------------------------------------------------------------------------------
+
+
+def queues(folder, **threads):
+    """A folder as Linux has one, with the nanoseconds that each thread ran and waited."""
+    for name, (ran, waited) in threads.items():
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "schedstat").write_text(f"{ran} {waited} 7\n")
+
+
+@pytest.mark.parametrize(
+    ("after", "share"),
+    [
+        ({"a": (600, 50), "b": (400, 70)}, 1.0),
+        ({"a": (600, 550), "b": (400, 70)}, 0.5),
+        ({"a": (600, 150), "b": (500, 70), "new": (200, 300)}, 800 / 1200),
+        ({"a": (100, 50), "b": (400, 70)}, 1.0),
+    ],
+)
+def test_the_share_is_what_the_threads_ran_of_what_they_ran_and_waited(tmp_path, after, share):
+    queues(tmp_path, a=(100, 50), b=(400, 70))
+    found = measure.timed(lambda: queues(tmp_path, **after), 2, lambda call: call() or 3.0, tmp_path)
+    assert found == (3.0, share)
+
+
+def test_a_thread_that_ends_is_left_out(tmp_path):
+    queues(tmp_path, a=(100, 50), b=(400, 70))
+
+    def call():
+        queues(tmp_path, a=(300, 150))
+        (tmp_path / "b" / "schedstat").unlink()
+
+    assert measure.timed(call, 2, lambda call: call() or 3.0, tmp_path)[1] == 2 / 3
+
+
+@pytest.mark.parametrize(("threads", "clock", "share"), [(1, 4.0, 0.5), (1, 1.0, 1.0), (2, 4.0, None)])
+def test_without_queues_one_thread_has_its_cpu_time(tmp_path, monkeypatch, threads, clock, share):
+    now = iter([10.0, 12.0])
+    monkeypatch.setattr("share.time.process_time", lambda: next(now))
+    assert measure.timed(lambda: None, threads, lambda call: clock, tmp_path) == (clock, share)
+
+
+def test_the_warning_counts_the_timings_and_has_the_least_share():
+    assert measure.starved([]) is measure.starved([0.8, 1.0]) is None
+    one = measure.starved([0.9, 0.34, 1.0])
+    assert "in 1 of 3 timings" in one
+    assert "once 34%: conclude nothing" in one
+    assert "in all timings" in measure.starved([0.79])
+
+
+def test_the_median_round_decides():
+    assert measure._timing(4, [(1.0, 0.1), (2.0, 0.9), (9.0, 1.0)]) == measure.Timing(4, [1.0, 2.0, 9.0], 0.9)
+    assert measure._timing(4, [(1.0, None)]).share is None
+
+
+def test_the_warning_is_on_standard_error_and_below_each_table(monkeypatch, capsys):
+    monkeypatch.setattr(measure, "HOST", SimpleNamespace(peak=lambda threads: SimpleNamespace(peak=1e9)))
+    timing = measure.Timing(2, [0.1, 0.2, 0.3], 0.34)
+    monkeypatch.setattr(measure, "_measure", lambda *_: {("im2col", name): timing for name in ("forward", "dw")})
+    assert run.main(["--layers", "conv1", "conv2", "--rungs", "im2col"]) == 0
+    out, err = capsys.readouterr()
+    *_, forward, row, dw, _, warning = out.split("\n\n")[1].splitlines()
+    assert (forward.split()[0], dw.split()[0]) == ("forward", "dw")
+    # 70.3 million multiply-adds of an image in 100 ms.
+    assert row.split() == ["2", "im2col", "1", "2", "100.000", "75.000", "-", "125.000", "1.4", "141%", "34%"]
+    assert warning.startswith("busy machine: in all timings")
+    assert out.count(warning) == 2
+    assert err == f"run.py: {warning}\n"
+
+
+# --- the reader's own rung --------------------------------------------------------------------------------------------
+
+EXAMPLE = re.search(r"^```python\n(.*?)^```", (LADDER / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+SMALL = measure.Layer("small", (7, 8, 2), 3, Window(3, padding="SAME"))
+
+
+def mine_of(folder, text):
+    path = folder / "my.py"
+    path.write_text(text)
+    return mine.Mine(path)
+
+
+@pytest.mark.compiled
+def test_the_example_of_the_page_is_equal_and_gets_its_row(tmp_path):
+    (tmp_path / "my.py").write_text(EXAMPLE)
+    command = [
+        sys.executable,
+        LADDER / "run.py",
+        "--layers",
+        "conv3",
+        "--batch_size=1",
+        "--rounds=1",
+        "--rungs",
+        "blocked",
+    ]
+    result = subprocess.run([*command, "--mine", tmp_path / "my.py"], capture_output=True, text=True, check=True)
+    assert "my.py, equal to rung 1 on integers, to the last bit\n" in result.stdout
+    rows = [line.split()[:2] for line in result.stdout.splitlines() if re.match(r"\d ", line)]
+    assert rows == [["3", "blocked"], ["7", "mine"]] * 3
+
+
+@pytest.mark.parametrize("layer", [SMALL, measure.Layer("strided", (9, 12, 3), 2, Window((5, 4), (2, 3)), False)])
+def test_the_example_is_rung_1_to_the_last_bit(tmp_path, layer):
+    assert mine.compare(mine_of(tmp_path, EXAMPLE), [layer]) == 0
+
+
+def test_a_rung_that_rounds_may_have_the_error_of_winograd(tmp_path):
+    text = "from stages import forward, backward_input, backward_params"
+    assert 0 < mine.compare(mine_of(tmp_path, text), [SMALL]) < mine.BOUND
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "w[kh, kw].T",
+            "w[-1 - kh, -1 - kw].T",
+            r"backward_input of .*my\.py on small with x of the shape \(2, 15, 14, 3\), kernel 3 x 3, stride 1 x 1 "
+            r"is not rung 1: dx\[\d, \d+, \d+, \d\] is -?\d+, and not -?\d+",
+        ),
+        ("+ b", "+ b + 1e-3", r"forward .* is not rung 1: out\[.*"),
+        ("+ b", "* np.float32(np.nan)", r"forward .* is not rung 1: out\[0, 0, 0, 0\] is nan, and not .*"),
+        ("return dx", "return dx.astype(np.float64)", r"backward_input .*: dx is float64 .*, and not float32 .*"),
+        ("return dx", "return dx[:, 1:]", r"backward_input .*: dx is float32 \(2, 14, .*, and not float32 \(2, 15, .*"),
+        ("return dx", "return None", r"backward_input .*: dx is NoneType, and not float32 .*"),
+        ("return dw, ", "return dw + ", r"backward_params .*: it returns ndarray, and not the pair \(dw, db\)"),
+        ("return dx", "dout[0] = 0\n    return dx", r"backward_input .*: it changes its argument dout"),
+        ("return dx", "return dx[3]\n", r"backward_input of .* raised IndexError: index 3 is out .* \(line 20\)"),
+    ],
+)
+def test_what_is_not_rung_1_is_named(tmp_path, old, new, message):
+    assert old in EXAMPLE
+    with pytest.raises(mine.MineError, match=rf"^{message}$"):
+        mine.compare(mine_of(tmp_path, EXAMPLE.replace(old, new)), [SMALL])
+
+
+def test_on_the_small_images_one_element_that_is_off_by_one_is_seen():
+    """Of an error by 1 in one element the relative L2 error is above the bound, whatever the window."""
+    for layer in measure.LAYERS.values():
+        for name, arguments in mine._arguments(mine._small(layer), mine.SMALL[0][0]).items():
+            results = getattr(RUNGS["im2col"], name)(*arguments)
+            for exact in results if isinstance(results, tuple) else (results,):
+                assert 1 / np.linalg.norm(exact.ravel()) > mine.BOUND
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r".*my\.py is not a file"),
+        (EXAMPLE.replace("def forward", "def forwards"), r".*my\.py has no function forward\(x, w, b, window\)"),
+        (EXAMPLE + "forward = 3\n", r".*my\.py has no function forward\(x, w, b, window\)"),
+        (
+            EXAMPLE.replace("(dout, x, window)", "(dout, x)"),
+            r".*my\.py has backward_params\(dout, x\), and not backward_params\(dout, x, window\)",
+        ),
+        ("\n\n1 / 0\n", r".*my\.py cannot be loaded: ZeroDivisionError: division by zero \(line 3\)"),
+        ("raise SystemExit\n", r".*my\.py cannot be loaded: SystemExit: without a message \(line 1\)"),
+        ("def forward(:\n", r".*my\.py cannot be loaded: SyntaxError: .*"),
+        ("import a_module_that_nobody_has\n", r".* ModuleNotFoundError: No module named .* \(line 1\)"),
+    ],
+)
+def test_a_file_that_is_no_rung_is_one_line_and_code_2(tmp_path, capsys, text, message):
+    path = tmp_path / "my.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SystemExit) as end:
+        run.main(["--mine", str(path)])
+    out, err = capsys.readouterr()
+    assert (end.value.code, out) == (2, "")
+    assert re.fullmatch(rf"run\.py: {message}\n", err)
+
+
+def test_a_name_without_py_is_no_python_file(tmp_path):
+    (tmp_path / "my.txt").write_text(EXAMPLE)
+    with pytest.raises(mine.MineError, match="its name must end in"):
+        mine.Mine(tmp_path / "my.txt")
+
+
+def test_a_lack_of_memory_is_told_as_for_the_other_rungs(tmp_path):
+    rung = mine_of(tmp_path, EXAMPLE.replace("return dx", "raise MemoryError"))
+    with pytest.raises(MemoryError):
+        mine.compare(rung, [SMALL])
 
 
 @pytest.mark.parametrize(("seconds_an_image", "batch_size", "images"), [(0.1, 128, 8), (0.1, 6, 6), (9, 128, 1)])
 def test_a_slow_rung_gets_fewer_images(monkeypatch, seconds_an_image, batch_size, images):
-    measure = importlib.import_module("measure")
     monkeypatch.setattr(measure, "HOST", SimpleNamespace(seconds_of=lambda call: call()))
     layer = SimpleNamespace(calls=lambda rung, arrays, images: {"forward": lambda: seconds_an_image * images})
     found, calls = measure._affordable(layer, None, [np.empty(batch_size)])
@@ -145,7 +336,7 @@ def test_a_slow_rung_gets_fewer_images(monkeypatch, seconds_an_image, batch_size
 )
 def test_a_bad_argument_is_one_line_and_code_2(capsys, arguments, message):
     with pytest.raises(SystemExit) as end:
-        importlib.import_module("run").main(arguments)
+        run.main(arguments)
     out, err = capsys.readouterr()
     assert (end.value.code, out) == (2, "")
     assert re.fullmatch(rf"run\.py: {message}\n", err)

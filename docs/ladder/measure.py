@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import math
-import statistics
 import sys
 import time
 from dataclasses import dataclass
 
 import numpy as np
+from mine import compare
+from share import ENOUGH, timed
 
 from tinyalexnet import Conv2d, alexnet
 from tinyalexnet.benchmark.breakdown import LAYER_PASSES
@@ -87,52 +88,101 @@ def _layers():
 LAYERS = {layer.name: layer for layer in _layers()}
 
 
-def report(batch_size, rounds, layers, rungs):
-    """Times and prints, from the first layer and the lowest rung on, in any order of the arguments."""
+@dataclass(frozen=True)
+class Timing:
+    """One pass of a rung: its images, the seconds of each round, and the median share of the cores, or None."""
+
+    images: int
+    seconds: list[float]
+    share: float | None
+
+
+def report(batch_size, rounds, layers, rungs, mine=None):
+    """Times and prints, from the first layer and the lowest rung on, in any order of the arguments.
+
+    ``mine``, a rung of the reader's own, is compared with rung 1 first. Returns the sentence that warns of a busy
+    machine, or None.
+    """
+    layers = [layer for layer in LAYERS.values() if layer.name in layers]
+    modules = {rung: importlib.import_module(rung) for rung in RUNGS if rung in rungs}
+    equality = None
+    if mine is not None:
+        modules["mine"], error = mine, compare(mine, layers)
+        equality = "equal to rung 1 on integers, " + (f"within {error:.0e}" if error else "to the last bit")
     numbers = ", ".join(f"{package} {number}" for package, number in versions().items())
     print(f"{machine.cpu_name()}, {machine.cores()} cores, {numbers}")
     peak = HOST.peak(ALL).peak
     shape = f"{PEAK_SIZE} x {PEAK_SIZE}"
     print(f"peak: {peak / 1e9:.0f} GFLOP/s, np.matmul of {shape} float32 matrices on all threads", flush=True)
-    for layer in LAYERS.values():
-        if layer.name in layers:
-            rows = _measure(layer, batch_size, rounds, [rung for rung in RUNGS if rung in rungs])
-            _print(layer, rows, peak)
+    if equality:
+        print(f"mine: {mine.path}, {equality}", flush=True)
+    shares = []
+    for layer in layers:
+        rows = _measure(layer, batch_size, rounds, modules)
+        _print(layer, rows, peak)
+        found = [timing.share for timing in rows.values() if timing.share is not None]
+        shares += found
+        if warning := starved(found):
+            print(warning, flush=True)
+    return starved(shares)
+
+
+def starved(shares):
+    """The sentence that says that some timings mean nothing, or None."""
+    few = [share for share in shares if share < ENOUGH]
+    if not few:
+        return None
+    which = f"in {len(few)} of {len(shares)} timings" if len(few) < len(shares) else "in all timings"
+    return (
+        f"busy machine: {which} your threads got less than {ENOUGH:.0%} of the cores that they asked for, "
+        f"and once {min(few):.0%}: conclude nothing from those"
+    )
 
 
 def _print(layer, rows, peak):
     print(f"\n{layer}")
-    print(" " * 26 + "".join(f"{name:>12}{'':14}" for name in LAYER_PASSES).rstrip())
-    print(f"{'rung':10}{'threads':>8}{'images':>8}" + f"{'ms/image':>12}{'GFLOP/s':>8}{'peak':>6}" * len(LAYER_PASSES))
-    for rung, (images, seconds) in rows.items():
-        line = f"{[*RUNGS].index(rung) + 1} {rung:8}{RUNGS[rung]:8}{images:8}"
-        for name in LAYER_PASSES:
-            if name in seconds:
-                rate = 2 * layer.multiply_adds * images / seconds[name]
-                line += f"{1e3 * seconds[name] / images:12.3f}{rate / 1e9:8.1f}{rate / peak:6.0%}"
-            else:
-                line += f"{'-':>12}{'-':>8}{'-':>6}"
-        print(line, flush=True)
+    for name in LAYER_PASSES:
+        if not any(of == name for _, of in rows):
+            continue
+        head = f"{'threads':>10}{'images':>8}{'ms/image':>12}{'quartiles':>20}{'GFLOP/s':>10}{'peak':>6}{'share':>7}"
+        print(f"{name:10}{head}")
+        for (rung, of), timing in rows.items():
+            if of == name:
+                print(_row(rung, timing, layer, peak), flush=True)
 
 
-def _measure(layer, batch_size, rounds, rungs):
-    """For each rung its number of images, and for each pass the median of its seconds."""
+def _row(rung, timing, layer, peak):
+    number = [*RUNGS, "mine"].index(rung) + 1
+    low, median, high = np.quantile(timing.seconds, (0.25, 0.5, 0.75))
+    rate = 2 * layer.multiply_adds * timing.images / median
+    low, median, high = (1e3 * seconds / timing.images for seconds in (low, median, high))
+    share = "-" if timing.share is None else f"{timing.share:.0%}"
+    line = f"{number} {rung:8}{RUNGS.get(rung, ALL):10}{timing.images:8}{median:12.3f}{f'{low:.3f} - {high:.3f}':>20}"
+    return f"{line}{rate / 1e9:10.1f}{rate / peak:6.0%}{share:>7}"
+
+
+def _measure(layer, batch_size, rounds, modules):
+    """A Timing for each rung and pass."""
     arrays = layer.arrays(batch_size)
     with _Progress() as progress:
         images, calls = {}, {}
-        for rung in rungs:
+        for rung, module in modules.items():
             progress(f"{layer.name}: first calls of {rung}")
-            images[rung], calls[rung] = _affordable(layer, importlib.import_module(rung), arrays)
-        durations = {(rung, name): [] for rung in rungs for name in calls[rung]}
+            images[rung], calls[rung] = _affordable(layer, module, arrays)
+        found = {(rung, name): [] for rung in modules for name in calls[rung]}
         for number in range(rounds):
-            for rung in rungs:
+            for rung in modules:
                 progress(f"{layer.name}: round {number + 1} of {rounds}, {rung}")
                 time.sleep(SETTLE)
                 for name, call in calls[rung].items():
-                    durations[rung, name].append(HOST.seconds_of(call))
-    return {
-        rung: (images[rung], {name: statistics.median(durations[rung, name]) for name in calls[rung]}) for rung in rungs
-    }
+                    found[rung, name].append(timed(call, RUNGS.get(rung, ALL), HOST.seconds_of))
+    return {(rung, name): _timing(images[rung], rounds) for (rung, name), rounds in found.items()}
+
+
+def _timing(images, rounds):
+    seconds, shares = zip(*rounds, strict=True)
+    # All rounds of a rung have a share, or none.
+    return Timing(images, list(seconds), None if None in shares else float(np.median(shares)))
 
 
 def _affordable(layer, rung, arrays):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 INTERRUPTED, PIPE_CLOSED, WRONG_USE = 130, 141, 2
 
@@ -23,6 +24,7 @@ def _count(text):
 def main(arguments=None):
     # Imported here, where Ctrl-C is already caught: it takes most of a second.
     from measure import LAYERS, RUNGS, report
+    from mine import Mine, MineError
 
     parser = _Parser(prog="run.py", description=__doc__, allow_abbrev=False)
 
@@ -33,10 +35,16 @@ def main(arguments=None):
     flag("rounds", "timed calls of each function (%(default)s)", type=_count, default=5, metavar="N")
     for name, choices in (("layers", LAYERS), ("rungs", RUNGS)):
         flag(name, f"which (all): {', '.join(choices)}", nargs="+", choices=choices, default=[*choices], metavar="NAME")
+    flag("mine", "a rung of your own, a Python file: compared with rung 1, then timed", type=Path, metavar="FILE.py")
     flags = parser.parse_args(arguments)
     try:
-        report(flags.batch_size, flags.rounds, flags.layers, flags.rungs)
+        mine = Mine(flags.mine) if flags.mine else None
+        warning = report(flags.batch_size, flags.rounds, flags.layers, flags.rungs, mine)
+        if warning:
+            print(f"{parser.prog}: {warning}", file=sys.stderr)
         return 0
+    except MineError as error:
+        parser.error(str(error))
     except BrokenPipeError:
         # The reader of the output has closed it. Python would flush the closed pipe once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
