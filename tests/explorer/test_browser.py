@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import threading
 from contextlib import contextmanager
@@ -19,8 +20,9 @@ import numpy as np
 import pytest
 from networks import every_kind, image
 
-from tinyalexnet import CrossEntropyLoss, OneOutput, alexnet, explain, l2_loss
+from tinyalexnet import Conv2d, CrossEntropyLoss, OneOutput, alexnet, explain, l2_loss
 from tinyalexnet.alexnet import VARIANTS
+from tinyalexnet.bestiary import SUBJECTS
 from tinyalexnet.explorer import Explorer
 from tinyalexnet.explorer.pages import content
 from tinyalexnet.explorer.server import Server
@@ -313,6 +315,94 @@ def test_what_if_in_the_page(browser, saved):
         page.fill("#changed", "")
         page.click("#change button")
         page.wait_for_function("document.getElementById('answer').innerText === 'Give a number.'")
+
+
+# --- break it ---------------------------------------------------------------------------------------------------------
+
+SUBJECT_OF = {
+    ("conv", "dx"): "conv2d_backward_input",
+    ("conv", "dw"): "conv2d_backward_params",
+    ("conv", "db"): "conv2d_backward_params",
+    ("pool", "dx"): "maxpool_backward",
+    ("avgpool", "dx"): "avgpool_backward",
+    ("relu", "dx"): "relu_backward",
+    ("lrn", "dx"): "lrn_backward",
+    ("dropout", "dx"): "dropout_backward",
+    ("dense", "dx"): "dense_backward",
+    ("cross-entropy", "dx"): "softmax_cross_entropy",
+}
+
+
+def arguments(subject, step):
+    """Those of a subject of the bestiary, from the arrays and the options of a layer, in float64."""
+    arrays = {name: array.astype(np.float64) for name, array in step.arrays.items() if array.dtype.kind == "f"}
+    options = step.computes.description(step.arrays["x"].shape) if hasattr(step.computes, "description") else {}
+    known = {**arrays, **options, "x_shape": step.arrays["x"].shape, "logits": arrays["x"]}
+    known |= {"w_shape": step.arrays["w"].shape} if "w" in arrays else {}
+    known |= {name: step.arrays[name] for name in ("kept", "labels") if name in step.arrays}
+    return [known[name] for name in subject.parameters]
+
+
+BREAK = "([n, a, b, indices]) => Promise.all(indices.map(index => tinyalexnet.broken(n, a, b, index)))"
+
+
+def test_every_beast_of_the_page_computes_what_that_of_the_bestiary_does(browser, saved):
+    """On every layer that it is for: random elements, most of which are not what they should be."""
+    explorer, path = saved
+    rng, seen, moved = np.random.default_rng(6), set(), {}
+    with opened(browser, path) as page:
+        for name, step in explorer.trace.steps.items():
+            for array in ("dx", "dw", "db"):
+                for beast in page.evaluate("([n, a]) => tinyalexnet.beastsOf(n, a)", [name, array]):
+                    subject = SUBJECTS[SUBJECT_OF[step.computes.kind, array]]
+                    output = {"cross-entropy": "dlogits"}.get(step.computes.kind, array)
+                    run = next(one.run for one in subject.beasts if one.name == beast)
+                    results = run(*arguments(subject, step))
+                    result = results if len(subject.outputs) == 1 else results[subject.outputs.index(output)]
+                    for _ in range(12):
+                        index = [int(rng.integers(size)) for size in result.shape]
+                        got = page.evaluate("v => tinyalexnet.broken(...v)", [name, array, beast, index])
+                        assert got == pytest.approx(result[tuple(index)], rel=1e-5, abs=1e-6), (
+                            name,
+                            array,
+                            beast,
+                            index,
+                        )
+                        right = explorer.trace.array(name, array)[tuple(index)]
+                        moved[beast] = moved.get(beast, 0) + (abs(got - right) > 1e-5)
+                    seen.add(beast)
+        known = page.evaluate("Object.values(tinyalexnet.beasts).flatMap(k => Object.values(k).flatMap(Object.keys))")
+    assert sorted(seen) == sorted(known)
+    assert len(seen) > 30
+    assert [beast for beast, count in moved.items() if count == 0] == []
+
+
+def test_an_element_that_nothing_was_computed_from(browser, tmp_path):
+    """With a kernel of 1 and a stride of 2 most pixels are left out."""
+    layer = Conv2d(1, 1, 1, 2, backend="reference", rng=1)
+    explorer = Explorer(layer, image()[:, :, :1])
+    assert explain(explorer.trace, "layer", "dx", (0, 3, 3, 0)).count == 0
+    with opened(browser, explorer.save(tmp_path / "a.html")) as page:
+        after(page, lambda: page.evaluate("location.hash = '#layer/dx/0,3,3,0'"))
+        assert "No term: nothing of what comes after" in page.locator("#explanation").inner_text()
+        assert page.locator("#explanation .value").inner_text() == "0"
+
+
+def test_break_it_in_the_page(browser, saved):
+    explorer, path = saved
+    with opened(browser, path) as page:
+        page.evaluate("tinyalexnet.go('conv2', 'dx', [0, 1, 3, 1])")
+        page.select_option("#beast", "kernel-not-turned")
+        page.get_by_role("button", name="break it").click()
+        page.wait_for_selector("#broken table")
+        text = page.locator("#broken").inner_text()
+        assert "dx slides the kernel over dout as the forward does over x" in text
+        rows = dict(row.split("\t") for row in page.locator("#broken table").inner_text().splitlines())
+        right = explain(explorer.trace, "conv2", "dx", (0, 1, 3, 1)).value
+        assert float(rows["right"]) == right
+        assert float(rows["difference"]) == float(rows["with the mistake"]) - right != 0
+        shape = explorer.trace.array("conv2", "dx").shape
+        assert re.search(rf"\d+ of {shape[1] * shape[2]} elements move", text)
 
 
 HOSTILE = "<img src=x onerror=alert(1)>"

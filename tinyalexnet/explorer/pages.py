@@ -16,10 +16,11 @@ import numpy as np
 
 from ..tracing import Trace
 from ..tracing.trace import Step
+from .beasts import sentences
 
 SCRIPTS = (
     *("arrays.js", "terms.js", "layers.js", "losses.js", "change.js"),
-    *("draw.js", "explanation.js", "whatif.js", "app.js"),
+    *("draw.js", "beasts.js", "explanation.js", "whatif.js", "breakit.js", "app.js"),
 )
 """They are one module: each may use the names of the others."""
 
@@ -55,8 +56,8 @@ def content(found: Trace, title: str, about: str, pixels: np.ndarray | None = No
     layers = [_layer(found, step, arrays, numbers) for step in found.steps.values()]
     photo = None if pixels is None else _number(np.ascontiguousarray(pixels, np.uint8), arrays, numbers)
     stored = [{"dtype": array.dtype.str[1:], "shape": array.shape} for array in arrays]
-    meta = {"title": title, "about": about, "layers": layers, "stored": stored, "photo": photo, "serve": False}
-    return Content(meta, arrays)
+    what = {"title": title, "about": about, "beasts": sentences()}
+    return Content({**what, "layers": layers, "stored": stored, "photo": photo, "serve": False}, arrays)
 
 
 def _layer(found: Trace, step: Step, arrays: list[np.ndarray], numbers: dict[bytes, int]) -> dict[str, Any]:

@@ -134,6 +134,10 @@ function resultLines(found) {
 async function explanationNodes(found, key) {
   const head = [make("h2", {}, found.address), make("p", { class: "value" }, numberText(found.stored, found.dtype))];
   if (found.given) return [...head, make("p", {}, found.given)];
+  if (!found.terms.length) {
+    const nothing = make("p", {}, "No term: nothing of what comes after was computed from this element, so its gradient is 0.");
+    return [...head, make("p", { class: "formula" }, found.formula), make("p", { class: "formula" }, found.filled), nothing];
+  }
   const chosen = found.folds.length ? key ?? found.folds[0].key : null;
   const maps = await sourceMaps(found, chosen);
   const parts = [
