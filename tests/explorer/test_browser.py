@@ -405,6 +405,27 @@ def test_break_it_in_the_page(browser, saved):
         assert re.search(rf"\d+ of {shape[1] * shape[2]} elements move", text)
 
 
+def test_the_same_sum_three_ways(browser, tmp_path):
+    """Winograd's tile in float64 is the sum; the table has a row for each way, and none for a stride."""
+    rng = np.random.default_rng(4)
+    for window in ((3, 1, 1), ((5, 4), 1, ((2, 1), (0, 3))), ((1, 3), 1, "SAME"), (3, 2, 1)):
+        layer = Conv2d(4, 6, *window, groups=2, backend="reference", rng=rng)
+        explorer = Explorer(layer, rng.standard_normal((7, 9, 4)).astype(np.float32))
+        shape = explorer.trace.array("layer", "out").shape
+        with explorer.formulas(), opened(browser, explorer.save(tmp_path / "a.html")) as page:
+            ways = page.locator("table.ways tr")
+            assert ways.count() == (3 if window == (3, 2, 1) else 4)
+            assert "of im2col(x) of group 0" in ways.nth(2).inner_text()
+            for _ in range(8 if ways.count() == 4 else 0):
+                index = [int(rng.integers(size)) for size in shape]
+                tile = page.evaluate("i => tinyalexnet.winogradTile(tinyalexnet.layerAt.get('layer'), i)", index)
+                expected = explain(explorer.trace, "layer", "out", index)
+                assert tile["value"] == pytest.approx(expected.value, rel=1e-11, abs=1e-12)
+                kernel = explorer.trace.array("layer", "w").shape
+                assert tile["products"] == (kernel[0] + 1) * (kernel[1] + 1) * 2
+                assert tile["direct"] == 4 * kernel[0] * kernel[1] * 2
+
+
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 

@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from ..geometry import Pair
+from ..ops.conv2d.winograd.matrices import cook_toom
 from ..tracing import Trace
 from ..tracing.trace import Step
 from .beasts import sentences
 
 SCRIPTS = (
     *("arrays.js", "terms.js", "layers.js", "losses.js", "change.js"),
-    *("draw.js", "beasts.js", "explanation.js", "whatif.js", "breakit.js", "app.js"),
+    *("draw.js", "beasts.js", "explanation.js", "whatif.js", "breakit.js", "ways.js", "app.js"),
 )
 """They are one module: each may use the names of the others."""
 
@@ -67,6 +69,8 @@ def _layer(found: Trace, step: Step, arrays: list[np.ndarray], numbers: dict[byt
     layer: dict[str, Any] = {"kind": kind, **described, "name": step.name, "text": repr(step.computes), "arrays": {}}
     if "pads" in layer:
         layer["before"] = [before for before, _ in layer["pads"]]
+    if kind == "conv" and layer["stride"] == (1, 1):
+        layer["winograd"] = _winograd(layer["kernel"])
     for name, array in step.arrays.items():
         if found.maker(step.name, name) != (step.name, name):
             continue
@@ -77,6 +81,16 @@ def _layer(found: Trace, step: Step, arrays: list[np.ndarray], numbers: dict[byt
             entry["id"] = _number(_stored(array), arrays, numbers)
         layer["arrays"][name] = entry
     return layer
+
+
+def _winograd(kernel: Pair) -> dict[str, Any]:
+    """The matrices of a tile with two outputs along each axis, in float64."""
+    axes = [cook_toom(2, r) for r in kernel]
+    matrices = [
+        {name: [[float(value) for value in row] for row in getattr(axis, name)] for name in ("at", "g", "bt")}
+        for axis in axes
+    ]
+    return {"name": f"F(2x2, {kernel[0]}x{kernel[1]})", "height": matrices[0], "width": matrices[1]}
 
 
 def _is_outer_product(arrays: dict[str, np.ndarray]) -> bool:
