@@ -23,7 +23,7 @@ REPEATED = ("bestiary", "dojo", "gradcheck")
 """Folders with tests of one kind for every exercise or known mistake. They compile nothing."""
 
 PLAIN = (
-    *(*REPEATED, "tracing"),
+    *(*REPEATED, "explorer", "tracing"),
     *("test_command.py", "test_console.py", "test_docs.py", "test_files.py", "test_fuzz.py", "test_geometry.py"),
     *("test_house.py", "test_images.py", "test_main.py", "test_notation.py", "test_numbers.py", "test_pictures.py"),
     *("test_strategies.py", "test_teaching.py", "test_augment.py", "test_checkpoint.py", "test_contents.py"),
