@@ -79,6 +79,22 @@ def test_parameters(variant, parameters):
     assert parameters_of(of_zeros(variant)) == parameters
 
 
+def test_the_images_and_the_classes():
+    """The other layers do not tell: conv1 has the same output for 227 pixels as for 228."""
+    found = {name: (table.image_shape, table.num_classes) for name, table in VARIANTS.items()}
+    assert found == {
+        "tf2015": ((227, 227, 3), None),
+        "tf2017": ((224, 224, 3), None),
+        "owt": ((224, 224, 3), 1000),
+        "torchvision": ((224, 224, 3), 1000),
+        "caffe": ((227, 227, 3), 1000),
+        "krizhevsky2012": ((227, 227, 3), 1000),
+        "cifar": ((24, 24, 3), 10),
+        "mnist": ((28, 28, 1), 10),
+        "digits": ((8, 8, 1), 10),
+    }
+
+
 @pytest.mark.parametrize("variant", ["owt", "torchvision", "caffe", "krizhevsky2012"])
 def test_the_large_variants_have_the_maps_of_2012(variant):
     net = of_zeros(variant)
