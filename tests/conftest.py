@@ -10,13 +10,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
-from backends import Backend
+from backends import JIT, Backend
 from hypothesis import HealthCheck, settings
 
-JIT = not numba.config.DISABLE_JIT
 HOST = ("reference", "cpu")
 
 REPEATED = ("bestiary", "dojo", "gradcheck")
