@@ -92,16 +92,16 @@ function drawMosaic(canvas, array, grid) {
 
 const LARGEST_SIDE = 1024;
 
-// The first and the last of ``size`` rows, or columns, that are shown if only so many fit.
-function shownPart(size, marked) {
-  const first = Math.max(0, Math.min(size - LARGEST_SIDE, marked - LARGEST_SIDE / 2));
-  return [first, Math.min(size, first + LARGEST_SIDE)];
+// The first and the last of ``size`` rows, or columns, that are shown if only ``most`` fit.
+function shownPart(size, marked, most) {
+  const first = Math.max(0, Math.min(size - most, marked - most / 2));
+  return [first, Math.min(size, first + most)];
 }
 
 // One plane, with marked elements and, if ``pads`` is given, dashed cells of padding around it.
-function drawPlane(canvas, array, grid, plane, marks, { side = 440, pads = [[0, 0], [0, 0]], frame = null } = {}) {
+function drawPlane(canvas, array, grid, plane, marks, { side = 440, most = LARGEST_SIDE, pads = [[0, 0], [0, 0]], frame = null } = {}) {
   const [, markRow, markColumn] = marks.length ? grid.place(marks[0].index) : [0, 0, 0];
-  const [rows, columns] = [shownPart(grid.rows, markRow), shownPart(grid.columns, markColumn)];
+  const [rows, columns] = [shownPart(grid.rows, markRow, most), shownPart(grid.columns, markColumn, most)];
   const [height, width] = [rows[1] - rows[0], columns[1] - columns[0]];
   const [down, across] = [height + pads[0][0] + pads[0][1], width + pads[1][0] + pads[1][1]];
   const cell = Math.max(1, Math.floor(side / Math.max(down, across)));

@@ -1,6 +1,7 @@
 // The explanation of an element, as elements of the page. Names come from files, so they are always text, never markup.
 
 const LISTED = 100;
+const SMALL = 240; // pixels of a map beside an explanation
 
 function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -108,7 +109,7 @@ async function sourceMaps(found, key) {
     const own = marks.find(({ index }) => index[index.length - 1] === found.index[found.index.length - 1]) ?? marks[0];
     const [plane] = grid.place(own.index);
     const canvas = make("canvas", { role: "img", "aria-label": `${address.join(" ")}, ${grid.name(plane)}, with ${marks.length} elements marked` });
-    drawPlane(canvas, array, grid, plane, marks, { side: 240, ...frameOf(found, address) });
+    drawPlane(canvas, array, grid, plane, marks, { side: SMALL, most: SMALL, ...frameOf(found, address) });
     canvas.onclick = () => go(address[0], address[1], own.index);
     box.append(make("figure", {}, canvas, make("figcaption", {}, `${address.join(" ")}, ${grid.name(plane)}`)));
   }
