@@ -484,7 +484,9 @@ def test_everybody_can_use_it(browser, saved, name):
         for layer in ("fc1", "conv1", "block.pool", "loss"):
             after(page, lambda layer=layer: page.click(f"button[data-name='{layer}']"))
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert page.evaluate("Math.max(0, ...[...document.querySelectorAll('.sources canvas')].map(c => c.offsetWidth)) <= 260")
+            assert page.evaluate(
+                "Math.max(0, ...[...document.querySelectorAll('.sources canvas')].map(c => c.offsetWidth)) <= 260"
+            )
             if axe := os.environ.get("AXE"):
                 page.evaluate(Path(axe).read_text())
                 found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.nodes[0].html]))")

@@ -153,7 +153,7 @@ def _filled(meta: dict[str, Any], arrays: str, connect: str) -> str:
     script = "\n".join((folder / name).read_text("utf-8") for name in SCRIPTS)
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+        f"connect-src {connect}; img-src data:; base-uri 'none'; form-action 'none'"
     )
     parts = {
         "policy": policy,
