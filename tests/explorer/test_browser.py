@@ -317,6 +317,21 @@ def test_what_if_in_the_page(browser, saved):
         page.wait_for_function("document.getElementById('answer').innerText === 'Give a number.'")
 
 
+def test_the_two_ways_of_lrn(browser, saved):
+    """The shares through the scales add up to dx, with the one through the element's own output."""
+    explorer, path = saved
+    with opened(browser, path) as page:
+        after(page, lambda: page.evaluate("location.hash = '#block.norm/dx/0,3,4,2'"))
+        table = page.locator("#explanation [aria-label=Channels] table")
+        direct = float(re.search(r"through out\[c\]: ([-\d.e]+);", table.locator("caption").inner_text())[1])
+        shares = [float(cell) for cell in table.locator("tbody tr").last.locator("td").all_inner_texts()]
+        assert len(shares) == 5
+        stored = explorer.trace.array("block.norm", "dx")[0, 3, 4, 2]
+        assert direct + sum(shares) == pytest.approx(stored, rel=0.02)
+        after(page, lambda: page.evaluate("location.hash = '#block.norm/scale/0,3,4,0'"))
+        assert table.locator("thead th").all_inner_texts() == ["channel c'", "0", "1", "2"]
+
+
 # --- break it ---------------------------------------------------------------------------------------------------------
 
 SUBJECT_OF = {

@@ -116,6 +116,7 @@ function drawPlane(canvas, array, grid, plane, marks, { side = 440, most = LARGE
   context.imageSmoothingEnabled = false;
   if (cell > 3) drawPadding(context, cell, [down, across], [height, width], pads);
   context.drawImage(small, pads[1][0] * cell, pads[0][0] * cell, width * cell, height * cell);
+  if (cell >= READABLE) drawNumbers(context, cell, array, grid, plane, pads);
   const [top, left] = [rows[0] - pads[0][0], columns[0] - pads[1][0]];
   const box = (row, column, high, wide) => [(column - left) * cell, (row - top) * cell, wide * cell, high * cell];
   const places = marks.map(({ index, weak }) => [...grid.place(index), weak]).filter(([of]) => of === plane);
@@ -123,6 +124,26 @@ function drawPlane(canvas, array, grid, plane, marks, { side = 440, most = LARGE
   else if (places.length) outline(context, ...box(...around(places)), false);
   if (frame) outline(context, ...box(...frame), false);
   return { cell, top, left };
+}
+
+// From so many pixels on a cell has room for its number.
+const READABLE = 44;
+
+// Only small planes have such cells, and are shown whole.
+function drawNumbers(context, cell, { values }, grid, plane, pads) {
+  const most = largestOf({ values }, grid, plane);
+  context.font = `${Math.min(14, cell / 4)}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  for (let row = 0; row < grid.rows; row++)
+    for (let column = 0; column < grid.columns; column++) {
+      const position = grid.at(plane, row, column);
+      if (position < 0) continue;
+      const shade = palette[shadeOf(values[position], most)];
+      const light = 0.3 * (shade & 255) + 0.6 * ((shade >> 8) & 255) + 0.1 * ((shade >> 16) & 255);
+      context.fillStyle = light > 130 ? "#000" : "#fff";
+      context.fillText(shortText(values[position]), (column + pads[1][0] + 0.5) * cell, (row + pads[0][0] + 0.5) * cell, cell - 4);
+    }
 }
 
 function drawPadding(context, cell, [down, across], [height, width], pads) {

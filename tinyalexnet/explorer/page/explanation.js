@@ -81,6 +81,22 @@ function windowTable(found, key) {
   return make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Window" }, make("table", {}, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...rows)));
 }
 
+// LRN's two ways, channel by channel: what the element itself has to do with its own scale, and with its neighbours'.
+function channelsTable(found) {
+  if (layerAt.get(found.layer).kind !== "lrn" || found.array === "out") return null;
+  const isBackward = found.array === "dx";
+  const [own, ...others] = found.terms;
+  const channels = others.map((one) => one.operands[isBackward ? 2 : 1].index[3]);
+  const row = (name, cells) => make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((value, i) => make("td", { class: `${signed(value)}${channels[i] === found.index[3] ? " chosen" : ""}` }, shortText(value))));
+  const operands = (i) => others.map((one) => one.operands[i].value);
+  const rows = isBackward
+    ? [row("dout", operands(2)), row("x", operands(3)), row("scale^(-beta - 1)", operands(4)), row("handed to x[c] through the scale", others.map((one) => one.value))]
+    : [row("x", operands(1)), row("alpha x²: its part of the scale", others.map((one) => one.value))];
+  const head = make("tr", {}, make("th", { scope: "col" }, "channel c'"), ...channels.map((c) => make("th", { scope: "col" }, c)));
+  const caption = isBackward ? `directly, through out[c]: ${shortText(own.value)}; and through the scales of these channels, which x[c] is part of:` : `the bias, ${shortText(own.value)}, and these channels:`;
+  return make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Channels" }, make("table", {}, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...rows)));
+}
+
 function foldsTable(found, chosen) {
   if (found.folds.length < 2) return null;
   const listed = found.folds.slice(0, 12).map(({ key, sum, count }) =>
@@ -149,6 +165,7 @@ async function explanationNodes(found, key) {
     ...resultLines(found),
     maps,
     windowTable(found, chosen),
+    channelsTable(found),
     foldsTable(found, chosen),
     termsTable(found),
   ];
