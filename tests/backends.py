@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import settings
 
 from tinyalexnet.devices import device
+
+JIT = not numba.config.DISABLE_JIT
 
 
 class Backend:

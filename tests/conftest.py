@@ -10,20 +10,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
-from backends import Backend
+from backends import JIT, Backend
 from hypothesis import HealthCheck, settings
 
-JIT = not numba.config.DISABLE_JIT
 HOST = ("reference", "cpu")
 
 REPEATED = ("bestiary", "dojo", "gradcheck")
 """Folders with tests of one kind for every exercise or known mistake. They compile nothing."""
 
 PLAIN = (
-    *(*REPEATED, "tracing"),
+    *(*REPEATED, "explorer", "tracing"),
     *("test_command.py", "test_console.py", "test_docs.py", "test_files.py", "test_fuzz.py", "test_geometry.py"),
     *("test_house.py", "test_images.py", "test_main.py", "test_notation.py", "test_numbers.py", "test_pictures.py"),
     *("test_strategies.py", "test_teaching.py", "test_augment.py", "test_checkpoint.py", "test_contents.py"),

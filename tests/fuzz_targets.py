@@ -413,7 +413,23 @@ NAMES = (
     "--",
     "good/",
 )
-WORDS = ("train", "classify", "gradcheck", "--help", "--quiet", "-h", "--", "digits", "folder", "tiny", "cpu")
+WORDS = (
+    "train",
+    "classify",
+    "gradcheck",
+    "explain",
+    "explore",
+    "--help",
+    "--quiet",
+    "-h",
+    "--",
+    "digits",
+    "folder",
+    "tiny",
+    "cpu",
+)
+LAYERS, ARRAYS = ("conv1", "pool1", "fc", "fc4", "loss", "x", ""), ("out", "dx", "w", "dw", "b", "p", "loss", "", "@")
+INDICES = ("0,0,0,0", "0,1,2,0", "0,3", "[0, 1]", "1", "", "0,99999999999999999999", "0,-1", "0,,1", "٣", "a\nb", "1e3")
 FLAGS = (
     *(
         "--data=digits",
@@ -436,12 +452,24 @@ FLAGS = (
     ),
     *("--top=#", "--epochs=#", "--batch_size=#", "--batch-size #", "--learning_rate=#", "--momentum=#", "--pad=#"),
     *("--seed=#", "--views=#", "--colour_noise=#", "--schedule=@", "--schedule=step:#:#", "--checkpoint_every=#"),
+    *(
+        "--loss=@",
+        "--loss=class:#",
+        "--loss=output:#,#",
+        "--loss=l2",
+        "--terms=#",
+        "--image=@",
+        "--output=@",
+        "-o",
+        "@",
+    ),
     *("--force", "--no_graph", "--precision=tf32", "--download", "--unknown=@", "--top"),
 )
 
 
 def of_commands() -> Read:
-    """Whole command lines of ``train``, up to the first step, and of ``classify``, with a small network."""
+    """Whole command lines: ``train`` up to the first step; ``classify``, ``explain`` and ``explore``."""
+    from tinyalexnet import console
     from tinyalexnet import training as package
     from tinyalexnet.gradcheck import command as gradcheck
     from tinyalexnet.training import data
@@ -456,12 +484,16 @@ def of_commands() -> Read:
 
     package.train = trained
     gradcheck.run = lambda *_: 0
+    console.SILENCE = 1000.0  # a slow machine says what it waits for
     data.fetch = lambda *_: None
 
     def run(rng: Random) -> None:
         Path("good").write_bytes(content)
-        line = [rng.choice(("train", "train", "classify", "classify", rng.choice(WORDS)))]
-        line += ["photo.png", "--weights=good"] if line == ["classify"] and rng.random() < 0.7 else []
+        line = [rng.choice(("train", "train", "classify", "explain", "explore", rng.choice(WORDS)))]
+        line += ["photo.png", "--weights=good"] if line[0] in ("classify", "explore") and rng.random() < 0.7 else []
+        line += ["-o", "page"] if line[0] == "explore" and rng.random() < 0.7 else []
+        line += [rng.choice(LAYERS), rng.choice(ARRAYS), rng.choice(INDICES)] if line == ["explain"] else []
+        line += ["--weights=good"] if line[0] == "explain" and rng.random() < 0.8 else []
         line += ["--data=digits"] if line == ["train"] and rng.random() < 0.7 else []
         for _ in range(rng.randrange(6)):
             flag = rng.choice((*FLAGS, rng.choice(WORDS), rng.choice(NAMES)))

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,20 @@ class Mutant:
     end: int
     before: str
     after: str
+    at_import: bool
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {' '.join(self.before.split())}  ->  {' '.join(self.after.split())}"
+
+
+Reached = dict[str, dict[int, set[tuple[int, str]]]]
+"""For each file, for each of its lines, the tests that run it, and how many lines of the package each of them runs."""
+
+FAILED = 1
+"""pytest's exit code if a test failed. Others are noticed too, as 2: a file of tests cannot be imported."""
+
+NOTICED, SURVIVES, ENDLESS = "noticed", "survives", "noticed: the tests do not end"
+FAILS_ANYHOW = "not noticed: the test that fails does so without it"
 
 
 def changed(node: ast.AST) -> Iterator[ast.AST]:
@@ -99,7 +111,13 @@ def mutants(path: Path) -> Iterator[Mutant]:
     starts, raw = [0], text.encode()
     for line in raw.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
-    for node in mutable(ast.parse(text)):
+    tree = ast.parse(text)
+    bodies = [
+        range(node.body[0].lineno, node.end_lineno + 1)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    for node in mutable(tree):
         for other in changed(node):
             start = starts[node.lineno - 1] + node.col_offset
             end = starts[node.end_lineno - 1] + node.end_col_offset
@@ -107,7 +125,8 @@ def mutants(path: Path) -> Iterator[Mutant]:
             if isinstance(node, ast.expr):
                 after = f"({after})"
             relative = path.relative_to(ROOT).as_posix()
-            yield Mutant(relative, node.lineno, start, end, raw[start:end].decode(), after)
+            at_import = not any(node.lineno in body for body in bodies)
+            yield Mutant(relative, node.lineno, start, end, raw[start:end].decode(), after, at_import)
 
 
 def files(only: list[str]) -> list[Path]:
@@ -123,18 +142,24 @@ def files(only: list[str]) -> list[Path]:
     return found
 
 
-def pytest(folder: Path, *arguments: str, seconds: float | None = None) -> int:
-    """The exit code of the tests in a copy, without the compiler; -1 if they took too long."""
+def started(folder: Path, *arguments: str, output: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    """pytest in a copy, without the compiler."""
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    with subprocess.Popen(
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    return subprocess.Popen(
         command,
         cwd=folder,
         env=environment,
-        stdout=subprocess.DEVNULL,
+        stdout=output,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-    ) as process:
+        text=True,
+    )
+
+
+def pytest(folder: Path, *arguments: str, seconds: float | None = None) -> int:
+    """The exit code of the tests; -1 if they took too long."""
+    with started(folder, *arguments) as process:
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -144,8 +169,18 @@ def pytest(folder: Path, *arguments: str, seconds: float | None = None) -> int:
                 os.killpg(process.pid, 9)
 
 
-def tests_by_line(folder: Path, kept: Path) -> dict[str, dict[int, list[str]]]:
-    """For each file the tests that run each line, measured by running all, unless ``kept`` is there."""
+def collected(folder: Path) -> set[str]:
+    """The names of all tests and, for those with parameters, of their functions."""
+    with started(folder, "--collect-only", output=subprocess.PIPE) as process:
+        printed = process.communicate()[0]
+    if process.returncode:
+        sys.exit(f"the tests are not found without any change: {printed[-2000:]}")
+    names = {line for line in printed.splitlines() if "::" in line}
+    return names | {name.partition("[")[0] for name in names}
+
+
+def tests_by_line(folder: Path, kept: Path) -> Reached:
+    """The tests that run each line, measured by running all, unless ``kept`` is there."""
     from coverage import CoverageData
 
     if not kept.exists():
@@ -156,32 +191,47 @@ def tests_by_line(folder: Path, kept: Path) -> dict[str, dict[int, list[str]]]:
         shutil.copy(folder / ".coverage", kept)
     data = CoverageData(str(kept))
     data.read()
+    contexts = {name: data.contexts_by_lineno(name) for name in data.measured_files()}
+    breadth = Counter(context for lines in contexts.values() for each in lines.values() for context in each)
+    # A name that pytest does not find would end it with an error, and each mutant would pass for noticed. Parameters
+    # can have other names in the next run: the bytes of a file with a date.
+    names, asked = collected(folder), {}
+    for context, lines in breadth.items():
+        test = context.rpartition("|")[0]
+        known = test if test in names else test.partition("[")[0]
+        if known in names:
+            asked[context] = lines, known
     found = {}
-    for name in data.measured_files():
+    for name, lines in contexts.items():
         relative = "tinyalexnet/" + name.replace(os.sep, "/").rpartition("/tinyalexnet/")[2]
         found[relative] = {
-            line: sorted({context.partition("|")[0] for context in contexts if context})
-            for line, contexts in data.contexts_by_lineno(name).items()
+            line: {asked[context] for context in each if context in asked} for line, each in lines.items()
         }
     return found
 
 
-def tests_of(mutant: Mutant, reached: dict[str, dict[int, list[str]]]) -> list[str]:
-    """The tests that reach its line; of a line that runs at import, those of the file."""
+def tests_of(mutant: Mutant, reached: Reached) -> list[str]:
+    """The tests that reach its line; of a line that runs at import, those of the file.
+
+    Those that reach the fewest lines come first: they are quick, and most mutants fail there.
+    """
     lines = reached.get(mutant.path, {})
-    own = lines.get(mutant.line, [])
-    return own or sorted({test for tests in lines.values() for test in tests})
+    own = set() if mutant.at_import else lines.get(mutant.line, set())
+    return list(dict.fromkeys(test for _, test in sorted(own or set().union(*lines.values()))))
 
 
-def survives(mutant: Mutant, folder: Path, tests: list[str], seconds: float) -> bool:
-    """If all these tests pass with it."""
+def outcome(mutant: Mutant, folder: Path, tests: list[str], seconds: float) -> str:
+    """What its tests say."""
     target = folder / mutant.path
     raw = target.read_bytes()
     try:
         target.write_bytes(raw[: mutant.start] + mutant.after.encode() + raw[mutant.end :])
-        return pytest(folder, "-x", *tests, seconds=seconds) == 0
+        code = pytest(folder, "-x", *tests, seconds=seconds)
     finally:
         target.write_bytes(raw)
+    if code == FAILED and pytest(folder, "-x", "--last-failed", "--last-failed-no-failures=none", *tests) == FAILED:
+        return FAILS_ANYHOW
+    return SURVIVES if code == 0 else ENDLESS if code == -1 else NOTICED
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -205,16 +255,18 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 shutil.copy(ROOT / part, folder / part)
         reached = tests_by_line(folder, given.coverage or folder / "reached")
-        start, survivors = time.monotonic(), []
+        start, outcomes = time.monotonic(), Counter()
         for count, mutant in enumerate(sample, 1):
             tests = tests_of(mutant, reached)
-            if not tests or survives(mutant, folder, tests, given.seconds):
-                survivors.append(mutant)
-                print(mutant, flush=True)
+            said = outcome(mutant, folder, tests, given.seconds) if tests else SURVIVES
+            outcomes[said] += 1
+            if said != NOTICED:
+                print(mutant, "" if said == SURVIVES else f"  ({said})", sep="", flush=True)
             left = (time.monotonic() - start) / count * (len(sample) - count)
             print(f"\r{count} of {len(sample)}, {left / 60:.0f} min left ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    print(f"noticed: {len(sample) - len(survivors)} of {len(sample)}, {1 - len(survivors) / len(sample):.1%}")
+    noticed = outcomes[NOTICED] + outcomes[ENDLESS]
+    print(f"noticed: {noticed} of {len(sample)}, {noticed / len(sample):.1%}")
     return 0
 
 

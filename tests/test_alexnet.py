@@ -11,7 +11,7 @@ import pytest
 from tinyalexnet import Conv2d, Dense, Dropout, LocalResponseNorm, alexnet, softmax_cross_entropy
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.comparison import comparison
-from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
+from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu, check_variant
 from tinyalexnet.devices import device
 from tinyalexnet.gradcheck import assert_gradients
 
@@ -77,6 +77,22 @@ PARAMETERS = {
 @pytest.mark.parametrize(("variant", "parameters"), PARAMETERS.items(), ids=PARAMETERS)
 def test_parameters(variant, parameters):
     assert parameters_of(of_zeros(variant)) == parameters
+
+
+def test_the_images_and_the_classes():
+    """The other layers do not tell: conv1 has the same output for 227 pixels as for 228."""
+    tables = {name: check_variant(name) for name in VARIANTS}
+    assert {name: (table.image_shape, table.num_classes) for name, table in tables.items()} == {
+        "tf2015": ((227, 227, 3), None),
+        "tf2017": ((224, 224, 3), None),
+        "owt": ((224, 224, 3), 1000),
+        "torchvision": ((224, 224, 3), 1000),
+        "caffe": ((227, 227, 3), 1000),
+        "krizhevsky2012": ((227, 227, 3), 1000),
+        "cifar": ((24, 24, 3), 10),
+        "mnist": ((28, 28, 1), 10),
+        "digits": ((8, 8, 1), 10),
+    }
 
 
 @pytest.mark.parametrize("variant", ["owt", "torchvision", "caffe", "krizhevsky2012"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import re
 import sys
 import time
 import warnings
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +39,31 @@ def said_within(console, pattern, seconds=20.0):
     while not re.search(pattern, console.err.getvalue()):
         assert time.monotonic() < deadline, console.err.getvalue()
         time.sleep(0.01)
+
+
+def test_the_longer_it_waits_the_less_it_says(console, monkeypatch):
+    """A night of ten hours, looked at each second: a line after ten seconds of silence or 1/200 of the time so far."""
+    now, said = [0.0], []
+
+    class Night:
+        def wait(self, seconds):
+            now[0] += seconds
+            return now[0] > 36_000
+
+    monkeypatch.setattr(module, "SILENCE", 10.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    console._spoken = 0.0
+
+    def text():
+        said.append(now[0])
+        return "reading ..."
+
+    console._waits.append(text)
+    console._remind(text, Night())
+    assert said[:200] == [10.0 * k for k in range(1, 201)]
+    assert len(said) > 700
+    assert all(0 <= after - before - max(10, after / 200) < 1 for before, after in itertools.pairwise(said))
+    assert console.err.getvalue() == "reading ...\n" * len(said)
 
 
 def test_a_short_wait_is_silent(console):

@@ -46,6 +46,25 @@ def test_any_name_that_the_disk_takes_can_be_written(tmp_path, length, ending):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("ending", "kept"), [(".12345678", True), (".123456789", False), (".éééé", True), (".ééééé", False)]
+)
+def test_the_hidden_file_of_a_long_name_keeps_an_ending_of_less_than_ten_bytes(tmp_path, ending, kept):
+    with replacing(tmp_path / ("n" * (255 - len(os.fsencode(ending))) + ending)) as temporary:
+        assert temporary.name.endswith(ending) is kept
+        assert len(os.fsencode(temporary.name)) < 60
+        temporary.write_text("text")
+
+
+def test_a_name_is_shortened_only_if_the_hidden_one_would_be_too_long(tmp_path):
+    for length in (60, 255 - len(f".{os.getpid()}."), 256 - len(f".{os.getpid()}.")):
+        name = "n" * length
+        with replacing(tmp_path / name) as temporary:
+            assert temporary.name.startswith(f".{os.getpid()}.")
+            assert (name in temporary.name) is (len(f".{os.getpid()}.{name}") <= 255)
+            temporary.write_text("text")
+
+
 def test_what_cannot_be_written_is_known_before(tmp_path):
     (tmp_path / "file").write_text("kept")
     assert refusal(tmp_path) == "it is a folder"

@@ -45,6 +45,7 @@ ORDER = (
         "gradcheck",
         "__init__",
         "plots",
+        "parallel",
         "training",
         "weights",
         "benchmark",
@@ -120,10 +121,11 @@ def test_backends_have_the_functions_of_the_operation(operation):
         found[backend] = {name: parameters_of(function) for name, function in own_functions(module).items()}
     assert found["reference"] == found["cpu"] == found["cuda"]
     for name, function in public.items():
-        passed_on = positional_parameters_of(function)
-        assert passed_on.pop() == "backend"
+        assert positional_parameters_of(function)[-1] == "backend"
         assert inspect.signature(function).parameters["backend"].default == "cpu"
-        assert len(set(found["cpu"][name]) - set(passed_on)) <= (1 if name in ("dropout_mask", "momentum_step") else 0)
+        known = {"threshold": "dropout_mask", "state": "momentum_step"}
+        unknown = set(found["cpu"][name]) - set(parameters_of(function))
+        assert all(known.get(parameter) == name for parameter in unknown), unknown
 
 
 def test_winograd_has_the_functions_of_the_convolution():

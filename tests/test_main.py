@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +14,7 @@ import tinyalexnet
 from tinyalexnet import __main__ as command
 from tinyalexnet import benchmark, completion
 from tinyalexnet.benchmark import Options
+from tinyalexnet.explorer.pages import SCRIPTS
 
 
 def ended(capsys, *arguments):
@@ -35,10 +38,7 @@ def test_the_benchmark_is_one_of_the_commands(monkeypatch):
     ("arguments", "message"),
     [
         ([], "the following arguments are required: COMMAND"),
-        (
-            ["benhc"],
-            "invalid choice: 'benhc' (choose from 'bench', 'train', 'classify', 'gradcheck', 'explain', 'dojo'): did",
-        ),
+        (["benhc"], "'gradcheck', 'explain', 'explore', 'dojo'): did you mean bench?"),
         (["train", "--epoch=3"], "unrecognized arguments: --epoch=3: did you mean --epochs?"),
         (["train", "--data=digit"], "did you mean digits?"),
         (["bench", "--variant=tf2016"], "did you mean tf2017?"),
@@ -98,7 +98,10 @@ def test_without_shtab_the_extra_is_named(capsys, monkeypatch):
 
 def test_a_wheel_has_every_file():
     """setuptools takes the modules; what is none has to be named in pyproject.toml."""
-    files = [path for path in Path(tinyalexnet.__file__).parent.rglob("*") if path.is_file()]
+    package = Path(tinyalexnet.__file__).parent
+    files = [path for path in package.rglob("*") if path.is_file()]
     compiled = (".pyc", ".nbi", ".nbc")
-    others = {path.name for path in files if path.suffix != ".py" and not path.name.endswith(compiled)}
-    assert others == {"py.typed"}
+    others = {path for path in files if path.suffix != ".py" and not path.name.endswith(compiled)}
+    named = re.search(r"^tinyalexnet = (\[.*\])$", (package.parent / "pyproject.toml").read_text(), re.MULTILINE)
+    assert others == {path for pattern in json.loads(named[1]) for path in package.glob(pattern)}
+    assert {path.name for path in others} >= {"py.typed", "page.html", *SCRIPTS}

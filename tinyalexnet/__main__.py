@@ -1,4 +1,4 @@
-"""python -m tinyalexnet: times the networks, trains them, classifies photographs, checks gradients, gives exercises."""
+"""python -m tinyalexnet: times, trains and explains networks, classifies photographs, checks gradients, exercises."""
 
 import sys
 from contextlib import nullcontext

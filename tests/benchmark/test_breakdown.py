@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,6 +87,38 @@ def test_a_breakdown_computes_what_a_step_computes():
     other.backward(other.forward(images))
     for name, gradient in other.grads.items():
         np.testing.assert_array_equal(net.grads[name], gradient)
+
+
+def test_each_pass_has_its_own_seconds_and_the_loss_is_in_none(monkeypatch):
+    """By a clock that only the work moves, each piece by another power of two; the median is of the second round."""
+    net, clock = network(backend="reference"), [0]
+    spent, scale = {}, [1]
+
+    def takes(what, function):
+        seconds = spent.setdefault(what, 1 << len(spent))
+
+        def timed(*arguments):
+            clock[0] += scale[0] * seconds
+            return function(*arguments)
+
+        return timed
+
+    def passes(name, layer):
+        halves = layer.backward_passes()
+        return lambda: ((what, takes((name, what), half)) for what, half in halves)
+
+    monkeypatch.setattr(host, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    for name, layer in net:
+        monkeypatch.setattr(layer, "backward_passes", passes(name, layer))
+        monkeypatch.setattr(layer, "forward", takes((name, "forward"), layer.forward))
+    images = np.random.default_rng(0).standard_normal((2, 11, 9, 4)).astype(np.float32)
+    loss = takes("loss", l2_loss)
+    rows = measure(net, images, loss, 3, lambda: scale.append(scale.pop() * 4), device("reference"))
+    found = {(row.name, what): seconds for row in rows for what, seconds in row.seconds.items()}
+    assert len(found) == 9
+    assert {**found, "loss": 4 * spent["loss"]} == {what: 4 * seconds for what, seconds in spent.items()}
+    rows = measure(net, images, None, 1, lambda: None, device("reference"))
+    assert [list(row.seconds) for row in rows] == [["forward"]] * 4
 
 
 def test_the_table_and_the_ledger_as_text():

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numba
 import numpy as np
 import pytest
+from backends import JIT
 from numba.core import event
 from numba.core.registry import CPUDispatcher
 from threadpoolctl import threadpool_info
 
-from conftest import JIT
 from tinyalexnet import Conv2d, Dense, to_device, to_host
 from tinyalexnet.benchmark import memory_estimate
 from tinyalexnet.devices import BACKENDS, check_backend, device, host, machine

@@ -11,13 +11,27 @@ import pytest
 from tinyalexnet.devices import machine
 
 
-def test_what_the_machine_is(monkeypatch, tmp_path):
+def test_the_processors_that_this_process_may_use(monkeypatch):
+    """Those that it is bound to; all of them on a system that does not bind; one if it does not count them."""
     assert machine.cores() >= 1
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", {0: {1, 2, 5}}.get, raising=False)
+    assert machine.cores() == 3
+    monkeypatch.delattr(machine.os, "sched_getaffinity")
+    assert machine.cores() == 6
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: None)
+    assert machine.cores() == 1
+
+
+def test_the_name_of_the_processor(monkeypatch, tmp_path):
     assert machine.cpu_name()
-    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "none")
-    assert machine.cpu_name()
-    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
-    assert machine.cores() >= 1
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    for told, name in (("a name", "a name"), ("", "x86_64")):
+        monkeypatch.setattr(machine.platform, "processor", lambda told=told: told)
+        assert machine.cpu_name() == name
+    machine._CPUINFO.write_text("model\t\t: 17\nmodel name\t: A CPU: the second\nmodel name\t: another\n")
+    assert machine.cpu_name() == "A CPU: the second"
 
 
 @pytest.fixture

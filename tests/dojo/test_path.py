@@ -147,3 +147,15 @@ def test_the_stub_is_for_a_learner_and_does_not_hold_the_solution(exercise):
     for line in new:
         if not re.fullmatch(r"(import|def|for|if|else|while|return) ?.{,20}", line):
             assert re.sub(r"\s", "", line) not in squeezed, line
+
+
+def test_the_sizes_of_conv1d_which_go_from_a_window_of_one_element_to_one_of_all():
+    first, *cases = EXERCISES["conv1d_which"].task.cases()
+    assert first == {"o": 1, "i": 3, "kernel": 3}  # has an answer: it is shown to the learner
+    inputs = {2: 3, 1: 4, 3: 5, 4: 4}
+    assert cases == [
+        {"o": o, "i": i, "kernel": kernel}
+        for kernel, length in inputs.items()
+        for o in range(length - kernel + 1)
+        for i in range(length)
+    ]

@@ -66,8 +66,12 @@ def test_a_case_with_its_windows():
 def test_many_windows_are_broken_into_rows_and_too_many_are_left_out():
     pool = {"x": images(1, 1, 12, 1), "kernel": (1, 2), "stride": (1, 1), "pads": ((0, 0), (0, 0))}
     text = text_of(SUBJECTS["maxpool_forward"], pool)
-    assert text.count("oh=0") == 11
+    # A picture has 12 columns, and 3 more beside it: there is room for five in 88.
+    assert [row for row in (line.count("oh=") for line in text.splitlines()) if row] == [5, 5, 1]
     assert max(map(len, text.splitlines())) <= 88
+    wide = {**pool, "x": images(1, 1, 100, 1), "kernel": (1, 99)}
+    text = text_of(SUBJECTS["maxpool_forward"], wide)
+    assert [row for row in (line.count("oh=") for line in text.splitlines()) if row] == [1, 1]
     large = {**pool, "x": images(1, 1, 40, 1)}
     assert "windows" not in text_of(SUBJECTS["maxpool_forward"], large)
 

@@ -13,7 +13,7 @@ def every_kind(name="conv1"):
     block = Sequential(
         [
             ("norm", LocalResponseNorm(2, 2.0, 0.3, 0.75, backend="reference")),
-            ("pool", MaxPool2d((3, 2), 2, "SAME", "reference")),
+            ("pool", MaxPool2d((3, 2), (1, 2), "SAME", "reference")),
         ]
     )
     layers = [
@@ -24,7 +24,7 @@ def every_kind(name="conv1"):
         ("avg", AvgPool2d(2, 1, 1, backend="reference")),
         ("flatten", Flatten()),
         ("drop", Dropout(0.3, rng=2, backend="reference")),
-        ("fc1", Dense(90, 12, "reference", rng=rng)),
+        ("fc1", Dense(150, 12, "reference", rng=rng)),
         ("relu2", ReLU(backend="reference")),
         ("fc2", Dense(12, 5, "reference", rng=rng)),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import threading
 from contextlib import contextmanager
@@ -19,8 +20,9 @@ import numpy as np
 import pytest
 from networks import every_kind, image
 
-from tinyalexnet import CrossEntropyLoss, OneOutput, alexnet, explain, l2_loss
+from tinyalexnet import Conv2d, CrossEntropyLoss, OneOutput, alexnet, explain, l2_loss
 from tinyalexnet.alexnet import VARIANTS
+from tinyalexnet.bestiary import SUBJECTS
 from tinyalexnet.explorer import Explorer
 from tinyalexnet.explorer.pages import content
 from tinyalexnet.explorer.server import Server
@@ -315,6 +317,130 @@ def test_what_if_in_the_page(browser, saved):
         page.wait_for_function("document.getElementById('answer').innerText === 'Give a number.'")
 
 
+def test_the_two_ways_of_lrn(browser, saved):
+    """The shares through the scales add up to dx, with the one through the element's own output."""
+    explorer, path = saved
+    with opened(browser, path) as page:
+        after(page, lambda: page.evaluate("location.hash = '#block.norm/dx/0,3,4,2'"))
+        table = page.locator("#explanation [aria-label=Channels] table")
+        direct = float(re.search(r"through out\[c\]: ([-\d.e]+);", table.locator("caption").inner_text())[1])
+        shares = [float(cell) for cell in table.locator("tbody tr").last.locator("td").all_inner_texts()]
+        assert len(shares) == 5
+        stored = explorer.trace.array("block.norm", "dx")[0, 3, 4, 2]
+        assert direct + sum(shares) == pytest.approx(stored, rel=0.02)
+        after(page, lambda: page.evaluate("location.hash = '#block.norm/scale/0,3,4,0'"))
+        assert table.locator("thead th").all_inner_texts() == ["channel c'", "0", "1", "2"]
+
+
+# --- break it ---------------------------------------------------------------------------------------------------------
+
+SUBJECT_OF = {
+    ("conv", "dx"): "conv2d_backward_input",
+    ("conv", "dw"): "conv2d_backward_params",
+    ("conv", "db"): "conv2d_backward_params",
+    ("pool", "dx"): "maxpool_backward",
+    ("avgpool", "dx"): "avgpool_backward",
+    ("relu", "dx"): "relu_backward",
+    ("lrn", "dx"): "lrn_backward",
+    ("dropout", "dx"): "dropout_backward",
+    ("dense", "dx"): "dense_backward",
+    ("cross-entropy", "dx"): "softmax_cross_entropy",
+}
+
+
+def arguments(subject, step):
+    """Those of a subject of the bestiary, from the arrays and the options of a layer, in float64."""
+    arrays = {name: array.astype(np.float64) for name, array in step.arrays.items() if array.dtype.kind == "f"}
+    options = step.computes.description(step.arrays["x"].shape) if hasattr(step.computes, "description") else {}
+    known = {**arrays, **options, "x_shape": step.arrays["x"].shape, "logits": arrays["x"]}
+    known |= {"w_shape": step.arrays["w"].shape} if "w" in arrays else {}
+    known |= {name: step.arrays[name] for name in ("kept", "labels") if name in step.arrays}
+    return [known[name] for name in subject.parameters]
+
+
+BREAK = "([n, a, b, indices]) => Promise.all(indices.map(index => tinyalexnet.broken(n, a, b, index)))"
+
+
+def test_every_beast_of_the_page_computes_what_that_of_the_bestiary_does(browser, saved):
+    """On every layer that it is for: random elements, most of which are not what they should be."""
+    explorer, path = saved
+    rng, seen, moved = np.random.default_rng(6), set(), {}
+    with opened(browser, path) as page:
+        for name, step in explorer.trace.steps.items():
+            for array in ("dx", "dw", "db"):
+                for beast in page.evaluate("([n, a]) => tinyalexnet.beastsOf(n, a)", [name, array]):
+                    subject = SUBJECTS[SUBJECT_OF[step.computes.kind, array]]
+                    output = {"cross-entropy": "dlogits"}.get(step.computes.kind, array)
+                    run = next(one.run for one in subject.beasts if one.name == beast)
+                    results = run(*arguments(subject, step))
+                    result = results if len(subject.outputs) == 1 else results[subject.outputs.index(output)]
+                    for _ in range(12):
+                        index = [int(rng.integers(size)) for size in result.shape]
+                        got = page.evaluate("v => tinyalexnet.broken(...v)", [name, array, beast, index])
+                        assert got == pytest.approx(result[tuple(index)], rel=1e-5, abs=1e-6), (
+                            name,
+                            array,
+                            beast,
+                            index,
+                        )
+                        right = explorer.trace.array(name, array)[tuple(index)]
+                        moved[beast] = moved.get(beast, 0) + (abs(got - right) > 1e-5)
+                    seen.add(beast)
+        known = page.evaluate("Object.values(tinyalexnet.beasts).flatMap(k => Object.values(k).flatMap(Object.keys))")
+    assert sorted(seen) == sorted(known)
+    assert len(seen) > 30
+    assert [beast for beast, count in moved.items() if count == 0] == []
+
+
+def test_an_element_that_nothing_was_computed_from(browser, tmp_path):
+    """With a kernel of 1 and a stride of 2 most pixels are left out."""
+    layer = Conv2d(1, 1, 1, 2, backend="reference", rng=1)
+    explorer = Explorer(layer, image()[:, :, :1])
+    assert explain(explorer.trace, "layer", "dx", (0, 3, 3, 0)).count == 0
+    with opened(browser, explorer.save(tmp_path / "a.html")) as page:
+        after(page, lambda: page.evaluate("location.hash = '#layer/dx/0,3,3,0'"))
+        assert "No term: nothing of what comes after" in page.locator("#explanation").inner_text()
+        assert page.locator("#explanation .value").inner_text() == "0"
+
+
+def test_break_it_in_the_page(browser, saved):
+    explorer, path = saved
+    with opened(browser, path) as page:
+        page.evaluate("tinyalexnet.go('conv2', 'dx', [0, 1, 3, 1])")
+        page.select_option("#beast", "kernel-not-turned")
+        page.get_by_role("button", name="break it").click()
+        page.wait_for_selector("#broken table")
+        text = page.locator("#broken").inner_text()
+        assert "dx slides the kernel over dout as the forward does over x" in text
+        rows = dict(row.split("\t") for row in page.locator("#broken table").inner_text().splitlines())
+        right = explain(explorer.trace, "conv2", "dx", (0, 1, 3, 1)).value
+        assert float(rows["right"]) == right
+        assert float(rows["difference"]) == float(rows["with the mistake"]) - right != 0
+        shape = explorer.trace.array("conv2", "dx").shape
+        assert re.search(rf"\d+ of {shape[1] * shape[2]} elements move", text)
+
+
+def test_the_same_sum_three_ways(browser, tmp_path):
+    """Winograd's tile in float64 is the sum; the table has a row for each way, and none for a stride."""
+    rng = np.random.default_rng(4)
+    for window in ((3, 1, 1), ((5, 4), 1, ((2, 1), (0, 3))), ((1, 3), 1, "SAME"), (3, 2, 1)):
+        layer = Conv2d(4, 6, *window, groups=2, backend="reference", rng=rng)
+        explorer = Explorer(layer, rng.standard_normal((7, 9, 4)).astype(np.float32))
+        shape = explorer.trace.array("layer", "out").shape
+        with explorer.formulas(), opened(browser, explorer.save(tmp_path / "a.html")) as page:
+            ways = page.locator("table.ways tr")
+            assert ways.count() == (3 if window == (3, 2, 1) else 4)
+            assert "of im2col(x) of group 0" in ways.nth(2).inner_text()
+            for _ in range(8 if ways.count() == 4 else 0):
+                index = [int(rng.integers(size)) for size in shape]
+                tile = page.evaluate("i => tinyalexnet.winogradTile(tinyalexnet.layerAt.get('layer'), i)", index)
+                expected = explain(explorer.trace, "layer", "out", index)
+                assert tile["value"] == pytest.approx(expected.value, rel=1e-11, abs=1e-12)
+                kernel = explorer.trace.array("layer", "w").shape
+                assert tile["products"] == (kernel[0] + 1) * (kernel[1] + 1) * 2
+                assert tile["direct"] == 4 * kernel[0] * kernel[1] * 2
+
+
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -373,6 +499,9 @@ def test_everybody_can_use_it(browser, saved, name):
         for layer in ("fc1", "conv1", "block.pool", "loss"):
             after(page, lambda layer=layer: page.click(f"button[data-name='{layer}']"))
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert page.evaluate(
+                "Math.max(0, ...[...document.querySelectorAll('.sources canvas')].map(c => c.offsetWidth)) <= 260"
+            )
             if axe := os.environ.get("AXE"):
                 page.evaluate(Path(axe).read_text())
                 found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.nodes[0].html]))")

@@ -18,6 +18,8 @@ from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params
 
 # Two images of 23x23 outputs: more pixels than one block of the compiled kernels, and not a multiple of it.
 SEVERAL_BLOCKS = Case(Window(3, 1, "SAME"), (2, 23, 23, 2), 3, 1, 1)
+# Two tasks of the backward, of 28 images and of 3.
+SEVERAL_IMAGES = Case(Window(3, 1, "SAME"), (31, 4, 4, 2), 3, 1, 4)
 FIRST_LAYER = Case(Window(11, 4), (2, 35, 31, 3), 5, 1, 2)
 NARROWER_THAN_ITS_PADDING = Case(Window((3, 2), 1, ((4, 3), (3, 3))), (1, 1, 1, 1), 1, 1, 3)
 
@@ -33,6 +35,7 @@ def passes(run, case, arrays):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(case=cases())
 @example(case=SEVERAL_BLOCKS)
+@example(case=SEVERAL_IMAGES)
 @example(case=FIRST_LAYER)
 @example(case=NARROWER_THAN_ITS_PADDING)
 def test_equals_the_loops_to_the_last_bit_on_integers(run, dtype, case):

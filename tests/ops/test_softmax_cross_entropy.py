@@ -66,6 +66,15 @@ def test_float32_is_near_float64(run, rng, rows):
     assert dlogits.dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_parts_of_a_batch_have_its_gradient_and_add_up_to_its_loss(run, rng, dtype):
+    logits, labels = rng.standard_normal((7, 5)).astype(dtype), rng.integers(0, 5, 7)
+    loss, dlogits = run(softmax_cross_entropy, logits, labels)
+    parts = [run(softmax_cross_entropy, logits[rows], labels[rows], batch=7) for rows in (slice(0, 3), slice(3, 7))]
+    np.testing.assert_array_equal(np.concatenate([gradient for _, gradient in parts]), dlogits)
+    assert sum(scalar(part) for part, _ in parts) == pytest.approx(scalar(loss), rel=1e-15)
+
+
 def test_strided_logits(run, rng):
     run.skip_without_views()
     logits, labels = rng.standard_normal((3, 8))[:, ::2].astype(np.float32), np.array([0, 3, 1])

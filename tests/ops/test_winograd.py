@@ -178,11 +178,34 @@ def test_gradients_of_the_layer(backend, rng):
 
 SCHEDULES = {
     "fused": Limits(least_rows=1),
-    "fused, several chunks a task": Limits(least_rows=1, least_tasks=1, chunk_bytes=2000),
+    "fused, several chunks a task": Limits(least_rows=1, least_tasks=1, chunk_bytes=150_000),
     "staged": Limits(least_rows=10**9),
     "staged, strip by strip": Limits(least_rows=10**9, held_bytes=1),
+    "staged, several chunks": Limits(least_rows=10**9, small_product=40_000, held_bytes=300_000),
     "split": Limits(least_tasks=3, split_chunks=1, small_product=1, chunk_bytes=10**9),
+    "split, several strips a chunk": Limits(least_tasks=3, split_chunks=1, small_product=2000, chunk_bytes=10**9),
 }
+
+PLANS = {
+    "fused, several chunks a task": (SEVERAL_TASKS, 15, (True, 2, 2), (1, 1, 15)),
+    "staged, strip by strip": (SEVERAL_TASKS, 15, (False, 1, 1), (1, 1, 1)),
+    "staged, several chunks": (GROUPS_OF_TWO_BLOCKS, 6, (False, 2, 2), (1, 2, 2)),
+    "split": (SEVERAL_TASKS, 15, (False, 15, 1), (3, 1, 1)),
+    "split, several strips a chunk": (SEVERAL_TASKS, 15, (False, 7, 2), (3, 1, 2)),
+}
+"""Of an example, its strips, and for the convolution and for the gradient of its filters: fused or the splits, the
+chunks, and the strips of a chunk. Where there are several of several, the last is not full."""
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_schedule_is_what_its_name_says(name):
+    case, strips, *expected = PLANS[name]
+    tile = choose_tile("winograd", "cpu", case.x_shape, case.filters, case.window, case.groups, np.float64)
+    depth, blocks = case.x_shape[3] // case.groups, -(-case.filters // case.groups // FILTER_BLOCK)
+    sizes = tile, case.x_shape[0], case.out_size, depth, blocks, 8, SCHEDULES[name]
+    plans = plan_convolution(*sizes), plan_accumulation(*sizes)
+    assert {plan.grid.strips for plan in plans} == {strips}
+    assert [(plan[1], plan.chunks, plan.grid.chunk_strips) for plan in plans] == expected
 
 
 @pytest.mark.parametrize("limits", SCHEDULES.values(), ids=SCHEDULES)

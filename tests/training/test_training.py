@@ -196,7 +196,7 @@ def test_colour_noise_moves_whole_images_along_the_components():
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path, monkeypatch):
     loss = steps.softmax_cross_entropy
     losses = iter([1.0, 1.0, 1.0, np.nan])
-    monkeypatch.setattr(steps, "softmax_cross_entropy", lambda *given: (next(losses), loss(*given)[1]))
+    monkeypatch.setattr(steps, "softmax_cross_entropy", lambda *given, **how: (next(losses), loss(*given, **how)[1]))
     with pytest.raises(ValueError, match=r"learning_rate is 0\.02, but must be smaller: the loss of step 3 is nan"):
         run(tmp_path, "run")
     assert checkpoint.load(tmp_path / "run.safetensors")[1]["run"]["step"] == 2
@@ -252,6 +252,7 @@ def test_the_defaults_are_those_of_the_documented_run():
         "variant": "mnist",
         "epochs": 10,
         "batch_size": 128,
+        "shards": 1,
         "learning_rate": 0.02,
         "schedule": "constant",
         "momentum": 0.9,

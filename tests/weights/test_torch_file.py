@@ -495,19 +495,42 @@ def test_memory_is_bounded_by_the_file(tmp_path):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("instruction", [b"(", b")", b"}", b"(t", b"}q\x00", b"(h\x00t"])
-def test_four_megabytes_of_instructions_are_not_executed(tmp_path, instruction):
-    """Each makes an object. Executing them all took ten seconds and half a gigabyte."""
-    pickled = b"\x80\x02}q\x00" + instruction * ((torch_file.MOST_PICKLE - 10) // len(instruction))
-    path = archived(tmp_path / "a", pickled)
+def repeated(instruction, size):
+    """A pickle of about so many bytes, of an instruction that never ends."""
+    return b"\x80\x02}q\x00" + instruction * ((size - 5) // len(instruction))
+
+
+def position(instruction, instructions, most):
+    """The byte of the first that is too many: three come before those that are repeated."""
+    assert (most - 3) % instructions == 0
+    return 5 + (most - 3) // instructions * len(instruction)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "instructions"), [(b"(", 1), (b")", 1), (b"}", 1), (b"(t", 2), (b"}q\x00", 2), (b"(h\x00t", 3)]
+)
+def test_the_memory_of_the_most_instructions(tmp_path, monkeypatch, instruction, instructions):
+    """Each makes an object; those of four megabytes would take half a gigabyte. Measured on fewer: it is linear."""
+    most = 6003
+    path = archived(tmp_path / "a", repeated(instruction, 10 * most))
+    at = position(instruction, instructions, most)
+    whole = torch_file.MOST_INSTRUCTIONS
+    monkeypatch.setattr(torch_file, "MOST_INSTRUCTIONS", most)
     tracemalloc.start()
     try:
-        began = time.process_time()
-        refused(path, r"it goes on after 262144 instructions, the most that are executed \(byte \d+ of data.pkl, ")
-        assert time.process_time() - began < 20  # a twentieth of that without tracemalloc
-        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+        refused(path, rf"it goes on after {most} instructions, the most that are executed \(byte {at} of data.pkl, ")
+        assert tracemalloc.get_traced_memory()[1] < (100 << 20) * most // whole
     finally:
         tracemalloc.stop()
+
+
+def test_four_megabytes_of_instructions_are_not_executed(tmp_path):
+    at = position(b"}", 1, 1 << 18)
+    path = archived(tmp_path / "a", repeated(b"}", torch_file.MOST_PICKLE))
+    assert 10 * at < path.stat().st_size
+    refused(
+        path, rf"it goes on after 262144 instructions, the most that are executed \(byte {at} of data.pkl, EMPTY_DICT"
+    )
 
 
 def test_the_most_instructions_are_executed(tmp_path, monkeypatch):

@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from ..geometry import Pair
+from ..ops.conv2d.winograd.matrices import cook_toom
 from ..tracing import Trace
 from ..tracing.trace import Step
+from .beasts import sentences
 
 SCRIPTS = (
     *("arrays.js", "terms.js", "layers.js", "losses.js", "change.js"),
-    *("draw.js", "explanation.js", "whatif.js", "app.js"),
+    *("draw.js", "beasts.js", "explanation.js", "whatif.js", "breakit.js", "ways.js", "app.js"),
 )
 """They are one module: each may use the names of the others."""
 
@@ -55,8 +58,8 @@ def content(found: Trace, title: str, about: str, pixels: np.ndarray | None = No
     layers = [_layer(found, step, arrays, numbers) for step in found.steps.values()]
     photo = None if pixels is None else _number(np.ascontiguousarray(pixels, np.uint8), arrays, numbers)
     stored = [{"dtype": array.dtype.str[1:], "shape": array.shape} for array in arrays]
-    meta = {"title": title, "about": about, "layers": layers, "stored": stored, "photo": photo, "serve": False}
-    return Content(meta, arrays)
+    what = {"title": title, "about": about, "beasts": sentences()}
+    return Content({**what, "layers": layers, "stored": stored, "photo": photo, "serve": False}, arrays)
 
 
 def _layer(found: Trace, step: Step, arrays: list[np.ndarray], numbers: dict[bytes, int]) -> dict[str, Any]:
@@ -66,6 +69,8 @@ def _layer(found: Trace, step: Step, arrays: list[np.ndarray], numbers: dict[byt
     layer: dict[str, Any] = {"kind": kind, **described, "name": step.name, "text": repr(step.computes), "arrays": {}}
     if "pads" in layer:
         layer["before"] = [before for before, _ in layer["pads"]]
+    if kind == "conv" and layer["stride"] == (1, 1):
+        layer["winograd"] = _winograd(layer["kernel"])
     for name, array in step.arrays.items():
         if found.maker(step.name, name) != (step.name, name):
             continue
@@ -76,6 +81,16 @@ def _layer(found: Trace, step: Step, arrays: list[np.ndarray], numbers: dict[byt
             entry["id"] = _number(_stored(array), arrays, numbers)
         layer["arrays"][name] = entry
     return layer
+
+
+def _winograd(kernel: Pair) -> dict[str, Any]:
+    """The matrices of a tile with two outputs along each axis, in float64."""
+    axes = [cook_toom(2, r) for r in kernel]
+    matrices = [
+        {name: [[float(value) for value in row] for row in getattr(axis, name)] for name in ("at", "g", "bt")}
+        for axis in axes
+    ]
+    return {"name": f"F(2x2, {kernel[0]}x{kernel[1]})", "height": matrices[0], "width": matrices[1]}
 
 
 def _is_outer_product(arrays: dict[str, np.ndarray]) -> bool:
@@ -138,7 +153,7 @@ def _filled(meta: dict[str, Any], arrays: str, connect: str) -> str:
     script = "\n".join((folder / name).read_text("utf-8") for name in SCRIPTS)
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+        f"connect-src {connect}; img-src data:; base-uri 'none'; form-action 'none'"
     )
     parts = {
         "policy": policy,

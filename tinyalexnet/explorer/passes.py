@@ -67,7 +67,8 @@ def prepared(options: Options, image: str | None, console: Console) -> Prepared:
     else:
         name = options.variant or "tf2015"
         check_variant(name)
-        net = alexnet(replace(VARIANTS[name], weight_std=None), options.backend, options.seed)
+        table = replace(VARIANTS[name], weight_std=None)
+        net = alexnet(table, options.backend, options.seed, algorithm="gemm")
         height, width, channels = VARIANTS[name].image_shape
         if image is None:
             found = Prepared(name, net, _random(VARIANTS[name].image_shape, options.seed))
@@ -75,15 +76,12 @@ def prepared(options: Options, image: str | None, console: Console) -> Prepared:
             pixels = read_image(Path(image), (height, width), channels=channels)
             found = Prepared(name, net, (pixels[np.newaxis].astype(np.float32) - MIDDLE) / np.float32(SPREAD), pixels)
     found.net.train = False
-    for _, layer in found.net:
-        if hasattr(layer, "algorithm"):
-            layer.algorithm = "gemm"
     return found
 
 
 def _trained(options: Options, weights: str, image: str | None, console: Console) -> Prepared:
     read = pretrained.load(weights, options.variant, say=console.line)
-    net, names = read.network(options.backend), tuple(read.classes or ())
+    net, names = read.network(options.backend, "gemm"), tuple(read.classes or ())
     if image is None:
         return Prepared(read.variant, net, _random(VARIANTS[read.variant].image_shape, options.seed), None, names)
     pixels = read.image(image)

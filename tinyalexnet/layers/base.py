@@ -87,6 +87,12 @@ class Layer:
     def draw(self) -> None:
         """Draws the random numbers of the next forward. A forward does so by itself; a captured one cannot."""
 
+    def part(self, first: int) -> None:
+        """Says that the next forward is of a part of a batch that ``draw`` was for, from image ``first`` of it on.
+
+        What a layer draws at random belongs to the whole batch; here, and for most layers, there is nothing to say.
+        """
+
     def backward_passes(self) -> list[tuple[str, Callable[[np.ndarray], np.ndarray | None]]]:
         """The halves of ``backward`` by name, in order; the last returns dx."""
         return [("dx", self.backward)]

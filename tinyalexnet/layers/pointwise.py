@@ -129,6 +129,7 @@ class Dropout(Layer):
         self.rate, self.train = check_rate(rate), train
         self.rng: np.random.Generator = as_generator(rng)
         self._seed: Any = None
+        self._first = 0
 
     def draw(self) -> None:
         """Takes the seed of the next forward's mask from ``rng``."""
@@ -136,6 +137,10 @@ class Dropout(Layer):
             seed = int(self.rng.integers(1 << 63))
             self._seed = device(self.backend).number(seed, np.dtype(np.int64), self._seed)
             self._is_drawn = True
+
+    def part(self, first: int) -> None:
+        """As ``Layer.part``: the mask is that of the whole batch, from image ``first`` on."""
+        self._first, self._is_drawn = first, self.train
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The kept elements of x, divided by 1 - ``rate``; x itself if ``train`` is False. Errors as ``dropout``."""
@@ -145,8 +150,8 @@ class Dropout(Layer):
             return x
         if not self._is_drawn:
             self.draw()
-        self._is_drawn = False
-        kept = dropout_mask(x.shape, self.rate, self._seed, self.backend)
+        first, self._first, self._is_drawn = self._first * math.prod(x.shape[1:]), 0, False
+        kept = dropout_mask(x.shape, self.rate, self._seed, self.backend, first=first)
         self._save(x.shape, kept)
         return dropout(x, kept, self.rate, self.backend)
 
@@ -180,7 +185,7 @@ class Dropout(Layer):
         return f"rate={self.rate:g}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_seed": None, "_is_drawn": False}
+        return super().__getstate__() | {"_seed": None, "_first": 0, "_is_drawn": False}
 
 
 def _check_array(name: str, array: object) -> None:

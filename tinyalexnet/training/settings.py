@@ -8,7 +8,7 @@ import numpy as np
 
 from ..alexnet import check_variant
 from ..command import option
-from ..devices import BACKENDS, PRECISIONS
+from ..devices import BACKENDS, PRECISIONS, device
 from ..geometry import as_integer, as_number
 from .data import Dataset
 
@@ -20,6 +20,9 @@ class Settings:
     variant: str = option("mnist", "which network (the one that is made for the images)")
     epochs: int = option(10, "passes over the images (%(default)s)", metavar="N")
     batch_size: int = option(128, "images a step (%(default)s)", metavar="N")
+    shards: int = option(
+        1, "parts of a batch, one computed after the other; they fix the rounding (%(default)s)", metavar="N"
+    )
     learning_rate: float = option(0.02, "of the weights (%(default)s)", metavar="X")
     schedule: str = option("constant", "constant, step:EVERY:FACTOR or exponential:EVERY:FACTOR", metavar="TEXT")
     momentum: float = option(0.9, "factor of the last velocity (%(default)s)", metavar="X")
@@ -66,6 +69,10 @@ def check_settings(settings: Settings, dataset: Dataset) -> Settings:
     count, height, width, channels = dataset.train.pixels.shape
     if settings.batch_size > count:
         raise ValueError(f"batch_size is {settings.batch_size}, but must be at most the {count} images there are")
+    if settings.shards > settings.batch_size:
+        raise ValueError(f"shards is {settings.shards}, but must be at most the batch_size of {settings.batch_size}")
+    if settings.shards > 1 and not device(settings.backend).on_host:
+        raise ValueError(f"shards is {settings.shards}, but must be 1 on the backend {settings.backend!r}")
     if settings.pad > max(height, width):
         raise ValueError(f"pad is {settings.pad}, but must be at most {max(height, width)}, a side of the images")
     wanted = table.image_shape

@@ -8,7 +8,7 @@ import functools
 import hashlib
 import math
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..alexnet import alexnet, check_variant
+from ..captured import Result
 from ..console import printable
 from ..devices import device, to_host
 from ..losses import softmax, softmax_cross_entropy
+from ..parallel import ShardedStep
 from . import augment, checkpoint
 from .contents import Contents, check_arrays, contents
 from .data import Dataset, Images
@@ -64,7 +66,11 @@ class Training:
             backend=settings.backend,
         )
         graph = not settings.no_graph
-        self._step = self.net.captured(self._loss, self.optimizer, graph)
+        self._step: Callable[[Any, Any], Result] = (
+            self.net.captured(self._loss, self.optimizer, graph)
+            if settings.shards == 1
+            else ShardedStep(self.net, self._loss, self.optimizer, settings.shards)
+        )
         self._forward = self.net.captured(graph=graph)
         self._prefetched: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
         self.schedule = parse_schedule(settings.schedule, settings.learning_rate)
@@ -206,8 +212,8 @@ class Training:
         if found.classes not in (None, tuple(self.dataset.train.classes)):
             raise ValueError(f"data has other classes than those in {path}, but must have the same to go on from it")
 
-    def _loss(self, logits: Any, labels: Any) -> tuple[Any, Any]:
-        return softmax_cross_entropy(logits, labels, self.settings.backend)
+    def _loss(self, logits: Any, labels: Any, batch: int | None = None) -> tuple[Any, Any]:
+        return softmax_cross_entropy(logits, labels, self.settings.backend, batch=batch)
 
     def _prepared(self, pixels: np.ndarray) -> np.ndarray:
         return augment.standardised(pixels, self.mean, self.scale)

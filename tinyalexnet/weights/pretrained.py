@@ -74,9 +74,9 @@ class Weights:
         """The image, scaled and cropped for the network, (H, W, C), uint8; errors as ``images.read_image``."""
         return read_image(Path(path), self.size, self.shorter, self.channels)
 
-    def network(self, backend: str = "cpu") -> Sequential:
-        """The network with these weights, without dropout."""
-        net = _empty_network(VARIANTS[self.variant], self.num_classes, backend)
+    def network(self, backend: str = "cpu", algorithm: str = "auto") -> Sequential:
+        """The network with these weights, without dropout; ``algorithm`` as in ``alexnet``."""
+        net = _empty_network(VARIANTS[self.variant], self.num_classes, backend, algorithm)
         for name, value in net.params.items():
             device(backend).write(value, self.params[name])
         net.train = False
@@ -254,9 +254,9 @@ def _chosen(path: str | Path, own: str, variant: str | None, force: bool) -> str
     return variant
 
 
-def _empty_network(table: Variant, num_classes: int, backend: str = "reference") -> Sequential:
+def _empty_network(table: Variant, num_classes: int, backend: str = "reference", algorithm: str = "auto") -> Sequential:
     """The network with zeros for weights, which take no time to draw and no memory until they are read."""
-    return alexnet(replace(table, weight_std=0.0), backend, num_classes=num_classes)
+    return alexnet(replace(table, weight_std=0.0), backend, algorithm=algorithm, num_classes=num_classes)
 
 
 def _shapes(table: Variant, num_classes: int) -> dict[str, Shape]:

@@ -107,10 +107,11 @@ async function show(key = null) {
   const asked = hashOf(state);
   const found = await explain(state.layer, state.array, state.index);
   const nodes = await explanationNodes(found, key);
+  const ways = await waysForm(found);
   if (hashOf(state) !== asked) return;
   $("explanation").replaceChildren(...nodes);
   $("trail").replaceChildren(...trail.map(({ layer, array, index }) => link([layer, array], index)));
-  showChange(found);
+  $("change").replaceChildren(...ways, ...changeForm(found), ...breakForm(found));
   await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   painted += 1;
 }
@@ -181,6 +182,6 @@ if (meta.photo !== null) {
   drawPhotograph($("picture"), { values, shape: meta.stored[meta.photo].shape });
   $("photo").hidden = false;
 }
-Object.assign(window, { tinyalexnet: { explain, exactSum, arrayOf, go, state, meta, numberText, quotient, whatIf, painted: () => painted } });
+Object.assign(window, { tinyalexnet: { explain, exactSum, arrayOf, go, state, meta, numberText, quotient, whatIf, beasts, beastsOf, broken, winogradTile, layerAt, painted: () => painted } });
 await fromHash();
 window.ready = performance.now();

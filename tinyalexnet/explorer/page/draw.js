@@ -92,16 +92,16 @@ function drawMosaic(canvas, array, grid) {
 
 const LARGEST_SIDE = 1024;
 
-// The first and the last of ``size`` rows, or columns, that are shown if only so many fit.
-function shownPart(size, marked) {
-  const first = Math.max(0, Math.min(size - LARGEST_SIDE, marked - LARGEST_SIDE / 2));
-  return [first, Math.min(size, first + LARGEST_SIDE)];
+// The first and the last of ``size`` rows, or columns, that are shown if only ``most`` fit.
+function shownPart(size, marked, most) {
+  const first = Math.max(0, Math.min(size - most, marked - most / 2));
+  return [first, Math.min(size, first + most)];
 }
 
 // One plane, with marked elements and, if ``pads`` is given, dashed cells of padding around it.
-function drawPlane(canvas, array, grid, plane, marks, { side = 440, pads = [[0, 0], [0, 0]], frame = null } = {}) {
+function drawPlane(canvas, array, grid, plane, marks, { side = 440, most = LARGEST_SIDE, pads = [[0, 0], [0, 0]], frame = null } = {}) {
   const [, markRow, markColumn] = marks.length ? grid.place(marks[0].index) : [0, 0, 0];
-  const [rows, columns] = [shownPart(grid.rows, markRow), shownPart(grid.columns, markColumn)];
+  const [rows, columns] = [shownPart(grid.rows, markRow, most), shownPart(grid.columns, markColumn, most)];
   const [height, width] = [rows[1] - rows[0], columns[1] - columns[0]];
   const [down, across] = [height + pads[0][0] + pads[0][1], width + pads[1][0] + pads[1][1]];
   const cell = Math.max(1, Math.floor(side / Math.max(down, across)));
@@ -116,6 +116,7 @@ function drawPlane(canvas, array, grid, plane, marks, { side = 440, pads = [[0, 
   context.imageSmoothingEnabled = false;
   if (cell > 3) drawPadding(context, cell, [down, across], [height, width], pads);
   context.drawImage(small, pads[1][0] * cell, pads[0][0] * cell, width * cell, height * cell);
+  if (cell >= READABLE) drawNumbers(context, cell, array, grid, plane, pads);
   const [top, left] = [rows[0] - pads[0][0], columns[0] - pads[1][0]];
   const box = (row, column, high, wide) => [(column - left) * cell, (row - top) * cell, wide * cell, high * cell];
   const places = marks.map(({ index, weak }) => [...grid.place(index), weak]).filter(([of]) => of === plane);
@@ -123,6 +124,26 @@ function drawPlane(canvas, array, grid, plane, marks, { side = 440, pads = [[0, 
   else if (places.length) outline(context, ...box(...around(places)), false);
   if (frame) outline(context, ...box(...frame), false);
   return { cell, top, left };
+}
+
+// From so many pixels on a cell has room for its number.
+const READABLE = 44;
+
+// Only small planes have such cells, and are shown whole.
+function drawNumbers(context, cell, { values }, grid, plane, pads) {
+  const most = largestOf({ values }, grid, plane);
+  context.font = `${Math.min(14, cell / 4)}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  for (let row = 0; row < grid.rows; row++)
+    for (let column = 0; column < grid.columns; column++) {
+      const position = grid.at(plane, row, column);
+      if (position < 0) continue;
+      const shade = palette[shadeOf(values[position], most)];
+      const light = 0.3 * (shade & 255) + 0.6 * ((shade >> 8) & 255) + 0.1 * ((shade >> 16) & 255);
+      context.fillStyle = light > 130 ? "#000" : "#fff";
+      context.fillText(shortText(values[position]), (column + pads[1][0] + 0.5) * cell, (row + pads[0][0] + 0.5) * cell, cell - 4);
+    }
 }
 
 function drawPadding(context, cell, [down, across], [height, width], pads) {

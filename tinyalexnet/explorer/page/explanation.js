@@ -1,6 +1,7 @@
 // The explanation of an element, as elements of the page. Names come from files, so they are always text, never markup.
 
 const LISTED = 100;
+const SMALL = 240; // pixels of a map beside an explanation
 
 function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -80,6 +81,22 @@ function windowTable(found, key) {
   return make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Window" }, make("table", {}, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...rows)));
 }
 
+// LRN's two ways, channel by channel: what the element itself has to do with its own scale, and with its neighbours'.
+function channelsTable(found) {
+  if (layerAt.get(found.layer).kind !== "lrn" || found.array === "out") return null;
+  const isBackward = found.array === "dx";
+  const [own, ...others] = found.terms;
+  const channels = others.map((one) => one.operands[isBackward ? 2 : 1].index[3]);
+  const row = (name, cells) => make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((value, i) => make("td", { class: `${signed(value)}${channels[i] === found.index[3] ? " chosen" : ""}` }, shortText(value))));
+  const operands = (i) => others.map((one) => one.operands[i].value);
+  const rows = isBackward
+    ? [row("dout", operands(2)), row("x", operands(3)), row("scale^(-beta - 1)", operands(4)), row("handed to x[c] through the scale", others.map((one) => one.value))]
+    : [row("x", operands(1)), row("alpha x²: its part of the scale", others.map((one) => one.value))];
+  const head = make("tr", {}, make("th", { scope: "col" }, "channel c'"), ...channels.map((c) => make("th", { scope: "col" }, c)));
+  const caption = isBackward ? `directly, through out[c]: ${shortText(own.value)}; and through the scales of these channels, which x[c] is part of:` : `the bias, ${shortText(own.value)}, and these channels:`;
+  return make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Channels" }, make("table", {}, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...rows)));
+}
+
 function foldsTable(found, chosen) {
   if (found.folds.length < 2) return null;
   const listed = found.folds.slice(0, 12).map(({ key, sum, count }) =>
@@ -108,7 +125,7 @@ async function sourceMaps(found, key) {
     const own = marks.find(({ index }) => index[index.length - 1] === found.index[found.index.length - 1]) ?? marks[0];
     const [plane] = grid.place(own.index);
     const canvas = make("canvas", { role: "img", "aria-label": `${address.join(" ")}, ${grid.name(plane)}, with ${marks.length} elements marked` });
-    drawPlane(canvas, array, grid, plane, marks, { side: 240, ...frameOf(found, address) });
+    drawPlane(canvas, array, grid, plane, marks, { side: SMALL, most: SMALL, ...frameOf(found, address) });
     canvas.onclick = () => go(address[0], address[1], own.index);
     box.append(make("figure", {}, canvas, make("figcaption", {}, `${address.join(" ")}, ${grid.name(plane)}`)));
   }
@@ -134,6 +151,10 @@ function resultLines(found) {
 async function explanationNodes(found, key) {
   const head = [make("h2", {}, found.address), make("p", { class: "value" }, numberText(found.stored, found.dtype))];
   if (found.given) return [...head, make("p", {}, found.given)];
+  if (!found.terms.length) {
+    const nothing = make("p", {}, "No term: nothing of what comes after was computed from this element, so its gradient is 0.");
+    return [...head, make("p", { class: "formula" }, found.formula), make("p", { class: "formula" }, found.filled), nothing];
+  }
   const chosen = found.folds.length ? key ?? found.folds[0].key : null;
   const maps = await sourceMaps(found, chosen);
   const parts = [
@@ -144,6 +165,7 @@ async function explanationNodes(found, key) {
     ...resultLines(found),
     maps,
     windowTable(found, chosen),
+    channelsTable(found),
     foldsTable(found, chosen),
     termsTable(found),
   ];

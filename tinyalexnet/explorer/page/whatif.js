@@ -1,7 +1,7 @@
 // The form of "what if", below the explanation.
 
-function showChange(found) {
-  if (!canChange(found.layer, found.array)) return $("change").replaceChildren();
+function changeForm(found) {
+  if (!canChange(found.layer, found.array)) return [];
   const input = make("input", { type: "number", step: "any", value: numberText(found.stored, found.dtype), id: "changed" });
   const answer = make("div", { "aria-live": "polite", id: "answer" });
   const button = make("button", { type: "submit" }, "compute");
@@ -20,7 +20,7 @@ function showChange(found) {
     button.disabled = false;
   };
   const note = make("p", { class: "help" }, "Only what depends on it is computed again.");
-  $("change").replaceChildren(make("h3", {}, "What if"), form, note, answer);
+  return [make("h3", {}, "What if"), form, note, answer];
 }
 
 async function answerNodes(found, value) {

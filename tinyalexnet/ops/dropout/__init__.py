@@ -40,16 +40,18 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float, backend: str = "cpu") 
     return out
 
 
-def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu") -> np.ndarray:
+def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu", *, first: int = 0) -> np.ndarray:
     """The elements to keep: each with probability 1 - ``rate``, a function of its index and the seed alone.
 
     Math
         kept[i] = (u >= rate). i counts the elements in row-major order; u, in [0, 1), is the upper 24 of the 32 bits of
-        ``philox(i, seed)``, divided by 2^24.
+        ``philox(first + i, seed)``, divided by 2^24. So the masks of the parts of a batch, whose first elements have
+        the indices ``first`` in it, are together the mask of the batch.
     Shapes
         -> bool of ``shape``. ``seed`` is an int; on a GPU also a device array of one int64, which the kernel reads.
     Errors
-        ValueError if a size is below 0, rate not at least 0 and below 1, or seed not an int from 0 to 2^63 - 1.
+        ValueError if a size is below 0, rate not at least 0 and below 1, or seed or first not an int from 0 to
+        2^63 - 1.
     Cost
         Ten rounds of two multiplications and five other operations on integers per element, and one byte written.
     Source
@@ -61,7 +63,8 @@ def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu") -> 
     rate = check_rate(rate)
     in_array = not device.on_host and device.holds(seed)
     as_integer("seed", 0 if in_array else seed, 0)
-    kept: np.ndarray = kernels.dropout_mask(shape, math.ceil(rate * (1 << 24)), seed)
+    first = as_integer("first", first, 0)
+    kept: np.ndarray = kernels.dropout_mask(shape, math.ceil(rate * (1 << 24)), seed, first)
     return kept
 
 

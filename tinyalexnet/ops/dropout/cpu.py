@@ -21,19 +21,19 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
     return out
 
 
-def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int) -> np.ndarray:
+def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int, first: int) -> np.ndarray:
     """Schedule: parallel over SLICES slices of the elements."""
     kept = empty(shape, np.bool_)
-    _draw(seed, threshold, kept.reshape(-1))
+    _draw(seed, threshold, first, kept.reshape(-1))
     return kept
 
 
 @parallel
-def _draw(seed, threshold, kept):  # type: ignore[no-untyped-def]
+def _draw(seed, threshold, start, kept):  # type: ignore[no-untyped-def]
     for index in numba.prange(SLICES):
         first, last = slice_bounds(np.intp(index), SLICES, kept.size)
         for i in range(first, last):
-            kept[i] = _philox(i, seed) >> 8 >= threshold
+            kept[i] = _philox(start + i, seed) >> 8 >= threshold
 
 
 @parallel

@@ -20,11 +20,11 @@ def dropout(x: Any, kept: Any, rate: float) -> Any:
     return out
 
 
-def dropout_mask(shape: tuple[int, ...], threshold: int, seed: Any) -> Any:
+def dropout_mask(shape: tuple[int, ...], threshold: int, seed: Any, first: int) -> Any:
     """Schedule: one thread per four elements, which it draws and writes at once."""
     kept = empty(shape, np.bool_)
     seed = to_device(np.array([seed], np.int64)) if isinstance(seed, int) else seed
-    launch_by_four(_draw, (kept,), seed, threshold)
+    launch_by_four(_draw, (kept,), seed, threshold, first)
     return kept
 
 
@@ -45,13 +45,13 @@ _four_scaled = unrolled_tuple(4, "values, kept, factor", "scaled(values[{k}], ke
 
 
 @kernel
-def _draw(seeds, threshold, kept):  # type: ignore[no-untyped-def]
+def _draw(seeds, threshold, first, kept):  # type: ignore[no-untyped-def]
     at, seed = 4 * cuda.grid(1), seeds[0]
     if at + 4 <= kept.size:
-        store_bytes(kept, at, _four_are_kept(at, seed, threshold))
+        store_bytes(kept, at, _four_are_kept(first + at, seed, threshold))
     else:
         for k in range(at, kept.size):
-            kept[k] = _is_kept(k, seed, threshold)
+            kept[k] = _is_kept(first + k, seed, threshold)
 
 
 @kernel

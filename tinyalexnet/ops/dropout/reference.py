@@ -12,7 +12,7 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
     return out
 
 
-def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int) -> np.ndarray:
-    indices = np.arange(math.prod(shape), dtype=np.int64)
+def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int, first: int) -> np.ndarray:
+    indices = first + np.arange(math.prod(shape), dtype=np.int64)
     kept: np.ndarray = (philox(indices, seed) >> 8 >= threshold).reshape(shape)
     return kept

@@ -6,17 +6,17 @@ import numpy as np
 from ...devices.cpu.compiler import parallel
 
 
-def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, batch: int) -> tuple[float, np.ndarray]:
     """Schedule: parallel over the rows, which are independent. Their losses are added in float64, in one order."""
     losses, dlogits = np.empty(len(labels)), np.empty(logits.shape, logits.dtype)
-    _rows(np.ascontiguousarray(logits), np.ascontiguousarray(labels, np.intp), losses, dlogits)
-    return float(losses.mean()), dlogits
+    count = logits.dtype.type(batch)
+    _rows(np.ascontiguousarray(logits), np.ascontiguousarray(labels, np.intp), count, losses, dlogits)
+    return float(losses.sum() / batch), dlogits
 
 
 @parallel
-def _rows(logits, labels, losses, dlogits):  # type: ignore[no-untyped-def]
+def _rows(logits, labels, batch, losses, dlogits):  # type: ignore[no-untyped-def]
     n, classes = logits.shape
-    batch = logits.dtype.type(n)
     for row in numba.prange(n):
         values, gradient, label = logits[row], dlogits[row], labels[row]
         largest = values[0]

@@ -13,14 +13,14 @@ ROW_THREADS = 128
 """Threads of a row, a power of two."""
 
 
-def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
+def softmax_cross_entropy(logits: Any, labels: Any, batch: int) -> tuple[Any, Any]:
     """Schedule: one block per row. A thread has every ROW_THREADS-th class; trees in shared memory find the largest
     logit and the sum. Then ``sum_of`` adds up the losses of the rows."""
     n = logits.shape[0]
     losses = empty((n,), np.float64)
     dlogits = empty(logits.shape, logits.dtype)
-    launch_blocks(_rows, (n,), ROW_THREADS, logits, labels, losses, dlogits)
-    return sum_of(losses, 1 / n), dlogits
+    launch_blocks(_rows, (n,), ROW_THREADS, logits, labels, logits.dtype.type(batch), losses, dlogits)
+    return sum_of(losses, 1 / batch), dlogits
 
 
 @device
@@ -39,11 +39,11 @@ _sum_of_block = block_tree(_plus, ROW_THREADS)
 
 
 @kernel
-def _rows(logits, labels, losses, dlogits):  # type: ignore[no-untyped-def]
+def _rows(logits, labels, batch, losses, dlogits):  # type: ignore[no-untyped-def]
     own_largest = cuda.shared.array(ROW_THREADS, logits.dtype)
     own_total = cuda.shared.array(ROW_THREADS, logits.dtype)
     row, thread = cuda.blockIdx.x, cuda.threadIdx.x
-    n, classes = logits.shape
+    classes = logits.shape[1]
     label = labels[row]
     largest = logits[row, min(thread, classes - 1)]
     for k in range(thread, classes, ROW_THREADS):
@@ -63,4 +63,4 @@ def _rows(logits, labels, losses, dlogits):  # type: ignore[no-untyped-def]
         total = logits.dtype.type(math.nan)
     for k in range(thread, classes, ROW_THREADS):
         share = dlogits[row, k] / total - logits.dtype.type(1 if k == label else 0)
-        dlogits[row, k] = share / logits.dtype.type(n)
+        dlogits[row, k] = share / batch

@@ -1,0 +1,162 @@
+"""A step in shards is the step of the whole batch: on integers to the last bit, else up to rounding."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential, softmax_cross_entropy
+from tinyalexnet.ops.dropout import dropout_mask
+from tinyalexnet.parallel import ShardedStep
+from tinyalexnet.training import Settings
+from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.training.step import Training
+
+
+def network(backend, integers=False):
+    rng = np.random.default_rng(5)
+    layers = [
+        ("conv", Conv2d(2, 4, 3, 1, 1, backend=backend, rng=rng, needs_dx=False, algorithm="gemm")),
+        ("pool", MaxPool2d(3, 2, backend=backend)),
+        ("relu", ReLU(inplace=True, backend=backend)),
+        ("flatten", Flatten()),
+        ("drop", Dropout(0.5, rng=9, backend=backend)),
+        ("fc", Dense(36, 3, backend, rng=rng)),
+    ]
+    net = Sequential(layers)
+    if integers:
+        for value in net.params.values():
+            value[...] = rng.integers(-3, 4, value.shape)
+    return net
+
+
+class Kept:
+    """In place of an optimizer: keeps the gradients of a step."""
+
+    def move(self, grads, loss):
+        self.grads, self.loss = {name: gradient.copy() for name, gradient in grads.items()}, loss
+
+
+def whole(net, x, labels, loss):
+    """The gradients of the batch at once."""
+    value, dout = loss(net.forward(x), labels, len(x))
+    net.backward(dout)
+    return value, {name: gradient.copy() for name, gradient in net.grads.items()}
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 7])
+def test_gradients_are_those_of_the_batch_to_the_last_bit_on_integers(backend, shards, rng):
+    """With a loss whose gradient is made of integers. Dropout doubles what it keeps, which is exact."""
+    x = rng.integers(-3, 4, (7, 7, 7, 2)).astype(np.float32)
+    douts = rng.integers(-3, 4, (7, 3)).astype(np.float32)
+    rows = {bytes(image): dout for image, dout in zip(x.reshape(7, -1).view(np.uint8), douts, strict=True)}
+    assert len(rows) == 7
+
+    def loss(out, labels, batch):
+        return float(batch), douts[labels]
+
+    value, expected = whole(network(backend, True), x, np.arange(7), loss)
+    assert value == 7
+    kept = Kept()
+    result = ShardedStep(network(backend, True), loss, kept, shards)(x, np.arange(7))
+    assert kept.loss == 7 * shards == result.loss
+    assert np.abs(expected["conv.w"]).max() > 3
+    for name, gradient in expected.items():
+        np.testing.assert_array_equal(kept.grads[name], gradient, err_msg=name)
+
+
+def cross_entropy(backend):
+    return lambda out, labels, batch: softmax_cross_entropy(out, labels, backend, batch=batch)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 7])
+def test_loss_output_and_gradients_are_near_those_of_the_batch(backend, shards, rng):
+    """Within the rounding of sums of 7 * 49 terms in float32: gamma of 400 is 2.4e-5."""
+    x, labels = rng.standard_normal((7, 7, 7, 2)).astype(np.float32), rng.integers(0, 3, 7)
+    net = network(backend)
+    net.train = True
+    value, expected = whole(net, x, labels, cross_entropy(backend))
+    kept, sharded = Kept(), network(backend)
+    result = ShardedStep(sharded, cross_entropy(backend), kept, shards)(x, labels)
+    assert result.loss == pytest.approx(value, rel=1e-6)
+    assert result.out.shape == (7, 3)
+    for name, gradient in expected.items():
+        scale = np.abs(gradient).max()
+        np.testing.assert_allclose(kept.grads[name], gradient, atol=2.4e-5 * scale * 10, err_msg=name)
+    if shards == 1:
+        assert all(np.array_equal(kept.grads[name], gradient) for name, gradient in expected.items())
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.5])
+def test_parts_of_a_mask_are_the_mask(backend, rate):
+    all_of_it = dropout_mask((7, 5, 3), rate, 11, backend)
+    parts = [dropout_mask((n, 5, 3), rate, 11, backend, first=15 * at) for at, n in ((0, 2), (2, 4), (6, 1))]
+    np.testing.assert_array_equal(np.concatenate(parts), all_of_it)
+
+
+def test_dropout_draws_once_for_a_batch(backend, rng):
+    """The mask of a step in shards is that of the whole, and the next step's another one."""
+    x = np.ones((6, 40), np.float32)
+    drop = Dropout(0.5, rng=3, backend=backend)
+    expected = [drop.forward(x) for _ in range(2)]
+    drop = Dropout(0.5, rng=3, backend=backend)
+    for first in expected:
+        drop.draw()
+        found = []
+        for rows in (slice(0, 1), slice(1, 4), slice(4, 6)):
+            drop.part(rows.start)
+            found.append(drop.forward(x[rows]))
+        np.testing.assert_array_equal(np.concatenate(found), first)
+    drop.train = False
+    drop.part(3)
+    assert drop.forward(x) is x
+
+
+def test_a_batch_of_less_images_than_shards_is_refused(rng):
+    step = ShardedStep(network("reference"), cross_entropy("reference"), Kept(), 8)
+    with pytest.raises(ValueError, match="parts is 8, but must be at most the 7 items"):
+        step(rng.standard_normal((7, 7, 7, 2)).astype(np.float32), np.zeros(7, int))
+
+
+def dataset(count=40):
+    rng = np.random.default_rng(1)
+    images = Images(
+        rng.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8), rng.integers(0, 10, count), tuple("0123456789")
+    )
+    return Dataset("few", images, images)
+
+
+def weights(settings, steps=3):
+    training = Training(settings, dataset())
+    for _ in range(steps):
+        training.advance()
+    return training
+
+
+def test_a_training_in_shards(tmp_path, backend):
+    """Near the training of whole batches; the same bits each time; and it goes on from its checkpoint alone."""
+    settings = Settings("digits", batch_size=10, shards=4, mirror=True, pad=1, backend=backend)
+    sharded, plain = weights(settings), weights(replace(settings, shards=1))
+    again = weights(settings)
+    for name, value in sharded.net.params.items():
+        np.testing.assert_array_equal(again.net.params[name], value)
+        np.testing.assert_allclose(value, plain.net.params[name], atol=1e-4)
+    assert sharded.progress.epoch.images == 30
+    sharded.save(tmp_path / "c")
+    with pytest.raises(ValueError, match="shards is 1, but must be 4 as in"):
+        Training(replace(settings, shards=1), dataset()).restore(tmp_path / "c")
+    other = Training(settings, dataset())
+    other.restore(tmp_path / "c")
+    assert asdict(other.settings)["shards"] == 4
+    for training in (sharded, other):
+        training.advance()
+    for name, value in sharded.net.params.items():
+        np.testing.assert_array_equal(other.net.params[name], value)
+
+
+@pytest.mark.parametrize("shards", [0, 11, True, 2.0])
+def test_shards_must_fit_the_batch(shards):
+    with pytest.raises(ValueError, match="shards is "):
+        Training(Settings("digits", batch_size=10, shards=shards, backend="reference"), dataset())
