@@ -60,6 +60,13 @@ def test_a_page_without_a_title_gets_its_name():
     assert pages.staged(ROOT / "docs" / "gpu_h100.md", NAMES).startswith("# gpu_h100\n\nNVIDIA")
 
 
+def test_the_page_of_the_explorer_has_one_before_its_first_section():
+    text = pages.with_explorer(pages.staged(ROOT / "docs" / "explorer.md", NAMES))
+    assert text.startswith("# The explorer\n")
+    assert [*re.findall(r"^## .*$", text, re.MULTILINE)][:2] == ["## A small one to try", "## What it shows"]
+    assert 'src="explorer_page.html"' in text.partition("## What it shows")[0]
+
+
 def test_all_linked_files_are_shown_and_what_is_in_linked_folders():
     found = {path.relative_to(ROOT).as_posix() for path in pages.sources(NAMES)}
     assert {"docs/ladder/plain.py", "tinyalexnet/ops/maxpool", "tinyalexnet/ops/maxpool/terms.py", "tests"} < found

@@ -28,6 +28,7 @@ def stage(folder):
     names = pages.page_names()
     texts = {name: pages.staged(path, names) for path, name in names.items()} | pages.api_pages()
     texts["index"] += pages.contents()
+    texts["explorer"] = pages.with_explorer(texts["explorer"])
     for name, text in texts.items():
         _write(folder / f"{name}.md", text.encode())
     for path in pages.ROOT.glob("docs/**/*"):

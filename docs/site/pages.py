@@ -16,7 +16,7 @@ GROUPS = {
     "To do": ["dojo", "bestiary", "explain", "explorer", "own_layer", "teaching"],
     "Layers, derived": ["conv2d", "maxpool", "avgpool", "lrn", "relu", "dense", "dropout"],
     "Losses and the update": ["softmax_cross_entropy", "l2_loss", "momentum"],
-    "Training": ["training", "data", "pretrained"],
+    "Training": ["training", "parallel", "data", "pretrained"],
     "Speed": ["performance", "winograd", "ladder", "benchmark"],
     "GPU": ["gpu", "gpu_h100", "tensor_cores", "emulator"],
     "Checked": ["checking", "strategies", "mutation"],
@@ -39,7 +39,6 @@ def page_names():
     """The name in the site of each Markdown file."""
     files = {path: path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in ROOT.glob("docs/*.md")}
     files |= {path: path.parent.name for path in ROOT.glob("docs/ladder/README.md")}
-    files |= {path: path.stem for path in ROOT.glob("docs/site/*.md")}
     files |= {path: path.stem.lower() for path in ROOT.glob("*.md")}
     return {**files, ROOT / "README.md": "index"}
 
@@ -99,6 +98,24 @@ def first_line(path):
         return ""
     doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     return doc.partition("\n\n")[0].replace("\n", " ")
+
+
+EXPLORER = """## A small one to try
+
+The network for 8 x 8 digits, untrained, on a ring. Click an element.
+
+```{raw} html
+<iframe class="explorer" src="explorer_page.html" title="The explorer of a small network"></iframe>
+<p><a href="explorer_page.html">The same without this frame</a></p>
+```
+
+"""
+
+
+def with_explorer(text):
+    """The explorer's page with an explorer in it, before its first section."""
+    before, first, rest = text.partition("## ")
+    return before + EXPLORER + first + rest
 
 
 def contents():
