@@ -277,7 +277,7 @@ def test_what_is_given_has_no_terms(small):
     ):
         explanation = explain(small, layer, array, index)
         assert (explanation.filled, explanation.terms, explanation.largest(3), explanation.folds) == (text, [], [], [])
-        assert explanation.is_exact
+        assert (explanation.is_exact, explanation.is_right, explanation.bound) == (True, True, 0)
         assert str(explanation).splitlines()[1] == f"  {text}"
         assert text.replace("'", "&#x27;") in explanation._repr_html_()
 
@@ -336,6 +336,31 @@ def test_infinities_and_nan(rng):
         found = trace(huge, np.ones((1, 2)))
     overflown = explain(found, "layer", "out", (0, 0))
     assert overflown.stored == overflown.value == math.inf
+
+
+def test_a_nan_for_a_number_is_never_right(rng):
+    found = trace(Dense(3, 2, "reference", rng=1), rng.standard_normal((1, 3)).astype(np.float32))
+    found.array("layer", "out")[0, 0] = np.nan
+    explanation = explain(found, "layer", "out", (0, 0))
+    assert math.isfinite(explanation.value)
+    assert not explanation.is_exact
+    assert not explanation.is_right
+
+
+def test_the_largest_of_a_maximum_are_so_by_their_sign():
+    x = np.array([-5, 2, -7, 1], np.float32).reshape(1, 2, 2, 1)
+    explanation = explain(trace(MaxPool2d(2, 2, backend="reference"), x), "layer", "out", (0, 0, 0, 0))
+    assert [term.value for term in explanation.largest(3)] == [2, 1, -5]
+    zero = explain(trace(MaxPool2d(2, 2, backend="reference"), np.minimum(x, 0)), "layer", "out", (0, 0, 0, 0))
+    assert (zero.value, zero.bound, zero.is_right) == (0, 0, True)
+
+
+def test_a_fold_of_one_value_is_left_out(rng):
+    for channels in (1, 2):
+        x = rng.standard_normal((1, 3, 3, channels)).astype(np.float32)
+        found = trace(Conv2d(channels, 1, 2, backend="reference", algorithm="gemm", rng=1), x, l2_loss)
+        assert len(explain(found, "layer", "out", (0, 0, 0, 0)).folds) == channels - 1
+        assert explain(found, "layer", "db", (0,)).folds == []
 
 
 def test_a_bound_that_cannot_be_is_infinite():
