@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -106,6 +108,12 @@ def test_a_photograph(tmp_path):
     assert not net.train
     assert {layer.algorithm for _, layer in net if hasattr(layer, "algorithm")} == {"gemm"}
     assert 1e-2 < float(np.abs(traced(Options("digits"), net, x).array("fc4", "out")).max()) < 1e2
+
+
+def test_without_pillow_a_photograph_is_refused_before_the_weights_are_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match=r"reading images needs Pillow: pip install 'tinyalexnet\[images\]'"):
+        prepared(Options(weights="missing"), "a.png", Console(None, True))
 
 
 def test_trained_weights_bring_their_network_names_and_scale(tmp_path, monkeypatch):
