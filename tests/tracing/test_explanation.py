@@ -338,15 +338,6 @@ def test_infinities_and_nan(rng):
     assert overflown.stored == overflown.value == math.inf
 
 
-def test_a_nan_for_a_number_is_never_right(rng):
-    found = trace(Dense(3, 2, "reference", rng=1), rng.standard_normal((1, 3)).astype(np.float32))
-    found.array("layer", "out")[0, 0] = np.nan
-    explanation = explain(found, "layer", "out", (0, 0))
-    assert math.isfinite(explanation.value)
-    assert not explanation.is_exact
-    assert not explanation.is_right
-
-
 def test_a_bound_that_cannot_be_is_infinite():
     logits = np.array([[0, 1e9]], np.float32)
     found = trace(Flatten(), logits, CrossEntropyLoss([0], "reference"))

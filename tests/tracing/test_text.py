@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from tinyalexnet import Conv2d, Dropout, MaxPool2d, Sequential, explain, l2_loss, trace
+from tinyalexnet import Conv2d, Dense, Dropout, MaxPool2d, Sequential, explain, l2_loss, trace
 from tinyalexnet.tracing.text import lines
 
 
@@ -116,6 +118,15 @@ def test_a_difference_stands_beside_what_rounding_allows(rng):
     assert ", more than rounding allows, which is " in lines(wrong)[-1]
     found.steps["layer"].arrays["out"] = np.full(stored.shape, wrong.value)
     assert lines(explain(found, "layer", "out", (0, 0, 0, 0)))[-1] == "  exact"
+
+
+def test_a_nan_for_a_number_is_never_right(rng):
+    found = trace(Dense(3, 2, "reference", rng=1), rng.standard_normal((1, 3)).astype(np.float32))
+    found.array("layer", "out")[0, 0] = np.nan
+    explanation = explain(found, "layer", "out", (0, 0))
+    assert math.isfinite(explanation.value)
+    assert not explanation.is_exact
+    assert not explanation.is_right
 
 
 def test_a_notebook_shows_48_terms_and_all_if_there_are_no_more(rng):
