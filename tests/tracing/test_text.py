@@ -90,6 +90,7 @@ def test_up_to_the_most_all_terms_are_in_the_order_of_the_formula(rng):
     assert text[5:17] != lines(explanation, 11)[5:17]
     assert "summed for each c" in "\n".join(lines(explanation, 11))
     assert "more" not in "\n".join(lines(explanation, 11))  # of 11 sums there is none left out
+    assert "    ... and 1 more" in lines(explanation, 10)
 
 
 def test_one_part_has_no_name_and_one_term_no_plural():
