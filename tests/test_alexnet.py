@@ -139,6 +139,17 @@ def test_a_network_of_zeros_has_the_layers_and_costs_of_the_table(variant):
         }
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_relus_overwrite_what_is_before_them(variant):
+    """So a pass keeps one array for each of them, and not two."""
+    relus = [layer for name, layer in of_zeros(variant) if name.startswith("relu")]
+    assert relus
+    for layer in relus:
+        x = np.array([-1, 2], np.float32)
+        layer.forward(x)
+        assert x.tolist() == [0, 2]
+
+
 @pytest.mark.parametrize("variant", SMALL)
 def test_backends_agree_on_the_small_variants(variant):
     """In float64: the two differ by the order of some thousand additions, 1e-11."""

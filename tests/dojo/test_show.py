@@ -63,6 +63,11 @@ def test_a_case_with_its_windows():
     )
 
 
+def test_padding_at_the_sides_is_in_the_picture():
+    pool = {"x": images(1, 1, 2, 1), "kernel": (1, 2), "stride": (1, 2), "pads": ((0, 0), (1, 1))}
+    assert text_of(SUBJECTS["maxpool_forward"], pool).endswith("    oh=0 ow=0   oh=0 ow=1\n    +#.          .#+\n")
+
+
 def test_many_windows_are_broken_into_rows_and_too_many_are_left_out():
     pool = {"x": images(1, 1, 12, 1), "kernel": (1, 2), "stride": (1, 1), "pads": ((0, 0), (0, 0))}
     text = text_of(SUBJECTS["maxpool_forward"], pool)

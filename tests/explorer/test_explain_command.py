@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,14 @@ def test_an_element_of_every_kind_of_array(capsys):
         assert "more than rounding" not in out
 
 
+def test_one_term_and_the_seed(capsys):
+    words = "conv1", "out", "0,2,2,1", "--variant", "digits", "--terms", "1"
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "10 terms, the 1 largest first:" in out
+    assert out == run(capsys, *words, "--seed", "0")[1] != run(capsys, *words, "--seed", "1")[1]
+
+
 def test_the_losses(capsys):
     gradients = {}
     for loss in ("l2", "likeliest", "class:3", "output:7", "output:0,7"):
@@ -66,6 +76,7 @@ def test_the_losses(capsys):
         (("conv1", "out", "0,1,2,3", "--terms", "0"), "terms is 0, but must be an int >= 1"),
         (("conv1", "out", "0,1,2,3", "--seed", "-1"), "seed is -1, but must be an int >= 0"),
         (("conv1", "out", "0,1,2,3", "--loss", "l3"), "loss is 'l3', but must be l2, likeliest, class:K or outp"),
+        (("conv1", "out", "0,1,2,3", "--loss", "klass:3"), "loss is 'klass:3', but must be l2, likeliest"),
         (("conv1", "out", "0,1,2,3", "--loss", "class:x"), "loss is 'class:x', but must be l2, likeliest"),
         (("conv1", "out", "0,1,2,3", "--loss", "class:10"), "loss is 'class:10', but must name a class from 0 to 9"),
         (("conv1", "out", "0,1,2,3", "--loss", "output:x"), "loss is 'output:x', but must be l2, likeliest"),
@@ -97,6 +108,12 @@ def test_a_photograph(tmp_path):
     assert not net.train
     assert {layer.algorithm for _, layer in net if hasattr(layer, "algorithm")} == {"gemm"}
     assert 1e-2 < float(np.abs(traced(Options("digits"), net, x).array("fc4", "out")).max()) < 1e2
+
+
+def test_without_pillow_a_photograph_is_refused_before_the_weights_are_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match=r"reading images needs Pillow: pip install 'tinyalexnet\[images\]'"):
+        prepared(Options(weights="missing"), "a.png", Console(None, True))
 
 
 def test_trained_weights_bring_their_network_names_and_scale(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -119,6 +120,14 @@ def get(server, path, method="GET", **headers):
     return answer, body
 
 
+HEADERS = {
+    "Content-Type": "application/octet-stream",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
 def test_the_page_and_its_arrays_are_sent(shown):
     with serving(shown) as server:
         answer, body = get(server, f"/{server.token}/")
@@ -127,10 +136,12 @@ def test_the_page_and_its_arrays_are_sent(shown):
         assert b"connect-src 'self'" in body
         assert b'"serve": true' in body
         assert b'id="a0"' not in body
-        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         for number, array in enumerate(shown.arrays):
             answer, body = get(server, f"/{server.token}/array/{number}")
             assert answer.status == 200
+            assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+            assert answer.headers["Content-Length"] == str(array.nbytes)
             assert np.array_equal(
                 np.frombuffer(body, np.uint8).reshape(array.itemsize, -1).T.tobytes(), array.tobytes()
             )
@@ -145,7 +156,7 @@ def test_nothing_else_is_sent(shown):
             *("/", "/array/0", f"/{token}", f"/{token[:-1]}/", f"/{token}x/", "/%2e%2e/", "//"),
             *(f"/{token}/{rest}" for rest in ("array/", "array/-1", "array/1e9", "array/999999", "array/0/x")),
             *(f"/{token}/{rest}" for rest in ("../../etc/passwd", "%2e%2e/etc/passwd", "array/../../x", "style.css")),
-            f"/{token}/array/{'9' * 5000}",
+            *(f"/{token}/array/{number}" for number in ("9" * 5000, len(shown.arrays))),
         ):
             answer, _ = get(server, path)
             assert answer.status == 404, path
@@ -154,6 +165,16 @@ def test_nothing_else_is_sent(shown):
         for method in ("POST", "PUT", "DELETE"):
             assert get(server, f"/{token}/", method)[0].status == 501
         assert server.server_address[0] == "127.0.0.1"
+        assert server.server_port >= 1024  # the system's choice
+
+
+def test_a_client_that_says_nothing_does_not_keep_the_server(shown):
+    with serving(shown) as server, socket.create_connection(("127.0.0.1", server.server_port)):
+        assert get(server, f"/{server.token}/")[0].status == 200  # so the silent one was accepted before
+        closing = threading.Thread(target=server.server_close, daemon=True)
+        closing.start()
+        closing.join(10)
+        assert not closing.is_alive()
 
 
 def test_a_browser_that_goes_away_is_no_error(shown, capsys):

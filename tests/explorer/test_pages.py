@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from networks import every_kind, image
 
-from tinyalexnet import CrossEntropyLoss, Sequential, alexnet, l2_loss
+from tinyalexnet import Conv2d, CrossEntropyLoss, Dense, Sequential, alexnet, l2_loss
 from tinyalexnet.explorer import Explorer, pages
 from tinyalexnet.explorer.explorer import about
 
@@ -64,6 +64,43 @@ def test_a_layer_has_what_its_terms_need(explorer, tmp_path):
     assert by_name["loss"]["kind"] == "cross-entropy"
 
 
+def test_a_convolution_with_stride_1_has_the_matrices_of_winograd(rng):
+    """They give the 2x2 outputs of a tile: Aᵀ (G g Gᵀ * Bᵀ d B) A, for a kernel whose sides differ."""
+    conv = Conv2d(1, 1, (3, 2), 1, backend="reference", rng=1)
+    explorer = Explorer(Sequential([("conv", conv)]), rng.standard_normal((5, 5, 1)).astype(np.float32))
+    winograd = pages.content(explorer.trace, "", "").meta["layers"][0]["winograd"]
+    assert winograd["name"] == "F(2x2, 3x2)"
+    height, width = (
+        {name: np.array(winograd[side][name]) for name in ("at", "g", "bt")} for side in ("height", "width")
+    )
+    tile, filters = explorer.trace.array("conv", "x")[0, :4, :3, 0], conv.params["w"][..., 0, 0].astype(np.float64)
+    products = (height["g"] @ filters @ width["g"].T) * (height["bt"] @ tile @ width["bt"].T)
+    out = height["at"] @ products @ width["at"].T
+    np.testing.assert_allclose(out, explorer.trace.array("conv", "out")[0, :2, :2, 0], rtol=1e-5, atol=1e-5)
+
+
+def test_other_layers_have_none(explorer):
+    """``block.pool`` has a stride of 1 along one axis, and ``avg`` along both."""
+    layers = pages.content(explorer.trace, "", "").meta["layers"]
+    assert not any("winograd" in layer for layer in layers)
+    assert {layer["name"] for layer in layers if "before" in layer} == {"conv1", "block.pool", "conv2", "avg"}
+
+
+def test_a_page_in_a_file_asks_no_server_and_its_data_are_ascii(tmp_path):
+    text = Explorer(every_kind("größe"), image(), title="größe").save(tmp_path / "a.html").read_text("utf-8")
+    meta, _ = parts(text)
+    assert meta["serve"] is False
+    assert meta["layers"][0]["name"] == "größe"
+    assert re.search(r'id="meta">(.*?)</script>', text, re.DOTALL)[1].isascii()
+
+
+def test_a_vector_is_one_image_too():
+    rng = np.random.default_rng(2)
+    explorer = Explorer(Sequential([("fc", Dense(3, 2, "reference", rng=rng))]), np.ones((1, 3), np.float32))
+    assert explorer.trace.array("fc", "x").shape == (1, 3)
+    assert Explorer(every_kind(), image()[np.newaxis]).trace.array("conv1", "x").shape == (1, 13, 14, 3)
+
+
 def test_only_its_own_script_may_run_and_nothing_is_fetched(explorer, tmp_path):
     text = explorer.save(tmp_path / "a.html").read_text()
     policy = re.search(r'Content-Security-Policy" content="(.*?)"', text)[1]
@@ -104,6 +141,12 @@ def test_the_photograph_is_there_beside_the_arrays(tmp_path):
     assert parts(Explorer(every_kind(), image()).save(tmp_path / "a").read_text())[0]["photo"] is None
 
 
+def test_a_page_may_have_the_most_bytes(explorer, tmp_path, monkeypatch):
+    shown = pages.content(explorer.trace, "", "")
+    monkeypatch.setattr(pages, "MOST_BYTES", sum(array.nbytes for array in shown.arrays))
+    assert len(parts(pages.page(shown))[1]) == len(shown.arrays)
+
+
 def test_what_is_too_large_is_refused_before_anything_is_written(explorer, tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "MOST_BYTES", 1000)
     with pytest.raises(ValueError, match=r"the arrays have 0 MB, but a page must have at most 0 MB: .*--serve"):
@@ -131,6 +174,7 @@ def test_the_line_below_the_title(explorer):
     assert text.startswith(f"CrossEntropyLoss([3]) = {explorer.trace.loss:.6g}; likeliest classes: ")
     assert f"likeliest classes: {best} {p[best]:.1%}, " in about(explorer.trace)
     assert ["zero", "one", "two", "three", "four"][best] in text
+    assert text.count("%") == 3
     own = Explorer(every_kind(), image(), lambda out: (0.25, out))
     assert about(own.trace) == "loss = 0.25"
     assert about(Explorer(every_kind(), image(), l2_loss).trace).startswith("L2Loss() = ")

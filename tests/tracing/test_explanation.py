@@ -277,7 +277,7 @@ def test_what_is_given_has_no_terms(small):
     ):
         explanation = explain(small, layer, array, index)
         assert (explanation.filled, explanation.terms, explanation.largest(3), explanation.folds) == (text, [], [], [])
-        assert explanation.is_exact
+        assert (explanation.is_exact, explanation.is_right, explanation.bound) == (True, True, 0)
         assert str(explanation).splitlines()[1] == f"  {text}"
         assert text.replace("'", "&#x27;") in explanation._repr_html_()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from tinyalexnet import Conv2d, MaxPool2d, Sequential, explain, l2_loss, trace
+from tinyalexnet import Conv2d, Dense, Dropout, MaxPool2d, Sequential, explain, l2_loss, trace
 from tinyalexnet.tracing.text import lines
 
 
@@ -77,6 +79,34 @@ def test_of_many_terms_the_largest_and_the_sums_by_index(rng):
     assert explanation.folds[0].sums[0][2] == 9
 
 
+def test_up_to_the_most_all_terms_are_in_the_order_of_the_formula(rng):
+    x = rng.standard_normal((1, 1, 1, 11)).astype(np.float32)
+    explanation = explain(trace(Conv2d(11, 1, 1, backend="reference", rng=1), x), "layer", "out", (0, 0, 0, 0))
+    text = str(explanation).splitlines()
+    assert text[4] == "  12 terms:"
+    assert text[5].startswith("    layer b[0] ")
+    assert [line.split()[1] for line in text[6:17]] == [f"x[0,0,0,{c}]" for c in range(11)]
+    assert text[17:19] == ["", f"  the sum of the terms: {explanation.value!r}"]  # no sums for each c
+    assert text[5:17] != lines(explanation, 11)[5:17]
+    assert "summed for each c" in "\n".join(lines(explanation, 11))
+    assert "more" not in "\n".join(lines(explanation, 11))  # of 11 sums there is none left out
+    assert "    ... and 1 more" in lines(explanation, 10)
+
+
+def test_one_part_has_no_name_and_one_term_no_plural():
+    found = trace(Dropout(0.5, False, backend="reference"), np.full((1, 2), 3, np.float32))
+    assert lines(explain(found, "layer", "out", (0, 1)))[3:6] == ["", "  1 term:", "    layer x[0,1] 3.0"]
+    text = lines(
+        explain(trace(MaxPool2d(2, 2, backend="reference"), integers(1, 2, 2, 1)), "layer", "out", (0, 0, 0, 0))
+    )
+    assert text[5:9] == [
+        "    layer x[0,0,0,0] -3.0",
+        "    layer x[0,0,1,0] -2.0",
+        "    layer x[0,1,0,0] -1.0",
+        "    layer x[0,1,1,0] 0.0   <- the first of the largest",
+    ]
+
+
 def test_a_difference_stands_beside_what_rounding_allows(rng):
     x = rng.standard_normal((1, 3, 3, 5)).astype(np.float32)
     found = trace(Conv2d(5, 1, 3, backend="reference", algorithm="gemm", rng=1), x)
@@ -89,6 +119,25 @@ def test_a_difference_stands_beside_what_rounding_allows(rng):
     assert ", more than rounding allows, which is " in lines(wrong)[-1]
     found.steps["layer"].arrays["out"] = np.full(stored.shape, wrong.value)
     assert lines(explain(found, "layer", "out", (0, 0, 0, 0)))[-1] == "  exact"
+
+
+def test_a_nan_for_a_number_is_never_right(rng):
+    found = trace(Dense(3, 2, "reference", rng=1), rng.standard_normal((1, 3)).astype(np.float32))
+    found.array("layer", "out")[0, 0] = np.nan
+    explanation = explain(found, "layer", "out", (0, 0))
+    assert math.isfinite(explanation.value)
+    assert not explanation.is_exact
+    assert not explanation.is_right
+
+
+def test_a_notebook_shows_48_terms_and_all_if_there_are_no_more(rng):
+    for channels, rows in ((47, 48), (48, 48)):
+        x = rng.standard_normal((1, 1, 1, channels)).astype(np.float32)
+        found = trace(Conv2d(channels, 1, 1, backend="reference", algorithm="gemm", rng=1), x)
+        html = explain(found, "layer", "out", (0, 0, 0, 0))._repr_html_()
+        assert html.count("<tr>") == rows
+        assert ("<caption>48 terms:<" in html) == (channels == 47)
+        assert ("<caption>49 terms, the 48 largest first:<" in html) == (channels == 48)
 
 
 def test_html_has_the_terms_and_no_markup_of_others(found):

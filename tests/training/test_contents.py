@@ -162,6 +162,7 @@ def test_very_many_arrays_are_not_all_named(tmp_path, saved, training):
         (["run", "step"], True, "has the progress "),
         (["run", "step"], 2.0, "has the progress "),
         (["run", "step"], 10**30, "has the progress "),
+        (["run", "step"], 2**53 + 1, "has the progress "),  # a float does not hold it
         (["run", "step"], 2, "has the progress "),  # fewer than the sums are over
         (["run", "more"], 1, "has the progress "),
         (["run", "logged"], None, "has the progress "),

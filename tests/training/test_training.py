@@ -246,6 +246,17 @@ def test_ten_views_are_averaged():
     assert reached["test_loss"] > 0
 
 
+@pytest.mark.parametrize("views", [1, 10])
+def test_no_more_views_than_a_batch_are_evaluated_at_a_time(monkeypatch, views):
+    monkeypatch.setattr(steps, "EVALUATION_BATCH", 10)
+    run, sizes = Training(Settings(**SETTINGS, views=views), DATASET), []
+    forward = run.net.forward
+    monkeypatch.setattr(run.net, "forward", lambda x: (sizes.append(len(x)), forward(x))[1])
+    run.evaluate(DATASET.test)
+    assert sum(sizes) == views * len(DATASET.test.labels)
+    assert max(sizes) == 10 < sum(sizes)
+
+
 def test_the_defaults_are_those_of_the_documented_run():
     """docs/training.md and docs/data.md have results that were made with them."""
     assert asdict(Settings()) == {
