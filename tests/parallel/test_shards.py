@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,3 +161,11 @@ def test_a_training_in_shards(tmp_path, backend):
 def test_shards_must_fit_the_batch(shards):
     with pytest.raises(ValueError, match="shards is "):
         Training(Settings("digits", batch_size=10, shards=shards, backend="reference"), dataset())
+
+
+def test_a_gpu_has_no_shards_yet(monkeypatch):
+    monkeypatch.setattr("tinyalexnet.training.settings.device", lambda _: SimpleNamespace(on_host=False))
+    settings = Settings("digits", batch_size=10, backend="cuda")
+    assert check_settings(settings, dataset()) == settings
+    with pytest.raises(ValueError, match="shards is 2, but must be 1 on the backend 'cuda'"):
+        check_settings(replace(settings, shards=2), dataset())
