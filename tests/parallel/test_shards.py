@@ -13,6 +13,7 @@ from tinyalexnet.ops.dropout import dropout_mask
 from tinyalexnet.parallel import ShardedStep
 from tinyalexnet.training import Settings
 from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.training.settings import check_settings
 from tinyalexnet.training.step import Training
 
 
