@@ -41,7 +41,7 @@ if not JIT:
 
 # Derandomised: the same examples in every run. No deadline: the first example of a kernel compiles it. On a GPU a test
 # has fewer: each example waits for the GPU, and the emulated one interprets every thread.
-for name, examples in {"compiled": 100, "plain": 60, "cuda": 25, "emulated": 8, "few": 10}.items():
+for name, examples in {"compiled": 200, "plain": 60, "cuda": 25, "emulated": 12, "few": 10}.items():
     settings.register_profile(
         name, derandomize=True, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
     )
