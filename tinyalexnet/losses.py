@@ -77,7 +77,7 @@ class CrossEntropyLoss:
 
     def __call__(self, out: np.ndarray) -> tuple[float, np.ndarray]:
         """The loss and its gradient; errors as ``softmax_cross_entropy``."""
-        return softmax_cross_entropy(out, self.labels, self.backend)
+        return softmax_cross_entropy(out, device(self.backend).to_device(self.labels), self.backend)
 
     def kept(self, out: np.ndarray) -> dict[str, np.ndarray]:
         """The probabilities ``p``, in float64, and the labels."""

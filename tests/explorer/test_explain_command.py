@@ -132,3 +132,16 @@ def test_trained_weights_bring_their_network_names_and_scale(tmp_path, monkeypat
     white = prepared(Options(weights=str(tmp_path / "c")), str(tmp_path / "a.png"), Console(None, True))
     assert white.x.std() > 0
     assert (white.pixels == 255).all()
+
+
+@pytest.mark.parametrize("loss", ["l2", "likeliest", "class:3", "output:7"])
+def test_every_backend_computes_the_pass(run, loss):
+    """Near the reference's: sums of up to 288 terms in float32, and four layers."""
+    passes = {}
+    for backend in ("reference", run.name):
+        options = Options("digits", loss=loss, backend=backend)
+        ready = prepared(options, None, Console(None, True))
+        passes[backend] = traced(options, ready.net, ready.x)
+    for name, array in (("fc4", "out"), ("conv1", "dx"), ("conv2", "dw")):
+        expected = passes["reference"].array(name, array)
+        np.testing.assert_allclose(passes[run.name].array(name, array), expected, atol=1e-4 * np.abs(expected).max())
