@@ -453,6 +453,23 @@ def test_names_are_text(browser, tmp_path):
         assert page.locator("img").count() == 0
 
 
+def test_any_name_of_a_layer_has_an_address(browser, tmp_path):
+    """Also with the signs of an address; and what is no address leads to the first layer."""
+    name = "a/b %2F#?&é"
+    with opened(browser, Explorer(every_kind(name), image()).save(tmp_path / "a.html")) as page:
+        after(page, lambda: page.click("button[data-name=conv2]"))
+        after(page, page.locator("#layers button").first.click)
+        assert looked_at(page)[0] == name
+        after(page, page.go_back)
+        assert looked_at(page)[0] == "conv2"
+        after(page, page.go_forward)
+        assert looked_at(page)[0] == name
+        for wrong in ("#%E0%A4%A/out/1", "#%", "#////"):
+            after(page, lambda: page.evaluate("tinyalexnet.go('conv2', 'b', [0])"))
+            after(page, lambda wrong=wrong: page.evaluate("hash => { location.hash = hash }", wrong))
+            assert looked_at(page)[0] == name
+
+
 def test_the_policy_lets_its_own_script_run(browser, saved):
     """Without the exception that the other tests need to ask the page."""
     page = browser.new_page()

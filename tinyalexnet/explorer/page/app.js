@@ -27,8 +27,17 @@ async function go(layer, array, index, { remember = true } = {}) {
   await show();
 }
 
+// A part of an address; as it is if it was not written by hashOf.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 async function fromHash() {
-  const [layer, array, index] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const [layer, array, index] = location.hash.slice(1).split("/").map(decoded);
   const shape = layerAt.has(layer) ? described(layer, array)?.shape : null;
   const at = index ? index.split(",").map(Number) : [];
   const isThere = shape && at.length === shape.length && at.every((i, axis) => Number.isInteger(i) && i >= 0 && i < shape[axis]);

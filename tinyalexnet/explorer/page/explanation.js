@@ -114,7 +114,7 @@ async function sourceMaps(found, key) {
     for (const operand of one.operands)
       if (operand.element && (key === null || one.key === key)) {
         const name = operand.element.join(" ");
-        if (!seen.has(name)) seen.set(name, { element: operand.element, marks: [], plain: operand.plain });
+        if (!seen.has(name)) seen.set(name, { element: operand.element, marks: [] });
         if (seen.get(name).marks.length < 4096) seen.get(name).marks.push({ index: operand.index, weak: one.value === 0 && found.terms.length > 1 });
       }
   for (const { element: address, marks } of seen.values()) {
