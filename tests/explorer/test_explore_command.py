@@ -60,8 +60,8 @@ def test_the_loss_and_quiet(photo, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ((), "output is None, but must be a file, or None with --serve"),
-        (("-o", "x", "--serve"), "output is 'x', but must be a file, or None with --serve"),
+        ((), "neither --output FILE nor --serve is given, but exactly one of them is needed"),
+        (("-o", "x", "--serve"), "both --output FILE and --serve are given, but exactly one of them is needed"),
         (("-o", "missing/x"), "output is 'missing/x', but"),
         (("-o", "PHOTO"), "but must be another file than image"),
         (("-o", "x", "--loss", "class:99"), "must name a class from 0 to 9"),

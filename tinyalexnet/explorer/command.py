@@ -29,7 +29,8 @@ def run(flags: dict[str, Any], out: TextIO, console: Console) -> int:
     """Writes the page, or serves it. Returns 0."""
     image, output, served = (flags.pop(name) for name in ("image", "output", "serve"))
     if (output is None) == (not served):
-        raise ValueError(f"output is {output!r}, but must be a file, or None with --serve")
+        given = "neither --output FILE nor --serve is" if output is None else "both --output FILE and --serve are"
+        raise ValueError(f"{given} given, but exactly one of them is needed")
     options = Options(**flags)
     check_outputs({"output": output}, [("image", image), ("weights", options.weights)])
     with console.compiling(device(options.backend)), console.waiting("a forward and a backward"):
