@@ -9,7 +9,8 @@ import pytest
 
 from tinyalexnet.__main__ import main
 from tinyalexnet.console import Console
-from tinyalexnet.explorer.passes import Options, prepared, traced
+from tinyalexnet.explorer.options import Options
+from tinyalexnet.explorer.passes import prepared, traced
 
 
 def run(capsys, *words):

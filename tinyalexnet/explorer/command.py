@@ -10,8 +10,8 @@ from ..console import Console, printable
 from ..devices import device
 from ..files import check_outputs, write
 from .explorer import about
+from .options import Options
 from .pages import content, page
-from .passes import Options, prepared, traced
 
 
 def add_flags(parser: Parser) -> None:
@@ -33,6 +33,8 @@ def run(flags: dict[str, Any], out: TextIO, console: Console) -> int:
         raise ValueError(f"{given} given, but exactly one of them is needed")
     options = Options(**flags)
     check_outputs({"output": output}, [("image", image), ("weights", options.weights)])
+    from .passes import prepared, traced
+
     with console.compiling(device(options.backend)), console.waiting("a forward and a backward"):
         ready = prepared(options, image, console)
         found = traced(options, ready.net, ready.x)

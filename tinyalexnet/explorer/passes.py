@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..alexnet import VARIANTS, alexnet, check_variant
-from ..command import option
 from ..console import Console
-from ..devices import BACKENDS, device
+from ..devices import device
 from ..geometry import as_integer
 from ..images import check_pillow, read_image
 from ..losses import CrossEntropyLoss, L2Loss, OneOutput
@@ -20,24 +19,10 @@ from ..ops.checks import Shape
 from ..tracing import Trace, trace
 from ..training.augment import center_crop
 from ..weights import pretrained
-
-LOSSES = "l2, likeliest, class:K or output:I,J,..."
+from .options import LOSSES, Options
 
 MIDDLE, SPREAD = 128, 64
 """A photograph's bytes become (byte - MIDDLE) / SPREAD if no weights say otherwise, which float32 holds exactly."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is computed. Without ``weights`` they are random, of a scale that keeps the size of the activations."""
-
-    variant: str | None = option(None, "the network (that of --weights, or tf2015)", choices=tuple(VARIANTS))
-    weights: str | None = option(None, "trained weights, as for classify (else random ones)", metavar="FILE")
-    loss: str | None = option(
-        None, f"the loss of the backward: {LOSSES} (likeliest, or l2 without classes)", metavar="LOSS"
-    )
-    backend: str = option("reference", "the implementation that computes (%(default)s)", choices=BACKENDS)
-    seed: int = option(0, "of the random weights, and of the input without an image (%(default)s)")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ..devices import device
 from ..geometry import as_integer
 from ..tracing import explain
 from ..tracing.text import MOST, lines
-from .passes import Options, prepared, traced
+from .options import Options
 
 
 def add_flags(parser: Parser) -> None:
@@ -32,6 +32,8 @@ def run(flags: dict[str, Any], out: TextIO, console: Console) -> int:
     if not re.fullmatch(r"\[?(\d+(, *\d+)*)?\]?", index):
         raise ValueError(f"index is {index!r}, but must be ints with commas between, such as 0,2,2,1")
     options = Options(**flags)
+    from .passes import prepared, traced
+
     with console.compiling(device(options.backend)), console.waiting("a forward and a backward"):
         ready = prepared(options, image, console)
         found = traced(options, ready.net, ready.x)
