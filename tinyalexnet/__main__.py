@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,6 +43,7 @@ def _parser() -> Parser:
 
 
 def _add_train(parser: Parser, variants: list[str]) -> None:
+    from .parallel.mpi import PATIENCE
     from .training import Settings
     from .training.data import NAMES
 
@@ -60,7 +62,16 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
         "lines of JSON: loss, accuracy, how far each parameter moves; a new file, or with --resume the run's",
         metavar="FILE",
     )
+    flag("timings", "lines of JSON: images a second; of each process the seconds and the bytes sent", metavar="FILE")
     flag("plot", "curves of loss and accuracy, conv1's filters and some test images, PNG or SVG", metavar="FILE")
+    flag("parallel", "on all processes of mpiexec -n N python -m ...; docs/parallel.md", choices=("mpi",))
+    flag(
+        "patience",
+        "seconds that a process waits for the others (%(default)s)",
+        type=float,
+        default=PATIENCE,
+        metavar="X",
+    )
     flag("quiet", "nothing on standard error but errors", action="store_true")
 
 
@@ -139,30 +150,36 @@ def _explore(parser: Parser, flags: dict[str, Any]) -> int:
 
 
 def _train(parser: Parser, flags: dict[str, Any]) -> int:
+    from .parallel import Alone, Link, first
+    from .parallel.command import fair_threads, together
     from .training import Settings, train
     from .training.data import load
     from .training.folder import unread
-    from .training.run import check_files
+    from .training.run import Files
 
     name, folder, size, download, quiet = (flags.pop(key) for key in ("data", "folder", "size", "download", "quiet"))
-    files = {key: flags.pop(key) for key in ("checkpoint", "resume", "log", "plot")}
-    if files["resume"] and files["checkpoint"] is None:
+    files = Files(**{field.name: flags.pop(field.name) for field in fields(Files)})
+    parallel, patience = flags.pop("parallel"), flags.pop("patience")
+    if files.resume and files.checkpoint is None:
         parser.error("--resume needs --checkpoint FILE")
     flags["variant"] = flags["variant"] or MADE_FOR.get(name)
     if flags["variant"] is None:
         parser.error(f"data is {name!r}, which no network is made for: --variant is needed")
 
-    def run(console: Console) -> int:
-        paths = files["checkpoint"], files["resume"], files["log"], files["plot"]
-        check_files(*paths)  # before images are read, or fetched
+    def run(console: Console, link: Link) -> int:
+        first(link, files.check)  # before images are read, or fetched
         # pooch has a bar of its own on a terminal.
         with nullcontext() if download and console.shows_bars else console.waiting(f"reading {name}"):
             dataset = load(name, folder, tuple(size) if size else None, download, console.shows_bars)
             if name == "folder" and (text := unread(Path(folder))):
                 console.line(text)
-        return train(Settings(**flags), dataset, sys.stdout, console, *paths)
+        settings = Settings(**flags)
+        with fair_threads(link, settings.backend):
+            return train(settings, dataset, sys.stdout, console, files, link)
 
-    return exit_code(parser, run, quiet)
+    if parallel is None:
+        return exit_code(parser, lambda console: run(console, Alone()), quiet)
+    return together(parser, run, patience, quiet)
 
 
 def _dojo(parser: Parser, flags: dict[str, Any]) -> int:

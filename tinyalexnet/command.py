@@ -169,16 +169,21 @@ def start(main: Callable[[], int]) -> NoReturn:
         print(f"{os.path.basename(sys.argv[0])}: {one_line(_sentence(error))}", file=sys.stderr)
         code = WRONG_USE
     except Exception:
-        traceback.print_exc()
-        print(
-            "this is a bug of tinyalexnet: please report it with the lines above, the command and its --version",
-            file=sys.stderr,
-        )
-        code = BUG
+        code = reported_bug()
     if interrupts.has_ended():
         # Not sys.exit: if the exception went through a library's C code, Python would now kill itself by the signal.
         os._exit(code)
     sys.exit(code)
+
+
+def reported_bug() -> int:
+    """Says where the exception is from that is being handled, and returns the exit code."""
+    traceback.print_exc()
+    print(
+        "this is a bug of tinyalexnet: please report it with the lines above, the command and its --version",
+        file=sys.stderr,
+    )
+    return BUG
 
 
 def _open_standard_files() -> None:

@@ -117,12 +117,17 @@ class Sequential(Layer):
         Errors
             As the layers'; ValueError if a layer in the middle leaves out the dx that the one before it needs.
         """
+        return list(self.backwards(dout))[-1][2]
+
+    def backwards(self, dout: np.ndarray) -> Iterator[tuple[str, Layer, np.ndarray | None]]:
+        """``backward`` layer by layer, from the last to the first: the name, the layer whose ``grads`` are written now,
+        and its dx."""
         gradient: np.ndarray | None = dout
         for name, layer in reversed(self._layers.items()):
             if gradient is None and gradient is not dout:
                 raise ValueError(f"needs_dx is False in a layer after {name!r}, but must be True in all but the first")
             gradient = named(name, layer.backward, gradient)
-        return gradient
+            yield name, layer, gradient
 
     def captured(
         self, loss: Callable[..., tuple[Any, Any]] | None = None, optimizer: Optimizer | None = None, graph: bool = True

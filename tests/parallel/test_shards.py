@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.parallel.threads import on
 from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential, softmax_cross_entropy
+from tinyalexnet.devices import to_host
 from tinyalexnet.ops.dropout import dropout_mask
 from tinyalexnet.parallel import ShardedStep
 from tinyalexnet.training import Settings
 from tinyalexnet.training.data import Dataset, Images
-from tinyalexnet.training.settings import check_settings
 from tinyalexnet.training.step import Training
 
 
@@ -116,6 +117,37 @@ def test_dropout_draws_once_for_a_batch(backend, rng):
     assert drop.forward(x) is x
 
 
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize("processes", [2, 3, 7])
+def test_processes_take_the_step_of_one_to_the_last_bit(processes, overlap, rng):
+    x, labels = rng.standard_normal((9, 7, 7, 2)).astype(np.float32), rng.integers(0, 3, 9)
+
+    def steps(link):
+        net, kept, out = network("reference"), Kept(), []
+        net.train = True
+        step = ShardedStep(net, cross_entropy("reference"), kept, 7, link, overlap)
+        rows = step.rows(9)
+        for _ in range(2):
+            out.append(step(x[rows], labels[rows], 9))
+        return out, kept
+
+    ((alone, expected),) = on(1, steps)
+    assert alone[0].loss != alone[1].loss  # dropout drew another mask
+    found = on(processes, steps)
+    for at in range(2):
+        np.testing.assert_array_equal(np.concatenate([results[at].out for results, _ in found]), alone[at].out)
+        assert {results[at].loss for results, _ in found} == {alone[at].loss}
+    for _, kept in found:
+        assert kept.grads.keys() == expected.grads.keys()
+        for name, gradient in expected.grads.items():
+            np.testing.assert_array_equal(kept.grads[name], gradient, err_msg=name)
+
+
+def test_more_processes_than_shards_are_refused():
+    with pytest.raises(ValueError, match="shards is 2, but must be at least the 3 processes there are"):
+        on(3, lambda link: ShardedStep(network("reference"), cross_entropy("reference"), Kept(), 2, link))
+
+
 def test_a_batch_of_less_images_than_shards_is_refused(rng):
     step = ShardedStep(network("reference"), cross_entropy("reference"), Kept(), 8)
     with pytest.raises(ValueError, match="parts is 8, but must be at most the 7 items"):
@@ -164,9 +196,30 @@ def test_shards_must_fit_the_batch(shards):
         Training(Settings("digits", batch_size=10, shards=shards, backend="reference"), dataset())
 
 
-def test_a_gpu_has_no_shards_yet(monkeypatch):
-    monkeypatch.setattr("tinyalexnet.training.settings.device", lambda _: SimpleNamespace(on_host=False))
-    settings = Settings("digits", batch_size=10, backend="cuda")
-    assert check_settings(settings, dataset()) == settings
-    with pytest.raises(ValueError, match="shards is 2, but must be 1 on the backend 'cuda'"):
-        check_settings(replace(settings, shards=2), dataset())
+def test_where_gradients_are_on_a_gpu_their_sums_are_written(monkeypatch, rng):
+    """By a device that passes for one: it has copies of all that it is given."""
+    x, labels = rng.standard_normal((7, 7, 7, 2)).astype(np.float32), rng.integers(0, 3, 7)
+    found = []
+    for on_host in (True, False):
+        net, kept = network("reference"), Kept()
+        step = ShardedStep(net, cross_entropy("reference"), kept, 3)
+        gpu = SimpleNamespace(on_host=on_host, to_device=np.copy, write=np.copyto, number=lambda value, _: value)
+        monkeypatch.setattr(step, "_hardware", gpu)
+        step(x, labels)
+        found.append(kept.grads)
+        if not on_host:
+            for name, gradient in net.grads.items():
+                np.testing.assert_array_equal(gradient, kept.grads[name], err_msg=name)
+    for name, gradient in found[0].items():
+        np.testing.assert_array_equal(found[1][name], gradient, err_msg=name)
+
+
+@pytest.mark.cuda
+def test_a_training_in_shards_on_a_gpu():
+    """Near that of the host, and the same bits each time."""
+    settings = Settings("digits", batch_size=6, shards=3, mirror=True, backend="cuda")
+    first, again = (weights(settings, 1) for _ in range(2))
+    host = weights(replace(settings, backend="reference"), 1)
+    for name, value in first.net.params.items():
+        np.testing.assert_array_equal(to_host(value), to_host(again.net.params[name]))
+        np.testing.assert_allclose(to_host(value), host.net.params[name], atol=1e-5)

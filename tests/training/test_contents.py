@@ -16,6 +16,7 @@ from test_training import DATASET, SETTINGS, TINY
 from tinyalexnet.alexnet import VARIANTS
 from tinyalexnet.console import Console
 from tinyalexnet.training import Settings, Training, checkpoint, train
+from tinyalexnet.training.run import Files
 from tinyalexnet.weights import load
 
 
@@ -218,7 +219,9 @@ def test_a_run_that_is_refused_leaves_its_files_as_they_were(tmp_path, saved):
     log.write_text('{"step": 3}\n{"step": 4}\n')
     before = path.read_bytes(), log.read_bytes()
     with pytest.raises(ValueError, match="run has the setting 'ema', which this version does not know"):
-        train(Settings(**SETTINGS), DATASET, io.StringIO(), Console(io.StringIO(), True), str(path), True, str(log))
+        train(
+            Settings(**SETTINGS), DATASET, io.StringIO(), Console(io.StringIO(), True), Files(str(path), True, str(log))
+        )
     assert (path.read_bytes(), log.read_bytes()) == before
     assert sorted(tmp_path.iterdir()) == [log, path]
 

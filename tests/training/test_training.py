@@ -26,6 +26,7 @@ from tinyalexnet.training import run as runs
 from tinyalexnet.training import step as steps
 from tinyalexnet.training.data import Dataset, Images, with_channels
 from tinyalexnet.training.optimizer import SGD, Statistics
+from tinyalexnet.training.run import Files
 from tinyalexnet.training.settings import FREE_SETTINGS, LEAST, check_settings
 
 CLASSES = ("dark", "light", "striped")
@@ -63,16 +64,11 @@ def tiny(monkeypatch):
     monkeypatch.setitem(VARIANTS, "tiny", TINY)
 
 
-def run(tmp_path, name, resume=False, **changes):
+def run(tmp_path, name, resume=False, timings=None, **changes):
     out, err = io.StringIO(), io.StringIO()
-    files = [str(tmp_path / f"{name}.safetensors"), resume, str(tmp_path / f"{name}.jsonl")]
-    code = train(Settings(**{**SETTINGS, **changes}), DATASET, out, Console(err, quiet=False), *files)
+    files = Files(str(tmp_path / f"{name}.safetensors"), resume, str(tmp_path / f"{name}.jsonl"), timings=timings)
+    code = train(Settings(**{**SETTINGS, **changes}), DATASET, out, Console(err, quiet=False), files)
     return code, out.getvalue(), err.getvalue()
-
-
-def lines(path):
-    """A log, without the speed."""
-    return [{key: value for key, value in record.items() if key != "images_a_second"} for record in read_log(path)]
 
 
 def test_it_learns_and_says_so(tmp_path):
@@ -126,7 +122,7 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatc
     assert whole[1] == parts[1]
     for name, value in whole[0].items():
         np.testing.assert_array_equal(parts[0][name], value)
-    assert lines(tmp_path / "whole.jsonl") == lines(tmp_path / "parts.jsonl")
+    assert read_log(tmp_path / "whole.jsonl") == read_log(tmp_path / "parts.jsonl")
 
 
 def test_a_batch_is_a_function_of_its_step():
@@ -146,7 +142,7 @@ def test_beside_a_gpu_the_next_batch_is_made_while_it_computes(monkeypatch):
     plain, beside = (Training(Settings(**SETTINGS, mirror=True), DATASET) for _ in range(2))
     order = []
     batch, captured = beside.batch, beside._step
-    monkeypatch.setattr(beside, "batch", lambda step: order.append(f"batch {step}") or batch(step))
+    monkeypatch.setattr(beside, "batch", lambda step, rows: order.append(f"batch {step}") or batch(step, rows))
     monkeypatch.setattr(beside, "_step", lambda *arrays: order.append("step") or captured(*arrays))
     for _ in range(3):
         plain.advance()
@@ -228,10 +224,13 @@ def test_images_a_second_count_the_steps_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     for name, seconds in (("advance", 2), ("evaluate", 100), ("save", 10)):
         monkeypatch.setattr(Training, name, slow(getattr(Training, name), seconds))
-    _, out, _ = run(tmp_path, "run", epochs=4)
+    timings = tmp_path / "run.timings"
+    _, out, err = run(tmp_path, "run", timings=str(timings), epochs=4)
+    assert err.endswith(f"wrote {timings}\n")
     assert [line.rpartition("; ")[2] for line in out.splitlines()] == ["4 images/s"] * 4
-    (logged,) = [record for record in read_log(tmp_path / "run.jsonl") if "images_a_second" in record]
-    assert logged["images_a_second"] == 4
+    (timed,) = read_log(timings)
+    alone = {"seconds": 38.0, "waited": 0.0, "sent": {}}
+    assert timed == {"step": 20, "epoch": 4, "images_a_second": 4, "steps": 19, "processes": [alone]}
 
 
 def test_ten_views_are_averaged():
@@ -310,8 +309,8 @@ def test_images_get_the_channels_that_the_network_takes(monkeypatch, tmp_path, v
     settings = Settings(**SETTINGS | {"variant": variant, "epochs": 1})
     for resume in (False, True):
         err = io.StringIO()
-        files = [str(tmp_path / "run"), resume, str(tmp_path / "log"), str(tmp_path / "plot.png")]
-        assert train(settings, dataset, io.StringIO(), Console(err, quiet=False), *files) == 0
+        files = Files(str(tmp_path / "run"), resume, str(tmp_path / "log"), str(tmp_path / "plot.png"))
+        assert train(settings, dataset, io.StringIO(), Console(err, quiet=False), files) == 0
         assert err.getvalue().startswith(line)
         assert err.getvalue().count("grey") == line.count("grey")
 
@@ -403,7 +402,7 @@ def test_a_log_that_exists_is_never_wiped(tmp_path, monkeypatch, content, resume
     path.write_text(content)
     if content:
         monkeypatch.setattr(runs, "Training", lambda *_: pytest.fail("it began"))
-        message = "there is no checkpoint '.*' to go on from: give the log" if resume else "must be a new file: give"
+        message = "there is no checkpoint '.*' to go on from: give it" if resume else "must be a new file: give"
         with pytest.raises(ValueError, match=f"log is '.*run.jsonl', which exists, but {message}"):
             run(tmp_path, "run", resume)
         assert path.read_text() == content
@@ -458,27 +457,29 @@ def test_links_devices_and_fifos_stay_what_they_are(tmp_path):
     reader.start()
     quiet = Console(io.StringIO(), True)
     settings = Settings(**SETTINGS | {"epochs": 1})
-    assert train(settings, DATASET, io.StringIO(), quiet, os.devnull, False, str(fifo)) == 0
+    assert train(settings, DATASET, io.StringIO(), quiet, Files(os.devnull, False, str(fifo))) == 0
     reader.join()
     assert json.loads(content[0])["step"] == 6
     assert not os.path.isfile(fifo)
     assert not os.path.isfile(os.devnull)
     there = str(tmp_path / "run.safetensors")
-    assert train(settings, DATASET, io.StringIO(), quiet, there, True, os.devnull) == 0
-    assert train(settings, DATASET, io.StringIO(), quiet, None, False, os.devnull, str(tmp_path / "run.svg")) == 0
+    assert train(settings, DATASET, io.StringIO(), quiet, Files(there, True, os.devnull)) == 0
+    assert (
+        train(settings, DATASET, io.StringIO(), quiet, Files(None, False, os.devnull, str(tmp_path / "run.svg"))) == 0
+    )
     assert (tmp_path / "run.svg").exists()  # from the records, for a stream cannot be read again
     if os.path.exists("/dev/full"):
         with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
-            train(settings, DATASET, io.StringIO(), quiet, log_path="/dev/full")
+            train(settings, DATASET, io.StringIO(), quiet, Files(log="/dev/full"))
 
 
 @pytest.mark.parametrize(
     ("files", "error", "message"),
     [
-        ({"checkpoint_path": "."}, ValueError, r"checkpoint is '\.', but must be a file in a folder"),
-        ({"log_path": "no/such/log"}, ValueError, "log is 'no/such/log', but must be a file in a folder"),
-        ({"plot_path": "run.txt", "log_path": "log"}, ValueError, r"plot is 'run\.txt', but must end in"),
-        ({"checkpoint_path": "run"}, ImportError, r"checkpoints need safetensors: pip install 'tinyalexnet\[train\]'"),
+        ({"checkpoint": "."}, ValueError, r"checkpoint is '\.', but must be a file in a folder"),
+        ({"log": "no/such/log"}, ValueError, "log is 'no/such/log', but must be a file in a folder"),
+        ({"plot": "run.txt", "log": "log"}, ValueError, r"plot is 'run\.txt', but must end in"),
+        ({"checkpoint": "run"}, ImportError, r"checkpoints need safetensors: pip install 'tinyalexnet\[train\]'"),
     ],
 )
 def test_what_is_missing_is_told_before_anything_is_computed(tmp_path, monkeypatch, files, error, message):
@@ -486,7 +487,7 @@ def test_what_is_missing_is_told_before_anything_is_computed(tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
     monkeypatch.setattr(runs, "Training", lambda *_: pytest.fail("it began"))
     with pytest.raises(error, match=message):
-        train(Settings(**SETTINGS), DATASET, io.StringIO(), Console(io.StringIO(), True), **files)
+        train(Settings(**SETTINGS), DATASET, io.StringIO(), Console(io.StringIO(), True), Files(**files))
     assert not list(tmp_path.iterdir())
 
 
@@ -510,11 +511,11 @@ def test_a_weight_of_zeros_leaves_the_log_readable(tmp_path, monkeypatch):
 def test_the_picture(tmp_path):
     log, plot = str(tmp_path / "log.jsonl"), tmp_path / "run.svg"
     settings = Settings(**{**SETTINGS, "epochs": 4})
-    assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), log_path=log, plot_path=str(plot)) == 0
+    assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), Files(log=log, plot=str(plot))) == 0
     assert plot.read_text().startswith("<?xml")
     without = tmp_path / "without.svg"
     said = io.StringIO()
-    assert train(settings, DATASET, io.StringIO(), Console(said, False), plot_path=str(without)) == 0
+    assert train(settings, DATASET, io.StringIO(), Console(said, False), Files(plot=str(without))) == 0
     assert re.sub(r"(?s)<metadata>.*?</metadata>", "", plot.read_text()).count("<path") == without.read_text().count(
         "<path"
     )
@@ -530,7 +531,7 @@ def test_a_short_run_has_points_of_the_training_in_its_picture(tmp_path, monkeyp
     figures = []
     monkeypatch.setattr(plots, "save", lambda figure, *_, **how: figures.append(figure))
     settings = Settings(**{**SETTINGS, "epochs": 1})
-    assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), plot_path="run.svg") == 0
+    assert train(settings, DATASET, io.StringIO(), Console(io.StringIO(), True), Files(plot="run.svg")) == 0
     loss = figures[0].subfigs[0].subfigs[0].axes[0]
     points = {line.get_label(): line.get_xydata().tolist() for line in loss.lines}
     assert points["training"] == []
@@ -552,7 +553,7 @@ def test_after_ctrl_c_there_is_a_picture_if_there_is_something_to_show(tmp_path,
     monkeypatch.setattr(Training, "advance", stopping)
     plot = tmp_path / "run.svg"
     quiet = Console(io.StringIO(), True)
-    assert train(Settings(**SETTINGS), DATASET, io.StringIO(), quiet, plot_path=str(plot)) == 130
+    assert train(Settings(**SETTINGS), DATASET, io.StringIO(), quiet, Files(plot=str(plot))) == 130
     assert plot.exists() is bool(records)
 
 

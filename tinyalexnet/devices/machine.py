@@ -25,9 +25,14 @@ _CGROUP = Path("/sys/fs/cgroup")
 _GROUPS_OF_PROCESS = Path("/proc/self/cgroup")
 
 
+def processors() -> list[int]:
+    """The numbers of the processors that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def cores() -> int:
     """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(processors())
 
 
 def cpu_name() -> str:

@@ -14,11 +14,15 @@ CHUNK = 1 << 16
 """Pixels turned into float64 at a time."""
 
 
-def random_crop(images: np.ndarray, size: int | Pair, rng: np.random.Generator) -> np.ndarray:
+def random_crop(
+    images: np.ndarray, size: int | Pair, rng: np.random.Generator, first: int = 0, batch: int | None = None
+) -> np.ndarray:
     """A window of each image, at a position drawn for that image; all positions are equally likely.
 
     Shapes
-        images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, h, w, C) of that dtype.
+        images (N, H, W, C) of any dtype, size (h, w) or one int for both -> (N, h, w, C) of that dtype. If they are a
+        part of a batch, ``first`` is the number of the first one in it, and ``batch`` the number of all images: each
+        gets what it would get among all.
     Errors
         TypeError if images is not an array; ValueError if it has other dimensions, or size is not a size or larger than
         the image.
@@ -27,8 +31,8 @@ def random_crop(images: np.ndarray, size: int | Pair, rng: np.random.Generator) 
     """
     (height, width), (rows, columns) = _fits(images, size)
     n, channels = images.shape[0], images.shape[3]
-    top = rng.integers(0, rows + 1, n)
-    left = rng.integers(0, columns + 1, n)
+    top = _part(rng.integers(0, rows + 1, batch or n), first, n)
+    left = _part(rng.integers(0, columns + 1, batch or n), first, n)
     windows = np.lib.stride_tricks.sliding_window_view(images, (height, width, channels), axis=(1, 2, 3))
     out: np.ndarray = windows[np.arange(n), top, left, 0]
     return out
@@ -47,18 +51,18 @@ def center_crop(images: np.ndarray, size: int | Pair) -> np.ndarray:
     return images[:, top : top + height, left : left + width].copy()
 
 
-def mirror(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def mirror(images: np.ndarray, rng: np.random.Generator, first: int = 0, batch: int | None = None) -> np.ndarray:
     """Exchanges left and right, in each image with probability ½.
 
     Shapes
-        images (N, H, W, C) of any dtype -> the same shape and dtype.
+        images (N, H, W, C) of any dtype -> the same shape and dtype. ``first`` and ``batch`` as in ``random_crop``.
     Errors
         TypeError if images is not an array; ValueError if it has other dimensions.
     Source
         Krizhevsky et al., 2012, section 4.1: "horizontal reflections".
     """
     _check(images)
-    chosen = rng.integers(0, 2, len(images)) == 1
+    chosen = _part(rng.integers(0, 2, batch or len(images)), first, len(images)) == 1
     out = images.copy()
     out[chosen] = images[chosen, :, ::-1]
     return out
@@ -161,7 +165,13 @@ def pca_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def colour_noise(
-    images: np.ndarray, eigenvalues: np.ndarray, eigenvectors: np.ndarray, rng: np.random.Generator, std: float = 0.1
+    images: np.ndarray,
+    eigenvalues: np.ndarray,
+    eigenvectors: np.ndarray,
+    rng: np.random.Generator,
+    std: float = 0.1,
+    first: int = 0,
+    batch: int | None = None,
 ) -> np.ndarray:
     """Shifts the colour of each image as a whole along the components of ``pca_colours``, as another light would.
 
@@ -171,6 +181,7 @@ def colour_noise(
         ``pca_colours`` and this formula hold for colours from 0 to 1. For pixels from 0 to 255 pass 255 λ.
     Shapes
         images (N, H, W, C), float32 or float64; eigenvalues (C,); eigenvectors (C, C) -> images' shape and dtype.
+        ``first`` and ``batch`` as in ``random_crop``.
     Errors
         TypeError if images is not float32 or float64; ValueError for other dimensions, or if std is not a finite number
         >= 0.
@@ -187,7 +198,7 @@ def colour_noise(
             f"eigenvalues and eigenvectors have shapes {np.shape(eigenvalues)} and {np.shape(eigenvectors)}, but must "
             f"have {(channels,)} and {(channels, channels)}, for the channels of images"
         )
-    alphas = rng.normal(0, as_number("std", std), (n, channels))
+    alphas = _part(rng.normal(0, as_number("std", std), (batch or n, channels)), first, n)
     shifts = (alphas * eigenvalues) @ np.transpose(eigenvectors)
     out: np.ndarray = images + shifts[:, None, None, :].astype(images.dtype)
     return out
@@ -222,6 +233,13 @@ def ten_views(images: np.ndarray, size: int | Pair) -> np.ndarray:
         out[:, view] = images[:, top : top + height, left : left + width]
     out[:, 5:] = out[:, :5, :, ::-1]
     return out
+
+
+def _part(drawn: np.ndarray, first: int, count: int) -> np.ndarray:
+    """Of what was drawn for a batch, that of some images."""
+    if not 0 <= first <= len(drawn) - count:
+        raise ValueError(f"first is {first}, but must be from 0 to {len(drawn) - count}, as {count} images follow")
+    return drawn[first : first + count]
 
 
 def _check(images: np.ndarray) -> None:

@@ -21,20 +21,23 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
         raise ValueError(f"log is {str(path)!r}, but must be lines of JSON: {error}") from None
 
 
-def check_log(path: str, checkpoint_path: str | None, resume: bool) -> None:
-    """ValueError if something is in the log that the run does not go on from: it would be lost, or be mixed up."""
+def check_log(name: str, path: str, checkpoint_path: str | None, resume: bool) -> None:
+    """ValueError if something is in the log that the run does not go on from: it would be lost, or be mixed up.
+
+    ``name`` is the flag's: "log", or "timings".
+    """
     if is_stream(path) or not os.path.exists(path) or not os.path.getsize(path):
         return
-    exists = f"log is {path!r}, which exists, but"
+    exists = f"{name} is {path!r}, which exists, but"
     if not resume:
         raise ValueError(f"{exists} must be a new file: give another name, delete it, or go on from it with --resume")
     if checkpoint_path is None or not os.path.exists(checkpoint_path):
         raise ValueError(
-            f"{exists} there is no checkpoint {checkpoint_path!r} to go on from: give the log another name or delete it"
+            f"{exists} there is no checkpoint {checkpoint_path!r} to go on from: give it another name or delete it"
         )
     for record in read_log(path):
         if not isinstance(record, dict) or type(record.get("step")) is not int:
-            raise ValueError(f"log is {path!r}, but must be the log of a training: a line of it has no step")
+            raise ValueError(f"{name} is {path!r}, but must be the {name} of a training: a line of it has no step")
 
 
 @contextmanager

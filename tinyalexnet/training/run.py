@@ -1,9 +1,10 @@
 """A whole run: the steps of all epochs, with a log, checkpoints, printed lines and a picture."""
 
+import io
 import math
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TextIO
 
 from .. import interrupts
@@ -12,6 +13,7 @@ from ..command import INTERRUPTED
 from ..console import Console, Write, printable
 from ..devices import device, to_host
 from ..files import check_outputs, is_stream
+from ..parallel import Alone, Link, first
 from ..plots import check as check_plot
 from . import checkpoint, plots
 from .data import Dataset, with_channels
@@ -20,6 +22,7 @@ from .optimizer import Statistics
 from .progress import Pace, Sums
 from .settings import Settings
 from .step import Training
+from .timings import Timings
 
 LOG_EVERY = 20
 """Steps per line of the log."""
@@ -28,20 +31,32 @@ SHOWN_IMAGES = 20
 """Test images in the picture."""
 
 
-def check_files(checkpoint_path: str | None, resume: bool, log_path: str | None, plot_path: str | None) -> None:
-    """What ``train`` checks of its files. It needs no images, so it can be asked before they are read.
+@dataclass(frozen=True)
+class Files:
+    """The files of a run, those that it should have: the state, the log, the picture, and the machine's seconds."""
 
-    Errors
-        ValueError if a file cannot be written, two are one file, or a log would lose its records; ImportError if a
-        package is missing.
-    """
-    check_outputs({"checkpoint": checkpoint_path, "log": log_path, "plot": plot_path})
-    if checkpoint_path is not None:
-        checkpoint.check()
-    if plot_path is not None:
-        check_plot(plot_path)
-    if log_path is not None:
-        check_log(log_path, checkpoint_path, resume)
+    checkpoint: str | None = None
+    resume: bool = False
+    log: str | None = None
+    plot: str | None = None
+    timings: str | None = None
+
+    def check(self) -> None:
+        """What ``train`` checks of them. It needs no images, so it can be asked before they are read.
+
+        Errors
+            ValueError if a file cannot be written, two are one file, or a log would lose its records; ImportError if a
+            package is missing.
+        """
+        logs = {"log": self.log, "timings": self.timings}
+        check_outputs({"checkpoint": self.checkpoint, "plot": self.plot, **logs})
+        if self.checkpoint is not None:
+            checkpoint.check()
+        if self.plot is not None:
+            check_plot(self.plot)
+        for name, path in logs.items():
+            if path is not None:
+                check_log(name, path, self.checkpoint, self.resume)
 
 
 def train(
@@ -49,56 +64,71 @@ def train(
     dataset: Dataset,
     out: TextIO,
     console: Console,
-    checkpoint_path: str | None = None,
-    resume: bool = False,
-    log_path: str | None = None,
-    plot_path: str | None = None,
+    files: Files = Files(),
+    link: Link | None = None,
 ) -> int:
     """Trains, prints a line for each epoch, and returns the exit code: 0, or INTERRUPTED after Ctrl-C.
 
     If there is no checkpoint yet, one is written before the first step, so that a run with ``resume`` can be killed at
     any moment, and given again. After Ctrl-C none is written, because a step may be half done; the last one remains.
 
+    With a ``link`` to other processes, each of them calls this with the same arguments; process 0 prints, and reads and
+    writes the files.
+
     Errors
-        As ``Training``, ``Training.restore`` and ``check_files``. All are raised before anything is computed.
+        As ``Training``, ``Training.restore`` and ``Files.check``. All are raised before anything is computed.
     """
-    check_files(checkpoint_path, resume, log_path, plot_path)
+    link = link or Alone()
+    first(link, files.check)
+    if link.rank:
+        out, files = io.StringIO(), replace(files, log=None, plot=None, timings=None)
     dataset = _in_colours(settings.variant, dataset, console)
     with console.waiting("preparing the network and the images"):
-        training = Training(settings, dataset)
-        settings = training.settings
-        goes_on = None
-        if checkpoint_path is not None and not os.path.exists(checkpoint_path):
-            training.save(checkpoint_path)
-        elif checkpoint_path is not None and resume:
-            training.restore(checkpoint_path)
-            goes_on = training.progress.step
-            console.line(f"goes on after step {training.progress.step} of {printable(checkpoint_path)}")
-    hardware = device(settings.backend)
+        training, goes_on = _prepared(settings, dataset, link, files, console)
+    settings, hardware = training.settings, device(settings.backend)
     if launching := hardware.launching(not settings.no_graph):
         console.line(f"GPU {hardware.processor(1)}{launching}")
     code, records = 0, []
-    with appending(log_path, goes_on) as log:
+    with appending(files.log, goes_on) as log, appending(files.timings, goes_on) as log_timings:
 
         def record(values: dict[str, Any]) -> None:
             log(values)
             records.append(values)
 
         try:
-            _steps(training, record, out, console, checkpoint_path)
+            _steps(training, record, log_timings, out, console, files.checkpoint)
         except KeyboardInterrupt:
             interrupts.caught()
             code = INTERRUPTED
-    for path in (checkpoint_path, log_path):
+    for path in (files.checkpoint, files.log, files.timings):
         if path is not None:
             console.wrote(path)
-    if plot_path is not None and (records or not code):
+    if files.plot is not None and (records or not code):
         # The log also has what was recorded before this run went on; a stream cannot be read again.
-        known = records if log_path is None or is_stream(log_path) else read_log(log_path)
+        known = records if files.log is None or is_stream(files.log) else read_log(files.log)
         with console.waiting("drawing"):
-            _picture(training, known, plot_path)
-        console.wrote(plot_path)
+            _picture(training, known, files.plot)
+        console.wrote(files.plot)
     return code
+
+
+def _prepared(
+    settings: Settings, dataset: Dataset, link: Link, files: Files, console: Console
+) -> tuple[Training, int | None]:
+    """A training, and the step of the checkpoint that it goes on from, if there is one."""
+    training, path = Training(settings, dataset, link), files.checkpoint
+    if path is not None and not _exists(link, path):
+        training.save(path)
+    elif path is not None and files.resume:
+        training.restore(path)
+        console.line(f"goes on after step {training.progress.step} of {printable(path)}")
+        return training, training.progress.step
+    return training, None
+
+
+def _exists(link: Link, path: str) -> bool:
+    """If process 0 has the file."""
+    return bool(link.now(lambda: link.texts("yes" if os.path.exists(path) else ""))[0])
 
 
 def _in_colours(variant: str, dataset: Dataset, console: Console) -> Dataset:
@@ -118,11 +148,14 @@ def _picture(training: Training, records: list[dict[str, Any]], path: str) -> No
     plots.training(records, filters, shown, found, test.labels[:SHOWN_IMAGES], test.classes, path)
 
 
-def _steps(training: Training, log: Append, out: TextIO, console: Console, checkpoint_path: str | None) -> None:
+def _steps(
+    training: Training, log: Append, log_timings: Append, out: TextIO, console: Console, checkpoint_path: str | None
+) -> None:
     """Takes the steps that are left."""
     progress, an_epoch, settings = training.progress, training.steps_an_epoch, training.settings
     first, total = progress.step, settings.epochs * training.steps_an_epoch
     since_log, since_epoch = Pace(settings.batch_size), Pace(settings.batch_size)
+    timings = Timings(training.link)
 
     def take(write: Write) -> str:
         """A step and what follows from it; returns what the bar shows, if that is new."""
@@ -130,14 +163,18 @@ def _steps(training: Training, log: Append, out: TextIO, console: Console, check
         start = time.perf_counter()
         moved = training.advance(statistics=is_last)
         seconds = time.perf_counter() - start
-        for pace in (since_log, since_epoch):
-            if not is_first:  # which compiles the kernels, or loads them
-                pace.seconds.append(seconds)
+        if is_first:  # which compiles the kernels, or loads them
+            timings.begin()
+        else:
+            since_log.seconds.append(seconds)
+            since_epoch.seconds.append(seconds)
+            timings.took(seconds)
         record = {"step": progress.step, "epoch": math.ceil(progress.step / an_epoch)}
         note = ""
         if progress.logged.steps == LOG_EVERY:
             means, speed = progress.logged.means, since_log.taken()
-            log(record | {"rate": training.schedule(progress.step - 1), **means, "images_a_second": speed})
+            log(record | {"rate": training.schedule(progress.step - 1), **means})
+            log_timings(record | {"images_a_second": speed, **timings.taken()})
             note = f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.1%}{_in_words(speed, ', ')}"
             progress.logged = Sums()
         if is_last:

@@ -7,30 +7,30 @@ holds. So a run that was stopped and goes on gives the same bits as a run that w
 import functools
 import hashlib
 import math
-import reprlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..alexnet import alexnet, check_variant
 from ..captured import Result
-from ..console import printable
 from ..devices import device, to_host
 from ..losses import softmax, softmax_cross_entropy
-from ..parallel import ShardedStep
-from . import augment, checkpoint
-from .contents import Contents, check_arrays, contents
+from ..parallel import Alone, Link, ShardedStep, check_same, spans
+from . import augment, state
 from .data import Dataset, Images
 from .optimizer import SGD, Statistics
 from .progress import Progress
 from .schedules import parse_schedule
-from .settings import FREE_SETTINGS, Settings, check_settings
+from .settings import Settings, check_settings
 
 EVALUATION_BATCH = 500
 """Views of test images that are computed at a time."""
+
+COMPARE_EVERY = 100
+"""Steps between two comparisons of the weights of all processes."""
 
 
 class Training:
@@ -40,15 +40,18 @@ class Training:
         The images of ``dataset`` must be at least as large as those of the variant. They are cropped: at a random
         position in training, after padding by ``settings.pad``, and in the middle for the test. Before that the mean
         image of the training set is subtracted, and the result divided by the standard deviation of its pixels.
+    State
+        With a ``link`` to other processes each of them computes some shards of a batch; all have the same weights.
     Errors
-        ValueError if a setting is out of range or the images do not fit the variant.
+        ValueError if a setting is out of range, the images do not fit the variant, or other processes have other ones.
     Source
         Krizhevsky et al., 2012, sections 4 and 5.
     """
 
-    def __init__(self, settings: Settings, dataset: Dataset) -> None:
+    def __init__(self, settings: Settings, dataset: Dataset, link: Link | None = None) -> None:
         settings = check_settings(settings, dataset)
         self.settings, self.dataset, self.progress = settings, dataset, Progress()
+        self.link: Link = link or Alone()
         self.image_size = check_variant(settings.variant).image_shape[:2]
         self.net = alexnet(
             settings.variant,
@@ -66,10 +69,12 @@ class Training:
             backend=settings.backend,
         )
         graph = not settings.no_graph
+        sharded = ShardedStep(self.net, self._loss, self.optimizer, settings.shards, self.link)
+        self._rows = sharded.rows(settings.batch_size)
         self._step: Callable[[Any, Any], Result] = (
             self.net.captured(self._loss, self.optimizer, graph)
             if settings.shards == 1
-            else ShardedStep(self.net, self._loss, self.optimizer, settings.shards)
+            else functools.partial(sharded, batch=settings.batch_size)
         )
         self._forward = self.net.captured(graph=graph)
         self._prefetched: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
@@ -78,32 +83,39 @@ class Training:
         self.mean = augment.mean_image(pixels)
         self.scale = np.float32(1 / max(_standard_deviation(pixels), 1.0))
         self.colours = self._colours() if settings.colour_noise else None
+        if self.link.size > 1:
+            check_same(self.link, version=__version__, settings=str(settings), data=self.fingerprint)
 
     @property
     def steps_an_epoch(self) -> int:
         """Full batches in an epoch. The images left over are not used in it; the next epoch has another order."""
         return len(self.dataset.train.labels) // self.settings.batch_size
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """The images (N, H, W, C) and labels (N,) of a step; they depend on the seed and the step alone."""
+    def batch(self, step: int, rows: slice | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The images (N, H, W, C) and labels (N,) of a step; they depend on the seed and the step alone.
+
+        ``rows`` are some of them, with a start and a stop: the same images as in the whole batch.
+        """
         settings, size = self.settings, self.settings.batch_size
         epoch, index = divmod(step, self.steps_an_epoch)
-        chosen = _order(settings.seed, epoch, len(self.dataset.train.labels))[index * size : (index + 1) * size]
+        rows = rows or slice(0, size)
+        order = _order(settings.seed, epoch, len(self.dataset.train.labels))
+        chosen = order[index * size + rows.start : index * size + rows.stop]
         rng = np.random.default_rng([settings.seed, 1, step])
         images = self._prepared(self.dataset.train.pixels[chosen])
         if self.colours is not None:
-            images = augment.colour_noise(images, *self.colours, rng, settings.colour_noise)
+            images = augment.colour_noise(images, *self.colours, rng, settings.colour_noise, rows.start, size)
         if settings.pad:
             images = augment.pad(images, settings.pad)
-        images = augment.random_crop(images, self.image_size, rng)
+        images = augment.random_crop(images, self.image_size, rng, rows.start, size)
         if settings.mirror:
-            images = augment.mirror(images, rng)
+            images = augment.mirror(images, rng, rows.start, size)
         return np.ascontiguousarray(images), self.dataset.train.labels[chosen]
 
     def _taken(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """The batch of a step; it may have been prepared during the step before."""
         prepared, self._prefetched = self._prefetched, None
-        return prepared[1] if prepared is not None and prepared[0] == step else self.batch(step)
+        return prepared[1] if prepared is not None and prepared[0] == step else self.batch(step, self._rows)
 
     def advance(self, statistics: bool = False) -> dict[str, Statistics]:
         """Takes one step; returns the statistics of every parameter if ``statistics`` is true.
@@ -119,17 +131,19 @@ class Training:
         logits, found = self._step(images, labels)
         if not device(self.settings.backend).on_host:
             # The GPU computes meanwhile: what follows waits for it.
-            self._prefetched = step + 1, self.batch(step + 1)
+            self._prefetched = step + 1, self.batch(step + 1, self._rows)
         loss = found if isinstance(found, float) else float(to_host(found)[0])
         if not math.isfinite(loss):
             raise ValueError(
                 f"learning_rate is {self.settings.learning_rate}, but must be smaller: "
                 f"the loss of step {step} is {loss}"
             )
-        right = int(np.count_nonzero(to_host(logits).argmax(axis=1) == labels))
+        right = self._sum(int(np.count_nonzero(to_host(logits).argmax(axis=1) == labels)))
         for sums in (self.progress.logged, self.progress.epoch):
-            sums.add(loss, right, len(labels))
+            sums.add(loss, right, self.settings.batch_size)
         self.progress.step += 1
+        if self.link.size > 1 and self.progress.step % COMPARE_EVERY == 0:
+            check_same(self.link, **{f"the digest of the weights after step {self.progress.step}": self.digest()})
         return self.optimizer.statistics(before)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
@@ -147,70 +161,44 @@ class Training:
 
     def evaluate(self, images: Images) -> dict[str, float]:
         """The mean loss and the accuracy on some images."""
-        loss, right = 0.0, 0
         at_a_time = EVALUATION_BATCH // self.settings.views
-        for first in range(0, len(images.labels), at_a_time):
-            labels = images.labels[first : first + at_a_time]
-            found = self.probabilities(images.pixels[first : first + at_a_time])
-            of_right = found[np.arange(len(labels)), labels]
-            loss -= float(np.log(np.maximum(of_right, np.finfo(np.float64).tiny)).sum())
-            right += int(np.count_nonzero(found.argmax(axis=1) == labels))
+        parts = [slice(first, first + at_a_time) for first in range(0, len(images.labels), at_a_time)]
+        shares = spans(len(parts), self.link.size)
+        found = [self._evaluated(images, part) for part in parts[shares[self.link.rank]]]
+        counts = [2 * (share.stop - share.start) for share in shares]
+        every = self.link.now(lambda: self.link.gather("evaluation", np.array(found).reshape(-1), counts))
+        loss, right = 0.0, 0
+        for part_loss, part_right in every.reshape(-1, 2).tolist():
+            loss, right = loss + part_loss, right + int(part_right)
         return {"test_loss": loss / len(images.labels), "test_accuracy": right / len(images.labels)}
 
-    def save(self, path: str | Path) -> None:
-        """Writes everything that the next step depends on, and everything that is needed to classify an image.
+    def _evaluated(self, images: Images, part: slice) -> tuple[float, float]:
+        """The sum of the losses of some images, and how many are right."""
+        labels = images.labels[part]
+        found = self.probabilities(images.pixels[part])
+        of_right = found[np.arange(len(labels)), labels]
+        loss = -float(np.log(np.maximum(of_right, np.finfo(np.float64).tiny)).sum())
+        return loss, float(np.count_nonzero(found.argmax(axis=1) == labels))
 
-        Errors
-            As ``checkpoint.save``.
-        """
-        arrays = {"mean": self.mean} | {f"w:{name}": to_host(value) for name, value in self.net.params.items()}
-        arrays |= {f"v:{name}": to_host(value) for name, value in self.optimizer.state.items()}
-        meta = {
-            "settings": asdict(self.settings),
-            "data": self._fingerprint,
-            "scale": float(self.scale),
-            "classes": list(self.dataset.train.classes),
-            "run": asdict(self.progress),
-            "generators": {name: checkpoint.generator_state(layer.rng) for name, layer in self._random_layers()},
-        }
-        checkpoint.save(path, arrays, meta)
+    def digest(self) -> str:
+        """A digest of all weights: equal on all processes."""
+        digest = hashlib.sha256()
+        for value in self.net.params.values():
+            digest.update(np.ascontiguousarray(to_host(value)).data)
+        return digest.hexdigest()
+
+    def _sum(self, count: int) -> int:
+        """The sum over all processes."""
+        link = self.link
+        return int(link.now(lambda: link.gather("counts", np.array([count]), [1] * link.size)).sum())
+
+    def save(self, path: str | Path) -> None:
+        """Writes a checkpoint: ``state.save``."""
+        state.save(self, path)
 
     def restore(self, path: str | Path) -> None:
-        """Sets the state that ``save`` wrote: all of it, or nothing if the file is refused.
-
-        Errors
-            ValueError if the file is damaged, was written with other settings or other images, or has an array or a
-            value that this training cannot have.
-        """
-        arrays, meta = checkpoint.load(path)
-        found = contents(path, meta)
-        self._refuse_another_run(path, found)
-        params = self.net.params
-        check_arrays(path, self.settings.variant, arrays, {name: value.shape for name, value in params.items()})
-        if "mean" in arrays and arrays["mean"].shape != self.mean.shape:
-            raise ValueError(f"{path} has a mean of shape {arrays['mean'].shape}, but it must be {self.mean.shape}")
-        layers = dict(self._random_layers())
-        if found.generators.keys() != layers.keys():
-            names = ", ".join(layers) or "no layer"
-            raise ValueError(f"{path} has generators of other layers, but must have those of {names}")
-        for name, value in params.items():
-            device(self.settings.backend).write(value, arrays[f"w:{name}"])
-        self.optimizer.load_state({name: arrays[f"v:{name}"] for name in params})
-        for name, layer in layers.items():
-            layer.rng = found.generators[name]
-        self.progress = found.progress
-
-    def _refuse_another_run(self, path: str | Path, found: Contents) -> None:
-        """ValueError if a checkpoint is of other settings, images or classes."""
-        for name, value in asdict(self.settings).items():
-            saved = found.settings[name]
-            if name not in FREE_SETTINGS and saved != value:
-                shown = reprlib.repr(saved)
-                raise ValueError(f"{name} is {value!r}, but must be {shown} as in {path}, from which the run goes on")
-        if found.data != self._fingerprint:
-            raise ValueError(f"data is {self._fingerprint}, but must be {printable(found.data[:200])} as in {path}")
-        if found.classes not in (None, tuple(self.dataset.train.classes)):
-            raise ValueError(f"data has other classes than those in {path}, but must have the same to go on from it")
+        """Goes on from a checkpoint: ``state.restore``."""
+        state.restore(self, path)
 
     def _loss(self, logits: Any, labels: Any, batch: int | None = None) -> tuple[Any, Any]:
         return softmax_cross_entropy(logits, labels, self.settings.backend, batch=batch)
@@ -218,19 +206,14 @@ class Training:
     def _prepared(self, pixels: np.ndarray) -> np.ndarray:
         return augment.standardised(pixels, self.mean, self.scale)
 
-    def _random_layers(self) -> Iterator[tuple[str, Any]]:
-        """The layers that have a generator, whose state belongs in a checkpoint."""
-        for name, layer in self.net:
-            if getattr(layer, "rng", None) is not None:
-                yield name, layer
-
     def _colours(self) -> tuple[np.ndarray, np.ndarray]:
         """The principal components of the colours: ``pca_colours`` is for colours from 0 to 1, these are scaled."""
         eigenvalues, eigenvectors = augment.pca_colours(self.dataset.train.pixels)
         return 255 * float(self.scale) * eigenvalues, eigenvectors
 
     @functools.cached_property
-    def _fingerprint(self) -> str:
+    def fingerprint(self) -> str:
+        """The data set's name, its number of training images, and a digest of them."""
         train = self.dataset.train
         digest = hashlib.sha256(np.ascontiguousarray(train.pixels).data)
         digest.update(train.labels.tobytes())

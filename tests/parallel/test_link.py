@@ -1,0 +1,303 @@
+"""What ``MPILink`` makes of a communicator, and what a command makes of a link."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.parallel.threads import Comm, World, on
+from tinyalexnet.command import Parser
+from tinyalexnet.devices import device
+from tinyalexnet.parallel import Alone, MPILink, check_same, command, first, mpi
+
+
+def test_what_is_exchanged_comes_from_each_in_order():
+    """Process p sends q + 1 elements p to process q."""
+
+    def exchanged(link):
+        to = [q + 1 for q in range(3)]
+        pieces = np.full(sum(to), link.rank, np.float32)
+        found = link.now(lambda: link.exchange("pieces", pieces, to, [link.rank + 1] * 3))
+        return found.tolist(), link.sent["pieces"]
+
+    found = on(3, exchanged)
+    assert [values for values, _ in found] == [[q for q in range(3) for _ in range(p + 1)] for p in range(3)]
+    assert [sent for _, sent in found] == [4 * (6 - (p + 1)) for p in range(3)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_all_get_all(size):
+    def gathered(link):
+        mine = np.arange(link.rank, dtype=np.float64) + link.rank
+        every = link.now(lambda: link.gather("numbers", mine, list(range(size))))
+        state = np.full((2, 3), link.rank, np.int64)
+        link.now(lambda: link.broadcast(state))
+        texts = link.now(lambda: link.texts(f"ünï {link.rank} \udcff" * link.rank))
+        return every.tolist(), link.sent["numbers"], state.tolist(), texts, link.sent["state"]
+
+    for rank, (every, sent, state, texts, broadcast) in enumerate(on(size, gathered)):
+        assert every == [p + i for p in range(size) for i in range(p)]
+        assert sent == 8 * rank * (size - 1)
+        assert state == [[0] * 3] * 2
+        assert texts == [f"ünï {p} \udcff" * p for p in range(size)]
+        assert broadcast == (48 * (size - 1) if rank == 0 else 0)
+
+
+def test_jobs_run_in_order_beside_the_caller():
+    def ordered(link):
+        order, begun = [], threading.Event()
+
+        def slow():
+            begun.wait(10)
+            order.append("slow")
+            return 1
+
+        waits = [link.later(slow), link.later(lambda: order.append("quick"))]
+        assert order == []
+        begun.set()
+        assert waits[0]() == 1
+        waits[1]()
+        assert link.waited > 0
+        return order
+
+    assert on(2, ordered) == [["slow", "quick"]] * 2
+    alone = Alone()
+    assert (alone.later(lambda: 5)(), alone.now(lambda: 6), alone.waited) == (5, 6, 0)
+    assert alone.exchange("pieces", np.arange(2), [2], [2]).tolist() == [0, 1]
+    alone.close()
+
+
+def test_patience_has_an_end():
+    stuck = threading.Event()
+    link = MPILink(0.05, Comm(World(2), 1))
+    with pytest.raises(TimeoutError, match=r"process 1 of 2 has waited 0\.05 seconds for the others, but at least one"):
+        link.now(stuck.wait)
+    assert link.waited >= 0.05
+    stuck.set()
+
+
+@pytest.mark.parametrize("patience", [-1, float("nan"), "long"])
+def test_patience_is_a_number(patience):
+    with pytest.raises(ValueError, match="patience is "):
+        MPILink(patience, Comm(World(1), 0))
+
+
+def test_errors_of_a_job_are_raised_where_it_is_waited_for():
+    def failing(link):
+        with pytest.raises(ZeroDivisionError):
+            link.now(lambda: 1 / 0)
+        return True
+
+    assert on(2, failing) == [True, True]
+
+
+class AbortedError(Exception):
+    """In place of the end of the process."""
+
+
+@pytest.fixture
+def ends(monkeypatch):
+    """What ``abort`` does to the process."""
+    said = []
+    monkeypatch.setattr(os, "dup2", lambda *given: said.append("silent"))
+
+    def exit_(code):
+        raise AbortedError(code, *said)
+
+    monkeypatch.setattr(os, "_exit", exit_)
+    monkeypatch.setattr(mpi, "LEAVING", 0.02)
+    return said
+
+
+def test_who_is_left_alone_ends_all(ends, capsys):
+    world = World(2)
+    link = MPILink(1, Comm(world, 1))
+    with pytest.raises(AbortedError, match=re.escape("(75, 'silent'")):
+        link.close()
+    assert capsys.readouterr().err == "process 1 of 2 has ended before the others\n"
+    assert world.copies[1].aborted == [(1, 75)]
+    link.close()  # a second time it is nothing
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("No module named 'mpi4py'"), RuntimeError("libmpi.so.12:\n cannot open")]
+)
+def test_without_mpi_it_says_what_to_install(monkeypatch, error):
+    class Missing:
+        def __getattr__(self, name):
+            raise error
+
+    monkeypatch.setitem(sys.modules, "mpi4py", Missing())
+    reason = re.escape(" ".join(str(error).split()))
+    with pytest.raises(
+        ImportError, match=rf"need mpi4py and an MPI: pip install 'tinyalexnet\[parallel\]'.*\({reason}\)"
+    ):
+        MPILink()
+
+
+@pytest.mark.parametrize("name", mpi.LAUNCHERS)
+@pytest.mark.parametrize(("started", "fits"), [("3", True), ("2", False), ("", True), ("many", True)])
+def test_the_launcher_must_be_that_of_the_library(monkeypatch, name, started, fits):
+    for each in mpi.LAUNCHERS:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, started)
+    known = SimpleNamespace(COMM_WORLD=Comm(World(3), 2), Get_library_version=lambda: "An MPI, 1.0\nof today")
+    monkeypatch.setitem(sys.modules, "mpi4py", SimpleNamespace(MPI=known))
+    if fits:
+        assert (MPILink().rank, MPILink().size) == (2, 3)
+        return
+    with pytest.raises(ValueError, match=f"{name} is 2, but must be 3, .* belongs to another MPI than An MPI, 1.0$"):
+        MPILink()
+
+
+def test_what_differs_is_named():
+    def checked(link):
+        try:
+            check_same(link, version="1", data="cats" if link.rank < 2 else "dogs")
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    assert on(1, checked) == [""]
+    assert on(2, checked) == ["", ""]
+    assert on(3, checked) == ["data of process 2 is dogs, but must be cats as of process 0"] * 3
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left", "run"), ValueError("bad"), ImportError("none"), OSError()]
+)
+def test_what_fails_in_the_first_fails_in_all(error):
+    def job():
+        raise error
+
+    def said(link):
+        ran = []
+        first(link, lambda: ran.append(link.rank))
+        try:
+            first(link, job)
+        except (OSError, ValueError, ImportError) as found:
+            return ran, type(found), str(found)
+        return None
+
+    own, *others = on(3, said)
+    assert own == ([0], type(error), str(error))
+    assert others == [([], ValueError, str(error) or "OSError")] * 2
+
+
+@pytest.fixture
+def linked(monkeypatch):
+    """Links of a command, without others or as process 1 of 2, that remember how they ended."""
+    ended = []
+
+    class Known(MPILink):
+        rank_ = 0
+
+        def __init__(self, patience):
+            super().__init__(patience, Comm(World(1 + self.rank_), self.rank_))
+
+        def abort(self, code):
+            ended.append(code)
+
+        def close(self):
+            ended.append("closed")
+
+    monkeypatch.setattr(command, "MPILink", Known)
+    monkeypatch.setattr(command, "GRACE", 0.01)
+    return Known, ended
+
+
+def parser():
+    return Parser(prog="program")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_command_that_goes_well(linked, rank):
+    known, ended = linked
+    known.rank_ = rank
+
+    def run(console, link):
+        assert console.quiet is bool(rank)
+        return 0
+
+    assert command.together(parser(), run, 5.0) == 0
+    assert ended == ["closed"]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("error", [OSError("the disk is full"), KeyError("a bug"), 130])
+def test_a_command_that_fails_ends_all(linked, rank, error, capsys):
+    known, ended = linked
+    known.rank_ = rank
+
+    def run(console, link):
+        if isinstance(error, int):
+            return error
+        raise error
+
+    begin = time.monotonic()
+    code = command.together(parser(), run, 5.0)
+    assert time.monotonic() - begin >= 0.011 * rank
+    err = capsys.readouterr().err
+    name = "program: process 1 of 2" if rank else "program"
+    if isinstance(error, OSError):
+        assert (code, err) == (2, f"{name}: the disk is full\n")
+    elif isinstance(error, KeyError):
+        assert code == 1
+        assert "KeyError: 'a bug'\nthis is a bug of tinyalexnet" in err
+    else:
+        assert code == 130
+    assert ended == [code, "closed"]
+
+
+def test_without_a_link_a_command_fails_as_others_do(monkeypatch, capsys):
+    def missing(patience):
+        raise {"import": ImportError("no MPI"), "bug": KeyError("a bug")}[patience]
+
+    monkeypatch.setattr(command, "MPILink", missing)
+    assert command.together(parser(), None, "import") == 2
+    assert capsys.readouterr().err == "program: no MPI\n"
+    with pytest.raises(KeyError):
+        command.together(parser(), None, "bug")
+
+
+def test_processes_share_their_processors(monkeypatch):
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    held = []
+
+    class Many:
+        def most_threads(self):
+            return 8
+
+        def limit_threads(self, count):
+            held.append(count)
+
+    monkeypatch.setattr(command, "device", lambda _: Many())
+    on(3, lambda link: command.fair_threads(link, "cpu"))
+    assert held == [2] * 3
+    with command.fair_threads(Alone(), "cpu"):
+        assert held == [2] * 3
+    # Of four, two are bound to other processors, and have those alone.
+    places = iter([[0, 1], [0, 1], [2], [3]])
+    lock = threading.Lock()
+
+    def own():
+        with lock:
+            return next(places)
+
+    monkeypatch.setattr(command.machine, "processors", own)
+    held.clear()
+    on(4, lambda link: command.fair_threads(link, "cpu"))
+    assert sorted(held) == [4, 4, 8, 8]
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    held.clear()
+    on(2, lambda link: command.fair_threads(link, "cpu").__enter__())
+    assert held == []
+    monkeypatch.undo()
+    assert device("cpu").most_threads() >= 1

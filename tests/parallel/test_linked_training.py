@@ -1,0 +1,156 @@
+"""A training on several processes, here threads, has the state of one on one process."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from tests.parallel.test_shards import dataset
+from tests.parallel.threads import on
+from tinyalexnet.console import Console
+from tinyalexnet.parallel.exchange import sent_bytes
+from tinyalexnet.training import Settings, Training, read_log, train
+from tinyalexnet.training import step as steps
+from tinyalexnet.training.augment import mirror
+from tinyalexnet.training.run import Files
+
+SETTINGS = {"batch_size": 10, "shards": 4, "mirror": True, "pad": 1, "colour_noise": 0.1, "backend": "reference"}
+
+
+def trained(count=3, before=lambda training: None, **changes):
+    """What a process does: some steps; the training, what it has sent, and its evaluation."""
+
+    def run(link):
+        training = Training(Settings("digits", **SETTINGS | changes), dataset(), link)
+        for _ in range(count):
+            before(training)
+            training.advance()
+        return training, training.evaluate(dataset(33).test)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """Weights are compared, and images evaluated, a few at a time."""
+    monkeypatch.setattr(steps, "COMPARE_EVERY", 2)
+    monkeypatch.setattr(steps, "EVALUATION_BATCH", 5)
+
+
+@pytest.mark.parametrize("processes", [2, 3, 4])
+def test_weights_progress_and_evaluation_are_those_of_one(processes):
+    ((alone, evaluated),) = on(1, trained())
+    for training, found in on(processes, trained()):
+        assert training.digest() == alone.digest()
+        assert training.progress == alone.progress
+        assert found == evaluated
+        for name, value in alone.optimizer.state.items():
+            np.testing.assert_array_equal(training.optimizer.state[name], value)
+
+
+def test_each_process_prepares_its_images_alone(monkeypatch):
+    """Which are rows of the whole batch, whatever is drawn at random."""
+    asked = []
+    batch = Training.batch
+    monkeypatch.setattr(Training, "batch", lambda self, step, rows=None: asked.append(rows) or batch(self, step, rows))
+    (training, _), *_ = on(3, trained(1))
+    monkeypatch.undo()
+    assert sorted((rows.start, rows.stop) for rows in asked) == [(0, 2), (2, 5), (5, 10)]
+    images, labels = training.batch(2)
+    for rows in asked:
+        part, of_part = training.batch(2, rows)
+        np.testing.assert_array_equal(part, images[rows])
+        np.testing.assert_array_equal(of_part, labels[rows])
+
+
+@pytest.mark.parametrize("first", [-1, 4, 9])
+def test_a_part_lies_in_its_batch(first, rng):
+    with pytest.raises(ValueError, match=f"first is {first}, but must be from 0 to 3, as 2 images follow"):
+        mirror(np.zeros((2, 3, 3, 1)), rng, first, 5)
+
+
+def test_a_state_is_saved_and_restored_by_all(tmp_path):
+    """Written by two, read by three: the file and the run are those of one process."""
+
+    def saved(link):
+        training, _ = trained(2)(link)
+        training.save(tmp_path / f"on{link.size}")
+        return training
+
+    def restored(link):
+        training = Training(Settings("digits", **SETTINGS), dataset(), link)
+        training.restore(tmp_path / "on2")
+        training.advance()
+        return training
+
+    on(1, saved)
+    on(2, saved)
+    assert (tmp_path / "on1").read_bytes() == (tmp_path / "on2").read_bytes()
+    ((alone, _),) = on(1, trained(3))
+    for training in on(3, restored):
+        assert training.digest() == alone.digest()
+        assert training.progress == alone.progress
+
+    def refused(link):
+        training = Training(Settings("digits", **SETTINGS | {"seed": 9}), dataset(), link)
+        with pytest.raises(ValueError, match="seed is 9, but must be 0 as in"):
+            training.restore(tmp_path / "on2")
+
+    on(3, refused)
+
+
+def test_what_processes_do_not_have_in_common_is_named(monkeypatch):
+    def flip(training):
+        if training.link.rank == 2 and training.progress.step == 1:
+            training.net.params["conv1.w"].view("u4")[0, 0, 0, 0] ^= 1
+
+    wrong = (
+        "the digest of the weights after step 2 of process 2 is [0-9a-f]{64}, but must be [0-9a-f]{64} as of process 0"
+    )
+    for run, message in (
+        (trained(before=flip), wrong),
+        (
+            lambda link: trained(seed=link.rank // 2)(link),
+            r"settings of process 2 is Settings\(.*seed=1.* as of process 0",
+        ),
+    ):
+
+        def refused(link, run=run, message=message):
+            with pytest.raises(ValueError, match=message):
+                run(link)
+
+        on(3, refused)
+
+
+def names(size):
+    return f"run{size}", f"log{size}", f"plot{size}.svg", f"timings{size}"
+
+
+def test_process_0_alone_prints_and_writes(tmp_path):
+    """The same lines and the same bytes as one process; what depends on the machine is in a file of its own."""
+
+    def ran(link):
+        out, said = io.StringIO(), io.StringIO()
+        run, log, plot, timings = (str(tmp_path / name) for name in names(link.size))
+        files = Files(run, False, log, plot, timings)
+        quiet = Console(said, quiet=link.rank > 0)
+        settings = Settings("digits", **SETTINGS | {"epochs": 5})
+        assert train(settings, dataset(), out, quiet, files, link) == 0
+        return out.getvalue(), said.getvalue()
+
+    ((alone, _),) = on(1, ran)
+    (first, said), second = on(2, ran)
+    without_speed = [[line.rpartition(";")[0] for line in out.splitlines()] for out in (alone, first)]
+    assert without_speed[0] == without_speed[1]
+    assert len(without_speed[0]) == 5
+    assert second == ("", "")
+    assert [line.rpartition("/")[2] for line in said.splitlines()] == ["run2", "log2", "timings2", "plot2.svg"]
+    for name in ("run", "log"):
+        assert (tmp_path / f"{name}1").read_bytes() == (tmp_path / f"{name}2").read_bytes()
+    (timed,) = read_log(tmp_path / "timings2")
+    elements = sum(value.size for value in Training(Settings("digits", **SETTINGS), dataset()).net.params.values())
+    for rank, process in enumerate(timed["processes"]):
+        assert process["sent"]["gradients"] == 19 * sent_bytes(elements, 4, 2, rank)
+        assert process["waited"] > 0

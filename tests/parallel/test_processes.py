@@ -1,0 +1,186 @@
+"""Processes of mpiexec train to the bytes of one, and whatever happens to one of them, all end, with one line."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.parallel.faulty import FAULTS
+
+ROOT = Path(__file__).parents[2]
+BESIDE = Path(sys.executable).with_name("mpiexec")
+MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
+SECONDS = 60
+"""For a run; it takes about three."""
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(
+        MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs the extra parallel"
+    ),
+]
+
+FLAGS = ["--data=digits", "--backend=reference", "--shards=8", "--pad=1", "--mirror", "--colour_noise=0.1"]
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Runs a command in an empty folder, on some processes."""
+    monkeypatch.chdir(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "1"}
+
+    def run(size, *command, **changes):
+        launcher = [MPIEXEC, "-n", str(size)] if size else []
+        command = [*launcher, sys.executable, "-m", *map(str, command)]
+        return subprocess.run(
+            command, env=environment | changes, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+
+    return run
+
+
+def files(name):
+    return f"--checkpoint={name}", f"--log={name}.log"
+
+
+def without_speed(out):
+    return [line.rpartition(";")[0] for line in out.splitlines()]
+
+
+def same(one, other):
+    assert Path(one).read_bytes() == Path(other).read_bytes()
+    assert Path(f"{one}.log").read_bytes() == Path(f"{other}.log").read_bytes()
+
+
+@pytest.mark.parametrize("sizes", [(1, 2, 3), (4, 5, 7)])
+def test_checkpoint_log_and_output_are_those_of_one_process(runs, sizes):
+    alone = runs(0, "tinyalexnet", "train", *FLAGS, "--epochs=2", *files("alone"))
+    assert alone.returncode == 0, alone.stderr
+    for size in sizes:
+        found = runs(
+            size, "tinyalexnet", "train", *FLAGS, "--epochs=2", "--parallel=mpi", "--quiet", *files(f"on{size}")
+        )
+        assert (found.returncode, found.stderr) == (0, "")
+        assert without_speed(found.stdout) == without_speed(alone.stdout)
+        same("alone", f"on{size}")
+
+
+@pytest.mark.compiled
+def test_compiled_kernels_too(runs):
+    flags = ["tinyalexnet", "train", *FLAGS, "--backend=cpu", "--epochs=1"]
+    assert runs(0, *flags, *files("alone")).returncode == 0
+    assert runs(2, *flags, "--parallel=mpi", *files("on2")).returncode == 0
+    same("alone", "on2")
+
+
+def test_one_is_killed_and_the_run_goes_on_with_another_number(runs):
+    flags = [*FLAGS, "--epochs=2", "--checkpoint_every=5"]
+    assert runs(0, "tinyalexnet", "train", *flags, *files("alone")).returncode == 0
+    killed = runs(2, "tests.parallel.faulty", "kill", 13, *flags, *files("parts"))
+    assert killed.returncode != 0
+    on_three = ["tinyalexnet", "train", *flags, "--parallel=mpi", "--resume", *files("parts")]
+    found = runs(3, *on_three)
+    assert found.returncode == 0
+    assert "goes on after step 11 of parts\n" in found.stderr
+    same("alone", "parts")
+
+
+LINES = {
+    "hang": "process 0 of 2 has waited 2 seconds for the others, but at least one of them is slow, stuck or gone",
+    "refuse": "process 1 of 2: Input/output error: '7.jpg'",
+    "stumble": "KeyError: 'generators'",
+    "leave": "",
+    "end": "process 1 of 2 has ended before the others",
+    "flip": "the digest of the weights after step 4 of process 1 is ",
+    "pixel": "data of process 1 is digits, 1438 images, sha256 ",
+    "full": "No space left on device: 'run'",
+}
+CODES = {"leave": 3, "stumble": 1, "end": 75}
+
+
+@pytest.mark.parametrize("fault", LINES)
+def test_a_fault_of_one_ends_all_with_one_line(runs, fault):
+    begin = time.monotonic()
+    flags = [*FLAGS, "--epochs=2", "--checkpoint_every=2", "--patience=2", "--quiet", *files("run")]
+    found = runs(2, "tests.parallel.faulty", fault, 4 if fault == "full" else 3, *flags)
+    assert time.monotonic() - begin < 30
+    lines = [line for line in found.stderr.splitlines() if line]
+    assert found.returncode == CODES.get(fault, 2), found.stderr
+    if fault == "stumble":
+        assert lines[0].startswith("Traceback")
+        assert lines[-2] == LINES[fault]
+        assert lines[-1].startswith("this is a bug of tinyalexnet")
+    elif fault == "leave":
+        assert lines == []
+    else:
+        (line,) = lines
+        assert LINES[fault] in line
+    # The checkpoint is that of a step before.
+    again = runs(1, "tinyalexnet", "train", *FLAGS, "--epochs=1", "--parallel=mpi", "--resume", "--checkpoint=run")
+    assert again.returncode == 0
+    assert f"goes on after step {0 if fault == 'pixel' else 2} of run\n" in again.stderr or fault == "pixel"
+
+
+def test_what_is_wrong_in_all_is_said_once(runs):
+    flags = ["tinyalexnet", "train", *FLAGS, "--parallel=mpi", "--quiet"]
+    found = runs(3, *flags, "--shards=2")
+    assert found.returncode == 2
+    assert found.stderr == "python -m tinyalexnet: shards is 2, but must be at least the 3 processes there are\n"
+    found = runs(2, *flags, "--learning_rate=1e30", "--epochs=1")
+    assert found.returncode == 2
+    assert len(found.stderr.splitlines()) == 1
+    assert "the loss of step" in found.stderr
+
+
+def test_ctrl_c(runs):
+    command = [
+        MPIEXEC,
+        "-n",
+        "2",
+        sys.executable,
+        "-m",
+        "tinyalexnet",
+        "train",
+        "--parallel=mpi",
+        *FLAGS,
+        "--epochs=999",
+    ]
+    with subprocess.Popen(
+        [*command, *files("run")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline().startswith(b"epoch 1")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    own = [line for line in err.decode().splitlines() if line.startswith(("interrupted", "Traceback", "python"))]
+    assert own == ["interrupted"]
+
+
+def test_the_launcher_of_another_mpi_is_refused(runs):
+    found = runs(0, "tinyalexnet", "train", *FLAGS, "--parallel=mpi", OMPI_COMM_WORLD_SIZE="2")
+    assert found.returncode == 2
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("python -m tinyalexnet: OMPI_COMM_WORLD_SIZE is 2, but must be 1, the processes that mpi4py")
+
+
+def test_a_bad_patience_is_refused(runs):
+    found = runs(1, "tinyalexnet", "train", *FLAGS, "--parallel=mpi", "--patience=-1")
+    assert (found.returncode, found.stderr) == (
+        2,
+        "python -m tinyalexnet: patience is -1.0, but must be a finite number >= 0\n",
+    )
+
+
+def test_every_fault_is_tried():
+    assert {*FAULTS, "end", "flip", "pixel", "full"} == {*LINES, "kill"}

@@ -1,0 +1,100 @@
+"""Processes as threads of this one: a communicator with the few calls of mpi4py that ``MPILink`` makes."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from tinyalexnet.parallel import Alone, MPILink
+
+SECONDS = 20
+"""For which a collective waits until the others come too."""
+
+
+class World:
+    """What the communicators of all ranks share."""
+
+    def __init__(self, size):
+        self.size = size
+        self.barrier = threading.Barrier(size)
+        self.slots = [None] * size
+        self.copies = {}
+        self.lock = threading.Lock()
+        self.aborted = []
+
+
+class Comm:
+    """The communicator of one rank."""
+
+    def __init__(self, world, rank):
+        self.world, self.rank = world, rank
+        self.number_of_copies = 0
+
+    def Get_rank(self):
+        return self.rank
+
+    def Get_size(self):
+        return self.world.size
+
+    def Dup(self):
+        with self.world.lock:
+            self.number_of_copies += 1
+            world = self.world.copies.setdefault(self.number_of_copies, World(self.world.size))
+        return Comm(world, self.rank)
+
+    def Alltoallv(self, send, receive):
+        pieces, (counts, starts) = send
+        own = [pieces[at : at + n].copy() for at, n in zip(starts, counts, strict=True)]
+        target, (lengths, places) = receive
+        for theirs, at, n in zip(self.of_all(own), places, lengths, strict=True):
+            target[at : at + n] = theirs[self.rank]
+
+    def Allgatherv(self, mine, receive):
+        target, (counts, starts) = receive
+        for theirs, at, n in zip(self.of_all(mine.copy()), starts, counts, strict=True):
+            target[at : at + n] = theirs
+
+    def Bcast(self, array):
+        array[...] = self.of_all(array.copy())[0]
+
+    def Ibarrier(self):
+        return Left(self.world)
+
+    def Abort(self, code):
+        self.world.aborted.append((self.rank, code))
+        self.world.barrier.abort()
+
+    def of_all(self, value):
+        self.world.slots[self.rank] = value
+        self.world.barrier.wait(SECONDS)
+        values = list(self.world.slots)
+        self.world.barrier.wait(SECONDS)
+        return values
+
+
+class Left:
+    """The request of a barrier that nobody waits at."""
+
+    def __init__(self, world):
+        self.world = world
+        with world.lock:
+            world.here = getattr(world, "here", 0) + 1
+
+    def Test(self):
+        return self.world.here == self.world.size
+
+
+def on(size, function):
+    """``function(link)`` on so many ranks at once; the values in their order."""
+    if size == 1:
+        return [function(Alone())]
+    world = World(size)
+
+    def run(rank):
+        link = MPILink(SECONDS, Comm(world, rank))
+        value = function(link)
+        link.close()
+        return value
+
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(run, range(size)))

@@ -1,0 +1,32 @@
+"""What all processes of a run must have in common, and what one of them does for all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from .link import Link
+
+
+def check_same(link: Link, **values: str) -> None:
+    """ValueError on all processes, which names one, if one of its values is not that of process 0."""
+    every = [json.loads(text) for text in link.now(lambda: link.texts(json.dumps(values)))]
+    for rank, theirs in enumerate(every):
+        for name, value in every[0].items():
+            if theirs[name] != value:
+                raise ValueError(f"{name} of process {rank} is {theirs[name]}, but must be {value} as of process 0")
+
+
+def first(link: Link, job: Callable[[], None]) -> None:
+    """Runs a job on process 0 alone. Its error is raised on all: on the others as ValueError with the same words."""
+    failed: Exception | None = None
+    if link.rank == 0:
+        try:
+            job()
+        except (OSError, ValueError, ImportError) as error:
+            failed = error
+    said = link.now(lambda: link.texts("" if failed is None else str(failed) or type(failed).__name__))[0]
+    if failed is not None:
+        raise failed
+    if said:
+        raise ValueError(said)

@@ -1,0 +1,93 @@
+"""What a process has of the others: its number, and four exchanges. ``Alone`` is a process without others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+class Link(Protocol):
+    """The processes of a run. All of them must ask for the same exchanges in the same order.
+
+    The exchanges move bits and compute nothing. They are for jobs, functions that ``later`` runs one after the other,
+    beside whatever else the process does.
+    """
+
+    rank: int
+    """The number of this process, from 0."""
+
+    size: int
+    """The number of processes."""
+
+    sent: Counter[str]
+    """Bytes that this process has sent to others, by what they were."""
+
+    waited: float
+    """Seconds that this process has waited for a job."""
+
+    def later(self, job: Callable[[], T]) -> Callable[[], T]:
+        """Begins a job, after those before it; returns a function that waits for its value.
+
+        Errors
+            When waited for: those of the job; TimeoutError if it takes longer than the link's patience.
+        """
+
+    def now(self, job: Callable[[], T]) -> T:
+        """The value of a job."""
+
+    def exchange(self, what: str, pieces: np.ndarray, to: Sequence[int], from_: Sequence[int]) -> np.ndarray:
+        """Sends ``to[q]`` elements of ``pieces`` to process q, and receives ``from_[q]`` from it, all one after the
+        other in the order of the processes; ``what`` is for ``sent``."""
+
+    def gather(self, what: str, mine: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+        """The arrays of all processes one after the other; that of process q has ``counts[q]`` elements."""
+
+    def texts(self, text: str) -> list[str]:
+        """The texts of all processes."""
+
+    def broadcast(self, array: np.ndarray) -> None:
+        """Writes what process 0 has in its array into the arrays of the others, which have its shape."""
+
+    def close(self) -> None:
+        """Says that this process asks for nothing more."""
+
+
+class Alone:
+    """A process without others: nothing moves, and a job runs at once."""
+
+    rank, size, waited = 0, 1, 0.0
+
+    def __init__(self) -> None:
+        self.sent: Counter[str] = Counter()
+
+    def later(self, job: Callable[[], T]) -> Callable[[], T]:
+        """Runs the job."""
+        value = job()
+        return lambda: value
+
+    def now(self, job: Callable[[], T]) -> T:
+        """Runs the job."""
+        return job()
+
+    def exchange(self, what: str, pieces: np.ndarray, to: Sequence[int], from_: Sequence[int]) -> np.ndarray:
+        """``pieces``."""
+        return pieces
+
+    def gather(self, what: str, mine: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+        """``mine``."""
+        return mine
+
+    def texts(self, text: str) -> list[str]:
+        """[text]."""
+        return [text]
+
+    def broadcast(self, array: np.ndarray) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
