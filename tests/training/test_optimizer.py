@@ -87,8 +87,8 @@ def rate_outside(params, gradients, rates, momentum, decay, bias_factor):
 
 @given(seed=st.integers(0, 2**32 - 1), powers=st.lists(st.integers(0, 3), min_size=2, max_size=4))
 def test_corrected_momentum_is_the_update_with_the_rate_outside_to_the_last_bit_where_nothing_rounds(seed, powers):
-    """The rates rise and fall by powers of 2. Each step moves the last bit of u by 5 places at most (rate and decay); the
-    rate adds 3, the momentum 2. So after four steps it is worth 2⁻²⁵ at least, and nothing reaches 2⁷: 32 bits."""
+    """The rates rise and fall by powers of 2. Each step moves the last bit of u by 5 places at most (rate and decay);
+    the rate adds 3, the momentum 2. So after four steps it is worth 2⁻²⁵ at least, and nothing reaches 2⁷: 32 bits."""
     rng = np.random.default_rng(seed)
     params, gradients = integers(rng, np.float64), [integers(rng, np.float64) for _ in powers]
     rates = [0.5**power for power in powers]
