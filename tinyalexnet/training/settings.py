@@ -30,9 +30,11 @@ class Settings:
         metavar="N",
     )
     schedule: str = option("constant", "constant, step:EVERY:FACTOR or exponential:EVERY:FACTOR", metavar="TEXT")
-    warmup: int = option(0, "steps in which the rate rises to that of the schedule (%(default)s)", metavar="N")
+    warmup: int = option(0, "steps in which the learning rate rises to that of --schedule (%(default)s)", metavar="N")
     momentum: float = option(0.9, "factor of the last velocity (%(default)s)", metavar="X")
-    momentum_correction: bool = option(False, "if the rate changes, multiply the last velocity by the same factor")
+    momentum_correction: bool = option(
+        False, "if the learning rate changes, multiply the last velocity by the same factor"
+    )
     weight_decay: float = option(5e-4, "of the weights; biases have none (%(default)s)", metavar="X")
     bias_rate_factor: float = option(
         2.0, "learning rate of the biases, as a multiple of that of the weights (%(default)s)", metavar="X"
