@@ -69,7 +69,7 @@ NUMBERS = {
     "stepped, factor": ("factor", 0.5, lambda value: stepped(0.5, 2, value)),
     "exponential": ("factor", 0.5, lambda value: exponential(0.5, value, 2)),
     "parse_schedule": ("rate", 0.5, lambda value: parse_schedule("constant", value)),
-    "scaled_rate": ("rate", 0.5, lambda value: scaled_rate(value, 4, 2)),
+    "scaled_rate": ("learning_rate", 0.5, lambda value: scaled_rate(value, 4, 2)),
     "warmed_up": ("start", 0.5, lambda value: warmed_up(constant(1), 2, value)),
     "Variant": ("std", 0.5, lambda value: alexnet(Variant((2, 2, 3), TABLE, 2, value), "reference")),
     "separated_values": ("gap", 0.5, lambda value: separated_values((3,), gap=value)),
@@ -91,8 +91,8 @@ INTEGERS = {
     for name in ("epochs", "batch_size", "pad", "views", "seed", "checkpoint_every", "reference_batch", "warmup")
 } | {
     "directions": ("directions", lambda v: directional_derivatives(ReLU(), separated_values((1, 4)), directions=v)),
-    "scaled_rate, batch": ("batch", lambda value: scaled_rate(0.5, value, 2)),
-    "scaled_rate, reference": ("reference", lambda value: scaled_rate(0.5, 2, value)),
+    "scaled_rate, batch": ("batch_size", lambda value: scaled_rate(0.5, value, 2)),
+    "scaled_rate, reference": ("reference_batch", lambda value: scaled_rate(0.5, 2, value)),
     "warmed_up": ("warmup", lambda value: warmed_up(constant(0.5), value)),
 }
 

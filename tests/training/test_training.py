@@ -371,7 +371,7 @@ def test_colours_become_grey_as_pillow_has_it(rng):
         ({"momentum_correction": 1}, "momentum_correction is 1, but must be True or False"),
         (
             {"learning_rate": 1e308, "reference_batch": 1},
-            r"rate \* batch / reference is inf, but must be a finite number >= 0",
+            r"learning_rate \* batch_size / reference_batch is inf, but must be a finite number >= 0",
         ),
     ],
 )

@@ -76,18 +76,19 @@ def parse_schedule(text: str, rate: float) -> Schedule:
     raise ValueError(f"schedule is {text!r}, but must be {RULE}")
 
 
-def scaled_rate(rate: float, batch: int, reference: int) -> float:
-    """The rate for a batch of another size than the one that ``rate`` is for: the linear scaling rule.
+def scaled_rate(learning_rate: float, batch_size: int, reference_batch: int) -> float:
+    """The rate for a batch of another size than the one that ``learning_rate`` is for: the linear scaling rule.
 
     Math
-        rate batch / reference
+        learning_rate batch_size / reference_batch
     Errors
-        ValueError if rate is not a finite number >= 0, a size not an int >= 1, or the result too large for a float.
+        ValueError if learning_rate is not a finite number >= 0, a size not an int >= 1, or the result too large for a float.
     Source
         Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, section 2.1.
     """
-    ratio = as_integer("batch", batch, 1) / as_integer("reference", reference, 1)
-    return as_number("rate * batch / reference", as_number("rate", rate) * ratio)
+    ratio = as_integer("batch_size", batch_size, 1) / as_integer("reference_batch", reference_batch, 1)
+    rate = as_number("learning_rate", learning_rate) * ratio
+    return as_number("learning_rate * batch_size / reference_batch", rate)
 
 
 def warmed_up(schedule: Schedule, warmup: int, start: float | None = None) -> Schedule:
