@@ -82,7 +82,7 @@ def scaled_rate(learning_rate: float, batch_size: int, reference_batch: int) -> 
     Math
         learning_rate batch_size / reference_batch
     Errors
-        ValueError if learning_rate is not a finite number >= 0, a size not an int >= 1, or the result too large for a float.
+        ValueError if learning_rate is not a finite number >= 0, a size not an int >= 1, or the result is infinite.
     Source
         Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, section 2.1.
     """
