@@ -102,7 +102,7 @@ def warmed_up(schedule: Schedule, warmup: int, start: float | None = None) -> Sc
         ValueError if warmup is not an int >= 0, or start not a finite number >= 0.
     Source
         Goyal et al., 2017, section 2.2: from the rate of the small batch to that of the large one, by a constant amount
-        at each step, in 5 epochs. That paper has no warm-up without a start.
+        at each step, in 5 epochs. It has no line without a start.
     """
     end = schedule(as_integer("warmup", warmup, 0))
     first = end / (warmup + 1) if start is None else min(as_number("start", start), end)
