@@ -452,6 +452,7 @@ FLAGS = (
     ),
     *("--top=#", "--epochs=#", "--batch_size=#", "--batch-size #", "--learning_rate=#", "--momentum=#", "--pad=#"),
     *("--seed=#", "--views=#", "--colour_noise=#", "--schedule=@", "--schedule=step:#:#", "--checkpoint_every=#"),
+    *("--reference_batch=#", "--warmup=#", "--momentum_correction"),
     *(
         "--loss=@",
         "--loss=class:#",

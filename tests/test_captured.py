@@ -54,20 +54,22 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-def test_training_steps_have_the_bits_of_those_that_are_not_captured(run, rng):
-    """Two batch sizes, a learning rate that falls, dropout with a new mask each time, and the velocities."""
+@pytest.mark.parametrize("corrected", [False, True])
+def test_training_steps_have_the_bits_of_those_that_are_not_captured(run, rng, corrected):
+    """Two batch sizes, a learning rate that falls, and with it the momentum or not, dropout with a new mask each time,
+    and the velocities."""
     backend = run.name
     hardware = device(backend)
     plain, captured = network(backend), network(backend)
     sgd, other = (SGD(net.params, 0.1, backend=backend) for net in (plain, captured))
     step = captured.captured(loss_of(backend), other)
     for count, (x, labels) in enumerate(batches(rng, (4, 4, 3, 4, 3))):
-        rate = 0.1 / (1 + count)
+        rate, last = 0.1 / (1 + count), 0.1 / count if corrected and count else None
         y = plain.forward(hardware.to_device(x))
         loss, dout = loss_of(backend)(y, hardware.to_device(labels))
         plain.backward(dout)
-        sgd.step(plain.grads, rate)
-        other.set_rate(rate)
+        sgd.step(plain.grads, rate, last_rate=last)
+        other.set_rate(rate, last)
         result = step(x, labels)
         np.testing.assert_array_equal(to_host(result.out), to_host(y))
         np.testing.assert_array_equal(number(result.loss), number(loss))

@@ -17,7 +17,7 @@ from tinyalexnet.training import Settings, Training
 from tinyalexnet.training.augment import colour_noise
 from tinyalexnet.training.data import Dataset, Images
 from tinyalexnet.training.optimizer import SGD
-from tinyalexnet.training.schedules import constant, exponential, parse_schedule, stepped
+from tinyalexnet.training.schedules import constant, exponential, parse_schedule, scaled_rate, stepped, warmed_up
 
 X = np.ones((1, 2, 2, 3), np.float32)
 KEPT = np.ones(X.shape, bool)
@@ -63,11 +63,14 @@ NUMBERS = {
     ),
     "colour_noise": ("std", 0.5, lambda value: colour_noise(X, np.ones(3), np.eye(3), np.random.default_rng(0), value)),
     "SGD.step": ("learning_rate", 0.5, lambda value: SGD({"w": X.copy()}).step({"w": X}, learning_rate=value)),
+    "SGD.step, last": ("last_rate", 0.5, lambda value: SGD({"w": X.copy()}).step({"w": X}, last_rate=value)),
     "constant": ("rate", 0.5, constant),
     "stepped": ("rate", 0.5, lambda value: stepped(value, 2, 0.5)),
     "stepped, factor": ("factor", 0.5, lambda value: stepped(0.5, 2, value)),
     "exponential": ("factor", 0.5, lambda value: exponential(0.5, value, 2)),
     "parse_schedule": ("rate", 0.5, lambda value: parse_schedule("constant", value)),
+    "scaled_rate": ("learning_rate", 0.5, lambda value: scaled_rate(value, 4, 2)),
+    "warmed_up": ("start", 0.5, lambda value: warmed_up(constant(1), 2, value)),
     "Variant": ("std", 0.5, lambda value: alexnet(Variant((2, 2, 3), TABLE, 2, value), "reference")),
     "separated_values": ("gap", 0.5, lambda value: separated_values((3,), gap=value)),
     "adjoint_identities": ("tolerance", 0.5, lambda value: adjoint_identities(ReLU(), X, tolerance=value)),
@@ -85,10 +88,16 @@ for name in ("learning_rate", "momentum", "weight_decay", "bias_rate_factor", "c
 
 INTEGERS = {
     f"Settings, {name}": (name, lambda value, name=name: trained(**{name: value}))
-    for name in ("epochs", "batch_size", "pad", "views", "seed", "checkpoint_every")
-} | {"directions": ("directions", lambda v: directional_derivatives(ReLU(), separated_values((1, 4)), directions=v))}
+    for name in ("epochs", "batch_size", "pad", "views", "seed", "checkpoint_every", "reference_batch", "warmup")
+} | {
+    "directions": ("directions", lambda v: directional_derivatives(ReLU(), separated_values((1, 4)), directions=v)),
+    "scaled_rate, batch": ("batch_size", lambda value: scaled_rate(0.5, value, 2)),
+    "scaled_rate, reference": ("reference_batch", lambda value: scaled_rate(0.5, 2, value)),
+    "warmed_up": ("warmup", lambda value: warmed_up(constant(0.5), value)),
+}
 
 TEXTS_AND_FLAGS = {"variant": "tiny", "schedule": "constant", "backend": "reference", "mirror": True, "no_graph": False}
+TEXTS_AND_FLAGS["momentum_correction"] = True
 
 
 @pytest.fixture(autouse=True)

@@ -60,6 +60,22 @@ def test_a_strided_gradient(run, rng):
     np.testing.assert_array_equal(v, expected[1])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rate_and_momentum_may_be_where_a_captured_step_reads_them(run, rng, dtype):
+    """The same bits, also after other numbers were written there."""
+    w, v, dw = (rng.standard_normal((3, 7)).astype(dtype) for _ in range(3))
+    rate, momentum = (run.device.number(0.5, np.dtype(dtype)) for _ in range(2))
+    for numbers in ((0.01, 0.9), (0.3, 0.7)):
+        rate, momentum = (
+            run.device.number(value, np.dtype(dtype), held)
+            for value, held in zip(numbers, (rate, momentum), strict=True)
+        )
+        found, expected = step(run, w, v, dw, rate, momentum, 0.25), step(run, w, v, dw, *numbers, 0.25)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+        assert (found[0] != w).all()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity_stay_in_their_element(run, value):
     ones = np.ones(3, np.float32)

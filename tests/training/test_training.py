@@ -93,10 +93,11 @@ class Stop(KeyboardInterrupt):
     pass
 
 
+@pytest.mark.parametrize("large", [{}, {"reference_batch": 2, "warmup": 8, "momentum_correction": True}])
 @pytest.mark.parametrize("stop", [1, 7, 11])
-def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatch, stop):
-    """To the last bit, dropout, augmentation, schedule and log included, wherever in an epoch it stops."""
-    changes = {"mirror": True, "pad": 1, "colour_noise": 0.1, "schedule": "step:5:0.5"}
+def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatch, stop, large):
+    """To the last bit, dropout, augmentation, rates and log included, wherever in an epoch or a warm-up it stops."""
+    changes = {"mirror": True, "pad": 1, "colour_noise": 0.1, "schedule": "step:5:0.5"} | large
     run(tmp_path, "whole", **changes)
     wrote = f"wrote {tmp_path / 'parts.safetensors'}\nwrote {tmp_path / 'parts.jsonl'}\n"
     advance = Training.advance
@@ -210,6 +211,26 @@ def test_biases_have_a_rate_of_their_own():
         np.testing.assert_array_equal(double.net.params[f"{name}.w"], still.net.params[f"{name}.w"])
 
 
+@pytest.mark.parametrize("corrected", [False, True])
+def test_each_step_has_its_rate_and_if_momentum_is_corrected_the_rate_before(tmp_path, monkeypatch, corrected):
+    """8 images in place of 2 make 0.08 of 0.02, in three equal steps. A run that goes on finds the last rate."""
+    given, set_rate = [], SGD.set_rate
+    monkeypatch.setattr(SGD, "set_rate", lambda self, *rates: (given.append(rates), set_rate(self, *rates))[1])
+    settings = Settings(**SETTINGS, reference_batch=2, warmup=3, momentum_correction=corrected)
+    first, second = Training(settings, DATASET), Training(settings, DATASET)
+    given.clear()
+    for _ in range(3):
+        first.advance()
+    first.save(tmp_path / "a")
+    second.restore(tmp_path / "a")
+    for _ in range(2):
+        second.advance()
+    rates, lasts = (list(column) for column in zip(*given, strict=True))
+    # A division, two products, a difference and a sum round.
+    assert rates == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.08], rel=6 * 2**-53, abs=0)
+    assert lasts == ([None, *rates[:-1]] if corrected else 5 * [None])
+
+
 def test_images_a_second_count_the_steps_alone(tmp_path, monkeypatch):
     """Not the evaluation, which takes a hundred seconds here, nor the checkpoint; a step of 8 images takes two."""
     clock = [0.0]
@@ -264,8 +285,11 @@ def test_the_defaults_are_those_of_the_documented_run():
         "batch_size": 128,
         "shards": 1,
         "learning_rate": 0.02,
+        "reference_batch": 0,
         "schedule": "constant",
+        "warmup": 0,
         "momentum": 0.9,
+        "momentum_correction": False,
         "weight_decay": 5e-4,
         "bias_rate_factor": 2.0,
         "pad": 0,
@@ -286,7 +310,7 @@ def test_the_least_value_of_each_int(name):
     assert getattr(check_settings(Settings(**SETTINGS | {name: least}), DATASET), name) == least
     with pytest.raises(ValueError, match=f"^{name} is {least - 1}, but must be an int >= {least}$"):
         check_settings(Settings(**SETTINGS | {name: least - 1}), DATASET)
-    assert least == (0 if name in ("pad", "seed") else 1)
+    assert least == (0 if name in ("pad", "seed", "reference_batch", "warmup") else 1)
 
 
 GREY = Variant((6, 6, 1), TINY.layers, num_classes=3)
@@ -341,6 +365,13 @@ def test_colours_become_grey_as_pillow_has_it(rng):
         ({"colour_noise": -1.0}, r"colour_noise is -1\.0, but must be a finite number >= 0"),
         ({"schedule": "linear"}, "schedule is 'linear', but must be"),
         ({"bias_rate_factor": -1.0}, r"bias_rate_factor is -1\.0, but must be a finite number >= 0"),
+        ({"warmup": -1}, "warmup is -1, but must be an int >= 0"),
+        ({"reference_batch": -1}, "reference_batch is -1, but must be an int >= 0"),
+        ({"momentum_correction": 1}, "momentum_correction is 1, but must be True or False"),
+        (
+            {"learning_rate": 1e308, "reference_batch": 1},
+            r"learning_rate \* batch_size / reference_batch is inf, but must be a finite number >= 0",
+        ),
     ],
 )
 def test_what_training_refuses(changes, message):
@@ -352,13 +383,17 @@ def test_a_checkpoint_from_before_a_setting_was_trained_with_its_default(tmp_pat
     run(tmp_path, "run")
     old = tmp_path / "old.safetensors"
     arrays, meta = checkpoint.load(tmp_path / "run.safetensors")
-    del meta["settings"]["bias_rate_factor"]
+    for name in ("bias_rate_factor", "reference_batch", "warmup", "momentum_correction"):
+        del meta["settings"][name]
     checkpoint.save(old, arrays, meta)
     training = Training(Settings(**SETTINGS), DATASET)
     training.restore(old)
     assert training.progress.step == 18
     with pytest.raises(ValueError, match=r"bias_rate_factor is 1\.0, but must be 2\.0 as in"):
         Training(Settings(**{**SETTINGS, "bias_rate_factor": 1.0}), DATASET).restore(old)
+    for name, value, default in (("reference_batch", 8, 0), ("warmup", 1, 0), ("momentum_correction", True, False)):
+        with pytest.raises(ValueError, match=f"{name} is {value}, but must be {default} as in"):
+            Training(Settings(**{**SETTINGS, name: value}), DATASET).restore(old)
 
 
 def test_a_run_does_not_go_on_with_other_settings_or_images(tmp_path):

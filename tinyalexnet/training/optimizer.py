@@ -44,7 +44,9 @@ class SGD:
         parameter whose last name is "b", rate is ``bias_rate_factor`` times the learning rate and weight_decay is
         ``bias_weight_decay``. PyTorch's SGD has v <- momentum v + weight_decay w + grad, then w <- w - rate v. While
         the rate is constant, both take the same steps. When it falls, PyTorch's steps shrink at once; here the old v
-        still acts.
+        still acts. With the momentum correction, if the rate before was last_rate, the first line is
+        v <- momentum (rate / last_rate) v - weight_decay rate w - rate grad, and both take the same steps at any rates.
+        If last_rate is 0, so is v, and the factor is 1.
     Shapes
         ``params`` is a dict of C-contiguous arrays of any shape, on the device of ``backend``. They are the layers'
         own arrays, and ``step`` writes to them. If you replace an array in a layer, create a new SGD.
@@ -57,7 +59,8 @@ class SGD:
         Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
         section 5, which gives no rule for biases; ``ops/momentum``. Twice the rate and no decay for
         biases are Caffe's (``bvlc_alexnet/train_val.prototxt``: ``lr_mult: 2``, ``decay_mult: 0``); cuda-convnet2, by
-        the paper's first author, has twice the rate too (``epsB`` 0.02, ``epsW`` 0.01).
+        the paper's first author, has twice the rate too (``epsB`` 0.02, ``epsW`` 0.01). Momentum correction: Goyal et
+        al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, section 3, remark 2.
     """
 
     def __init__(
@@ -88,6 +91,8 @@ class SGD:
         self._params = dict(params)
         self._scratch = {w.dtype: np.empty(BLOCK, w.dtype) for w in params.values()}
         self._rates: dict[tuple[bool, np.dtype], Any] = {(_is_bias(name), w.dtype): None for name, w in params.items()}
+        self._momenta: dict[np.dtype, Any] = {w.dtype: None for w in params.values()}
+        self._corrected = math.nan
         self._velocities = {name: hardware.to_device(np.zeros(w.shape, w.dtype)) for name, w in params.items()}
 
         self.set_rate(self.learning_rate)
@@ -116,8 +121,11 @@ class SGD:
         learning_rate: float | None = None,
         statistics: bool = False,
         loss: Any = None,
+        last_rate: float | None = None,
     ) -> dict[str, Statistics]:
         """Moves every parameter, or none if a gradient does not fit; ``learning_rate`` replaces the optimizer's rate.
+
+        With ``last_rate``, the rate of the step before, the momentum is corrected.
 
         NaN and infinity are accepted and reach the parameters and the statistics; but if there is a ``loss`` (a float,
         or a GPU's array of one element) and it is not finite, nothing moves. Gradients of other names are ignored.
@@ -131,28 +139,37 @@ class SGD:
         Cost
             Six operations per element. The statistics read w and v once more each, on the host.
         """
-        self.set_rate(self.learning_rate if learning_rate is None else learning_rate)
+        self.set_rate(self.learning_rate if learning_rate is None else learning_rate, last_rate)
         self._check("grads", grads, device(self._backend))
         before = self.weight_magnitudes() if statistics else {}
         self.move(grads, loss)
         return self.statistics(before)
 
-    def set_rate(self, learning_rate: float) -> None:
-        """The learning rate of the next ``move``, also of one that is captured; ValueError if it is out of range."""
-        rate = as_number("learning_rate", learning_rate)
+    def set_rate(self, learning_rate: float, last_rate: float | None = None) -> None:
+        """The learning rate of the next ``move``, also of one that is captured; ValueError if it is out of range.
+
+        With ``last_rate``, the rate of the step before, the momentum is corrected. It is an argument, and not what was
+        set last, so that a run that goes on from a checkpoint needs the schedule alone.
+        """
+        hardware, rate, correction = device(self._backend), as_number("learning_rate", learning_rate), 1.0
+        if last_rate is not None and (last := as_number("last_rate", last_rate)):
+            correction = as_number("learning_rate / last_rate", rate / last)
         for (is_bias, dtype), held in self._rates.items():
             value = rate * self.bias_rate_factor if is_bias else rate
-            self._rates[is_bias, dtype] = device(self._backend).number(value, dtype, held)
+            self._rates[is_bias, dtype] = hardware.number(value, dtype, held)
+        corrected = self.momentum * correction
+        if corrected != self._corrected:  # else a GPU has it already
+            self._corrected = corrected
+            self._momenta = {dtype: hardware.number(corrected, dtype, held) for dtype, held in self._momenta.items()}
 
     def move(self, grads: Mapping[str, np.ndarray], loss: Any = None) -> None:
-        """The arithmetic of ``step`` alone, with the rate of ``set_rate``."""
+        """The arithmetic of ``step`` alone, with the rate and the momentum of ``set_rate``."""
         with np.errstate(over="ignore", invalid="ignore"):
             for name, w in self._params.items():
                 is_bias = _is_bias(name)
                 rate, decay = self._rates[is_bias, w.dtype], self.bias_weight_decay if is_bias else self.weight_decay
-                momentum_step(
-                    w, self._velocities[name], grads[name], rate, self.momentum, decay, self._backend, loss=loss
-                )
+                v, momentum = self._velocities[name], self._momenta[w.dtype]
+                momentum_step(w, v, grads[name], rate, momentum, decay, self._backend, loss=loss)
 
     def weight_magnitudes(self) -> dict[str, float]:
         """The mean of |w| of every parameter, for ``statistics``."""

@@ -24,8 +24,17 @@ class Settings:
         1, "parts of a batch, one computed after the other; they fix the rounding (%(default)s)", metavar="N"
     )
     learning_rate: float = option(0.02, "of the weights (%(default)s)", metavar="X")
+    reference_batch: int = option(
+        0,
+        "images a step that learning_rate is for; a larger batch gets a larger one; 0: any (%(default)s)",
+        metavar="N",
+    )
     schedule: str = option("constant", "constant, step:EVERY:FACTOR or exponential:EVERY:FACTOR", metavar="TEXT")
+    warmup: int = option(0, "steps in which the learning rate rises to that of --schedule (%(default)s)", metavar="N")
     momentum: float = option(0.9, "factor of the last velocity (%(default)s)", metavar="X")
+    momentum_correction: bool = option(
+        False, "if the learning rate changes, multiply the last velocity by the same factor"
+    )
     weight_decay: float = option(5e-4, "of the weights; biases have none (%(default)s)", metavar="X")
     bias_rate_factor: float = option(
         2.0, "learning rate of the biases, as a multiple of that of the weights (%(default)s)", metavar="X"
@@ -47,7 +56,7 @@ FREE_SETTINGS = ("epochs", "views", "checkpoint_every", "no_graph")
 """These may differ when a run goes on from a checkpoint, because no step depends on them."""
 
 
-LEAST = {"epochs": 1, "batch_size": 1, "checkpoint_every": 1, "pad": 0, "seed": 0}
+LEAST = {"epochs": 1, "batch_size": 1, "checkpoint_every": 1, "pad": 0, "seed": 0, "reference_batch": 0, "warmup": 0}
 """The least value of each int, ``views`` apart."""
 
 VIEWS = (1, 10)

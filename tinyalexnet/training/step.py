@@ -23,7 +23,7 @@ from . import augment, state
 from .data import Dataset, Images
 from .optimizer import SGD, Statistics
 from .progress import Progress
-from .schedules import parse_schedule
+from .schedules import schedule_of
 from .settings import Settings, check_settings
 
 EVALUATION_BATCH = 500
@@ -78,7 +78,7 @@ class Training:
         )
         self._forward = self.net.captured(graph=graph)
         self._prefetched: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
-        self.schedule = parse_schedule(settings.schedule, settings.learning_rate)
+        self.schedule = schedule_of(settings)
         pixels = dataset.train.pixels
         self.mean = augment.mean_image(pixels)
         self.scale = np.float32(1 / max(_standard_deviation(pixels), 1.0))
@@ -117,6 +117,10 @@ class Training:
         prepared, self._prefetched = self._prefetched, None
         return prepared[1] if prepared is not None and prepared[0] == step else self.batch(step, self._rows)
 
+    def _last_rate(self, step: int) -> float | None:
+        """The rate of the step before, if the momentum is corrected by it."""
+        return self.schedule(step - 1) if self.settings.momentum_correction and step else None
+
     def advance(self, statistics: bool = False) -> dict[str, Statistics]:
         """Takes one step; returns the statistics of every parameter if ``statistics`` is true.
 
@@ -127,7 +131,7 @@ class Training:
         images, labels = self._taken(step)
         before = self.optimizer.weight_magnitudes() if statistics else {}
         self.net.train = True
-        self.optimizer.set_rate(self.schedule(step))
+        self.optimizer.set_rate(self.schedule(step), self._last_rate(step))
         logits, found = self._step(images, labels)
         if not device(self.settings.backend).on_host:
             # The GPU computes meanwhile: what follows waits for it.

@@ -20,7 +20,7 @@ def momentum_step(
     v: np.ndarray,
     dw: np.ndarray,
     rate: Any,
-    momentum: float,
+    momentum: Any,
     decay: float,
     backend: str = "cpu",
     *,
@@ -32,8 +32,8 @@ def momentum_step(
         v <- momentum v - rate (decay w + dw), then w <- w + v.
     Shapes
         w, v and dw of one shape. w and v are overwritten, unless a ``loss`` is given and is infinite or NaN. On a GPU
-        the rate may be a device array of one element of w's dtype, and the loss is one of float64: both are read when
-        the kernel runs.
+        the rate and the momentum may be device arrays of one element of w's dtype, and the loss is one of float64: they
+        are read when the kernel runs.
     Errors
         TypeError if an array is not float32 or float64, or dtypes differ; ValueError if shapes differ, w or v is
         strided or read-only, or the rate, momentum or decay is not a finite number.
@@ -48,9 +48,9 @@ def momentum_step(
         check_shape(name, array.shape, w.shape, "the shape of w")
     for name, array in (("w", w), ("v", v)):
         check_writeable(device, name, array)
-    momentum, decay = as_number("momentum", momentum, *FINITE), as_number("decay", decay, *FINITE)
-    # A rate of w's dtype stays as it is: a kernel of float32 would compute in float64 with another one.
-    in_array = not device.on_host and device.holds(rate)
-    number = 0.0 if in_array else as_number("rate", rate, *FINITE)
-    rate = number if isinstance(rate, float) else rate
+    rate, momentum = (
+        factor if not device.on_host and device.holds(factor) else as_number(name, factor, *FINITE)
+        for name, factor in (("rate", rate), ("momentum", momentum))
+    )
+    decay = as_number("decay", decay, *FINITE)
     kernels.momentum_step(w, v, dw, rate, momentum, decay, loss)

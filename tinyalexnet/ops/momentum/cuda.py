@@ -12,12 +12,11 @@ from ...devices.cuda.unrolled import unrolled_tuple
 from ...devices.cuda.vectors import launch_by_four
 
 
-def momentum_step(w: Any, v: Any, dw: Any, rate: Any, momentum: float, decay: float, loss: Any) -> None:
-    """Schedule: one thread per four elements, which it loads and stores with 16 bytes each. The rate and the loss are
-    read from arrays, so that a captured step can have others at each replay."""
-    rate = to_device(np.array([rate], w.dtype)) if isinstance(rate, float) else rate
-    factors = (w.dtype.type(factor) for factor in (momentum, decay))
-    launch_by_four(_step, (w, v, dw), rate, *factors, _finite() if loss is None else loss)
+def momentum_step(w: Any, v: Any, dw: Any, rate: Any, momentum: Any, decay: float, loss: Any) -> None:
+    """Schedule: one thread per four elements, which it loads and stores with 16 bytes each. The rate, the momentum and
+    the loss are read from arrays, so that a captured step can have others at each replay."""
+    arrays = (to_device(np.array([f], w.dtype)) if isinstance(f, float) else f for f in (rate, momentum))
+    launch_by_four(_step, (w, v, dw), *arrays, w.dtype.type(decay), _finite() if loss is None else loss)
 
 
 @functools.cache
@@ -39,8 +38,8 @@ _four_sums = unrolled_tuple(4, "a, b", "a[{k}] + b[{k}]")
 
 
 @kernel
-def _step(rates, momentum, decay, loss, w, v, dw):  # type: ignore[no-untyped-def]
-    at, rate = 4 * cuda.grid(1), rates[0]
+def _step(rates, momenta, decay, loss, w, v, dw):  # type: ignore[no-untyped-def]
+    at, rate, momentum = 4 * cuda.grid(1), rates[0], momenta[0]
     if not math.isfinite(loss[0]):
         return
     if at + 4 <= w.size:
