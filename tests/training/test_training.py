@@ -287,6 +287,7 @@ def test_the_defaults_are_those_of_the_documented_run():
         "dense": "rows",
         "blocks": 1,
         "scheme": "a",
+        "overlap": False,
         "learning_rate": 0.02,
         "reference_batch": 0,
         "schedule": "constant",
@@ -666,13 +667,17 @@ def test_the_command_has_the_settings_and_their_defaults(known, monkeypatch):
                 "train",
                 "--data=mnist",
                 "--no_graph",
-                *(f"--{name}=3" for name in FREE_SETTINGS if name != "no_graph"),
+                "--overlap",
+                *(f"--{name}=3" for name in FREE_SETTINGS if name not in ("no_graph", "overlap")),
                 "--mirror",
             ]
         )
         == 0
     )
-    assert seen == [Settings(), Settings(epochs=3, views=3, checkpoint_every=3, mirror=True, no_graph=True)]
+    assert seen == [
+        Settings(),
+        Settings(epochs=3, views=3, checkpoint_every=3, mirror=True, no_graph=True, overlap=True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -38,13 +38,20 @@ class HybridStep:
     """
 
     def __init__(
-        self, columns: Columns, loss: Loss, optimizer: Optimizer, shards: int, link: Link, scheme: str = "a"
+        self,
+        columns: Columns,
+        loss: Loss,
+        optimizer: Optimizer,
+        shards: int,
+        link: Link,
+        scheme: str = "a",
+        overlap: bool = False,
     ) -> None:
         self._columns, self._loss, self._optimizer = columns, loss, optimizer
         self._shards, self._link, self._scheme = shards, link, scheme
         self._own, self._runs = own_shards(shards, link), cut(shards, link.size)
         self._leaves = leaves_of(columns.head)
-        self._sums = GradientSums(columns.head, shards, link)
+        self._sums = GradientSums(columns.head, shards, link, overlap)
 
     def rows(self, batch: int) -> slice:
         """The images of a batch of N that this process computes."""

@@ -24,8 +24,8 @@ class ShardedStep:
     dropout takes its part of the batch's mask. The gradients are added along ``Tree``, so their bits depend on the
     number of shards, and on nothing else: not on how many processes there are.
 
-    While a layer's gradients are exchanged, the layers before it compute; without ``overlap`` they wait until the
-    backward is through. On a GPU the gradients are added by the host, to which they are copied.
+    With ``overlap`` a layer's gradients are exchanged while the layers before it compute; else when the backward is
+    through. On a GPU the gradients are added by the host, to which they are copied.
 
     Shapes
         x (n, ...) and labels (n,), the ``rows`` of this process -> ``Result(out, loss)``, out (n, K) of its shards and
@@ -45,7 +45,7 @@ class ShardedStep:
         optimizer: Optimizer,
         shards: int,
         link: Link | None = None,
-        overlap: bool = True,
+        overlap: bool = False,
     ) -> None:
         self._net, self._loss, self._optimizer, self._shards = net, loss, optimizer, shards
         self._link: Link = link or Alone()

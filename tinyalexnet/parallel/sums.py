@@ -19,10 +19,10 @@ from .tree import Tree, cut
 class GradientSums:
     """For each step: ``begin``, a ``backward`` for each shard of this process, and ``result``.
 
-    Without ``overlap`` the exchanges wait until the last backward is through.
+    With ``overlap`` a layer's gradients are exchanged while the layers before it compute; else when all is computed.
     """
 
-    def __init__(self, net: Sequential, shards: int, link: Link, overlap: bool = True) -> None:
+    def __init__(self, net: Sequential, shards: int, link: Link, overlap: bool = False) -> None:
         self._net, self._shards, self._link, self._overlap = net, shards, link, overlap
         self._last = cut(shards, link.size)[link.rank].stop - 1
         self.hardware = hardware_of(net)

@@ -31,6 +31,9 @@ class Settings:
     )
     blocks: int = option(1, "parts of the columns of a dense layer; they fix the rounding (%(default)s)", metavar="N")
     scheme: str = option("a", "the order in which dense columns take the images (%(default)s)", choices=SCHEMES)
+    overlap: bool = option(
+        False, "exchange gradients while the layers before still compute: gains where a processor is free for it"
+    )
     learning_rate: float = option(0.02, "of the weights (%(default)s)", metavar="X")
     reference_batch: int = option(
         0,
@@ -60,7 +63,7 @@ class Settings:
     )
 
 
-FREE_SETTINGS = ("epochs", "views", "checkpoint_every", "no_graph")
+FREE_SETTINGS = ("epochs", "views", "checkpoint_every", "no_graph", "overlap")
 """These may differ when a run goes on from a checkpoint, because no step depends on them."""
 
 

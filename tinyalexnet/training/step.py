@@ -85,11 +85,11 @@ class Training:
         given = self._loss, self.optimizer, settings.shards, self.link
         step: ShardedStep | HybridStep
         if self.placement.columns is None:
-            step = ShardedStep(self.net, *given)
+            step = ShardedStep(self.net, *given, settings.overlap)
             captured = self.net.captured(graph=graph)
             self._forward: Callable[[Any], Any] = lambda x: captured(x).out
         else:
-            step = HybridStep(self.placement.columns, *given, settings.scheme)
+            step = HybridStep(self.placement.columns, *given, settings.scheme, settings.overlap)
             self._forward = step.forward
         self._rows = step.rows(settings.batch_size)
         self._step: Callable[[Any, Any], Result] = functools.partial(step, batch=settings.batch_size)

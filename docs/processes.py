@@ -1,0 +1,83 @@
+"""mpiexec -n P python docs/processes.py VARIANT SHARDS [FLAG=VALUE ...]: what P processes gain, for docs/parallel.md.
+
+Steps of ``train`` (data, forward, backward, exchange, update) on random images, batch 128, on one process and on all in
+turn, each with as many threads as NUMBA_NUM_THREADS says. Prints the milliseconds of a step, the median and the
+quartiles of the ratio, and what a process has sent. A FLAG is a setting, as in ``dense=columns blocks=8``. With
+``alone=1`` the one process takes whole batches, as without shards; with ``skip=1`` it does nothing.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+from mpi4py import MPI
+
+from tinyalexnet.alexnet import VARIANTS
+from tinyalexnet.parallel import Alone, MPILink
+from tinyalexnet.training import Settings, Training
+from tinyalexnet.training.data import Dataset, Images
+
+
+def data(variant: str) -> Dataset:
+    shape = VARIANTS[variant].image_shape
+    rng = np.random.default_rng(0)
+    classes = tuple(map(str, range(1000 if shape[0] > 200 else 10)))
+    images = Images(rng.integers(0, 256, (256, *shape), dtype=np.uint8), rng.integers(0, len(classes), 256), classes)
+    return Dataset("random", images, images)
+
+
+def together() -> None:
+    """Waits for all processes, without work for a processor meanwhile."""
+    request = MPI.COMM_WORLD.Ibarrier()
+    while not request.Test():
+        time.sleep(0.0005)
+
+
+def main(variant: str, shards: int, flags: dict[str, str]) -> None:
+    rounds, alone, skip = (
+        int(flags.pop(name, default)) for name, default in (("rounds", 12), ("alone", 0), ("skip", 0))
+    )
+    kinds = {name: type(getattr(Settings, name)) for name in flags}
+    settings = Settings(
+        variant,
+        shards=shards,
+        **{name: kinds[name](int(value) if kinds[name] is bool else value) for name, value in flags.items()},
+    )
+    link, images = MPILink(), data(variant)
+    linked, single = Training(settings, images, link), None
+    if link.rank == 0 and not skip:
+        single = Training(Settings(variant) if alone else settings, images, Alone())
+    times: dict[str, list[float]] = {"one": [], "all": []}
+    waited, sent = 0.0, Counter(link.sent)
+    for round_ in range(rounds + 1):  # the first one compiles
+        together()
+        begin = time.perf_counter()
+        if single is not None:
+            single.advance()
+        times["one"].append(time.perf_counter() - begin)
+        together()
+        if round_ == 1:
+            waited, sent = link.waited, Counter(link.sent)
+        begin = time.perf_counter()
+        linked.advance()
+        times["all"].append(time.perf_counter() - begin)
+    if link.rank == 0:
+        one, every = times["one"][1:], times["all"][1:]
+        low, middle, high = statistics.quantiles([a / b for a, b in zip(one, every, strict=True)], n=4)
+        megabytes = {name: count / rounds / 1e6 for name, count in (link.sent - sent).items() if count > 1e5 * rounds}
+        print(
+            f"{variant}, {shards} shards {flags}: one {1e3 * statistics.median(one):.1f} ms, "
+            f"{link.size} processes {1e3 * statistics.median(every):.1f} ms, {middle:.2f} times ({low:.2f} to "
+            f"{high:.2f}); waited {1e3 * (link.waited - waited) / rounds:.1f} ms a step; sent MB a step "
+            f"{ {name: round(size, 3) for name, size in megabytes.items()} }"
+        )
+    together()
+    link.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), dict(word.split("=") for word in sys.argv[3:]))
