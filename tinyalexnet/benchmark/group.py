@@ -176,7 +176,7 @@ def _estimate(net: Sequential, x_shape: Shape, options: Options, shards: int, ro
     """Bytes of this process: those of a step of one shard, its images, and the sums of gradients that wait."""
     largest = -(-x_shape[0] // shards), *x_shape[1:]
     images = FLOAT_BYTES * (rows.stop - rows.start) * math.prod(x_shape[1:])
-    elements = sum(value.size for value in net.params.values())
+    elements: int = sum(value.size for value in net.params.values())
     sums = FLOAT_BYTES * elements * (shards.bit_length() + 2) * options.backward
     return memory_estimate(net, largest, options.backend, options.backward) + images + sums
 
