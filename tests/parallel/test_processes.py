@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -180,6 +181,46 @@ def test_a_bad_patience_is_refused(runs):
         2,
         "python -m tinyalexnet: patience is -1.0, but must be a finite number >= 0\n",
     )
+
+
+BENCH = ["tinyalexnet", "bench", "--parallel=mpi", "--backend=reference", "--variant=digits", "--batch_size=8"]
+
+
+def test_the_benchmark_of_a_group(runs):
+    """Process 0 alone prints; groups of one, two and three processes send what the formula says."""
+    flags = ["--num_batches=3", "--shards=4", "--scaling", "--rounds=1", "--threads=1", "--json=run.json", "--quiet"]
+    found = runs(3, *BENCH, *flags)
+    assert (found.returncode, found.stderr) == (0, "")
+    lines = found.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:6]] == ["conv1", "pool1", "conv2", "pool2", "fc3", "fc4"]
+    assert [line.split()[2:6] for line in lines[6:8]] == [
+        ["Forward", "across", "3", "steps,"],
+        ["Forward-backward", "across", "3", "steps,"],
+    ]
+    assert lines[8] == "Forward-backward of digits, batch 8 in 4 shards, 1 threads each, medians of 1 rounds"
+    assert [line.split()[0] for line in lines[10:]] == ["1", "2", "3"]
+    parallel = json.loads(Path("run.json").read_text())["parallel"]
+    assert [row["sent"] for row in parallel["scaling"]] == [row["expected"] for row in parallel["scaling"]]
+    shares = parallel["shares"]["Forward-backward"]
+    assert [share["sent"] for share in shares] == parallel["scaling"][-1]["sent"]
+    assert all(share["exchanging"] > 0 < share["waiting"] for share in shares)
+
+
+def test_ctrl_c_in_the_benchmark_of_a_group():
+    with subprocess.Popen(
+        [MPIEXEC, "-n", "2", sys.executable, "-m", *BENCH, "--num_batches=1000000", "--quiet"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert any(": step 10," in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert "Forward across " in out.splitlines()[-1]
+    own = [line for line in err.splitlines() if line.startswith(("interrupted", "Traceback", "python"))]
+    assert own == ["interrupted"]
 
 
 def test_every_fault_is_tried():

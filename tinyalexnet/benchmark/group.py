@@ -85,9 +85,10 @@ def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Lin
         share = None if options.threads is not None else fair_share(link, options.backend)
         threads = checked_threads(options) if share is None else share
         rows = _rows(link, options.batch_size, shards, sharing.scaling)
-        machines = link.now(lambda: link.texts(platform.node()))
+        machine = platform.node()
+        machines = link.now(lambda: link.texts(machine))
         estimate = _estimate(net, x_shape, options, shards, rows)
-        refuse_too_large(estimate * machines.count(platform.node()), options, hardware)
+        refuse_too_large(estimate * machines.count(machine), options, hardware)
         labels = labels_of(options, net.output_shape(x_shape))
         batch = _batch(options, x_shape, rows, labels, say)
     group = _Group(
@@ -175,7 +176,7 @@ def _rows(link: Link, batch: int, shards: int, is_scaled: bool) -> slice:
 def _estimate(net: Sequential, x_shape: Shape, options: Options, shards: int, rows: slice) -> int:
     """Bytes of this process: those of a step of one shard, its images, and the sums of gradients that wait."""
     largest = -(-x_shape[0] // shards), *x_shape[1:]
-    images = FLOAT_BYTES * (rows.stop - rows.start) * math.prod(x_shape[1:])
+    images: int = FLOAT_BYTES * (rows.stop - rows.start) * math.prod(x_shape[1:])
     elements: int = sum(value.size for value in net.params.values())
     sums = FLOAT_BYTES * elements * (shards.bit_length() + 2) * options.backward
     return memory_estimate(net, largest, options.backend, options.backward) + images + sums
