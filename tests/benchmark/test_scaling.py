@@ -1,4 +1,4 @@
-"""Groups of 1, 2, ... processes in turn: who takes which steps, the figures by hand, and the picture."""
+"""Teams of 1, 2, ... processes in turn: who takes which steps, the figures by hand, and the picture."""
 
 from __future__ import annotations
 

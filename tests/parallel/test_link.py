@@ -99,20 +99,20 @@ def test_seconds_of_exchanges_are_counted_by_what_they_were(monkeypatch):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_the_first_processes_are_a_group_of_their_own(size):
+def test_the_first_processes_have_a_link_of_their_own(size):
     def divided(link):
-        group = link.among(size)
-        if group is None:
+        part = link.among(size)
+        if part is None:
             return None
-        found = group.now(lambda: group.texts(str(link.rank)))
-        group.close()
-        return group.rank, group.size, found, isinstance(group, Alone)
+        found = part.now(lambda: part.texts(str(link.rank)))
+        part.close()
+        return part.rank, part.size, found, isinstance(part, Alone)
 
     found = on(3, divided)
     everyone = [str(rank) for rank in range(size)]
     assert found == [(rank, size, everyone, size == 1) if rank < size else None for rank in range(3)]
-    group = Alone().among(1)
-    assert (group.rank, group.size) == (0, 1)
+    part = Alone().among(1)
+    assert (part.rank, part.size) == (0, 1)
 
 
 def test_a_rest_ends_when_all_are_here(monkeypatch):

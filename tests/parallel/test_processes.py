@@ -186,8 +186,8 @@ def test_a_bad_patience_is_refused(runs):
 BENCH = ["tinyalexnet", "bench", "--parallel=mpi", "--backend=reference", "--variant=digits", "--batch_size=8"]
 
 
-def test_the_benchmark_of_a_group(runs):
-    """Process 0 alone prints; groups of one, two and three processes send what the formula says."""
+def test_the_benchmark_of_a_team(runs):
+    """Process 0 alone prints; teams of one, two and three processes send what the formula says."""
     flags = ["--num_batches=3", "--shards=4", "--scaling", "--rounds=1", "--threads=1", "--json=run.json", "--quiet"]
     found = runs(3, *BENCH, *flags)
     assert (found.returncode, found.stderr) == (0, "")
@@ -206,7 +206,7 @@ def test_the_benchmark_of_a_group(runs):
     assert all(share["exchanging"] > 0 < share["waiting"] for share in shares)
 
 
-def test_ctrl_c_in_the_benchmark_of_a_group():
+def test_ctrl_c_in_the_benchmark_of_a_team():
     with subprocess.Popen(
         [MPIEXEC, "-n", "2", sys.executable, "-m", *BENCH, "--num_batches=1000000", "--quiet"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

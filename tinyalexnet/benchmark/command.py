@@ -67,7 +67,7 @@ def add(parser: Parser) -> None:
 def run(parser: Parser, flags: dict[str, Any]) -> int:
     """Runs the benchmark and returns the exit code."""
     from . import run as benchmark
-    from .group import run as on_all_processes
+    from .team import run as on_all_processes
 
     del flags["python"], flags["tf32"], flags["graph"]
     forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")

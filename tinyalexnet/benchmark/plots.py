@@ -64,7 +64,7 @@ def _roofline(axes: Any, rows: list[LayerRow], machine: Peak) -> None:
 
 
 def scaling(rows: list[Row], shares: list[Share], title: str, path: str) -> None:
-    """The speed-up of groups of processes, and what each process of the largest group does in a step."""
+    """The speed-up of teams of processes, and what each process of the largest does in a step."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 5), layout="constrained")

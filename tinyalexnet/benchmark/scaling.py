@@ -1,6 +1,6 @@
 """The same step on one process, on two, and so on: seconds, speed-up, efficiency, and bytes.
 
-All sizes are measured in one run, in turn. The processes that do not belong to a group sleep meanwhile.
+All sizes are measured in one run, in turn. The processes that do not belong to a team sleep meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EVERY_SIZE = 4
 
 @dataclass
 class Row:
-    """A group of so many processes: the seconds of a step, a median for each round, and the bytes of gradients that
+    """A team of so many processes: the seconds of a step, a median for each round, and the bytes of gradients that
     each process sends in a step, counted and by the formula."""
 
     processes: int
@@ -56,28 +56,28 @@ def measure(
     rounds: int,
     done: Callable[[], object],
 ) -> list[Row]:
-    """Measures groups of the first processes, each once in every round; process 0 alone has the seconds.
+    """Measures teams of the first processes, each once in every round; process 0 alone has the seconds.
 
-    ``step_of`` makes the step of a group, and ``expected(size, rank)`` is what a process should send in it. ``done`` is
+    ``step_of`` makes the step of a team, and ``expected(size, rank)`` is what a process should send in it. ``done`` is
     called after each turn.
     """
-    groups = {size: group for size in sizes(link.size) if (group := link.among(size)) is not None}
-    steps = {size: step_of(group) for size, group in groups.items()}
+    teams = {size: team for size in sizes(link.size) if (team := link.among(size)) is not None}
+    steps = {size: step_of(team) for size, team in teams.items()}
     seconds: dict[int, list[float]] = {size: [] for size in sizes(link.size)}
     taken: Counter[int] = Counter()
     for at in range(rounds):
         # To and fro, so that none always follows the same one.
         for size in sizes(link.size)[:: -1 if at % 2 else 1]:
-            if size in groups:
-                median, count = _turn(groups[size], steps[size])
+            if size in teams:
+                median, count = _turn(teams[size], steps[size])
                 seconds[size].append(median)
                 taken[size] += count
             link.rest()
             done()
-    own = {size: group.sent[GRADIENTS] // taken[size] for size, group in groups.items()}
+    own = {size: team.sent[GRADIENTS] // taken[size] for size, team in teams.items()}
     every = [json.loads(text) for text in link.now(lambda: link.texts(json.dumps(own)))]
-    for group in groups.values():
-        group.close()
+    for team in teams.values():
+        team.close()
     return [
         Row(
             size,
@@ -89,8 +89,8 @@ def measure(
     ]
 
 
-def _turn(group: Link, step: Callable[[], object]) -> tuple[float, int]:
-    """The median seconds of a group's steps in its turn, after one that only warms up; and the number of all."""
+def _turn(team: Link, step: Callable[[], object]) -> tuple[float, int]:
+    """The median seconds of a team's steps in its turn, after one that only warms up; and the number of all."""
 
     def seconds() -> float:
         begin = time.perf_counter()
@@ -99,7 +99,7 @@ def _turn(group: Link, step: Callable[[], object]) -> tuple[float, int]:
 
     wanted = str(max(1, round(TURN_SECONDS / max(seconds(), 1e-6))))
     # All must take as many: process 0 says how many.
-    count = int(group.now(lambda: group.texts(wanted))[0])
+    count = int(team.now(lambda: team.texts(wanted))[0])
     return float(np.median([seconds() for _ in range(count)])), 1 + count
 
 

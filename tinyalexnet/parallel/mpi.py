@@ -29,7 +29,7 @@ PATIENCE = 300.0
 LEAVING = 10.0
 """Seconds between the end of the first process and that of the last, after which the first ends them all."""
 
-NAP = 0.002
+NAP = 0.005
 """Seconds between two looks if all are here, for a process that rests."""
 
 STUCK = 75

@@ -32,7 +32,7 @@ from .timing import TimedRun, compile_kernels, time_steps
 
 
 @dataclass
-class _Group:
+class _Team:
     """What a run has on this process, and what it finds."""
 
     options: Options
@@ -45,14 +45,13 @@ class _Group:
     net: Sequential
     batch: Batch
     labelled: bool
-    nodes: int
-    """The number of machines."""
+    machines: int
     runs: list[TimedRun] = field(default_factory=list)
     shares: dict[str, list[Share]] = field(default_factory=dict)
     rows: list[scaling.Row] = field(default_factory=list)
 
     def work(self, link: Link) -> SharedWork:
-        """The steps of a group of processes."""
+        """The steps of a team of processes."""
         return SharedWork(self.net, self.batch, self.labelled, self.shards, link, self.options.backend)
 
     @property
@@ -86,21 +85,20 @@ def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Lin
         threads = checked_threads(options) if share is None else share
         rows = _rows(link, options.batch_size, shards, sharing.scaling)
         machine = platform.node()
-        machines = link.now(lambda: link.texts(machine))
+        every_machine = link.now(lambda: link.texts(machine))
         estimate = _estimate(net, x_shape, options, shards, rows)
-        refuse_too_large(estimate * machines.count(machine), options, hardware)
+        refuse_too_large(estimate * every_machine.count(machine), options, hardware)
         labels = labels_of(options, net.output_shape(x_shape))
         batch = _batch(options, x_shape, rows, labels, say)
-    group = _Group(
-        *(options, sharing, out, say, link, shards, threads, net, batch, labels is not None), nodes=len({*machines})
-    )
+    own = threads, net, batch, labels is not None, len({*every_machine})
+    team = _Team(options, sharing, out, say, link, shards, *own)
     with hardware.limit_threads(threads):
         say.line(f"{head(options, threads)} | {link.size} such processes, {shards} shards")
         shapes = printed_shapes(net, x_shape, out)
-        interrupted = _timed(group, hardware)
+        interrupted = _timed(team, hardware)
     if options.json is not None:
-        found = results(options, threads, {"images": x_shape} | shapes, estimate, group.runs, {}, [], interrupted)
-        write_json(options.json, found | {"parallel": _as_json(group)})
+        found = results(options, threads, {"images": x_shape} | shapes, estimate, team.runs, {}, [], interrupted)
+        write_json(options.json, found | {"parallel": _as_json(team)})
         say.wrote(options.json)
     return INTERRUPTED if interrupted else 0
 
@@ -110,66 +108,66 @@ def _check(options: Options, sharing: Sharing, processes: int) -> None:
     checked_shape(options)
 
 
-def _timed(group: _Group, hardware: Device) -> bool:
+def _timed(team: _Team, hardware: Device) -> bool:
     """Times all that is asked for; returns if Ctrl-C has ended it."""
-    options, say = group.options, group.say
+    options, say = team.options, team.say
     try:
-        work = group.work(group.link)
+        work = team.work(team.link)
         compile_kernels(work, options.passes, say)
         for name in options.passes:
-            _time_pass(group, work, name)
-        if group.sharing.scaling:
-            _scale(group)
+            _time_pass(team, work, name)
+        if team.sharing.scaling:
+            _scale(team)
     except KeyboardInterrupt:
         interrupts.caught()
-        if group.runs and 0 < len(group.runs[-1].durations) < options.num_batches:
-            report_run(group.runs[-1], options, group.threads, group.out, say)
+        if team.runs and 0 < len(team.runs[-1].durations) < options.num_batches:
+            report_run(team.runs[-1], options, team.threads, team.out, say)
         return True
     return False
 
 
-def _time_pass(group: _Group, work: SharedWork, name: str) -> None:
-    options, link, say = group.options, group.link, group.say
+def _time_pass(team: _Team, work: SharedWork, name: str) -> None:
+    options, link, say = team.options, team.link, team.say
     run = TimedRun(name)
-    group.runs.append(run)
-    time_steps(run, work, options.num_batches, group.out, say)
-    found = group.shares[name] = shared.shares(link, work.share(run, group.threads))
+    team.runs.append(run)
+    time_steps(run, work, options.num_batches, team.out, say)
+    found = team.shares[name] = shared.shares(link, work.share(run, team.threads))
     # What follows reports that of one process: the mean of all.
     utilisation = math.fsum(one.cpu_utilisation for one in found) / link.size
-    run.cpu_seconds = utilisation * math.fsum(run.durations) * group.threads
-    if group.nodes > 1:  # the meter is that of one machine
+    run.cpu_seconds = utilisation * math.fsum(run.durations) * team.threads
+    if team.machines > 1:  # the meter is that of one machine
         run.joules = None
-    report_run(run, options, group.threads, group.out, say)
+    report_run(run, options, team.threads, team.out, say)
     for line in shared.table(name, found):
         say.line(line)
 
 
-def _scale(group: _Group) -> None:
+def _scale(team: _Team) -> None:
     """Measures, prints and draws the table of 1, 2, ... processes."""
-    options, link, say = group.options, group.link, group.say
+    options, link, say = team.options, team.link, team.say
     name = options.passes[-1]
     with say.bar("scaling", options.rounds * len(scaling.sizes(link.size))) as (advance, _):
-        group.rows = scaling.measure(
+        team.rows = scaling.measure(
             link,
-            lambda part: group.work(part).step(name),
-            lambda size, rank: shared.expected_bytes(group.net, group.shards, size, rank),
+            lambda part: team.work(part).step(name),
+            lambda size, rank: shared.expected_bytes(team.net, team.shards, size, rank),
             options.rounds,
             advance,
         )
     if link.rank:
         return
-    print("\n".join(scaling.table(group.rows, f"{name} of {group.title}")), file=group.out, flush=True)
+    print("\n".join(scaling.table(team.rows, f"{name} of {team.title}")), file=team.out, flush=True)
     if options.plot is not None:
         with say.waiting("drawing"):
-            plots.scaling(group.rows, group.shares[name], group.title, options.plot)
+            plots.scaling(team.rows, team.shares[name], team.title, options.plot)
         say.wrote(options.plot)
 
 
 def _rows(link: Link, batch: int, shards: int, is_scaled: bool) -> slice:
-    """The images that this process may have to compute, in any of the groups that it belongs to."""
+    """The images that this process may have to compute, in any of the teams that it belongs to."""
     shard = cut(batch, shards)
-    groups = [size for size in scaling.sizes(link.size) if size > link.rank] if is_scaled else [link.size]
-    own = [cut(shards, size)[link.rank] for size in groups]
+    teams = [size for size in scaling.sizes(link.size) if size > link.rank] if is_scaled else [link.size]
+    own = [cut(shards, size)[link.rank] for size in teams]
     return slice(min(shard[run.start].start for run in own), max(shard[run.stop - 1].stop for run in own))
 
 
@@ -195,12 +193,12 @@ def _batch(options: Options, x_shape: Shape, rows: slice, labels: np.ndarray | N
     return Batch(x_shape[0], rows.start, images, (none if labels is None else labels)[rows])
 
 
-def _as_json(group: _Group) -> dict[str, object]:
+def _as_json(team: _Team) -> dict[str, object]:
     return {
-        "kind": group.sharing.parallel,
-        "processes": group.link.size,
-        "machines": group.nodes,
-        "shards": group.shards,
-        "shares": {name: [asdict(one) for one in found] for name, found in group.shares.items()},
-        "scaling": scaling.as_json(group.rows),
+        "kind": team.sharing.parallel,
+        "processes": team.link.size,
+        "machines": team.machines,
+        "shards": team.shards,
+        "shares": {name: [asdict(one) for one in found] for name, found in team.shares.items()},
+        "scaling": scaling.as_json(team.rows),
     }

@@ -16,7 +16,7 @@ from tests.parallel.threads import on
 from tinyalexnet import Sequential, alexnet, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
-from tinyalexnet.benchmark import Options, command, group, run, shared, timing
+from tinyalexnet.benchmark import Options, command, run, shared, team, timing
 from tinyalexnet.benchmark.memory import memory_estimate
 from tinyalexnet.benchmark.options import Sharing
 from tinyalexnet.console import Console
@@ -54,7 +54,7 @@ def ran(size, sharing=SHARING, **changes):
 
     def one(link):
         out, err = io.StringIO(), io.StringIO()
-        code = group.run(options(**changes), sharing, out, Console(err, changes.get("quiet", link.rank > 0)), link)
+        code = team.run(options(**changes), sharing, out, Console(err, changes.get("quiet", link.rank > 0)), link)
         return code, out.getvalue(), err.getvalue()
 
     return on(size, one)
@@ -159,10 +159,10 @@ def works(variant):
 
     def work(link):
         net = alexnet(variant, "reference")
-        rows = group._rows(link, BATCH, SHARDS, False)
+        rows = team._rows(link, BATCH, SHARDS, False)
         chosen = options(variant=variant)
         labels = np.random.default_rng(3).integers(0, 3, BATCH) if variant == "classes" else None
-        batch = group._batch(chosen, (BATCH, 7, 7, 3), rows, labels, Console(io.StringIO(), True))
+        batch = team._batch(chosen, (BATCH, 7, 7, 3), rows, labels, Console(io.StringIO(), True))
         return shared.SharedWork(net, batch, labels is not None, SHARDS, link, "reference")
 
     return work
@@ -195,7 +195,7 @@ def test_all_have_the_gradients_of_the_batch(variant, monkeypatch):
             np.testing.assert_array_equal(found[name], gradient, err_msg=name)
     if variant == "tiny":
         net = alexnet("tiny", "reference")
-        x = group._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
+        x = team._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
         net.backward(l2_loss(net.forward(x), "reference")[1])
         for name, gradient in net.grads.items():
             # Rounding of sums of at most 7 * 3 * 3 * 27 terms: gamma of 1701 is 1.0e-4.
@@ -218,7 +218,7 @@ def test_a_forward_is_of_each_image_once_and_ends_when_all_are_done(size, monkey
         return len(seen)
 
     assert on(size, forwards) == [SHARDS] * size
-    whole = group._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
+    whole = team._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
     assert 0.05 < whole.std() < 0.15
     found = {images[0].tobytes(): images for images in seen}
     parts = [found[whole[first].tobytes()] for first in (0, 2, 4)]
@@ -237,7 +237,7 @@ def test_dropout_draws_the_mask_of_the_batch(monkeypatch):
 
     monkeypatch.setattr(Sequential, "forward", noted)
     net = alexnet("classes", "reference")
-    whole = group._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
+    whole = team._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
     expected = forward(net, whole)
     on(2, lambda link: works("classes")(link).step("Forward")())
     found = np.concatenate([outs[whole[first].tobytes()] for first in (0, 2, 4)])
@@ -250,8 +250,8 @@ def test_dropout_draws_the_mask_of_the_batch(monkeypatch):
 def test_the_images_that_a_process_needs(rank, alone, scaled):
     """Of 8 in 4 shards; process 1 of two has the second half, process 1 of three the second shard."""
     link = SimpleNamespace(rank=rank, size=4)
-    assert group._rows(link, 8, 4, False) == slice(*alone)
-    assert group._rows(link, 8, 4, True) == slice(*scaled)
+    assert team._rows(link, 8, 4, False) == slice(*alone)
+    assert team._rows(link, 8, 4, True) == slice(*scaled)
 
 
 def test_photographs(tmp_path):
@@ -259,7 +259,7 @@ def test_photographs(tmp_path):
     for name, shade in (("a.png", 20), ("b.png", 200)):
         image.fromarray(np.full((9, 9, 3), shade, np.uint8)).save(tmp_path / name)
     say = Console(io.StringIO(), True)
-    found = group._batch(options(images=str(tmp_path)), (4, 7, 7, 3), slice(1, 4), None, say)
+    found = team._batch(options(images=str(tmp_path)), (4, 7, 7, 3), slice(1, 4), None, say)
     # Half the distance from their mean: the second, the first and the second once more.
     expected = np.array([90, -90, 90]).reshape(3, 1, 1, 1) / 255
     np.testing.assert_allclose(found.images, np.broadcast_to(expected, (3, 7, 7, 3)), rtol=1e-5)
@@ -269,7 +269,7 @@ def test_photographs(tmp_path):
 def test_a_picture_is_of_the_table(tmp_path, monkeypatch):
     """So it has one measured, and printed, without --scaling; process 0 alone draws."""
     drawn, file = [], str(tmp_path / "a.svg")
-    monkeypatch.setattr(group.plots, "scaling", lambda *given: drawn.append(given))
+    monkeypatch.setattr(team.plots, "scaling", lambda *given: drawn.append(given))
     (_, out, err), _ = ran(2, plot=file, threads=1)
     ((rows, shares, title, path),) = drawn
     assert [row.processes for row in rows] == [1, 2]
@@ -284,13 +284,13 @@ def test_a_picture_is_of_the_table(tmp_path, monkeypatch):
 def test_power_is_that_of_one_machine(machines, power, monkeypatch):
     own, joules = threading.local(), iter(range(10**6))
 
-    monkeypatch.setattr(group.platform, "node", lambda: machines[own.rank])
+    monkeypatch.setattr(team.platform, "node", lambda: machines[own.rank])
     monkeypatch.setattr(timing, "ENERGY_SECONDS", 0)
     monkeypatch.setattr(type(device("reference")), "joules", lambda _: next(joules))
 
     def one(link):
         own.rank, err = link.rank, io.StringIO()
-        assert group.run(options(threads=1), SHARING, io.StringIO(), Console(err, False), link) == 0
+        assert team.run(options(threads=1), SHARING, io.StringIO(), Console(err, False), link) == 0
         return err.getvalue()
 
     for err in on(2, one):
@@ -305,13 +305,13 @@ def test_the_memory_of_all_processes_of_a_machine_must_be_there(machines, times,
         needed[own.rank] = count
         raise ValueError("too large")
 
-    monkeypatch.setattr(group.platform, "node", lambda: machines[own.rank])
-    monkeypatch.setattr(group, "refuse_too_large", refuse)
+    monkeypatch.setattr(team.platform, "node", lambda: machines[own.rank])
+    monkeypatch.setattr(team, "refuse_too_large", refuse)
 
     def one(link):
         own.rank = link.rank
         with pytest.raises(ValueError, match="too large"):
-            group.run(options(threads=1), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
+            team.run(options(threads=1), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
 
     on(3, one)
     net = alexnet("tiny", "reference")
@@ -342,7 +342,7 @@ def test_what_cannot_be_is_refused_by_all(sharing, changes, message):
     def one(link):
         out = io.StringIO()
         with pytest.raises(ValueError, match=message):
-            group.run(options(**changes), Sharing("mpi", **sharing), out, Console(io.StringIO(), True), link)
+            team.run(options(**changes), Sharing("mpi", **sharing), out, Console(io.StringIO(), True), link)
         return out.getvalue()
 
     assert on(2, one) == [""] * 2
@@ -357,7 +357,7 @@ def test_a_gpu_is_refused(monkeypatch):
 def test_options_that_differ_are_named():
     def one(link):
         with pytest.raises(ValueError, match=r"options of process 1 is \(Options\(.*seed=1.* as of process 0"):
-            group.run(options(seed=link.rank), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
+            team.run(options(seed=link.rank), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
 
     on(2, one)
 
@@ -407,7 +407,7 @@ def test_every_flag_reaches_its_option(monkeypatch):
         return run("console", "link")
 
     monkeypatch.setattr(command, "together", together)
-    monkeypatch.setattr(group, "run", lambda *given: seen.append(given) or 7)
+    monkeypatch.setattr(team, "run", lambda *given: seen.append(given) or 7)
     flags = "--parallel mpi --shards 8 --scaling --patience 5 --quiet --batch-size 3 --forward_only"
     assert bench.main(flags.split()) == 7
     given, (chosen, sharing, _, console, link) = seen
