@@ -22,7 +22,7 @@ from tinyalexnet.benchmark.options import Sharing
 from tinyalexnet.console import Console
 from tinyalexnet.devices import device
 from tinyalexnet.parallel import Alone
-from tinyalexnet.parallel.exchange import sent_bytes
+from tinyalexnet.parallel.cost import gradient_bytes
 
 TABLES = {
     "tiny": Variant(
@@ -110,7 +110,7 @@ def test_json_has_the_share_of_each_process_and_the_table(size, variant, tmp_pat
     parallel = found["parallel"]
     assert (parallel["kind"], parallel["processes"], parallel["machines"], parallel["shards"]) == ("mpi", size, 1, 3)
     elements = sum(value.size for value in alexnet(variant, "reference").params.values())
-    expected = [sent_bytes(elements, SHARDS, size, rank) if size > 1 else 0 for rank in range(size)]
+    expected = [gradient_bytes(elements, SHARDS, size, rank) if size > 1 else 0 for rank in range(size)]
     for item in found["runs"]:
         shares = parallel["shares"][item["name"]]
         assert [share["sent"] for share in shares] == (expected if item["name"] != "Forward" else [0] * size)
@@ -143,7 +143,7 @@ def test_the_bytes_of_several_buckets_are_expected(monkeypatch):
     net = alexnet("classes", "reference")
     sizes = [sum(value.size for value in layer.params.values()) for _, layer in net if layer.params]
     assert len(sizes) == 2
-    expected = [sum(sent_bytes(size, SHARDS, 2, rank) for size in sizes) for rank in range(2)]
+    expected = [sum(gradient_bytes(size, SHARDS, 2, rank) for size in sizes) for rank in range(2)]
     assert [shared.expected_bytes(net, SHARDS, 2, rank) for rank in range(2)] == expected
 
     def sent(link):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.parallel.threads import on
 from tinyalexnet.parallel import Tree, spans
-from tinyalexnet.parallel.exchange import added, buckets, sent_bytes, total
+from tinyalexnet.parallel.cost import gradient_bytes
+from tinyalexnet.parallel.exchange import added, buckets, total
 
 
 def gradients(shapes, shard):
@@ -40,14 +41,14 @@ def test_sums_are_those_of_one_process_to_the_last_bit(shapes, shards, size):
         assert [array.shape for array in found] == [array.shape for array in alone]
         for one, other in zip(found, alone, strict=True):
             np.testing.assert_array_equal(one, other)
-        assert sent == (sent_bytes(elements, shards, size, rank) if size > 1 else 0)
+        assert sent == (gradient_bytes(elements, shards, size, rank) if size > 1 else 0)
 
 
 def test_bytes_by_hand():
     """Two processes, eight shards, ten floats: each holds one node, sends five floats of it, and then its five sums."""
-    assert [sent_bytes(10, 8, 2, rank) for rank in (0, 1)] == [40, 40]
+    assert [gradient_bytes(10, 8, 2, rank) for rank in (0, 1)] == [40, 40]
     # Of three processes the first has shards 0 and 1, one node, the second 2 to 4, two nodes; each adds up a third.
-    assert [sent_bytes(9, 8, 3, rank) for rank in range(3)] == [4 * (6 + 6), 4 * (2 * 6 + 6), 4 * (2 * 6 + 6)]
+    assert [gradient_bytes(9, 8, 3, rank) for rank in range(3)] == [4 * (6 + 6), 4 * (2 * 6 + 6), 4 * (2 * 6 + 6)]
 
 
 @given(st.dictionaries(st.text("abc", max_size=3), st.integers(0, 50), max_size=12), st.integers(1, 60))

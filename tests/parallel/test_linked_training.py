@@ -10,7 +10,7 @@ import pytest
 from tests.parallel.test_shards import dataset
 from tests.parallel.threads import on
 from tinyalexnet.console import Console
-from tinyalexnet.parallel.exchange import sent_bytes
+from tinyalexnet.parallel.cost import gradient_bytes
 from tinyalexnet.training import Settings, Training, read_log, train
 from tinyalexnet.training import step as steps
 from tinyalexnet.training.augment import mirror
@@ -152,5 +152,5 @@ def test_process_0_alone_prints_and_writes(tmp_path):
     (timed,) = read_log(tmp_path / "timings2")
     elements = sum(value.size for value in Training(Settings("digits", **SETTINGS), dataset()).net.params.values())
     for rank, process in enumerate(timed["processes"]):
-        assert process["sent"]["gradients"] == 19 * sent_bytes(elements, 4, 2, rank)
+        assert process["sent"]["gradients"] == 19 * gradient_bytes(elements, 4, 2, rank)
         assert process["waited"] > 0

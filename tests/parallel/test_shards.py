@@ -204,7 +204,7 @@ def test_where_gradients_are_on_a_gpu_their_sums_are_written(monkeypatch, rng):
         net, kept = network("reference"), Kept()
         step = ShardedStep(net, cross_entropy("reference"), kept, 3)
         gpu = SimpleNamespace(on_host=on_host, to_device=np.copy, write=np.copyto, number=lambda value, _: value)
-        monkeypatch.setattr(step, "_hardware", gpu)
+        monkeypatch.setattr(step._sums, "hardware", gpu)
         step(x, labels)
         found.append(kept.grads)
         if not on_host:

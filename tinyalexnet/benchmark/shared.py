@@ -13,7 +13,8 @@ from ..devices import Device, device
 from ..losses import l2_loss, softmax_cross_entropy
 from ..network import Sequential
 from ..parallel import Link, ShardedStep, cut
-from ..parallel.exchange import buckets, sent_bytes
+from ..parallel.cost import gradient_bytes
+from ..parallel.exchange import buckets
 from ..parallel.shards import Loss
 from .options import PASSES
 from .timing import TimedRun
@@ -136,13 +137,13 @@ def table(name: str, found: list[Share]) -> list[str]:
 
 
 def expected_bytes(net: Sequential, shards: int, size: int, rank: int) -> int:
-    """The bytes of gradients that a process sends in a step, by the formula of ``exchange.total`` for each bucket."""
+    """The bytes of gradients that a process sends in a step, by the formula for each bucket."""
     if size == 1:
         return 0
     arrays = {name: list(layer.params.values()) for name, layer in reversed(list(net))}
     bytes_ = {name: sum(array.nbytes for array in those) for name, those in arrays.items()}
     elements = {name: sum(array.size for array in those) for name, those in arrays.items()}
-    return sum(sent_bytes(sum(map(elements.__getitem__, names)), shards, size, rank) for names in buckets(bytes_))
+    return sum(gradient_bytes(sum(map(elements.__getitem__, names)), shards, size, rank) for names in buckets(bytes_))
 
 
 def _loss(labelled: bool, backend: str) -> Loss:

@@ -22,6 +22,7 @@ from ..network import Sequential
 from ..ops.checks import Shape
 from ..parallel import Link, check_same, cut, first
 from ..parallel.command import fair_share
+from ..parallel.shards import own_rows
 from . import plots, scaling, shared
 from .main import IMAGE_STD, labels_of, photographs, printed_shapes, refuse_too_large
 from .memory import FLOAT_BYTES, memory_estimate
@@ -165,10 +166,9 @@ def _scale(team: _Team) -> None:
 
 def _rows(link: Link, batch: int, shards: int, is_scaled: bool) -> slice:
     """The images that this process may have to compute, in any of the teams that it belongs to."""
-    shard = cut(batch, shards)
     teams = [size for size in scaling.sizes(link.size) if size > link.rank] if is_scaled else [link.size]
-    own = [cut(shards, size)[link.rank] for size in teams]
-    return slice(min(shard[run.start].start for run in own), max(shard[run.stop - 1].stop for run in own))
+    own = [own_rows(batch, shards, cut(shards, size)[link.rank]) for size in teams]
+    return slice(min(rows.start for rows in own), max(rows.stop for rows in own))
 
 
 def _estimate(net: Sequential, x_shape: Shape, options: Options, shards: int, rows: slice) -> int:

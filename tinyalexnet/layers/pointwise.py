@@ -142,6 +142,11 @@ class Dropout(Layer):
         """As ``Layer.part``: the mask is that of the whole batch, from image ``first`` on."""
         self._first, self._is_drawn = first, self.train
 
+    def mask(self, shape: Shape) -> np.ndarray:
+        """What ``draw`` has drawn: the mask of a forward of ``shape``. Then it is used up."""
+        self._is_drawn = False
+        return dropout_mask(shape, self.rate, self._seed, self.backend)
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The kept elements of x, divided by 1 - ``rate``; x itself if ``train`` is False. Errors as ``dropout``."""
         check_floats(device(self.backend), x=x)

@@ -46,8 +46,7 @@ def total(link: Link, parts: Mapping[Node, Arrays], shards: int) -> Arrays:
     Shapes
         Each node has arrays of the same shapes and of one dtype -> arrays of these shapes.
     Cost
-        A process that holds k nodes of n elements, with P processes, sends k n (P - 1) / P elements, and then n / P
-        to each of the others.
+        ``cost.gradient_bytes``.
     """
     first = next(iter(parts.values()))
     if link.size == 1:
@@ -72,14 +71,6 @@ def total(link: Link, parts: Mapping[Node, Arrays], shards: int) -> Arrays:
             at += mine
     (sum_,) = tree.result()
     return _unpacked(link.gather("gradients", sum_, lengths), first)
-
-
-def sent_bytes(elements: int, shards: int, size: int, rank: int, itemsize: int = 4) -> int:
-    """What ``total`` sends from a process, by the formula in its docstring."""
-    own = spans(elements, size)[rank]
-    mine: int = own.stop - own.start
-    held = len(nodes(spans(shards, size)[rank], shards))
-    return itemsize * (held * (elements - mine) + mine * (size - 1))
 
 
 def _packed(parts: Sequence[Arrays], own: Sequence[slice]) -> np.ndarray:

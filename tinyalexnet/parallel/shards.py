@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..captured import Optimizer, Result
-from ..devices import Device, device, to_host
-from ..layers.base import Layer
+from ..devices import to_host
 from ..network import Sequential
-from .exchange import Arrays, added, buckets, total
 from .link import Alone, Link
-from .tree import Tree, cut
+from .sums import GradientSums, as_number, leaves_of, total_loss
+from .tree import cut
 
 Loss = Callable[[Any, Any, int], tuple[Any, Any]]
 
@@ -51,88 +49,45 @@ class ShardedStep:
     ) -> None:
         self._net, self._loss, self._optimizer, self._shards = net, loss, optimizer, shards
         self._link: Link = link or Alone()
-        if self._link.size > shards:
-            raise ValueError(f"shards is {shards}, but must be at least the {self._link.size} processes there are")
-        self._own = cut(shards, self._link.size)[self._link.rank]
-        self._overlap = overlap
-        self._leaves = [layer for _, layer in net.leaves()]
-        self._hardware = next((found for found in map(_device, self._leaves) if not found.on_host), device("reference"))
-        sizes = {name: sum(value.nbytes for value in layer.params.values()) for name, layer in reversed(list(net))}
-        self._ends = {group[-1]: group for group in buckets(sizes)}
+        self._own = own_shards(shards, self._link)
+        self._leaves = leaves_of(net)
+        self._sums = GradientSums(net, shards, self._link, overlap)
 
     def rows(self, batch: int) -> slice:
         """The images of a batch of N that this process computes."""
-        shards = cut(batch, self._shards)
-        return slice(shards[self._own.start].start, shards[self._own.stop - 1].stop)
+        return own_rows(batch, self._shards, self._own)
 
     def __call__(self, x: Any, labels: Any, batch: int | None = None) -> Result:
         """Takes a step; ``batch`` is N, if x has not all images of the batch."""
         batch = len(x) if batch is None else batch
-        shards, first = cut(batch, self._shards), self.rows(batch).start
+        shards, first, hardware = cut(batch, self._shards), self.rows(batch).start, self._sums.hardware
         for layer in self._leaves:
             layer.draw()
+        self._sums.begin()
         outs, losses = [], []
-        sums: dict[str, Tree[Arrays]] = {name: Tree(added, self._shards) for name in self._ends}
-        waits: dict[str, Callable[[], Arrays]] = {}
         for shard in range(self._own.start, self._own.stop):
             rows = slice(shards[shard].start - first, shards[shard].stop - first)
             for layer in self._leaves:
                 layer.part(shards[shard].start)
-            images, targets = map(self._hardware.to_device, (x[rows], labels[rows]))
+            images, targets = map(hardware.to_device, (x[rows], labels[rows]))
             out = self._net.forward(images)
             loss, dout = self._loss(out, targets, batch)
             outs.append(to_host(out))
-            losses.append(_number(loss))
-            for end, arrays in self._backward(dout):
-                sums[end].put(arrays, shard)
-                if shard == self._own.stop - 1 and self._overlap:
-                    waits[end] = self._begun(sums[end])
-        if not self._overlap:
-            waits = {end: self._begun(tree) for end, tree in sums.items()}
-        total_loss = self._total_loss(losses)
-        self._optimizer.move(self._gradients(waits), self._hardware.number(total_loss, np.dtype(np.float64)))
-        return Result(np.concatenate(outs), total_loss)
-
-    def _backward(self, dout: Any) -> Iterator[tuple[str, Arrays]]:
-        """Runs the backward; yields the gradients of each bucket, by its last layer, as soon as they are there."""
-        ready: Arrays = []
-        for name, layer, _ in self._net.backwards(dout):
-            ready += [to_host(gradient) for gradient in layer.grads.values()]
-            if name in self._ends:
-                yield name, ready
-                ready = []
-
-    def _begun(self, tree: Tree[Arrays]) -> Callable[[], Arrays]:
-        return self._link.later(partial(total, self._link, tree.held, self._shards))
-
-    def _total_loss(self, losses: list[float]) -> float:
-        counts = [run.stop - run.start for run in cut(self._shards, self._link.size)]
-        every = self._link.now(lambda: self._link.gather("losses", np.array(losses), counts))
-        tree: Tree[float] = Tree(lambda a, b: a + b, self._shards)
-        for shard, loss in enumerate(every.tolist()):
-            tree.put(loss, shard)
-        return tree.result()
-
-    def _gradients(self, waits: dict[str, Callable[[], Arrays]]) -> dict[str, Any]:
-        """The sums by name, on the device of the network."""
-        found: dict[str, Any] = {}
-        for end, wait in waits.items():
-            places = [(name, key) for name in self._ends[end] for key in self._net[name].grads]
-            for (name, key), sum_ in zip(places, wait(), strict=True):
-                found[f"{name}.{key}"] = self._placed(sum_, self._net[name].grads[key])
-        return found
-
-    def _placed(self, sum_: np.ndarray, gradient: Any) -> Any:
-        """A sum where the gradients are: itself, or a copy on the GPU."""
-        if self._hardware.on_host:
-            return sum_
-        self._hardware.write(gradient, sum_)
-        return gradient
+            losses.append(as_number(loss))
+            self._sums.backward(shard, dout)
+        loss = total_loss(self._link, losses, self._shards)
+        self._optimizer.move(self._sums.result(), hardware.number(loss, np.dtype(np.float64)))
+        return Result(np.concatenate(outs), loss)
 
 
-def _device(layer: Layer) -> Device:
-    return device(layer.backend)
+def own_shards(shards: int, link: Link) -> slice:
+    """The shards of this process; ValueError if there are more processes than shards."""
+    if link.size > shards:
+        raise ValueError(f"shards is {shards}, but must be at least the {link.size} processes there are")
+    return cut(shards, link.size)[link.rank]
 
 
-def _number(loss: Any) -> float:
-    return loss if isinstance(loss, float) else float(to_host(loss)[0])
+def own_rows(batch: int, shards: int, own: slice) -> slice:
+    """The images of a batch of N that are in some of its shards."""
+    rows = cut(batch, shards)
+    return slice(rows[own.start].start, rows[own.stop - 1].stop)

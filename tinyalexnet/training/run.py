@@ -80,6 +80,7 @@ def train(
     """
     link = link or Alone()
     first(link, files.check)
+    draws = files.plot is not None
     if link.rank:
         out, files = io.StringIO(), replace(files, log=None, plot=None, timings=None)
     dataset = _in_colours(settings.variant, dataset, console)
@@ -103,12 +104,12 @@ def train(
     for path in (files.checkpoint, files.log, files.timings):
         if path is not None:
             console.wrote(path)
-    if files.plot is not None and (records or not code):
-        # The log also has what was recorded before this run went on; a stream cannot be read again.
-        known = records if files.log is None or is_stream(files.log) else read_log(files.log)
+    # Where one of several processes was interrupted, the others may not be asked for anything more.
+    if draws and (not code or (records and link.size == 1)):
         with console.waiting("drawing"):
-            _picture(training, known, files.plot)
-        console.wrote(files.plot)
+            _picture(training, records, files)
+        if files.plot is not None:
+            console.wrote(files.plot)
     return code
 
 
@@ -141,11 +142,15 @@ def _in_colours(variant: str, dataset: Dataset, console: Console) -> Dataset:
     return with_channels(dataset, wanted)
 
 
-def _picture(training: Training, records: list[dict[str, Any]], path: str) -> None:
+def _picture(training: Training, records: list[dict[str, Any]], files: Files) -> None:
+    """Draws it if this process has the file; all of them compute the probabilities."""
     test = training.dataset.test
     shown = test.pixels[:SHOWN_IMAGES]
     filters, found = to_host(training.net.params["conv1.w"]), training.probabilities(shown)
-    plots.training(records, filters, shown, found, test.labels[:SHOWN_IMAGES], test.classes, path)
+    if files.plot is not None:
+        # The log also has what was recorded before this run went on; a stream cannot be read again.
+        known = records if files.log is None or is_stream(files.log) else read_log(files.log)
+        plots.training(known, filters, shown, found, test.labels[:SHOWN_IMAGES], test.classes, files.plot)
 
 
 def _steps(

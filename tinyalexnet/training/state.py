@@ -6,13 +6,14 @@ import json
 import reprlib
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..console import printable
-from ..devices import device, to_host
+from ..devices import device
 from ..parallel import first
 from . import checkpoint
 from .contents import Contents, check_arrays, contents
@@ -29,7 +30,9 @@ def save(training: Training, path: str | Path) -> None:
     Errors
         As ``checkpoint.save``, on all processes.
     """
-    first(training.link, lambda: _write(training, path))
+    weights = training.placement.whole(training.placement.params)
+    velocities = training.placement.whole(training.optimizer.state)
+    first(training.link, lambda: _write(training, weights, velocities, path))
 
 
 def restore(training: Training, path: str | Path) -> None:
@@ -47,16 +50,17 @@ def restore(training: Training, path: str | Path) -> None:
         arrays.update(found)
         state.update({name: meta[name] for name in ("run", "generators")})
 
-    link, net, hardware = training.link, training.net, device(training.settings.backend)
+    link, place = training.link, training.placement
     first(link, read)
     state = json.loads(link.now(lambda: link.texts(json.dumps(state)))[0])
-    for kind, own in (("w", net.params), ("v", training.optimizer.state)):
-        for name, value in own.items():
-            array = arrays.setdefault(f"{kind}:{name}", np.empty(value.shape, value.dtype))
-            link.now(lambda array=array: link.broadcast(array))  # type: ignore[misc]
-    for name, value in net.params.items():
-        hardware.write(value, arrays[f"w:{name}"])
-    training.optimizer.load_state({name: arrays[f"v:{name}"] for name in net.params})
+    for kind in "wv":
+        for name, shape in place.shapes.items():
+            array = arrays.setdefault(f"{kind}:{name}", np.empty(shape, np.float32))
+            link.now(partial(link.broadcast, array))
+    weights, velocities = (place.own({name: arrays[f"{kind}:{name}"] for name in place.shapes}) for kind in "wv")
+    for name, value in place.params.items():
+        device(training.settings.backend).write(value, weights[name])
+    training.optimizer.load_state(velocities)
     for name, layer in random_layers(training):
         layer.rng = checkpoint.restore_generator(state["generators"][name])
     progress = progress_from(state["run"], training.settings.batch_size)
@@ -71,9 +75,11 @@ def random_layers(training: Training) -> Iterator[tuple[str, Any]]:
             yield name, layer
 
 
-def _write(training: Training, path: str | Path) -> None:
-    arrays = {"mean": training.mean} | {f"w:{name}": to_host(value) for name, value in training.net.params.items()}
-    arrays |= {f"v:{name}": to_host(value) for name, value in training.optimizer.state.items()}
+def _write(
+    training: Training, weights: dict[str, np.ndarray], velocities: dict[str, np.ndarray], path: str | Path
+) -> None:
+    arrays = {"mean": training.mean} | {f"w:{name}": value for name, value in weights.items()}
+    arrays |= {f"v:{name}": value for name, value in velocities.items()}
     meta = {
         "settings": asdict(training.settings),
         "data": training.fingerprint,
@@ -90,8 +96,7 @@ def _read(training: Training, path: str | Path) -> tuple[dict[str, np.ndarray], 
     arrays, meta = checkpoint.load(path)
     found = contents(path, meta)
     _refuse_another_run(training, path, found)
-    shapes = {name: value.shape for name, value in training.net.params.items()}
-    check_arrays(path, training.settings.variant, arrays, shapes)
+    check_arrays(path, training.settings.variant, arrays, training.placement.shapes)
     mean = training.mean.shape
     if "mean" in arrays and arrays["mean"].shape != mean:
         raise ValueError(f"{path} has a mean of shape {arrays['mean'].shape}, but it must be {mean}")

@@ -18,7 +18,7 @@ from ..alexnet import alexnet, check_variant
 from ..captured import Result
 from ..devices import device, to_host
 from ..losses import softmax, softmax_cross_entropy
-from ..parallel import Alone, Link, ShardedStep, check_same, spans
+from ..parallel import Alone, HybridStep, Link, Placement, ShardedStep, check_same, spans
 from . import augment, state
 from .data import Dataset, Images
 from .optimizer import SGD, Statistics
@@ -60,23 +60,16 @@ class Training:
             num_classes=len(dataset.train.classes),
             precision=settings.precision,
         )
+        self.placement = Placement(self.net, self.link, settings.blocks if settings.dense == "columns" else None)
         self.optimizer = SGD(
-            self.net.params,
+            self.placement.params,
             settings.learning_rate,
             settings.momentum,
             settings.weight_decay,
             settings.bias_rate_factor,
             backend=settings.backend,
         )
-        graph = not settings.no_graph
-        sharded = ShardedStep(self.net, self._loss, self.optimizer, settings.shards, self.link)
-        self._rows = sharded.rows(settings.batch_size)
-        self._step: Callable[[Any, Any], Result] = (
-            self.net.captured(self._loss, self.optimizer, graph)
-            if settings.shards == 1
-            else functools.partial(sharded, batch=settings.batch_size)
-        )
-        self._forward = self.net.captured(graph=graph)
+        self._make_step()
         self._prefetched: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
         self.schedule = schedule_of(settings)
         pixels = dataset.train.pixels
@@ -85,6 +78,23 @@ class Training:
         self.colours = self._colours() if settings.colour_noise else None
         if self.link.size > 1:
             check_same(self.link, version=__version__, settings=str(settings), data=self.fingerprint)
+
+    def _make_step(self) -> None:
+        """The functions of a step and of a forward, and the images of a batch that this process computes."""
+        settings, graph = self.settings, not self.settings.no_graph
+        given = self._loss, self.optimizer, settings.shards, self.link
+        step: ShardedStep | HybridStep
+        if self.placement.columns is None:
+            step = ShardedStep(self.net, *given)
+            captured = self.net.captured(graph=graph)
+            self._forward: Callable[[Any], Any] = lambda x: captured(x).out
+        else:
+            step = HybridStep(self.placement.columns, *given, settings.scheme)
+            self._forward = step.forward
+        self._rows = step.rows(settings.batch_size)
+        self._step: Callable[[Any, Any], Result] = functools.partial(step, batch=settings.batch_size)
+        if settings.shards == 1 and self.placement.columns is None:
+            self._step = self.net.captured(self._loss, self.optimizer, graph)
 
     @property
     def steps_an_epoch(self) -> int:
@@ -129,7 +139,7 @@ class Training:
         """
         step = self.progress.step
         images, labels = self._taken(step)
-        before = self.optimizer.weight_magnitudes() if statistics else {}
+        weights = self.optimizer.weight_magnitudes() if statistics else {}
         self.net.train = True
         self.optimizer.set_rate(self.schedule(step), self._last_rate(step))
         logits, found = self._step(images, labels)
@@ -148,17 +158,26 @@ class Training:
         self.progress.step += 1
         if self.link.size > 1 and self.progress.step % COMPARE_EVERY == 0:
             check_same(self.link, **{f"the digest of the weights after step {self.progress.step}": self.digest()})
-        return self.optimizer.statistics(before)
+        return self._statistics(weights) if statistics else {}
+
+    def _statistics(self, weights: dict[str, float]) -> dict[str, Statistics]:
+        """How far the step has moved whole parameters, whose magnitudes before it are given by their parts."""
+        updates = {name: moved.update for name, moved in self.optimizer.statistics(weights).items()}
+        weights, updates = self.placement.means(weights), self.placement.means(updates)
+        return {name: Statistics(weight, updates[name]) for name, weight in weights.items()}
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """The probability of each class (N, K): the mean over the views of each image, without dropout."""
+        """The probability of each class (N, K): the mean over the views of each image, without dropout.
+
+        If dense layers are in columns, all processes must ask for it.
+        """
         self.net.train = False
         images = self._prepared(pixels)
         if self.settings.views == 1:
             views = augment.one_view(images, self.image_size)
         else:
             views = augment.ten_views(images, self.image_size)
-        logits, _ = self._forward(views.reshape(-1, *views.shape[-3:]))
+        logits = self._forward(views.reshape(-1, *views.shape[-3:]))
         found = softmax(to_host(logits))
         mean: np.ndarray = found.reshape(len(pixels), -1, found.shape[1]).mean(axis=1)
         return mean
@@ -167,10 +186,13 @@ class Training:
         """The mean loss and the accuracy on some images."""
         at_a_time = EVALUATION_BATCH // self.settings.views
         parts = [slice(first, first + at_a_time) for first in range(0, len(images.labels), at_a_time)]
-        shares = spans(len(parts), self.link.size)
-        found = [self._evaluated(images, part) for part in parts[shares[self.link.rank]]]
-        counts = [2 * (share.stop - share.start) for share in shares]
-        every = self.link.now(lambda: self.link.gather("evaluation", np.array(found).reshape(-1), counts))
+        if self.placement.columns is not None:
+            every = np.array([self._evaluated(images, part) for part in parts])
+        else:
+            shares = spans(len(parts), self.link.size)
+            found = [self._evaluated(images, part) for part in parts[shares[self.link.rank]]]
+            counts = [2 * (share.stop - share.start) for share in shares]
+            every = self.link.now(lambda: self.link.gather("evaluation", np.array(found).reshape(-1), counts))
         loss, right = 0.0, 0
         for part_loss, part_right in every.reshape(-1, 2).tolist():
             loss, right = loss + part_loss, right + int(part_right)
@@ -185,9 +207,9 @@ class Training:
         return loss, float(np.count_nonzero(found.argmax(axis=1) == labels))
 
     def digest(self) -> str:
-        """A digest of all weights: equal on all processes."""
+        """A digest of the weights that every process has: equal on all."""
         digest = hashlib.sha256()
-        for value in self.net.params.values():
+        for value in self.placement.common.values():
             digest.update(np.ascontiguousarray(to_host(value)).data)
         return digest.hexdigest()
 

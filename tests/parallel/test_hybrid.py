@@ -1,0 +1,217 @@
+"""Dense layers by columns: the bits depend on shards, blocks and scheme alone, and bytes are those of the formula."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.parallel.test_shards import dataset, network
+from tests.parallel.threads import on
+from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential
+from tinyalexnet.console import Console
+from tinyalexnet.parallel import Alone, Placement, passes_of
+from tinyalexnet.parallel.cost import activation_bytes, gradient_bytes
+from tinyalexnet.training import Settings, Training, train
+from tinyalexnet.training import step as steps
+from tinyalexnet.training.run import Files
+
+PLAIN = Settings("digits", batch_size=20, mirror=True, pad=1, colour_noise=0.1, backend="reference", epochs=10)
+COLUMNS = replace(PLAIN, shards=4, dense="columns", blocks=6)
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    monkeypatch.setattr(steps, "COMPARE_EVERY", 2)
+    monkeypatch.setattr(steps, "EVALUATION_BATCH", 5)
+
+
+def trained(settings, count=3):
+    """What a process does: the weights and velocities of one process, and what else is known."""
+
+    def run(link):
+        training = Training(settings, dataset(), link)
+        moved = [training.advance(statistics=True) for _ in range(count)]
+        place, sent = training.placement, dict(link.sent)
+        whole = place.whole(place.params), place.whole(training.optimizer.state)
+        # Of 33 images the last three are fewer than there are shards.
+        return whole, moved, training.progress, training.evaluate(dataset(33).test), sent
+
+    return run
+
+
+def assert_same(found, expected):
+    for one, other in zip(found[0], expected[0], strict=True):
+        assert list(one) == list(other)
+        for name, value in other.items():
+            np.testing.assert_array_equal(one[name], value, err_msg=name)
+    assert found[1:4] == expected[1:4]
+
+
+@pytest.mark.parametrize("scheme", "abc")
+def test_any_number_of_processes_has_the_state_of_one(scheme):
+    settings = replace(COLUMNS, scheme=scheme)
+    (alone,) = on(1, trained(settings))
+    assert alone[4] == {}
+    for processes in (2, 3, 4):
+        for found in on(processes, trained(settings)):
+            assert_same(found, alone)
+
+
+def test_one_shard_and_one_block_are_a_step_without_either():
+    """To the last bit; and the other ways are near."""
+    (plain,) = on(1, trained(PLAIN))
+    (one,) = on(1, trained(replace(PLAIN, dense="columns")))
+    assert_same(one, plain)
+    for scheme in "abc":
+        (other,) = on(1, trained(replace(COLUMNS, scheme=scheme)))
+        for name, value in plain[0][0].items():
+            np.testing.assert_allclose(other[0][0][name], value, atol=1e-4)
+        for name, moved in plain[1][-1].items():
+            assert other[1][-1][name].update == pytest.approx(moved.update, rel=1e-3)
+
+
+@pytest.mark.parametrize("scheme", "abc")
+@pytest.mark.parametrize("processes", [2, 3, 4])
+def test_bytes_are_those_of_the_formula(processes, scheme):
+    """Of three steps. In digits the dense layers are of 64 -> 64 -> 10 features or the like."""
+    settings = replace(COLUMNS, scheme=scheme)
+    shapes = Training(PLAIN, dataset()).placement.shapes
+    dense = [shape for name, shape in shapes.items() if len(shape) == 2]
+    features = [dense[0][0], *(shape[1] for shape in dense)]
+    convolutions = sum(np.prod(shape) for name, shape in shapes.items() if name.startswith("conv"))
+
+    def sent(link):
+        training = Training(settings, dataset(), link)
+        for _ in range(3):
+            training.advance()
+        return dict(link.sent)
+
+    for rank, found in enumerate(on(processes, sent)):
+        expected = activation_bytes(features, 20, 4, 6, processes, rank, scheme)
+        assert found["activations"] == 3 * expected
+        assert found["gradients"] == 3 * gradient_bytes(int(convolutions), 4, processes, rank)
+
+
+def test_bytes_by_hand():
+    """Two processes, eight images, layers of 6 -> 4 -> 2 features in two blocks.
+
+    Forward: 4 rows of 6, then all 8 rows of 2 columns and of 1. Backward: 8 rows of the 2 columns that the other one
+    has, and the 4 rows of 6 that are the other's.
+    """
+    for scheme, rank in [("a", 0), ("a", 1), ("b", 0), ("c", 1)]:
+        found = activation_bytes([6, 4, 2], 8, 2, 2, 2, rank, scheme)
+        assert found == 4 * (4 * 6 + 8 * 2 + 8 * 1 + 8 * 2 + 4 * 6)
+
+
+@given(st.integers(1, 60), st.integers(1, 6), st.integers(1, 6), st.sampled_from("abc"))
+def test_each_image_is_in_one_pass(batch, shards, processes, scheme):
+    shards = min(batch, shards)
+    processes = min(shards, processes)
+    if scheme == "c" and batch // shards < shards:
+        with pytest.raises(ValueError, match=f"shards is {shards}, but must be at most the {batch // shards} images"):
+            passes_of(batch, shards, processes, scheme)
+        return
+    found = passes_of(batch, shards, processes, scheme)
+    assert len(found) == (1 if scheme == "a" else shards)
+    assert sorted(np.concatenate([rows for of in found for rows in of])) == list(range(batch))
+    of_one = passes_of(batch, shards, 1, scheme)
+    for of, (alone,) in zip(found, of_one, strict=True):
+        assert len(of) == processes
+        # In one order, whatever the number of processes: a product may round by it.
+        np.testing.assert_array_equal(np.concatenate(of), alone)
+        assert (np.diff(alone) > 0).all()
+        assert alone.size
+
+
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
+    """Its checkpoint, its log and its picture are those of one."""
+
+    def ran(link, name, epochs, resume=False):
+        checkpoint, log, plot = (str(tmp_path / f"{name}{end}") for end in ("", ".log", ".svg"))
+        settings = replace(COLUMNS, scheme="b", epochs=epochs, checkpoint_every=3)
+        quiet = Console(io.StringIO(), True)
+        assert train(settings, dataset(), io.StringIO(), quiet, Files(checkpoint, resume, log, plot), link) == 0
+
+    on(1, lambda link: ran(link, "whole", 12))
+    on(3, lambda link: ran(link, "parts", 5))
+    on(2, lambda link: ran(link, "parts", 12, resume=True))
+    for end in ("", ".log"):
+        assert (tmp_path / f"parts{end}").read_bytes() == (tmp_path / f"whole{end}").read_bytes()
+    assert (tmp_path / "parts.svg").exists()
+
+
+def small(*after):
+    return Sequential([("conv", Conv2d(2, 4, 3)), ("flatten", Flatten()), ("fc", Dense(36, 4)), *after])
+
+
+@pytest.mark.parametrize(
+    ("net", "blocks", "message"),
+    [
+        (small(), 5, "blocks is 5, but must be at most the 4 columns of 'fc'"),
+        (small(("pool", MaxPool2d(3, 2))), 2, "must be ReLU and dropout alone, and not 'pool'"),
+        (Sequential([("conv", Conv2d(2, 4, 3))]), 1, "the network must have a dense layer, and others before it"),
+        (Sequential([("fc", Dense(3, 4))]), 1, "the network must have a dense layer, and others before it"),
+    ],
+)
+def test_networks_that_cannot_be_split(net, blocks, message):
+    with pytest.raises(ValueError, match=message):
+        Placement(net, Alone(), blocks)
+
+
+def test_more_processes_than_blocks_are_refused():
+    with pytest.raises(ValueError, match="blocks is 2, but must be at least the 3 processes there are"):
+        on(3, lambda link: Placement(small(), link, 2))
+
+
+def test_dropout_and_relu_between_dense_layers(rng):
+    """Of one process, against the layers themselves, with a mask that is not all true."""
+    net, other = (
+        Sequential(
+            [
+                *network("reference"),
+                ("relu2", ReLU(True, "reference")),
+                ("drop2", Dropout(0.5, rng=4, backend="reference")),
+                ("fc2", Dense(3, 5, "reference", rng=6)),
+            ]
+        )
+        for _ in range(2)
+    )
+    x, dout = rng.integers(-3, 4, (6, 36)).astype(np.float32), rng.integers(-3, 4, (6, 5)).astype(np.float32)
+    for value in (*net.params.values(), *other.params.values()):
+        value[...] = np.random.default_rng(value.size).integers(-2, 3, value.shape)
+    columns = Placement(net, Alone(), 3).columns
+    masks = columns.masks(6, True)
+    (mask,) = masks.values()
+    assert 0 < np.count_nonzero(mask) < mask.size
+    out, trails = columns.forward(x, np.arange(6), masks)
+    dx, grads = columns.backward(dout, trails, [6])
+    tail = Sequential(list(other)[-4:])
+    np.testing.assert_array_equal(out, tail.forward(x))
+    np.testing.assert_array_equal(dx, tail.backward(dout))
+    for name, gradient in tail.grads.items():
+        layer, key = name.split(".")
+        np.testing.assert_array_equal(columns.joined(layer, key, grads), gradient, err_msg=name)
+        assert columns.split(layer, key, gradient).keys() == {f"{layer}.{number}.{key}" for number in range(3)}
+    assert columns.masks(6, False) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dense": "cubes"}, "dense is 'cubes', but must be one of 'rows', 'columns'"),
+        ({"scheme": "d", "dense": "columns"}, "scheme is 'd', but must be one of 'a', 'b', 'c'"),
+        ({"scheme": "b"}, "scheme is 'b', but must be 'a' if dense is 'rows'"),
+        ({"blocks": 2}, "blocks is 2, but must be 1 if dense is 'rows'"),
+        ({"dense": "columns", "blocks": 0}, "blocks is 0, but must be an int >= 1"),
+        ({"dense": "columns", "scheme": "c", "shards": 5}, "shards is 5, but must be at most the 4 images of a shard"),
+        ({"dense": "columns", "blocks": 11}, "blocks is 11, but must be at most the 10 columns of"),
+    ],
+)
+def test_settings_that_do_not_fit_together(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Training(replace(PLAIN, **changes), dataset())

@@ -1,0 +1,62 @@
+"""Where the parameters of a network are: all on every process, but for those of dense layers in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..devices import to_host
+from ..network import Sequential
+from .columns import Columns
+from .link import Link
+
+
+class Placement:
+    """The parameters that this process has, and how they become those of one process.
+
+    With ``blocks`` the dense layers are in columns: ``columns``. Else every process has all parameters.
+
+    Errors
+        As ``Columns``.
+    """
+
+    def __init__(self, net: Sequential, link: Link, blocks: int | None = None) -> None:
+        self.shapes = {name: tuple(value.shape) for name, value in net.params.items()}
+        self.columns = None if blocks is None else Columns(net, blocks, link)
+        self.common: dict[str, Any] = net.params
+        """Those that every process has."""
+        self.params = self.common | (self.columns.params if self.columns else {})
+
+    def whole(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Arrays by the names of ``params``, on the host, as one process has them. All processes must ask for it."""
+        found = {}
+        for name in self.shapes:
+            layer, _, key = name.rpartition(".")
+            if self.columns is None or name in self.common:
+                found[name] = to_host(arrays[name])
+            else:
+                found[name] = self.columns.joined(layer, key, arrays)
+        return found
+
+    def own(self, whole: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The parts of this process of what one process has."""
+        found = {}
+        for name, array in whole.items():
+            layer, _, key = name.rpartition(".")
+            if self.columns is None or name in self.common:
+                found[name] = array
+            else:
+                found |= self.columns.split(layer, key, array)
+        return found
+
+    def means(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The means over whole arrays from those over the arrays of ``params``. All processes must ask for it."""
+        if self.columns is None:
+            return dict(values)
+        found = {}
+        for name in self.shapes:
+            layer, _, key = name.rpartition(".")
+            found[name] = values[name] if name in self.common else self.columns.mean(layer, key, values)
+        return found

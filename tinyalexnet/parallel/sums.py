@@ -1,0 +1,99 @@
+"""The sums of a network's gradients over the shards of a batch, exchanged layer by layer while the backward runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..devices import device, to_host
+from ..layers.base import Layer
+from ..network import Sequential
+from .exchange import Arrays, added, buckets, total
+from .link import Link
+from .tree import Tree, cut
+
+
+class GradientSums:
+    """For each step: ``begin``, a ``backward`` for each shard of this process, and ``result``.
+
+    Without ``overlap`` the exchanges wait until the last backward is through.
+    """
+
+    def __init__(self, net: Sequential, shards: int, link: Link, overlap: bool = True) -> None:
+        self._net, self._shards, self._link, self._overlap = net, shards, link, overlap
+        self._last = cut(shards, link.size)[link.rank].stop - 1
+        self.hardware = hardware_of(net)
+        sizes = {name: sum(value.nbytes for value in layer.params.values()) for name, layer in reversed(list(net))}
+        self._ends = {group[-1]: group for group in buckets(sizes)}
+        self.begin()
+
+    def begin(self) -> None:
+        """A new step."""
+        self._sums: dict[str, Tree[Arrays]] = {name: Tree(added, self._shards) for name in self._ends}
+        self._waits: dict[str, Callable[[], Arrays]] = {}
+
+    def backward(self, shard: int, dout: Any) -> None:
+        """Runs the network's backward of a shard, and begins the exchanges if it is the last of this process."""
+        for end, arrays in self._ready(dout):
+            self._sums[end].put(arrays, shard)
+            if shard == self._last and self._overlap:
+                self._waits[end] = self._begun(end)
+
+    def result(self) -> dict[str, Any]:
+        """The sums by the parameters' names, on the device of the network."""
+        if not self._overlap:
+            self._waits = {end: self._begun(end) for end in self._sums}
+        found: dict[str, Any] = {}
+        for end, wait in self._waits.items():
+            places = [(name, key) for name in self._ends[end] for key in self._net[name].grads]
+            for (name, key), sum_ in zip(places, wait(), strict=True):
+                found[f"{name}.{key}"] = self._placed(sum_, self._net[name].grads[key])
+        return found
+
+    def _ready(self, dout: Any) -> Iterator[tuple[str, Arrays]]:
+        """The gradients of each bucket, by its last layer, as soon as they are there."""
+        ready: Arrays = []
+        for name, layer, _ in self._net.backwards(dout):
+            ready += [to_host(gradient) for gradient in layer.grads.values()]
+            if name in self._ends:
+                yield name, ready
+                ready = []
+
+    def _begun(self, end: str) -> Callable[[], Arrays]:
+        return self._link.later(partial(total, self._link, self._sums[end].held, self._shards))
+
+    def _placed(self, sum_: np.ndarray, gradient: Any) -> Any:
+        """A sum where the gradients are: itself, or a copy on the GPU."""
+        if self.hardware.on_host:
+            return sum_
+        self.hardware.write(gradient, sum_)
+        return gradient
+
+
+def total_loss(link: Link, losses: list[float], shards: int) -> float:
+    """The sum of the losses of all shards, of which this process has its own, along the tree."""
+    counts = [run.stop - run.start for run in cut(shards, link.size)]
+    every = link.now(lambda: link.gather("losses", np.array(losses), counts))
+    tree: Tree[float] = Tree(lambda a, b: a + b, shards)
+    for shard, loss in enumerate(every.tolist()):
+        tree.put(loss, shard)
+    return tree.result()
+
+
+def hardware_of(net: Sequential) -> Any:
+    """The device of the layers: the GPU, if one of them computes there."""
+    devices = [device(layer.backend) for _, layer in net.leaves()]
+    return next((found for found in devices if not found.on_host), devices[0])
+
+
+def as_number(loss: Any) -> float:
+    """A loss as a float; on a GPU it is an array of one element."""
+    return loss if isinstance(loss, float) else float(to_host(loss)[0])
+
+
+def leaves_of(net: Sequential) -> list[Layer]:
+    """Every layer."""
+    return [layer for _, layer in net.leaves()]
