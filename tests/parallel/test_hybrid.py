@@ -153,9 +153,13 @@ def small(*after):
     ("net", "blocks", "message"),
     [
         (small(), 5, "blocks is 5, but must be at most the 4 columns of 'fc'"),
-        (small(("pool", MaxPool2d(3, 2))), 2, "must be ReLU and dropout alone, and not 'pool'"),
-        (Sequential([("conv", Conv2d(2, 4, 3))]), 1, "the network must have a dense layer, and others before it"),
-        (Sequential([("fc", Dense(3, 4))]), 1, "the network must have a dense layer, and others before it"),
+        (
+            small(("pool", MaxPool2d(3, 2))),
+            2,
+            "must begin with other layers and end with dense ones, .* this one ends with 'pool'",
+        ),
+        (Sequential([("conv", Conv2d(2, 4, 3))]), 1, "a network must begin with other layers and end with dense ones"),
+        (Sequential([("fc", Dense(3, 4))]), 1, "a network must begin with other layers and end with dense ones"),
     ],
 )
 def test_networks_that_cannot_be_split(net, blocks, message):
@@ -185,11 +189,10 @@ def test_dropout_and_relu_between_dense_layers(rng):
     for value in (*net.params.values(), *other.params.values()):
         value[...] = np.random.default_rng(value.size).integers(-2, 3, value.shape)
     columns = Placement(net, Alone(), 3).columns
-    masks = columns.masks(6, True)
-    (mask,) = masks.values()
-    assert 0 < np.count_nonzero(mask) < mask.size
-    out, trails = columns.forward(x, np.arange(6), masks)
-    dx, grads = columns.backward(dout, trails, [6])
+    columns.draw()
+    out = columns.forward(x, np.arange(6), 6)
+    assert 0 < np.count_nonzero(columns.stages[0].layers[2].mask((6, 3))) < 18
+    dx, grads = columns.backward(dout, [6])
     tail = Sequential(list(other)[-4:])
     np.testing.assert_array_equal(out, tail.forward(x))
     np.testing.assert_array_equal(dx, tail.backward(dout))
@@ -197,7 +200,9 @@ def test_dropout_and_relu_between_dense_layers(rng):
         layer, key = name.split(".")
         np.testing.assert_array_equal(columns.joined(layer, key, grads), gradient, err_msg=name)
         assert columns.split(layer, key, gradient).keys() == {f"{layer}.{number}.{key}" for number in range(3)}
-    assert columns.masks(6, False) == {}
+    for layer in (net["drop2"], other["drop2"]):
+        layer.train = False
+    np.testing.assert_array_equal(columns.forward(x, np.arange(6), 6), tail.forward(x))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The dense layer."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from ..ops.checks import Shape, check_floats, check_shape
 from ..ops.dense import dense_backward_input, dense_backward_params, dense_forward, dense_shape
 from ..ops.dense import terms as of_dense
 from ..ops.terms import Index, Terms
-from .base import WEIGHT_STD, Cost, WeightedLayer
+from .base import WEIGHT_STD, Cost, Layer, WeightedLayer
 
 
 class Dense(WeightedLayer):
@@ -30,6 +31,7 @@ class Dense(WeightedLayer):
     """
 
     kind = "dense"
+    has_columns = True
 
     def __init__(
         self,
@@ -44,6 +46,13 @@ class Dense(WeightedLayer):
     ) -> None:
         w_shape = as_integer("in_features", in_features, 1), as_integer("out_features", out_features, 1)
         super().__init__(w_shape, backend, dtype, rng, std, needs_dx, precision)
+
+    def columns(self, chosen: slice, width: int) -> Layer:
+        """As ``Layer.columns``."""
+        part = copy.copy(self)
+        part.params = {key: np.ascontiguousarray(value[..., chosen]) for key, value in self.params.items()}
+        part.grads = {}
+        return part
 
     def output_shape(self, x_shape: Shape) -> Shape:
         """(N, out_features) of vectors of ``x_shape``; ValueError as in forward."""

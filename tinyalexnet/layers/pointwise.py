@@ -1,5 +1,6 @@
 """The layers that take each element by itself: ReLU, dropout, and the change of shape before a dense layer."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,10 +33,15 @@ class ReLU(Layer):
 
     kind = "relu"
     keeps_output = True
+    has_columns = True
 
     def __init__(self, inplace: bool = False, backend: str = "cpu") -> None:
         super().__init__(backend)
         self.inplace = self.in_place = inplace
+
+    def columns(self, chosen: slice, width: int) -> Layer:
+        """As ``Layer.columns``: any are like the others."""
+        return copy.copy(self)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y of x; errors as ``relu_forward``."""
@@ -121,6 +127,7 @@ class Dropout(Layer):
     """
 
     kind = "dropout"
+    has_columns = True
 
     def __init__(
         self, rate: float = 0.5, train: bool = True, rng: np.random.Generator | int | None = None, backend: str = "cpu"
@@ -130,22 +137,28 @@ class Dropout(Layer):
         self.rng: np.random.Generator = as_generator(rng)
         self._seed: Any = None
         self._first = 0
+        self._mask: np.ndarray | None = None
 
     def draw(self) -> None:
         """Takes the seed of the next forward's mask from ``rng``."""
         if self.train:
             seed = int(self.rng.integers(1 << 63))
             self._seed = device(self.backend).number(seed, np.dtype(np.int64), self._seed)
-            self._is_drawn = True
+            self._is_drawn, self._mask = True, None
 
     def part(self, first: int) -> None:
         """As ``Layer.part``: the mask is that of the whole batch, from image ``first`` on."""
         self._first, self._is_drawn = first, self.train
 
+    def columns(self, chosen: slice, width: int) -> Layer:
+        """As ``Layer.columns``: the mask is that of this layer, as it has drawn it."""
+        return _DropoutColumns(self, chosen, width)
+
     def mask(self, shape: Shape) -> np.ndarray:
-        """What ``draw`` has drawn: the mask of a forward of ``shape``. Then it is used up."""
-        self._is_drawn = False
-        return dropout_mask(shape, self.rate, self._seed, self.backend)
+        """The mask of a whole forward of ``shape``, with what ``draw`` has drawn."""
+        if self._mask is None:
+            self._mask = dropout_mask(shape, self.rate, self._seed, self.backend)
+        return self._mask
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The kept elements of x, divided by 1 - ``rate``; x itself if ``train`` is False. Errors as ``dropout``."""
@@ -190,7 +203,29 @@ class Dropout(Layer):
         return f"rate={self.rate:g}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_seed": None, "_first": 0, "_is_drawn": False}
+        return super().__getstate__() | {"_seed": None, "_first": 0, "_mask": None, "_is_drawn": False}
+
+
+class _DropoutColumns(Dropout):
+    """Some columns of a dropout, whose mask they take."""
+
+    def __init__(self, whole: Dropout, chosen: slice, width: int) -> None:
+        super().__init__(whole.rate, rng=whole.rng, backend=whole.backend)
+        self._whole, self._chosen, self._width = whole, chosen, width
+        self._rows, self._batch = np.arange(0), 0
+
+    def rows(self, chosen: np.ndarray, batch: int) -> None:
+        """As ``Layer.rows``."""
+        self._rows, self._batch = chosen, batch
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """As the whole dropout, for its rows and columns."""
+        if not self._whole.train:
+            self._save(x.shape)
+            return x
+        kept = np.ascontiguousarray(self._whole.mask((self._batch, self._width))[self._rows, self._chosen])
+        self._save(x.shape, kept)
+        return dropout(x, kept, self.rate, self.backend)
 
 
 def _check_array(name: str, array: object) -> None:

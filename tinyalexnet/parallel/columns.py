@@ -6,7 +6,6 @@ layer's output, so the forward needs no sum; the dx of the layer is the sum over
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import Dense, Dropout, ReLU
 from ..layers.base import Layer
 from ..network import Sequential
-from ..ops.dropout import dropout
-from ..ops.relu import relu_backward, relu_forward
 from .exchange import Arrays, added
 from .link import Link
 from .tree import Tree, cut, nodes
@@ -26,22 +22,17 @@ from .tree import Tree, cut, nodes
 
 @dataclass
 class Stage:
-    """A dense layer and the layers up to the next one, each element of which has its column."""
+    """A dense layer, and the layers up to the next one, which take each column by itself."""
 
     name: str
-    dense: Dense
-    after: list[Layer] = field(default_factory=list)
-    columns: list[slice] = field(default_factory=list)
-    blocks: dict[int, Dense] = field(default_factory=dict)
-    """Those of this process, by their numbers."""
+    layers: list[Layer]
+    columns: list[slice]
+    blocks: dict[int, list[Layer]] = field(default_factory=dict)
+    """Those of this process by their numbers: in each the dense layer and the others, of its columns alone."""
 
     def of(self, run: slice) -> slice:
         """The columns of some blocks."""
         return slice(self.columns[run.start].start, self.columns[run.stop - 1].stop)
-
-
-Trail = list[tuple[Layer, np.ndarray]]
-"""What the layers after a block save for their backward."""
 
 
 class Columns:
@@ -50,29 +41,21 @@ class Columns:
     Shapes
         A layer's columns are cut evenly, and block k of every layer is on the same process.
     Errors
-        ValueError if the network has no dense layer, has others than ReLU and dropout behind the first one, a layer has
-        fewer columns than ``blocks``, or there are more processes than blocks.
+        ValueError if the network does not end with dense layers, with ReLU and dropout between them, and begin with
+        others; if a layer has fewer columns than ``blocks``, or there are more processes than blocks.
     Source
         Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014; docs/parallel.md.
     """
 
     def __init__(self, net: Sequential, blocks: int, link: Link) -> None:
         self._link, self._blocks = link, blocks
-        self.head, self.stages = _cut_in_two(net)
         if link.size > blocks:
             raise ValueError(f"blocks is {blocks}, but must be at least the {link.size} processes there are")
         self._runs = cut(blocks, link.size)
         self.own = self._runs[link.rank]
-        self.in_features = self.stages[0].dense.params["w"].shape[0]
-        for stage in self.stages:
-            features = stage.dense.params["b"].size
-            if blocks > features:
-                raise ValueError(f"blocks is {blocks}, but must be at most the {features} columns of {stage.name!r}")
-            stage.columns = cut(features, blocks)
-            for block in range(self.own.start, self.own.stop):
-                stage.blocks[block] = _block(stage.dense, stage.columns[block])
-            # They are in the blocks now, and nowhere else in this process.
-            stage.dense.params = {}
+        self.head, groups = _cut_in_two(net)
+        self.in_features = groups[0][0][1].params["w"].shape[0]
+        self.stages = [_stage(group, blocks, self.own) for group in groups]
 
     @property
     def params(self) -> dict[str, Any]:
@@ -80,60 +63,50 @@ class Columns:
         return {
             f"{stage.name}.{number}.{key}": value
             for stage in self.stages
-            for number, block in stage.blocks.items()
-            for key, value in block.params.items()
+            for number, (dense, *_) in stage.blocks.items()
+            for key, value in dense.params.items()
         }
 
-    def masks(self, batch: int, train: bool) -> dict[Layer, np.ndarray]:
-        """Draws the mask of each dropout, for all rows and columns of a batch."""
-        found: dict[Layer, np.ndarray] = {}
+    def draw(self) -> None:
+        """Draws what layers draw at random for a batch."""
         for stage in self.stages:
-            for layer in stage.after:
-                if isinstance(layer, Dropout) and train:
-                    layer.draw()
-                    found[layer] = layer.mask((batch, stage.columns[-1].stop))
-        return found
+            for layer in stage.layers:
+                layer.draw()
 
-    def forward(
-        self, x: np.ndarray, rows: np.ndarray, masks: dict[Layer, np.ndarray]
-    ) -> tuple[np.ndarray, list[Trail]]:
-        """The network's output for the rows of a pass, on all processes; ``rows`` are their numbers in the batch."""
-        trails: list[Trail] = []
+    def forward(self, x: np.ndarray, rows: np.ndarray, batch: int) -> np.ndarray:
+        """The network's output for x, which are these rows of a batch of N, on all processes."""
         for stage in self.stages:
             outs = []
-            for number, block in stage.blocks.items():
-                out = block.forward(x)
-                trail: Trail = []
-                for layer in stage.after:
-                    out = _after(layer, out, masks, rows, stage.columns[number], trail)
-                trails.append(trail)
+            for layers in stage.blocks.values():
+                out = x
+                for layer in layers:
+                    layer.rows(rows, batch)
+                    out = layer.forward(out)
                 outs.append(out)
             x = self._gathered(outs, stage)
-        return x, trails
+        return x
 
-    def backward(
-        self, dout: np.ndarray, trails: list[Trail], counts: Sequence[int]
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx of this process's rows of a pass, and the gradients of its blocks, from dout of all rows and columns.
+    def backward(self, dout: np.ndarray, counts: Sequence[int]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """dx of this process's rows of the last forward, and the gradients of its blocks, from dout of all rows.
 
         ``counts`` says how many rows each process has, one after the other.
         """
         pieces = [slice(a, b) for a, b in itertools.pairwise([0, *itertools.accumulate(counts)])]
         grads: dict[str, np.ndarray] = {}
+        first = 0  # the column of the last layer's output with which dout begins
         for at, stage in reversed(list(enumerate(self.stages))):
             tree: Tree[Arrays] = Tree(added, self._blocks)
-            first = stage.of(self.own).start if at < len(self.stages) - 1 else 0
-            for number, block in reversed(stage.blocks.items()):
+            for number, layers in stage.blocks.items():
                 columns = stage.columns[number]
-                d = np.ascontiguousarray(dout[:, columns.start - first : columns.stop - first])
-                for layer, saved in reversed(trails.pop()):
-                    d = _before(layer, d, saved)
-                block.backward_params(d)
-                grads |= {f"{stage.name}.{number}.{key}": value for key, value in block.grads.items()}
-                tree.put([block.backward_input(d)], number)
+                d: Any = np.ascontiguousarray(dout[:, columns.start - first : columns.stop - first])
+                for layer in reversed(layers):
+                    d = layer.backward(d)
+                grads |= {f"{stage.name}.{number}.{key}": value for key, value in layers[0].grads.items()}
+                tree.put([d], number)
             below = self.stages[at - 1] if at else None
             parts = pieces if below is None else [(slice(None), below.of(run)) for run in self._runs]
             dout = self._summed(tree, parts)
+            first = below.of(self.own).start if below is not None else 0
         return dout, grads
 
     def joined(self, layer: str, key: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -199,50 +172,28 @@ class Columns:
         return whole.result()[0]
 
 
-def _cut_in_two(net: Sequential) -> tuple[Sequential, list[Stage]]:
-    """The layers before the first dense one, and the others."""
+def _cut_in_two(net: Sequential) -> tuple[Sequential, list[list[tuple[str, Layer]]]]:
+    """The layers before the first dense one; and the others, each dense layer with those up to the next."""
     layers = list(net)
-    first = next((at for at, (_, layer) in enumerate(layers) if isinstance(layer, Dense)), 0)
-    if not first:
-        raise ValueError("dense is 'columns', but the network must have a dense layer, and others before it")
-    stages: list[Stage] = []
-    for name, layer in layers[first:]:
-        if isinstance(layer, Dense):
-            stages.append(Stage(name, layer))
-        elif isinstance(layer, (ReLU, Dropout)):
-            stages[-1].after.append(layer)
-        else:
-            raise ValueError(
-                f"dense is 'columns', but behind the first dense layer must be ReLU and dropout alone, and not {name!r}"
-            )
-    return Sequential(layers[:first]), stages
+    behind = next((at for at in range(len(layers), 0, -1) if not layers[at - 1][1].has_columns), 0)
+    dense = [at for at in range(behind, len(layers)) if layers[at][1].params]
+    if not behind or not dense:
+        raise ValueError(
+            "dense is 'columns', but a network must begin with other layers and end with dense ones, with ReLU and "
+            f"dropout alone between them; this one ends with {layers[-1][0]!r}"
+        )
+    return Sequential(layers[: dense[0]]), [layers[a:b] for a, b in itertools.pairwise([*dense, len(layers)])]
 
 
-def _block(dense: Dense, columns: slice) -> Dense:
-    """A dense layer with some of the columns of another one."""
-    block = copy.copy(dense)
-    block.params = {key: np.ascontiguousarray(value[..., columns]) for key, value in dense.params.items()}
-    block.grads = {}
-    return block
-
-
-def _after(
-    layer: Layer, x: np.ndarray, masks: dict[Layer, np.ndarray], rows: np.ndarray, columns: slice, trail: Trail
-) -> np.ndarray:
-    """The output of a layer that takes each element by itself, for some rows and columns."""
-    if isinstance(layer, Dropout):
-        if layer not in masks:
-            return x
-        saved = np.ascontiguousarray(masks[layer][rows, columns])
-        x = dropout(x, saved, layer.rate, layer.backend)
-    else:
-        x = saved = relu_forward(x, x, layer.backend)
-    trail.append((layer, saved))
-    return x
-
-
-def _before(layer: Layer, dout: np.ndarray, saved: np.ndarray) -> np.ndarray:
-    """The dx of such a layer."""
-    if isinstance(layer, Dropout):
-        return dropout(dout, saved, layer.rate, layer.backend)
-    return relu_backward(dout, saved, dout, layer.backend)
+def _stage(group: list[tuple[str, Layer]], blocks: int, own: slice) -> Stage:
+    """A dense layer and those behind it, in blocks."""
+    name, layers = group[0][0], [layer for _, layer in group]
+    width = layers[0].params["b"].size
+    if blocks > width:
+        raise ValueError(f"blocks is {blocks}, but must be at most the {width} columns of {name!r}")
+    stage = Stage(name, layers, cut(width, blocks))
+    for number in range(own.start, own.stop):
+        stage.blocks[number] = [layer.columns(stage.columns[number], width) for layer in layers]
+    # They are in the blocks now, and nowhere else in this process.
+    layers[0].params = {}
+    return stage

@@ -58,7 +58,7 @@ class HybridStep:
         for layer in self._leaves:
             layer.draw()
         flat, saved = self._head_forward(x, batch)
-        masks = self._columns.masks(batch, True)
+        self._columns.draw()
         dense: Tree[dict[str, np.ndarray]] = Tree(_added, len(passes))
         losses: Tree[float] = Tree(lambda a, b: a + b, len(passes))
         dflat, logits = np.empty_like(flat), []
@@ -67,9 +67,9 @@ class HybridStep:
             here, rows = ahead(), np.concatenate(of)
             if number + 1 < len(passes):
                 ahead = self._gathering(flat, passes[number + 1], own.start)
-            out, trails = self._columns.forward(here, rows, masks)
+            out = self._columns.forward(here, rows, batch)
             loss, dout = self._loss(out, labels[rows], batch)
-            dx, grads = self._columns.backward(dout, trails, [len(some) for some in of])
+            dx, grads = self._columns.backward(dout, [len(some) for some in of])
             dflat[of[self._link.rank] - own.start] = dx
             dense.put(grads, number)
             losses.put(as_number(loss), number)
@@ -86,8 +86,7 @@ class HybridStep:
         own = of[self._link.rank]
         first = own[0] if own.size else 0
         flat, _ = self._head_forward(x[first : first + own.size], len(x))
-        out, _ = self._columns.forward(self._gathering(flat, of, first)(), np.concatenate(of), {})
-        return out
+        return self._columns.forward(self._gathering(flat, of, first)(), np.concatenate(of), len(x))
 
     def _head_forward(self, x: np.ndarray, batch: int) -> tuple[np.ndarray, list[list[Any]]]:
         """The output of the layers before the dense ones for the rows of this process, and what each shard saved."""

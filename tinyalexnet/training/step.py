@@ -160,10 +160,11 @@ class Training:
             check_same(self.link, **{f"the digest of the weights after step {self.progress.step}": self.digest()})
         return self._statistics(weights) if statistics else {}
 
-    def _statistics(self, weights: dict[str, float]) -> dict[str, Statistics]:
+    def _statistics(self, before: dict[str, float]) -> dict[str, Statistics]:
         """How far the step has moved whole parameters, whose magnitudes before it are given by their parts."""
-        updates = {name: moved.update for name, moved in self.optimizer.statistics(weights).items()}
-        weights, updates = self.placement.means(weights), self.placement.means(updates)
+        parts = self.optimizer.statistics(before)
+        weights = self.placement.means({name: part.weight for name, part in parts.items()})
+        updates = self.placement.means({name: part.update for name, part in parts.items()})
         return {name: Statistics(weight, updates[name]) for name, weight in weights.items()}
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
