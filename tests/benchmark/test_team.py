@@ -390,8 +390,9 @@ def test_an_interrupt_counts_what_was_finished(finished, monkeypatch, tmp_path):
     assert "a step of each process" in err or finished < 12
 
 
-def test_a_backend_that_compiles(monkeypatch):
-    (code, _, err), _ = ran(2, backend="cpu", num_batches=1, passes=("Forward",))
+def test_a_backend_that_compiles():
+    """On one process: threads must not call compiled kernels at the same time."""
+    ((code, _, err),) = ran(1, backend="cpu", num_batches=1, passes=("Forward",))
     assert code == 0
     assert "functions compiled" in err
 
