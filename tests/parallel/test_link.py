@@ -74,6 +74,77 @@ def test_jobs_run_in_order_beside_the_caller():
     alone.close()
 
 
+def test_seconds_of_exchanges_are_counted_by_what_they_were(monkeypatch):
+    """On a clock of each thread that only what goes to others moves on, by two seconds."""
+    of_all, clock = Comm.of_all, threading.local()
+
+    def now():
+        return getattr(clock, "now", 0.0)
+
+    def later(comm, value):
+        clock.now = now() + 2.0
+        return of_all(comm, value)
+
+    def exchanged(link):
+        link.now(lambda: link.gather("numbers", np.zeros(3), [3] * link.size))
+        for _ in range(3):
+            link.now(lambda: link.exchange("pieces", np.zeros(link.size), [1] * link.size, [1] * link.size))
+        link.now(lambda: link.broadcast(np.zeros(3)))
+        return dict(link.exchanging)
+
+    monkeypatch.setattr(Comm, "of_all", later)
+    monkeypatch.setattr(mpi, "time", SimpleNamespace(**vars(time) | {"perf_counter": now}))
+    assert on(3, exchanged) == [{"numbers": 2.0, "pieces": 6.0}] * 3
+    assert on(1, exchanged) == [{}]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_first_processes_have_a_link_of_their_own(size):
+    def divided(link):
+        part = link.among(size)
+        if part is None:
+            return None
+        found = part.now(lambda: part.texts(str(link.rank)))
+        part.close()
+        return part.rank, part.size, found, isinstance(part, Alone)
+
+    found = on(3, divided)
+    everyone = [str(rank) for rank in range(size)]
+    assert found == [(rank, size, everyone, size == 1) if rank < size else None for rank in range(3)]
+    part = Alone().among(1)
+    assert (part.rank, part.size) == (0, 1)
+
+
+def test_a_rest_ends_when_all_are_here(monkeypatch):
+    """Each time anew. Who is early sleeps, and says in between what the others do."""
+    naps, arrived = [], [threading.Event() for _ in range(2)]
+    monkeypatch.setattr(mpi, "NAP", 0.001)
+    sleep = time.sleep
+
+    def nap(seconds):
+        naps.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(mpi, "time", SimpleNamespace(**vars(time) | {"sleep": nap}))
+
+    def resting(link):
+        early = []
+        for event in arrived:
+            if link.rank:
+                while len(naps) < 3:
+                    sleep(0.001)
+                event.set()
+            link.rest()
+            early.append(event.is_set())
+            link.now(lambda: link.texts(""))
+            naps.clear()
+            link.now(lambda: link.texts(""))
+        return early
+
+    assert on(2, resting) == [[True, True]] * 2
+    Alone().rest()
+
+
 def test_patience_has_an_end():
     stuck = threading.Event()
     link = MPILink(0.05, Comm(World(2), 1))
@@ -102,6 +173,10 @@ class AbortedError(Exception):
     """In place of the end of the process."""
 
 
+def said_(said):
+    return lambda *given: said.append(given)
+
+
 @pytest.fixture
 def ends(monkeypatch):
     """What ``abort`` does to the process."""
@@ -113,6 +188,8 @@ def ends(monkeypatch):
 
     monkeypatch.setattr(os, "_exit", exit_)
     monkeypatch.setattr(mpi, "LEAVING", 0.02)
+    # A clock that would end the tests.
+    monkeypatch.setattr(mpi, "signal", SimpleNamespace(SIGALRM=14, SIG_DFL=0, signal=said_(said), alarm=said_(said)))
     return said
 
 
@@ -123,7 +200,16 @@ def test_who_is_left_alone_ends_all(ends, capsys):
         link.close()
     assert capsys.readouterr().err == "process 1 of 2 has ended before the others\n"
     assert world.copies[1].aborted == [(1, 75)]
+    assert ends[-2:] == [(14, 0), (mpi.ENDING,)]
     link.close()  # a second time it is nothing
+
+
+def test_a_system_without_alarms_ends_all_too(ends, monkeypatch):
+    monkeypatch.setattr(mpi, "signal", SimpleNamespace())
+    world = World(2)
+    with pytest.raises(AbortedError, match="3"):
+        MPILink(1, Comm(world, 0)).abort(3)
+    assert world.copies[1].aborted == [(0, 3)]
 
 
 @pytest.mark.parametrize(

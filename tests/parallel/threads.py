@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from tinyalexnet.parallel import Alone, MPILink
@@ -19,6 +20,8 @@ class World:
         self.barrier = threading.Barrier(size)
         self.slots = [None] * size
         self.copies = {}
+        self.halves = {}
+        self.here = Counter()
         self.lock = threading.Lock()
         self.aborted = []
 
@@ -28,7 +31,7 @@ class Comm:
 
     def __init__(self, world, rank):
         self.world, self.rank = world, rank
-        self.number_of_copies = 0
+        self.number_of_copies = self.number_of_halves = self.number_of_barriers = 0
 
     def Get_rank(self):
         return self.rank
@@ -41,6 +44,14 @@ class Comm:
             self.number_of_copies += 1
             world = self.world.copies.setdefault(self.number_of_copies, World(self.world.size))
         return Comm(world, self.rank)
+
+    def Split(self, colour, key):
+        assert key == self.rank
+        colours = self.of_all(colour)
+        with self.world.lock:
+            self.number_of_halves += 1
+            world = self.world.halves.setdefault((self.number_of_halves, colour), World(colours.count(colour)))
+        return Comm(world, colours[: self.rank].count(colour))
 
     def Alltoallv(self, send, receive):
         pieces, (counts, starts) = send
@@ -58,7 +69,8 @@ class Comm:
         array[...] = self.of_all(array.copy())[0]
 
     def Ibarrier(self):
-        return Left(self.world)
+        self.number_of_barriers += 1
+        return Here(self.world, self.number_of_barriers)
 
     def Abort(self, code):
         self.world.aborted.append((self.rank, code))
@@ -72,16 +84,16 @@ class Comm:
         return values
 
 
-class Left:
-    """The request of a barrier that nobody waits at."""
+class Here:
+    """The request of a barrier, which is at an end when all ranks have one of that number."""
 
-    def __init__(self, world):
-        self.world = world
+    def __init__(self, world, number):
+        self.world, self.number = world, number
         with world.lock:
-            world.here = getattr(world, "here", 0) + 1
+            world.here[number] += 1
 
     def Test(self):
-        return self.world.here == self.world.size
+        return self.world.here[self.number] == self.world.size
 
 
 def on(size, function):

@@ -10,7 +10,8 @@ from typing import Any
 from ..alexnet import VARIANTS
 from ..alexnet.comparison import comparison
 from ..command import Parser, exit_code
-from .options import PASSES, Options
+from ..parallel.command import together
+from .options import PASSES, Options, Sharing
 from .versus import PACKAGES, Choice
 
 DESCRIPTION = (
@@ -47,6 +48,7 @@ def add(parser: Parser) -> None:
     )
     flag = parser.flag
     parser.flags(Options, variant={"choices": tuple(VARIANTS)})
+    parser.flags(Sharing)
     flag("compare_variants", "print the differences between the variants, and time nothing", action="store_true")
     flag("forward_only", "skip the forward-backward run", action="store_true")
     flag("forward_backward_only", "skip the forward run", action="store_true")
@@ -65,6 +67,7 @@ def add(parser: Parser) -> None:
 def run(parser: Parser, flags: dict[str, Any]) -> int:
     """Runs the benchmark and returns the exit code."""
     from . import run as benchmark
+    from .team import run as on_all_processes
 
     del flags["python"], flags["tf32"], flags["graph"]
     forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")
@@ -73,9 +76,18 @@ def run(parser: Parser, flags: dict[str, Any]) -> int:
     passes = PASSES[:1] if forward_only else PASSES[1:] if forward_backward_only else PASSES
     if flags.pop("compare_variants"):
         return exit_code(parser, lambda _: print("\n".join(comparison()), flush=True) or 0)
-    return exit_code(
-        parser, lambda _: benchmark(Options(**flags, passes=passes), sys.stdout, sys.stderr), flags["quiet"]
-    )
+    sharing = Sharing(**{field.name: flags.pop(field.name) for field in dataclasses.fields(Sharing)})
+    options = Options(**flags, passes=passes)
+    if sharing.parallel is not None:
+        return together(
+            parser,
+            lambda console, link: on_all_processes(options, sharing, sys.stdout, console, link),
+            sharing.patience,
+            options.quiet,
+        )
+    if sharing.shards is not None or sharing.scaling:
+        parser.error(f"--{'scaling' if sharing.shards is None else 'shards'} needs --parallel mpi")
+    return exit_code(parser, lambda _: benchmark(options, sys.stdout, sys.stderr), options.quiet)
 
 
 def main(arguments: list[str] | None = None) -> int:

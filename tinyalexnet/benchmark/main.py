@@ -18,6 +18,7 @@ from ..console import Console
 from ..devices import Device, device, machine
 from ..images import SUFFIXES, image_files, left_out, load_images
 from ..losses import Loss, l2_loss, softmax_cross_entropy
+from ..network import Sequential
 from ..ops.checks import Shape
 from . import breakdown, plots
 from .memory import ledger, ledger_line, memory_estimate
@@ -48,8 +49,8 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
         )
         threads, hardware = checked_threads(options), device(options.backend)
         estimate = memory_estimate(net, x_shape, options.backend, options.backward)
-        _refuse_too_large(estimate, options, hardware)
-        labels = _labels(options, net.output_shape(x_shape))
+        refuse_too_large(estimate, options, hardware)
+        labels = labels_of(options, net.output_shape(x_shape))
         work = Workload(
             net,
             hardware.to_device(_images(options, x_shape, say)),
@@ -64,10 +65,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
 
     with hardware.limit_threads(threads), _peers(options, work, labels, threads, say) as peers:
         say.line(head(options, threads))
-        shapes = net.output_shapes(x_shape)
-        for name, shape in shapes.items():
-            if net[name].kind in SHOWN_KINDS:
-                print(f"{name}   {list(shape)}", file=out, flush=True)
+        shapes = printed_shapes(net, x_shape, out)
         try:
             compile_kernels(work, options.passes, say)
             for name in options.passes:
@@ -93,7 +91,17 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def _refuse_too_large(needed: int, options: Options, hardware: Device) -> None:
+def printed_shapes(net: Sequential, x_shape: Shape, out: TextIO) -> dict[str, Shape]:
+    """Prints the lines of the layers, and returns all shapes."""
+    shapes = net.output_shapes(x_shape)
+    for name, shape in shapes.items():
+        if net[name].kind in SHOWN_KINDS:
+            print(f"{name}   {list(shape)}", file=out, flush=True)
+    return shapes
+
+
+def refuse_too_large(needed: int, options: Options, hardware: Device) -> None:
+    """ValueError if so many bytes are not available."""
     available = hardware.free_memory()
     if available is not None and needed > available:
         raise ValueError(
@@ -102,19 +110,24 @@ def _refuse_too_large(needed: int, options: Options, hardware: Device) -> None:
         )
 
 
+def photographs(folder: str, x_shape: Shape, say: Console) -> np.ndarray:
+    """The batch from files; says which are not read."""
+    found = load_images(folder, x_shape)
+    taken = image_files(Path(folder))[: x_shape[0]]
+    if text := left_out(folder, taken, f"{', '.join(SUFFIXES)} are, as many as the batch has images"):
+        say.line(text)
+    return found
+
+
 def _images(options: Options, x_shape: Shape, say: Console) -> np.ndarray:
     if options.images is not None:
-        found = load_images(options.images, x_shape)
-        taken = image_files(Path(options.images))[: options.batch_size]
-        if text := left_out(options.images, taken, f"{', '.join(SUFFIXES)} are, as many as the batch has images"):
-            say.line(text)
-        return found
+        return photographs(options.images, x_shape, say)
     images = np.random.default_rng(options.seed).standard_normal(x_shape, dtype=np.float32)
     images *= IMAGE_STD
     return images
 
 
-def _labels(options: Options, shape: Shape) -> np.ndarray | None:
+def labels_of(options: Options, shape: Shape) -> np.ndarray | None:
     """Random labels for a network that classifies."""
     if check_variant(options.variant).num_classes is None:
         return None

@@ -10,6 +10,7 @@ from ..files import check_outputs
 from ..geometry import as_integer
 from ..ops.checks import Shape
 from ..ops.conv2d.winograd.choice import ALGORITHMS
+from ..parallel.mpi import PATIENCE
 from .versus import Choice, check_choice
 
 PASSES = ("Forward", "Forward-backward")
@@ -33,7 +34,7 @@ class Options:
     layers: bool = option(False, "then a table of every layer's time, and of the memory")
     plot: str | None = option(None, "the same as a picture, PNG or SVG", metavar="FILE")
     no_graph: bool = option(False, "on a GPU, launch each kernel by itself and not all of a step at once")
-    rounds: int = option(10, "of --layers and --versus (%(default)s)", metavar="N")
+    rounds: int = option(10, "of --layers, --versus and --scaling (%(default)s)", metavar="N")
     quiet: bool = option(False, "nothing on standard error but errors")
     passes: tuple[str, ...] = PASSES
     versus: tuple[Choice, ...] = ()
@@ -42,6 +43,43 @@ class Options:
     def backward(self) -> bool:
         """If the gradients are computed."""
         return PASSES[1] in self.passes
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How several processes share the work of a run; flags of the command line, as those of ``Options``."""
+
+    parallel: str | None = option(
+        None, "on all processes of mpiexec -n N python bench.py; docs/benchmark.md", choices=("mpi",)
+    )
+    shards: int | None = option(
+        None, "with --parallel, parts of the batch, at least one for each process (one for each)", metavar="N"
+    )
+    scaling: bool = option(False, "with --parallel, then a table of 1, 2, ... processes")
+    patience: float = option(
+        PATIENCE, "with --parallel, seconds that a process waits for the others (%(default)s)", metavar="X"
+    )
+
+
+def check_sharing(options: Options, sharing: Sharing, processes: int) -> int:
+    """The number of shards; ValueError if some options do not go together."""
+    for name, given, reason in (
+        ("versus", options.versus, "the other framework is one process"),
+        ("layers", options.layers, "it is of one process, which can be timed alone"),
+    ):
+        if given:
+            raise ValueError(f"{name} is asked for, but must not be with parallel: {reason}")
+    if not device(options.backend).on_host:
+        raise ValueError(f"backend is {options.backend!r}, but must be one of the host with parallel")
+    if (sharing.scaling or options.plot is not None) and not options.backward:
+        raise ValueError("scaling is asked for, but must not be without the forward-backward pass, which it times")
+    if sharing.shards is None:
+        shards = processes
+    elif (shards := as_integer("shards", sharing.shards, 1)) < processes:
+        raise ValueError(f"shards is {shards}, but must be at least the {processes} processes there are")
+    if shards > options.batch_size:
+        raise ValueError(f"shards is {shards}, but must be at most the batch_size of {options.batch_size}")
+    return shards
 
 
 def checked_shape(options: Options) -> Shape:

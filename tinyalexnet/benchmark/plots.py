@@ -1,4 +1,4 @@
-"""The picture of a breakdown: time by layer and pass, and a roofline."""
+"""The pictures of the benchmark: time by layer and pass, with a roofline; and what more processes gain."""
 
 import itertools
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from ..devices import Peak
 from ..plots import COLOURS, save
 from .breakdown import LAYER_PASSES, LayerRow
+from .scaling import Row
+from .shared import Share
 
 
 def breakdown(rows: list[LayerRow], machine: Peak, title: str, path: str) -> None:
@@ -58,4 +60,47 @@ def _roofline(axes: Any, rows: list[LayerRow], machine: Peak) -> None:
         axis.set_minor_locator(NullLocator())
     axes.set_xlabel("float operations a byte: input, output and weights, each moved once")
     axes.set_ylabel("GFLOP/s: filled, of the products; hollow, of the formula")
+    axes.legend()
+
+
+def scaling(rows: list[Row], shares: list[Share], title: str, path: str) -> None:
+    """The speed-up of teams of processes, and what each process of the largest does in a step."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure.suptitle(title)
+    speed_ups, parts = figure.subplots(1, 2)
+    _speed_ups(speed_ups, rows)
+    _shares(parts, shares)
+    save(figure, path, dpi=120)
+
+
+def _speed_ups(axes: Any, rows: list[Row]) -> None:
+    """The medians with their quartiles, below the line of a speed-up of one for each process."""
+    from matplotlib.ticker import MaxNLocator
+
+    processes = [row.processes for row in rows]
+    low, median, high = zip(*(row.speed_up(rows[0]) for row in rows), strict=True)
+    axes.plot([0, processes[-1]], [0, processes[-1]], "--", color="grey", label="ideal")
+    axes.vlines(processes, low, high, color=COLOURS["forward"])
+    axes.plot(processes, median, "o-", color=COLOURS["forward"], label="measured, with quartiles")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("processes")
+    axes.set_ylabel("speed-up")
+    axes.legend()
+
+
+def _shares(axes: Any, shares: list[Share]) -> None:
+    """For each process a bar of the step, and below it one of what its other thread needs beside."""
+    ranks = range(len(shares))
+    computing, waiting, exchanging = (
+        [1e3 * getattr(one, name) for one in shares] for name in ("computing", "waiting", "exchanging")
+    )
+    above, below = ([rank + shift for rank in ranks] for shift in (-0.15, 0.25))
+    axes.barh(above, computing, 0.5, color=COLOURS["forward"], label="computing")
+    axes.barh(above, waiting, 0.5, left=computing, color=COLOURS["dx"], label="waiting")
+    axes.barh(below, exchanging, 0.3, color=COLOURS["dw"], label="exchanging, in a thread beside")
+    axes.set_yticks(ranks, [f"process {rank}" for rank in ranks])
+    axes.invert_yaxis()
+    axes.set_xlabel("milliseconds a step")
     axes.legend()

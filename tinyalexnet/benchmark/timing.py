@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from ..console import Console
 from ..devices import Device
@@ -18,6 +18,20 @@ BURN_IN_STEPS = 10
 
 ENERGY_SECONDS = 0.5
 """The shortest run whose energy is reported: a GPU's counter moves about ten times a second."""
+
+
+class Steps(Protocol):
+    """What is timed."""
+
+    @property
+    def device(self) -> Device:
+        """Where it runs."""
+
+    def step(self, name: str) -> Callable[[], object]:
+        """A step of a pass."""
+
+    def finished_step(self, name: str) -> Callable[[], object]:
+        """A step that ends when the device is done."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,7 @@ def legacy_statistics(durations: list[float]) -> tuple[float, float]:
     return mean, math.sqrt(max(math.fsum(duration**2 for duration in durations[1:]) / n - mean**2, 0.0))
 
 
-def compile_kernels(work: Workload, passes: tuple[str, ...], say: Console) -> None:
+def compile_kernels(work: Steps, passes: tuple[str, ...], say: Console) -> None:
     """Runs every pass once, so that no timed step has to wait for a compiler.
 
     It uses the whole batch, because a smaller one may take other algorithms.
@@ -102,7 +116,7 @@ def compile_kernels(work: Workload, passes: tuple[str, ...], say: Console) -> No
     say.line(f"{len(compiled)} functions compiled{cached}; ready after {time.perf_counter() - start:.1f} s")
 
 
-def time_steps(run: TimedRun, work: Workload, num_batches: int, out: TextIO, say: Console) -> None:
+def time_steps(run: TimedRun, work: Steps, num_batches: int, out: TextIO, say: Console) -> None:
     """Times the steps of a run and prints every tenth."""
     step = work.step(run.name)
     start, before = time.monotonic(), None

@@ -59,16 +59,22 @@ def together(
     return code
 
 
-def fair_threads(link: Link, backend: str) -> AbstractContextManager[object]:
-    """Holds the kernels to as many threads as each of the processes that share its processors may have.
+def fair_share(link: Link, backend: str) -> int | None:
+    """As many threads as each of the processes that share its processors may have; None if they share none.
 
     NUMBA_NUM_THREADS, if it is set, says so already.
     """
     if link.size == 1 or "NUMBA_NUM_THREADS" in os.environ:
-        return nullcontext()
-    hardware, own = device(backend), f"{platform.node()} {machine.processors()}"
+        return None
+    own = f"{platform.node()} {machine.processors()}"
     sharing = link.now(lambda: link.texts(own)).count(own)
-    return hardware.limit_threads(max(1, hardware.most_threads() // sharing))
+    return max(1, device(backend).most_threads() // sharing)
+
+
+def fair_threads(link: Link, backend: str) -> AbstractContextManager[object]:
+    """Holds the kernels to ``fair_share`` threads."""
+    share = fair_share(link, backend)
+    return nullcontext() if share is None else device(backend).limit_threads(share)
 
 
 def _let_another_speak(link: Link) -> None:

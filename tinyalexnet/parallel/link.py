@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -30,6 +30,9 @@ class Link(Protocol):
     waited: float
     """Seconds that this process has waited for a job."""
 
+    exchanging: defaultdict[str, float]
+    """Seconds that its exchanges have taken, by what they were; in them it may have waited for the others, too."""
+
     def later(self, job: Callable[[], T]) -> Callable[[], T]:
         """Begins a job, after those before it; returns a function that waits for its value.
 
@@ -53,6 +56,12 @@ class Link(Protocol):
     def broadcast(self, array: np.ndarray) -> None:
         """Writes what process 0 has in its array into the arrays of the others, which have its shape."""
 
+    def among(self, size: int) -> Link | None:
+        """A link of the first ``size`` processes alone; None on the others. All must ask for it."""
+
+    def rest(self) -> None:
+        """Waits, and leaves its processors to others, until all processes are here."""
+
     def close(self) -> None:
         """Says that this process asks for nothing more."""
 
@@ -64,6 +73,7 @@ class Alone:
 
     def __init__(self) -> None:
         self.sent: Counter[str] = Counter()
+        self.exchanging: defaultdict[str, float] = defaultdict(float)
 
     def later(self, job: Callable[[], T]) -> Callable[[], T]:
         """Runs the job."""
@@ -87,6 +97,13 @@ class Alone:
         return [text]
 
     def broadcast(self, array: np.ndarray) -> None:
+        """Nothing."""
+
+    def among(self, size: int) -> Link | None:
+        """Another one without others."""
+        return Alone()
+
+    def rest(self) -> None:
         """Nothing."""
 
     def close(self) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 import time
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent import futures
 from typing import Any, NoReturn, TypeVar
@@ -19,6 +20,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from ..geometry import as_number
+from .link import Alone, Link
 
 T = TypeVar("T")
 
@@ -27,6 +29,12 @@ PATIENCE = 300.0
 
 LEAVING = 10.0
 """Seconds between the end of the first process and that of the last, after which the first ends them all."""
+
+NAP = 0.005
+"""Seconds between two looks if all are here, for a process that rests."""
+
+ENDING = 5
+"""Seconds that MPI has to end all processes."""
 
 STUCK = 75
 """Exit code of a process that has waited in vain: EX_TEMPFAIL of sysexits.h."""
@@ -54,6 +62,7 @@ class MPILink:
         self.rank, self.size = world.Get_rank(), world.Get_size()
         self.sent: Counter[str] = Counter()
         self.waited = 0.0
+        self.exchanging: defaultdict[str, float] = defaultdict(float)
         self._thread = futures.ThreadPoolExecutor(1, "tinyalexnet-mpi")
         self._is_open = True
 
@@ -82,14 +91,18 @@ class MPILink:
     def exchange(self, what: str, pieces: np.ndarray, to: Sequence[int], from_: Sequence[int]) -> np.ndarray:
         """As ``Link.exchange``."""
         received = np.empty(sum(from_), pieces.dtype)
+        begin = time.perf_counter()
         self._comm.Alltoallv([pieces, (to, _starts(to))], [received, (from_, _starts(from_))])
+        self.exchanging[what] += time.perf_counter() - begin
         self.sent[what] += pieces.itemsize * (sum(to) - to[self.rank])
         return received
 
     def gather(self, what: str, mine: np.ndarray, counts: Sequence[int]) -> np.ndarray:
         """As ``Link.gather``."""
         every = np.empty(sum(counts), mine.dtype)
+        begin = time.perf_counter()
         self._comm.Allgatherv(mine, [every, (counts, _starts(counts))])
+        self.exchanging[what] += time.perf_counter() - begin
         self.sent[what] += mine.nbytes * (self.size - 1)
         return every
 
@@ -106,6 +119,28 @@ class MPILink:
         self._comm.Bcast(array)
         if self.rank == 0:
             self.sent["state"] += array.nbytes * (self.size - 1)
+
+    def among(self, size: int) -> Link | None:
+        """As ``Link.among``."""
+
+        def divided() -> Link | None:
+            comm = self._comm.Split(int(self.rank >= size), self.rank)
+            if self.rank >= size:
+                return None
+            return Alone() if size == 1 else MPILink(self._patience, comm)
+
+        return self.now(divided)
+
+    def rest(self) -> None:
+        """As ``Link.rest``."""
+
+        def asleep() -> None:
+            # MPI's own barrier would ask without a pause, and so keep a processor from who computes.
+            all_here = self._comm.Ibarrier()
+            while not all_here.Test():
+                time.sleep(NAP)
+
+        self.now(asleep)
 
     def close(self) -> None:
         """As ``Link.close``; ends all processes if the others do not close theirs for LEAVING seconds."""
@@ -127,6 +162,9 @@ class MPILink:
         sys.stderr.flush()
         # MPICH would add a line without a reason.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        if hasattr(signal, "alarm"):  # if MPI cannot end this process, the system does
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(ENDING)
         self._comm.Abort(code)
         os._exit(code)
 

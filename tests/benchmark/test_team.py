@@ -1,0 +1,433 @@
+"""The benchmark on several processes, here threads: its lines, what each process does, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import bench
+from tests.parallel.threads import on
+from tinyalexnet import Sequential, alexnet, l2_loss
+from tinyalexnet.alexnet import VARIANTS, Variant
+from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
+from tinyalexnet.benchmark import Options, command, run, shared, team, timing
+from tinyalexnet.benchmark.memory import memory_estimate
+from tinyalexnet.benchmark.options import Sharing
+from tinyalexnet.console import Console
+from tinyalexnet.devices import device
+from tinyalexnet.parallel import Alone
+from tinyalexnet.parallel.cost import gradient_bytes
+
+TABLES = {
+    "tiny": Variant(
+        (7, 7, 3), (Conv("conv1", 4, 3, 2, "VALID"), Pool("pool1", 2, 1), Relu("relu1"), Conv("conv2", 2, 3))
+    ),
+    "classes": Variant(
+        (7, 7, 3), (Conv("conv1", 4, 3, 2), Relu("relu1"), Flat(), Drop("drop2"), Full("fc2")), num_classes=3
+    ),
+}
+BATCH, SHARDS = 7, 3
+SHARING = Sharing("mpi", SHARDS)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """Networks that take no time, as others of their kind, whatever the environment says."""
+    for name, table in TABLES.items():
+        monkeypatch.setitem(VARIANTS, name, table)
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+
+
+def options(**changes):
+    plain = {"batch_size": BATCH, "num_batches": 12, "variant": "tiny", "backend": "reference", "rounds": 2}
+    return Options(**plain | changes)
+
+
+def ran(size, sharing=SHARING, **changes):
+    """The code and the two outputs of each process."""
+
+    def one(link):
+        out, err = io.StringIO(), io.StringIO()
+        code = team.run(options(**changes), sharing, out, Console(err, changes.get("quiet", link.rank > 0)), link)
+        return code, out.getvalue(), err.getvalue()
+
+    return on(size, one)
+
+
+def without_numbers(text):
+    return re.sub(r"\d+", "#", re.sub(r"\S+ \S+: ", "", text))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_standard_output_is_that_of_one_process(size):
+    out = io.StringIO()
+    run(options(), out, io.StringIO())
+    (code, found, err), *others = ran(size)
+    assert code == 0
+    assert found.startswith("conv1   [7, 3, 3, 4]\npool1   [7, 2, 2, 4]\nconv2   [7, 2, 2, 2]\n")
+    assert without_numbers(found) == without_numbers(out.getvalue())
+    assert others == [(0, "", "")] * (size - 1)
+    head, *lines = err.splitlines()
+    assert head.endswith(f"| {size} such processes, {SHARDS} shards")
+    assert f"{max(1, device('reference').most_threads() // size)} threads" in head
+    for name, part in (("Forward", lines[: 3 + size]), ("Forward-backward", lines[3 + size :])):
+        assert part[0].startswith(f"{name}: CPU utilisation ")
+        assert part[1] == f"{name}, a step of each process: seconds, and bytes of gradients sent"
+        assert part[2].split() == ["process", "computing", "waiting", "exchanging", "sent", "CPU"]
+        assert [int(line.split()[0]) for line in part[3:]] == list(range(size))
+        assert all(re.fullmatch(r" +\d( +\d\.\d{4}){3} +[\d,]+ +\d+%", line) for line in part[3:])
+    assert len(lines) == 2 * (3 + size)
+
+
+def test_one_shard_for_each_process_and_so_many_threads():
+    for size in (2, 3):
+        (_, _, err), *_ = ran(size, Sharing("mpi"), threads=1, passes=("Forward",))
+        assert f"{size} such processes, {size} shards" in err
+        assert "backend reference, 1 threads" in err
+        assert "Forward-backward" not in err
+
+
+def test_quiet():
+    assert [err for _, _, err in ran(2, quiet=True)] == [""] * 2
+
+
+@pytest.mark.parametrize(("size", "variant"), [(1, "tiny"), (2, "classes"), (3, "tiny")])
+def test_json_has_the_share_of_each_process_and_the_table(size, variant, tmp_path):
+    file = tmp_path / "run.json"
+    (_, out, err), *_ = ran(size, Sharing("mpi", SHARDS, scaling=True), json=str(file), variant=variant)
+    assert err.endswith(f"wrote {file}\n")
+    found = json.loads(file.read_text())
+    assert [item["name"] for item in found["runs"]] == ["Forward", "Forward-backward"]
+    assert found["layers"] == {}
+    assert found["versus"] == []
+    assert found["interrupted"] is False
+    parallel = found["parallel"]
+    assert (parallel["kind"], parallel["processes"], parallel["machines"], parallel["shards"]) == ("mpi", size, 1, 3)
+    elements = sum(value.size for value in alexnet(variant, "reference").params.values())
+    expected = [gradient_bytes(elements, SHARDS, size, rank) if size > 1 else 0 for rank in range(size)]
+    for item in found["runs"]:
+        shares = parallel["shares"][item["name"]]
+        assert [share["sent"] for share in shares] == (expected if item["name"] != "Forward" else [0] * size)
+        mean = item["statistics"]["mean"]
+        assert shares[0]["computing"] + shares[0]["waiting"] == pytest.approx(mean)
+        utilisations = [share["cpu_utilisation"] for share in shares]
+        assert item["cpu_utilisation"] == pytest.approx(np.mean(utilisations))
+        if size > 1:
+            assert all(share["waiting"] > 0 for share in shares)
+            assert all((share["exchanging"] > 0) == (item["name"] != "Forward") for share in shares)
+    rows = parallel["scaling"]
+    assert [row["processes"] for row in rows] == list(range(1, size + 1))
+    for row in rows:
+        assert row["sent"] == row["expected"]
+        assert len(row["sent"]) == row["processes"]
+        assert len(row["seconds"]) == 2
+    assert rows[0]["sent"] == [0]
+    assert rows[-1]["sent"] == expected
+    title, _, *lines = out.splitlines()[-2 - size :]
+    assert title == (
+        f"Forward-backward of {variant}, batch 7 in 3 shards, "
+        f"{found['options']['threads']} threads each, medians of 2 rounds"
+    )
+    assert [int(line.split()[0]) for line in lines] == list(range(1, size + 1))
+
+
+def test_the_bytes_of_several_buckets_are_expected(monkeypatch):
+    """Of which each is cut for itself."""
+    monkeypatch.setattr("tinyalexnet.parallel.exchange.buckets.__defaults__", (1,))
+    net = alexnet("classes", "reference")
+    sizes = [sum(value.size for value in layer.params.values()) for _, layer in net if layer.params]
+    assert len(sizes) == 2
+    expected = [sum(gradient_bytes(size, SHARDS, 2, rank) for size in sizes) for rank in range(2)]
+    assert [shared.expected_bytes(net, SHARDS, 2, rank) for rank in range(2)] == expected
+
+    def sent(link):
+        work = works("classes")(link)
+        work.step("Forward-backward")()
+        return link.sent["gradients"]
+
+    assert on(2, sent) == expected
+
+
+def works(variant):
+    """Makes the work of a process, on the images that it needs."""
+
+    def work(link):
+        net = alexnet(variant, "reference")
+        rows = team._rows(link, BATCH, SHARDS, False)
+        chosen = options(variant=variant)
+        labels = np.random.default_rng(3).integers(0, 3, BATCH) if variant == "classes" else None
+        batch = team._batch(chosen, (BATCH, 7, 7, 3), rows, labels, Console(io.StringIO(), True))
+        return shared.SharedWork(net, batch, labels is not None, SHARDS, link, "reference")
+
+    return work
+
+
+@pytest.mark.parametrize("variant", TABLES)
+def test_all_have_the_gradients_of_the_batch(variant, monkeypatch):
+    """To the last bit those of one process that has all images; its own are those of half the sum of squares."""
+    moved = threading.local()
+
+    def move(_, grads, loss):
+        moved.grads = {name: gradient.copy() for name, gradient in grads.items()}
+
+    def gradients(link):
+        work = works(variant)(link)
+        before = {name: value.copy() for name, value in work._net.params.items()}
+        for name in ("Forward", "Forward-backward"):
+            work.step(name)()
+        assert all(np.array_equal(value, before[name]) for name, value in work._net.params.items())
+        return moved.grads
+
+    # A run as it is moves nothing and keeps nothing.
+    works(variant)(Alone()).step("Forward-backward")()
+    monkeypatch.setattr(shared._NoUpdate, "move", move)
+    (alone,) = on(1, gradients)
+    assert all(np.abs(gradient).max() > 0 for gradient in alone.values())
+    for found in (*on(2, gradients), *on(3, gradients)):
+        assert found.keys() == alone.keys()
+        for name, gradient in alone.items():
+            np.testing.assert_array_equal(found[name], gradient, err_msg=name)
+    if variant == "tiny":
+        net = alexnet("tiny", "reference")
+        x = team._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
+        net.backward(l2_loss(net.forward(x), "reference")[1])
+        for name, gradient in net.grads.items():
+            # Rounding of sums of at most 7 * 3 * 3 * 27 terms: gamma of 1701 is 1.0e-4.
+            np.testing.assert_allclose(alone[name], gradient, atol=1.0e-4 * np.abs(gradient).max(), err_msg=name)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_forward_is_of_each_image_once_and_ends_when_all_are_done(size, monkeypatch):
+    seen, lock, forward = [], threading.Lock(), Sequential.forward
+
+    def noted(net, x):
+        with lock:
+            seen.append(x.copy())
+        return forward(net, x)
+
+    monkeypatch.setattr(Sequential, "forward", noted)
+
+    def forwards(link):
+        works("tiny")(link).step("Forward")()
+        return len(seen)
+
+    assert on(size, forwards) == [SHARDS] * size
+    whole = team._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
+    assert 0.05 < whole.std() < 0.15
+    found = {images[0].tobytes(): images for images in seen}
+    parts = [found[whole[first].tobytes()] for first in (0, 2, 4)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_dropout_draws_the_mask_of_the_batch(monkeypatch):
+    """In the forward too: each shard takes its part of it."""
+    outs, lock, forward = {}, threading.Lock(), Sequential.forward
+
+    def noted(net, x):
+        out = forward(net, x)
+        with lock:
+            outs[x[0].tobytes()] = out
+        return out
+
+    monkeypatch.setattr(Sequential, "forward", noted)
+    net = alexnet("classes", "reference")
+    whole = team._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
+    expected = forward(net, whole)
+    on(2, lambda link: works("classes")(link).step("Forward")())
+    found = np.concatenate([outs[whole[first].tobytes()] for first in (0, 2, 4)])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rank", "alone", "scaled"), [(0, (0, 2), (0, 8)), (1, (2, 4), (2, 8)), (2, (4, 6), (4, 8)), (3, (6, 8), (6, 8))]
+)
+def test_the_images_that_a_process_needs(rank, alone, scaled):
+    """Of 8 in 4 shards; process 1 of two has the second half, process 1 of three the second shard."""
+    link = SimpleNamespace(rank=rank, size=4)
+    assert team._rows(link, 8, 4, False) == slice(*alone)
+    assert team._rows(link, 8, 4, True) == slice(*scaled)
+
+
+def test_photographs(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for name, shade in (("a.png", 20), ("b.png", 200)):
+        image.fromarray(np.full((9, 9, 3), shade, np.uint8)).save(tmp_path / name)
+    say = Console(io.StringIO(), True)
+    found = team._batch(options(images=str(tmp_path)), (4, 7, 7, 3), slice(1, 4), None, say)
+    # Half the distance from their mean: the second, the first and the second once more.
+    expected = np.array([90, -90, 90]).reshape(3, 1, 1, 1) / 255
+    np.testing.assert_allclose(found.images, np.broadcast_to(expected, (3, 7, 7, 3)), rtol=1e-5)
+    assert ran(2, images=str(tmp_path))[0][0] == 0
+
+
+def test_a_picture_is_of_the_table(tmp_path, monkeypatch):
+    """So it has one measured, and printed, without --scaling; process 0 alone draws."""
+    drawn, file = [], str(tmp_path / "a.svg")
+    monkeypatch.setattr(team.plots, "scaling", lambda *given: drawn.append(given))
+    (_, out, err), _ = ran(2, plot=file, threads=1)
+    ((rows, shares, title, path),) = drawn
+    assert [row.processes for row in rows] == [1, 2]
+    assert [share.sent for share in shares] == rows[-1].sent
+    assert title == "tiny, batch 7 in 3 shards, 1 threads each"
+    assert path == file
+    assert f"Forward-backward of {title}, medians of 2 rounds\n" in out
+    assert err.endswith(f"wrote {file}\n")
+
+
+@pytest.mark.parametrize(("machines", "power"), [(("a", "a"), "W, "), (("a", "b"), "power unknown")])
+def test_power_is_that_of_one_machine(machines, power, monkeypatch):
+    own, joules = threading.local(), iter(range(10**6))
+
+    monkeypatch.setattr(team.platform, "node", lambda: machines[own.rank])
+    monkeypatch.setattr(timing, "ENERGY_SECONDS", 0)
+    monkeypatch.setattr(type(device("reference")), "joules", lambda _: next(joules))
+
+    def one(link):
+        own.rank, err = link.rank, io.StringIO()
+        assert team.run(options(threads=1), SHARING, io.StringIO(), Console(err, False), link) == 0
+        return err.getvalue()
+
+    for err in on(2, one):
+        assert all(power in line for line in err.splitlines() if "CPU utilisation" in line)
+
+
+@pytest.mark.parametrize(("machines", "times"), [(("a", "a", "a"), (3, 3, 3)), (("a", "b", "a"), (2, 1, 2))])
+def test_the_memory_of_all_processes_of_a_machine_must_be_there(machines, times, monkeypatch):
+    own, needed = threading.local(), {}
+
+    def refuse(count, *_):
+        needed[own.rank] = count
+        raise ValueError("too large")
+
+    monkeypatch.setattr(team.platform, "node", lambda: machines[own.rank])
+    monkeypatch.setattr(team, "refuse_too_large", refuse)
+
+    def one(link):
+        own.rank = link.rank
+        with pytest.raises(ValueError, match="too large"):
+            team.run(options(threads=1), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
+
+    on(3, one)
+    net = alexnet("tiny", "reference")
+    elements, images = 28 * 4 + 37 * 2, (2, 2, 3)
+    for rank in range(3):
+        # Shards of at most 3 images; a tree of 3 shards holds at most 2 sums, and two more are on their way.
+        own_bytes = memory_estimate(net, (3, 7, 7, 3), "reference", True) + 4 * images[rank] * 147 + 4 * 4 * elements
+        assert needed[rank] == times[rank] * own_bytes
+
+
+@pytest.mark.parametrize(
+    ("sharing", "changes", "message"),
+    [
+        ({}, {"versus": ("torch",)}, "versus is asked for, but must not be with parallel: the other framework is one"),
+        ({}, {"layers": True}, "layers is asked for, but must not be with parallel: it is of one process, which can"),
+        ({"shards": 1}, {}, "shards is 1, but must be at least the 2 processes there are"),
+        ({"shards": 0}, {}, "shards is 0, but must be an int >= 1"),
+        ({"shards": 8}, {}, "shards is 8, but must be at most the batch_size of 7"),
+        ({}, {"batch_size": 1}, "shards is 2, but must be at most the batch_size of 1"),
+        ({"scaling": True}, {"passes": ("Forward",)}, "scaling is asked for, but must not be without the forward-back"),
+        ({}, {"plot": "a.svg", "passes": ("Forward",)}, "scaling is asked for, but must not be without the forward-"),
+        ({}, {"plot": "a.gif"}, r"plot is 'a.gif', but must end in \.png or \.svg"),
+        ({}, {"json": "/no/such/folder/file"}, "json is '/no/such/folder/file', but must be a file in a folder"),
+        ({}, {"threads": 10**6}, "threads is 1000000, but must be at most"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_all(sharing, changes, message):
+    def one(link):
+        out = io.StringIO()
+        with pytest.raises(ValueError, match=message):
+            team.run(options(**changes), Sharing("mpi", **sharing), out, Console(io.StringIO(), True), link)
+        return out.getvalue()
+
+    assert on(2, one) == [""] * 2
+
+
+def test_a_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr(type(device("reference")), "on_host", False)
+    with pytest.raises(ValueError, match="backend is 'reference', but must be one of the host with parallel"):
+        ran(1)
+
+
+def test_options_that_differ_are_named():
+    def one(link):
+        with pytest.raises(ValueError, match=r"options of process 1 is \(Options\(.*seed=1.* as of process 0"):
+            team.run(options(seed=link.rank), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
+
+    on(2, one)
+
+
+@pytest.mark.parametrize("finished", [0, 5, 12])
+def test_an_interrupt_counts_what_was_finished(finished, monkeypatch, tmp_path):
+    """And has nothing of the processes, unless all steps of a run were finished."""
+    count = finished and timing.BURN_IN_STEPS + finished
+    taken, step = iter(range(count)), shared.SharedWork.step
+
+    def interrupted(work, name):
+        run = step(work, name)
+
+        def one():
+            if next(taken, None) is None:
+                raise KeyboardInterrupt
+            run()
+
+        return one
+
+    monkeypatch.setattr(shared.SharedWork, "step", interrupted)
+    ((code, out, err),) = ran(1, json=str(tmp_path / "run.json"))
+    assert code == 130
+    assert out.count(" across ") == bool(finished)
+    assert f"Forward across {finished} steps" in out or not finished
+    found = json.loads((tmp_path / "run.json").read_text())
+    assert found["interrupted"] is True
+    assert list(found["parallel"]["shares"]) == ["Forward"] * (finished == 12)
+    assert found["parallel"]["scaling"] == []
+    assert "a step of each process" in err or finished < 12
+
+
+def test_a_backend_that_compiles():
+    """On one process: threads must not call compiled kernels at the same time."""
+    ((code, _, err),) = ran(1, backend="cpu", num_batches=1, passes=("Forward",))
+    assert code == 0
+    assert "functions compiled" in err
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def test_every_flag_reaches_its_option(monkeypatch):
+    seen = []
+
+    def together(parser, run, patience, quiet):
+        seen.append((patience, quiet))
+        return run("console", "link")
+
+    monkeypatch.setattr(command, "together", together)
+    monkeypatch.setattr(team, "run", lambda *given: seen.append(given) or 7)
+    flags = "--parallel mpi --shards 8 --scaling --patience 5 --quiet --batch-size 3 --forward_only"
+    assert bench.main(flags.split()) == 7
+    given, (chosen, sharing, _, console, link) = seen
+    assert given == (5.0, True)
+    assert chosen == Options(batch_size=3, quiet=True, passes=("Forward",))
+    assert sharing == Sharing("mpi", 8, True, 5.0)
+    assert (console, link) == ("console", "link")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--shards=2"], "--shards needs --parallel mpi"),
+        (["--scaling"], "--scaling needs --parallel mpi"),
+        (["--parallel=ucx"], "argument --parallel: invalid choice: 'ucx' (choose from 'mpi')"),
+    ],
+)
+def test_flags_that_are_refused(flags, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        bench.main(flags)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == f"bench.py: {message}\n"
