@@ -158,16 +158,32 @@ def test_exactness_shows_the_smallest_case_and_counts_the_others(with_beasts):
     )
 
 
-def test_one_case_alone():
-    last = SUBJECTS["relu_backward"].cases[-1].pool["x"].shape
+@pytest.mark.parametrize(("count", "where"), [(1, 'in the case "images"'), (2, "in 2 of 16 cases")])
+def test_one_case_alone_has_its_name_and_more_are_counted(count, where):
+    last = [case.pool["x"] for case in SUBJECTS["relu_backward"].cases[-count:]]
 
     def wrong(dout, x):
         dx = relu_backward(dout, x)
-        if x.shape == last:
+        if any(np.array_equal(x, one) for one in last):
             dx.flat[-1] += 1
         return dx
 
-    assert failed_at(judged("relu_backward", wrong), "exact") == 'dx is wrong in the case "images".'
+    assert failed_at(judged("relu_backward", wrong), "exact") == f"dx is wrong {where}."
+
+
+def test_what_is_said_of_a_function_that_is_right():
+    """Sums of integers are exact, a softmax rounds; a backward is compared with the forward, a forward with itself."""
+
+    def said(name):
+        return {gate.name: gate.sentence for gate in judged(name, SUBJECTS[name].right).gates}
+
+    backward, forward, rounded = said("conv1d_backward"), said("conv1d_forward"), said("softmax_cross_entropy")
+    count = len(SUBJECTS["conv1d_backward"].cases)
+    assert backward["exact"] == f"Every element is right, in {count} chosen cases and 12 random ones."
+    assert rounded["exact"].startswith("Every element is right up to rounding, in ")
+    assert backward["adjoint"].startswith("With real numbers, F for the forward: ⟨dout, F(x) - F(0)⟩ = ⟨dx, x⟩ = ")
+    assert forward["adjoint"].startswith("With real numbers, F for your function, and the right backward: ⟨dout, F(x)")
+    assert forward["derivative"] == "out is right for real numbers too."
 
 
 def test_a_random_geometry_alone():
@@ -495,6 +511,23 @@ def test_speed(tmp_path, monkeypatch):
     result = check_file(exercise, file)
     assert [gate.state for gate in result.gates] == ["ok", "ok", "ok", "wrong"]
     assert result.gates[-1].sentence.startswith("It is 1.0 times as fast as the loops, but must be 3 times: 20")
+
+
+@pytest.mark.parametrize(
+    ("new", "passed", "words"),
+    [
+        (0.25, True, "It is 4.0 times as fast as the loops, at least 3 times are asked: 250 ms instead of 1e+03 ms."),
+        (1 / 3, True, "It is 3.0 times as fast as the loops, at least 3 times are asked: 333 ms instead of 1e+03 ms."),
+        (0.5, False, "It is 2.0 times as fast as the loops, but must be 3 times: 500 ms instead of 1e+03 ms."),
+        (0.1, True, "It is 10 times as fast as the loops, at least 3 times are asked: 100 ms instead of 1e+03 ms."),
+        (0.04, True, "It is 25 times as fast as the loops, at least 3 times are asked: 40 ms instead of 1e+03 ms."),
+    ],
+)
+def test_the_factor_is_that_of_the_medians_and_the_bound_is_enough(tmp_path, monkeypatch, new, passed, words):
+    code = Inside({"relu_backward": relu_backward})
+    monkeypatch.setattr(code, "race", lambda *_: ([0.9, 1.0, 5.0], [new, new, 9.0]))
+    gate = examine(loops(tmp_path, monkeypatch), code).gates[-1]
+    assert (gate.state, gate.sentence) == ("ok" if passed else "wrong", words)
 
 
 def test_speed_must_be_right_with_large_arrays_too(tmp_path, monkeypatch):
