@@ -124,6 +124,7 @@ def test_the_example():
     assert failed_at(result, "example") == 'In the smallest case, "both-signs", dx is wrong.'
     assert result.case == "both-signs"
     assert 'The smallest case that shows it: "both-signs"' in result.text
+    assert "\n    . right   x wrong   X the first wrong one\n        . X\n" in result.text
 
 
 def test_exactness_shows_the_smallest_case_and_counts_the_others(with_beasts):
@@ -293,6 +294,15 @@ def test_a_known_mistake_is_the_only_explanation(with_beasts):
     assert "there is no list of known mistakes" in judged("relu_backward", relu_backward).text
     with_beasts("relu_backward", ("twice", "dx", twice))
     assert "It is not the known mistake." in judged("relu_backward", relu_backward).text
+
+
+def test_a_mistake_is_not_named_if_the_output_has_not_the_right_form(with_beasts):
+    """First the sentence on the form: a learner mends one thing after the other."""
+    with_beasts("relu_backward", ("identity", "dx", lambda dout, x: dout))
+    result = judged("relu_backward", lambda dout, x: dout.astype(np.float32))
+    assert failed_at(result, "contract").startswith("dx has dtype float32, but must have float64: ")
+    assert result.mistake is None
+    assert "The mistake" not in result.text
 
 
 def test_a_transposed_square_matrix_is_a_clue():
@@ -548,6 +558,12 @@ def test_what_the_code_prints_is_shown_after_all_else(tmp_path):
     text = judged("relu_backward", prints).text
     assert "\nYour code printed\n    0\n    1\n" in text
     assert text.endswith("    19\n    ... and 10 more lines\n")
+
+    def just_enough(dout, x):
+        print("\n".join(map(str, range(20))))
+        return relu_backward(dout, x)
+
+    assert judged("relu_backward", just_enough).text.endswith("    18\n    19\n")
 
 
 def test_a_file_that_cannot_be_read_fails_the_first_gate(tmp_path):
