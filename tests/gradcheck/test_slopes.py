@@ -266,6 +266,14 @@ def test_a_forward_that_is_not_a_number_is_wrong_and_not_vacuous():
     assert np.isnan(check.error)
 
 
+def test_an_identity_is_relative_to_the_sizes_of_the_gradient_and_of_its_argument():
+    """⟨da, a⟩ is at most ‖da‖ ‖a‖."""
+    (check,) = adjoint_identities(ReLU(backend="reference"), np.array([[3.0, 4, 12]]), rng=7)
+    dout = draw_dout(np.random.default_rng(7), (1, 3))
+    assert check.analytic == check.numeric == dout[0] @ [3, 4, 12]
+    assert check.scale == pytest.approx(13 * np.linalg.norm(dout))
+
+
 def test_a_dout_has_the_integers_from_1_to_4_with_both_signs(rng):
     dout = draw_dout(rng, (40, 10))
     assert set(dout.ravel()) == {-4, -3, -2, -1, 1, 2, 3, 4}
