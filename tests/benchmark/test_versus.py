@@ -412,7 +412,9 @@ def test_a_clock_that_stands_still_does_not_make_a_turn_endless():
 def test_the_end_of_each_round_is_told():
     net = SimpleNamespace(leaves=list, train=True, forward=lambda images: images, backward=lambda gradient: None)
     device = SimpleNamespace(seconds_of=lambda step: 10.0)
-    work = SimpleNamespace(net=net, step=lambda name: None, device=device, images=1.0, loss=lambda output: (0.0, output))
+    work = SimpleNamespace(
+        net=net, step=lambda name: None, device=device, images=1.0, loss=lambda output: (0.0, output)
+    )
     rounds = []
     assert versus.compare([], work, ("Forward", "Forward-backward"), 3, lambda: rounds.append(net.train)) == []
     assert rounds == [True] * 6
