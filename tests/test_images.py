@@ -262,3 +262,15 @@ def test_three_files_that_are_left_out_are_named(tmp_path, count):
     files = "1 file is" if count == 1 else f"{count} files are"
     expected = f"{files} not read in {str(tmp_path)!r}: {named} (why)" if count else ""
     assert images.left_out(tmp_path, [], "why") == expected
+
+
+@pytest.mark.parametrize("shape", [(1, images.MOST_ELONGATED), (images.MOST_ELONGATED, 1)])
+def test_an_image_may_be_as_long_as_is_allowed_and_no_longer(shape):
+    make = pytest.importorskip("PIL.Image").fromarray
+    found = images._scaled_and_cropped(make(np.full((*shape, 3), 7, np.uint8)), (1, 1), 1)
+    assert np.asarray(found).tolist() == [[[7, 7, 7]]]
+    longer = [size + (size > 1) for size in shape]
+    with pytest.raises(
+        ValueError, match=f"has {longer[0]} x {longer[1]} pixels, but at most {images.MOST_ELONGATED} to 1"
+    ):
+        images._scaled_and_cropped(make(np.zeros((*longer, 3), np.uint8)), (1, 1), 1)
