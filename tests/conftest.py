@@ -7,13 +7,14 @@ pytest --backend cuda --emulated-gpu         the same without a GPU: compiled, a
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from backends import JIT, Backend
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 HOST = ("reference", "cpu")
 
@@ -41,10 +42,17 @@ if not JIT:
     np.seterr(invalid="ignore")
 
 # Derandomised: the same examples in every run. No deadline: the first example of a kernel compiles it. On a GPU a test
-# has fewer: each example waits for the GPU, and the emulated one interprets every thread.
+# has fewer: each example waits for the GPU, and the emulated one interprets every thread. A mutant needs a failure, and
+# no small one.
+PHASES = (Phase.explicit, Phase.generate) if os.environ.get("MUTANT") else tuple(Phase)
 for name, examples in {"compiled": 200, "plain": 60, "cuda": 25, "emulated": 12, "few": 10}.items():
     settings.register_profile(
-        name, derandomize=True, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
+        name,
+        derandomize=True,
+        deadline=None,
+        max_examples=examples,
+        phases=PHASES,
+        suppress_health_check=[HealthCheck.too_slow],
     )
 
 

@@ -143,9 +143,10 @@ def files(only: list[str]) -> list[Path]:
 
 
 def started(folder: Path, *arguments: str, output: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-    """pytest in a copy, without the compiler."""
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    """pytest in a copy, without the compiler and without what makes a failure easy to read."""
+    plain = {"NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "1", "MUTANT": "1"}
+    environment = {**os.environ, **plain, "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "--show-capture=no", *arguments]
     return subprocess.Popen(
         command,
         cwd=folder,

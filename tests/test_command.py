@@ -184,6 +184,34 @@ def test_a_mistake_of_the_package_keeps_its_traceback(wrong):
     assert not command._is_raised_here(error)
 
 
+def test_an_open_line_is_ended_before_the_word_that_it_was_interrupted(capsys, monkeypatch):
+    monkeypatch.setattr(command.interrupts, "_state", command.interrupts._State())
+
+    def stopped(console):
+        console.line("compiling conv ...", end="")
+        raise KeyboardInterrupt
+
+    assert exit_code(Parser(prog="test"), stopped) == 130
+    assert capsys.readouterr().err == "compiling conv ...\ninterrupted\n"
+
+
+def test_a_process_begins_with_its_signals_and_its_standard_files(monkeypatch):
+    begun = []
+    monkeypatch.setattr(command.interrupts, "install", lambda: begun.append("signals"))
+    monkeypatch.setattr(command, "_open_standard_files", lambda: begun.append("files"))
+    with pytest.raises(SystemExit, match="3"):
+        start(lambda: begun.append("main") or 3)
+    assert begun == ["signals", "files", "main"]
+
+
+def test_what_another_library_raises_is_not_taken_for_a_sentence_of_the_package():
+    def others():
+        raise ValueError("of a library")
+
+    with pytest.raises(ValueError, match="of a library"):
+        exit_code(Parser(prog="test"), lambda console: others())
+
+
 def ended(main):
     with pytest.raises(SystemExit) as caught:
         start(main)

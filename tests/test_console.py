@@ -159,6 +159,21 @@ def test_a_standard_error_that_is_full_ends_the_messages_and_not_the_run(console
     console.line("two")
 
 
+def test_nothing_remains_of_a_bar():
+    pytest.importorskip("tqdm")
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    console = Console(Terminal(), quiet=False)
+    with console.bar("steps", 2) as (advance, _):
+        advance("note")
+    assert "steps" in console.err.getvalue()
+    assert console.err.getvalue().rstrip(" ").endswith("\r")
+    assert "\n" not in console.err.getvalue()
+
+
 def test_without_tqdm_a_terminal_has_lines_and_the_name_of_the_extra(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):

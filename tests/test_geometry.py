@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyalexnet.geometry import Window, as_number
+from tinyalexnet.geometry import Window, as_integer, as_number
 
 
 @pytest.mark.parametrize(
@@ -120,3 +120,23 @@ def test_a_number_has_other_limits_if_they_are_given():
     assert as_number("x", -3, "below 0", lambda number: number < 0) == -3
     with pytest.raises(ValueError, match="x is 0, but must be below 0"):
         as_number("x", 0, "below 0", lambda number: number < 0)
+
+
+@pytest.mark.parametrize("value", [2, 3, np.int8(5), np.uint64(7), 2**63 - 1])
+def test_an_int_is_taken_up_to_what_64_bits_hold(value):
+    found = as_integer("n", value, 2)
+    assert (found, type(found)) == (value, int)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1, "n is 1, but must be an int >= 2"),
+        (True, "n is True, but must be an int >= 2"),
+        (3.0, r"n is 3\.0, but must be an int >= 2"),
+        (2**63, "n is 9223372036854775808, but must be an int from 2 to 9223372036854775807"),
+    ],
+)
+def test_what_is_no_such_int_is_refused(value, words):
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        as_integer("n", value, 2)

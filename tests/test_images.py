@@ -243,3 +243,34 @@ def test_damaged_metadata_is_no_warning(tmp_path):
     content = jpeg(exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x09\1\x12")
     (tmp_path / "a.jpg").write_bytes(content)
     assert images.read_image(tmp_path / "a.jpg", None).shape == (48, 64, 3)
+
+
+def test_the_crop_is_in_the_middle_along_both_axes(rng):
+    """An image of the right size is not scaled, so the crop has its bits."""
+    pixels = rng.integers(0, 256, (12, 12, 3), np.uint8)
+    image = pytest.importorskip("PIL.Image").fromarray(pixels)
+    found = np.asarray(images._scaled_and_cropped(image, (4, 8), 12))
+    np.testing.assert_array_equal(found, pixels[4:8, 2:10])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4])
+def test_three_files_that_are_left_out_are_named(tmp_path, count):
+    names = [f"{letter}.txt" for letter in "abcd"[:count]]
+    for name in (*names, ".hidden"):
+        (tmp_path / name).touch()
+    named = ", ".join(map(repr, names[:3])) + ", ..." * (count == 4)
+    files = "1 file is" if count == 1 else f"{count} files are"
+    expected = f"{files} not read in {str(tmp_path)!r}: {named} (why)" if count else ""
+    assert images.left_out(tmp_path, [], "why") == expected
+
+
+@pytest.mark.parametrize("shape", [(1, images.MOST_ELONGATED), (images.MOST_ELONGATED, 1)])
+def test_an_image_may_be_as_long_as_is_allowed_and_no_longer(shape):
+    make = pytest.importorskip("PIL.Image").fromarray
+    found = images._scaled_and_cropped(make(np.full((*shape, 3), 7, np.uint8)), (1, 1), 1)
+    assert np.asarray(found).tolist() == [[[7, 7, 7]]]
+    longer = [size + (size > 1) for size in shape]
+    with pytest.raises(
+        ValueError, match=f"has {longer[0]} x {longer[1]} pixels, but at most {images.MOST_ELONGATED} to 1"
+    ):
+        images._scaled_and_cropped(make(np.zeros((*longer, 3), np.uint8)), (1, 1), 1)

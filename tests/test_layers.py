@@ -176,6 +176,13 @@ def test_what_a_new_layer_must_define():
     assert [name for name, _ in layer.leaves("x")] == ["x"]
 
 
+def test_the_temporaries_of_a_max_pool_in_numpy():
+    """The padded input, for each output its window's nine elements, and the winner's position: eight bytes and more."""
+    outputs = 2 * 4 * 4 * 5
+    found = MaxPool2d(3, 2, backend="reference").temporary_elements((2, 9, 9, 5))
+    assert found == 2 * 9 * 9 * 5 + (9 + 8) * outputs
+
+
 # --- cost -------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import find, given
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from tinyalexnet import Conv2d, strategies
@@ -44,6 +44,30 @@ def test_limits_are_kept(geometry):
     # The padding is below the kernel, so that no window is all padding; a kernel may be as large as the image.
     for pads, kernel in zip(geometry.pads, geometry.window.kernel, strict=True):
         assert max(pads) < kernel
+    assert geometry.x_shape[3] in (2, 4, 6)
+
+
+def below(geometry, axis):
+    return geometry.window.kernel[axis] - 1
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        lambda drawn: drawn.x_shape[1] == 1,
+        lambda drawn: drawn.window.kernel[0] == drawn.x_shape[1] > 5,
+        lambda drawn: max(drawn.pads[0]) == below(drawn, 0) + 2,
+        lambda drawn: drawn.pads[1][0] != drawn.pads[1][1] > below(drawn, 1),
+        lambda drawn: drawn.window.stride == (4, 1),
+        lambda drawn: drawn.filters == drawn.groups == 3,
+        lambda drawn: drawn.x_shape[3] == 3 * drawn.groups == 9,
+        lambda drawn: drawn.x_shape[0] == 3 and drawn.window.padding == "SAME",
+    ],
+    ids=["a row", "whole", "padding alone", "one side", "strides", "filters", "channels", "batch"],
+)
+def test_all_that_multiples_of_a_tile_would_hide_is_drawn(wanted):
+    found = find(geometries(), wanted, settings=settings(max_examples=5000, derandomize=True, database=None))
+    assert wanted(found)
 
 
 @given(geometries(largest_size=5), st.integers(0, 100))
@@ -72,11 +96,18 @@ def test_integers_are_small_and_of_float32(array):
     assert np.abs(array).max() <= 4
 
 
+@pytest.mark.parametrize("largest", [1, 4])
+def test_a_large_array_has_every_integer_up_to_the_largest(largest):
+    array = find(integer_arrays((1000,), largest=largest), lambda array: True)
+    assert set(array) == set(range(-largest, largest + 1))
+
+
 @given(separated_arrays(SHAPES, gap=0.5))
 def test_separated_arrays_are(array):
     ordered = np.sort(array.ravel())
     assert np.diff(ordered).min(initial=1) > 0.499
     assert np.abs(ordered).min() > 0.249
+    assert abs(np.sign(ordered).sum()) <= 1
 
 
 @given(labels(5, 3))
@@ -86,12 +117,16 @@ def test_labels_are_classes(drawn):
 
 
 def test_examples_shrink_to_small_cases():
-    smallest = find(geometries(), lambda geometry: geometry.window.stride[0] > 1 and geometry.groups > 1)
+    def smallest_of(strategy, wanted=lambda drawn: True):
+        return find(strategy, wanted, settings=settings(phases=tuple(Phase)))
+
+    smallest = smallest_of(geometries(), lambda geometry: geometry.window.stride[0] > 1 and geometry.groups > 1)
     assert smallest == Geometry(smallest.window, (1, 1, 1, 2), 2, 2)
     assert (smallest.window.kernel, smallest.window.stride, smallest.window.padding) == ((1, 1), (2, 1), "VALID")
-    np.testing.assert_array_equal(find(integer_arrays((2, 3)), lambda array: array[1, 1] > 1), [[0, 0, 0], [0, 2, 0]])
-    np.testing.assert_array_equal(find(separated_arrays((3,), gap=1), lambda array: True), [-0.5, 0.5, 1.5])
-    np.testing.assert_array_equal(find(labels(3, 4), lambda drawn: drawn[2] > 0), [0, 0, 1])
+    integers = smallest_of(integer_arrays((2, 3)), lambda array: array[1, 1] > 1)
+    np.testing.assert_array_equal(integers, [[0, 0, 0], [0, 2, 0]])
+    np.testing.assert_array_equal(smallest_of(separated_arrays((3,), gap=1)), [-0.5, 0.5, 1.5])
+    np.testing.assert_array_equal(smallest_of(labels(3, 4), lambda drawn: drawn[2] > 0), [0, 0, 1])
 
 
 @pytest.mark.parametrize(

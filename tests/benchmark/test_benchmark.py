@@ -214,8 +214,11 @@ def test_json_leaves_the_old_file_where_writing_fails(tmp_path):
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-def test_the_first_step_after_an_interrupt_counts_what_was_finished(tiny, monkeypatch, tmp_path):
-    steps = iter(range(BURN_IN_STEPS + 5))
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_first_step_after_an_interrupt_counts_what_was_finished(tiny, monkeypatch, tmp_path, count):
+    steps = iter(range(BURN_IN_STEPS + count))
+    caught = []
+    monkeypatch.setattr("tinyalexnet.interrupts.caught", lambda: caught.append(1))
 
     def step():
         if next(steps, None) is None:
@@ -225,11 +228,12 @@ def test_the_first_step_after_an_interrupt_counts_what_was_finished(tiny, monkey
     file = tmp_path / "run.json"
     code, out, err = run_text(with_options(tiny, json=str(file)))
     assert code == 130
-    assert "Forward across 5 steps" in out.splitlines()[-1]
+    assert f"Forward across {count} steps" in out.splitlines()[-1]
+    assert caught == [1]
     assert err.splitlines()[-1] == f"wrote {file}"
     result = json.loads(file.read_text())
     assert result["interrupted"] is True
-    assert [len(item["durations"]) for item in result["runs"]] == [5]
+    assert [len(item["durations"]) for item in result["runs"]] == [count]
 
 
 def test_an_interrupt_before_any_step_prints_no_statistics(tiny, monkeypatch):

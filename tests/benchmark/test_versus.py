@@ -388,3 +388,34 @@ def test_alexnet_can_be_described():
     described = describe(alexnet(backend="reference"), (2, 227, 227, 3))
     assert [layer["name"] for layer in described if layer["kind"] == "relu"] == [f"relu{i}" for i in range(1, 6)]
     assert [layer["padding"] for layer in described if layer["kind"] == "conv"] == ["VALID", *["SAME"] * 4]
+
+
+@pytest.mark.parametrize(("share", "count"), [(100, 1), (1, 1), (1 / 4, 4)])
+def test_a_turn_has_as_many_steps_as_fill_its_time_after_one_that_does_not_count(share, count):
+    """A step that is longer than a turn is taken once. The median does not see one that was slow."""
+    seconds, taken = share * versus.TURN_SECONDS, []
+
+    def step():
+        taken.append(9 * seconds if len(taken) == 2 and count > 1 else seconds)
+        return taken[-1]
+
+    assert versus._turn(step) == seconds
+    assert len(taken) == 1 + count
+
+
+def test_a_clock_that_stands_still_does_not_make_a_turn_endless():
+    taken = []
+    assert versus._turn(lambda: taken.append(1) or 0.0) == 0
+    assert len(taken) == 1 + round(versus.TURN_SECONDS / 1e-6)
+
+
+def test_the_end_of_each_round_is_told():
+    net = SimpleNamespace(leaves=list, train=True, forward=lambda images: images, backward=lambda gradient: None)
+    device = SimpleNamespace(seconds_of=lambda step: 10.0)
+    work = SimpleNamespace(
+        net=net, step=lambda name: None, device=device, images=1.0, loss=lambda output: (0.0, output)
+    )
+    rounds = []
+    assert versus.compare([], work, ("Forward", "Forward-backward"), 3, lambda: rounds.append(net.train)) == []
+    assert rounds == [True] * 6
+    assert net.train

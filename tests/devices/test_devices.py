@@ -172,6 +172,16 @@ def test_memory(backend, monkeypatch):
     assert device("reference").held_memory() == 0
 
 
+def test_the_peak_of_the_host_is_the_best_of_eight_products_and_copies(monkeypatch):
+    """A product of n x n matrices has 2 n³ operations; a copy reads and writes each byte."""
+    monkeypatch.setattr(host, "PEAK_SIZE", 4)
+    monkeypatch.setattr(host, "COPY_BYTES", 100)
+    seconds = iter([9.0] * 7 + [2.0] + [9.0] * 7 + [5.0])
+    monkeypatch.setattr(host.Device, "seconds_of", lambda self, run: (run(), next(seconds))[1])
+    found = device("reference").peak(2)
+    assert (found.peak, found.bandwidth) == (2 * 4**3 / 2, 2 * 100 / 5)
+
+
 def test_the_peak_is_measured(backend, monkeypatch):
     monkeypatch.setattr(host, "PEAK_SIZE", 64)
     monkeypatch.setattr(host, "COPY_BYTES", 1 << 20)

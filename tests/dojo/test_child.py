@@ -67,6 +67,34 @@ def test_what_is_too_much_to_send_is_described():
     assert arrays[1].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize(
+    ("most", "value", "sent"),
+    [
+        # A list and its five items count 16 bytes each.
+        (96, [0] * 5, [0] * 5),
+        (96, [0] * 6, Opaque("a list")),
+        (16 + 40, np.zeros(5), [0.0] * 5),
+        (16 + 40, np.zeros(6), Opaque("a float64 array of shape (6,)")),
+        # A tuple, two items, and twice two float64.
+        (3 * 16 + 2 * 16, (np.zeros(2), np.zeros(2)), ([0.0, 0.0], [0.0, 0.0])),
+        (3 * 16 + 2 * 16 - 1, (np.zeros(2), np.zeros(2)), ([0.0, 0.0], Opaque("a float64 array of shape (2,)"))),
+    ],
+)
+def test_bytes_are_counted_for_items_and_arrays_up_to_the_limit(monkeypatch, most, value, sent):
+    monkeypatch.setattr(child, "MOST_BYTES", most)
+    found = travelled(value)
+    parts = found if isinstance(found, tuple) else (found,)
+    parts = tuple(part.tolist() if isinstance(part, np.ndarray) else part for part in parts)
+    assert (parts if isinstance(sent, tuple) else parts[0]) == sent
+
+
+@pytest.mark.parametrize("longest", [2**63 - 1, 1 - 2**63, "x" * 1000])
+def test_the_largest_int_and_the_longest_text_travel(longest):
+    assert travelled(longest) == longest
+    longer = longest + "x" if isinstance(longest, str) else longest + (1 if longest > 0 else -1)
+    assert isinstance(travelled(longer), Opaque)
+
+
 class Odd:
     pass
 
@@ -153,6 +181,13 @@ def test_values_and_functions_are_described(learner):
     assert learner.answer({"do": "about", "function": "double"}) == {"parameters": parameters, "any": True}
 
 
+def test_annotations_are_those_of_the_file_and_not_text(tmp_path):
+    path = tmp_path / "learned.py"
+    path.write_text("def f(x: int):\n    return x\n")
+    assert child.load(str(path), "annotated")["f"].__annotations__ == {"x": int}
+    del sys.modules["annotated"]
+
+
 def call(learner, function, **arguments):
     sent = json.loads(json.dumps({name: encode(value) for name, value in arguments.items()}))
     reply = learner.answer({"do": "call", "function": function, "arguments": sent})
@@ -193,6 +228,17 @@ def test_what_was_refused_is_the_reply_even_if_the_code_hid_it(file):
     assert (failed["type"], failed["message"]) == ("RefusedError", "reads the key")
 
 
+def test_each_reply_is_sent_before_the_next_request_is_read(file):
+    replies = io.TextIOWrapper(io.BytesIO())  # as a pipe's, it keeps what is not flushed
+
+    def requests():
+        for count in range(3):
+            assert replies.buffer.getvalue().count(b"\n") == count
+            yield json.dumps(LOAD)
+
+    serve(file, requests(), replies)
+
+
 def test_replies_are_a_line_each_and_failures_too(file):
     call = {"do": "call", "arguments": {"x": encode(np.zeros(2))}}
     loaded, fails, ends = served(
@@ -203,6 +249,24 @@ def test_replies_are_a_line_each_and_failures_too(file):
     source = "return double(x)[9]"
     assert fails["failed"] == {"type": "IndexError", "message": message, "line": 18, "source": source}
     assert (ends["failed"]["type"], ends["failed"]["line"]) == ("SystemExit", 21)
+
+
+def test_a_failure_has_500_characters_of_its_message_and_200_of_its_line(tmp_path):
+    path = tmp_path / "learned.py"
+    path.write_text(f"raise ValueError('{'m' * 501}')")
+    (reply,) = served(str(path), LOAD)
+    assert reply["failed"]["message"] == "m" * 500
+    assert reply["failed"]["source"] == f"raise ValueError('{'m' * 182}"
+    assert len(reply["failed"]["source"]) == 200
+
+
+def test_the_line_of_a_failure_is_that_of_the_file_as_it_is_now(tmp_path):
+    path = tmp_path / "learned.py"
+    for text in ("raise ValueError(1)", "raise ValueError(1 + 1)"):
+        path.write_text(text)
+        (reply,) = served(str(path), LOAD)
+        assert reply["failed"]["source"] == text
+    sys.modules.pop("exercise", None)
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,7 @@ def test_a_hint_by_its_number_needs_no_folder(cli):
     assert code == 0
     assert out.startswith("ReLU, backward: hint 2 of 3\n\n    x       -3   0   2\n")
     assert out.endswith("dout times the slope\n")
+    assert cli("hint", "relu_backward", "1")[0] == 0
     assert not list(Path().iterdir())
     for number in ("0", "4", "x"):
         assert cli("hint", "2", number)[2] == f"python -m tinyalexnet: NUMBER is {number!r}, but must be from 1 to 3\n"
@@ -230,6 +231,11 @@ def test_help(cli):
     assert "check FILE" in out
     assert "the first hint, then the second, then the third;" in out
     assert max(map(len, out.splitlines()[2:])) <= 120
+    uses = out[out.index("  [FOLDER]    ") :].splitlines()
+    column = 2 + max(map(len, dojo.USES)) + 2
+    assert {line[:column].rstrip() for line in uses} == {"", *(f"  {words}" for words in dojo.USES)}
+    assert " ".join(line[column:] for line in uses) == " ".join(dojo.USES.values())
+    assert all(line[column] != " " for line in uses)
 
 
 # --- a terminal -------------------------------------------------------------------------------------------------------

@@ -124,6 +124,7 @@ def test_the_example():
     assert failed_at(result, "example") == 'In the smallest case, "both-signs", dx is wrong.'
     assert result.case == "both-signs"
     assert 'The smallest case that shows it: "both-signs"' in result.text
+    assert "\n    . right   x wrong   X the first wrong one\n        . X\n" in result.text
 
 
 def test_exactness_shows_the_smallest_case_and_counts_the_others(with_beasts):
@@ -158,16 +159,32 @@ def test_exactness_shows_the_smallest_case_and_counts_the_others(with_beasts):
     )
 
 
-def test_one_case_alone():
-    last = SUBJECTS["relu_backward"].cases[-1].pool["x"].shape
+@pytest.mark.parametrize(("count", "where"), [(1, 'in the case "images"'), (2, "in 2 of 16 cases")])
+def test_one_case_alone_has_its_name_and_more_are_counted(count, where):
+    last = [case.pool["x"] for case in SUBJECTS["relu_backward"].cases[-count:]]
 
     def wrong(dout, x):
         dx = relu_backward(dout, x)
-        if x.shape == last:
+        if any(np.array_equal(x, one) for one in last):
             dx.flat[-1] += 1
         return dx
 
-    assert failed_at(judged("relu_backward", wrong), "exact") == 'dx is wrong in the case "images".'
+    assert failed_at(judged("relu_backward", wrong), "exact") == f"dx is wrong {where}."
+
+
+def test_what_is_said_of_a_function_that_is_right():
+    """Sums of integers are exact, a softmax rounds; a backward is compared with the forward, a forward with itself."""
+
+    def said(name):
+        return {gate.name: gate.sentence for gate in judged(name, SUBJECTS[name].right).gates}
+
+    backward, forward, rounded = said("conv1d_backward"), said("conv1d_forward"), said("softmax_cross_entropy")
+    count = len(SUBJECTS["conv1d_backward"].cases)
+    assert backward["exact"] == f"Every element is right, in {count} chosen cases and 12 random ones."
+    assert rounded["exact"].startswith("Every element is right up to rounding, in ")
+    assert backward["adjoint"].startswith("With real numbers, F for the forward: ⟨dout, F(x) - F(0)⟩ = ⟨dx, x⟩ = ")
+    assert forward["adjoint"].startswith("With real numbers, F for your function, and the right backward: ⟨dout, F(x)")
+    assert forward["derivative"] == "out is right for real numbers too."
 
 
 def test_a_random_geometry_alone():
@@ -277,6 +294,15 @@ def test_a_known_mistake_is_the_only_explanation(with_beasts):
     assert "there is no list of known mistakes" in judged("relu_backward", relu_backward).text
     with_beasts("relu_backward", ("twice", "dx", twice))
     assert "It is not the known mistake." in judged("relu_backward", relu_backward).text
+
+
+def test_a_mistake_is_not_named_if_the_output_has_not_the_right_form(with_beasts):
+    """First the sentence on the form: a learner mends one thing after the other."""
+    with_beasts("relu_backward", ("identity", "dx", lambda dout, x: dout))
+    result = judged("relu_backward", lambda dout, x: dout.astype(np.float32))
+    assert failed_at(result, "contract").startswith("dx has dtype float32, but must have float64: ")
+    assert result.mistake is None
+    assert "The mistake" not in result.text
 
 
 def test_a_transposed_square_matrix_is_a_clue():
@@ -497,6 +523,23 @@ def test_speed(tmp_path, monkeypatch):
     assert result.gates[-1].sentence.startswith("It is 1.0 times as fast as the loops, but must be 3 times: 20")
 
 
+@pytest.mark.parametrize(
+    ("new", "passed", "words"),
+    [
+        (0.25, True, "It is 4.0 times as fast as the loops, at least 3 times are asked: 250 ms instead of 1e+03 ms."),
+        (1 / 3, True, "It is 3.0 times as fast as the loops, at least 3 times are asked: 333 ms instead of 1e+03 ms."),
+        (0.5, False, "It is 2.0 times as fast as the loops, but must be 3 times: 500 ms instead of 1e+03 ms."),
+        (0.1, True, "It is 10 times as fast as the loops, at least 3 times are asked: 100 ms instead of 1e+03 ms."),
+        (0.04, True, "It is 25 times as fast as the loops, at least 3 times are asked: 40 ms instead of 1e+03 ms."),
+    ],
+)
+def test_the_factor_is_that_of_the_medians_and_the_bound_is_enough(tmp_path, monkeypatch, new, passed, words):
+    code = Inside({"relu_backward": relu_backward})
+    monkeypatch.setattr(code, "race", lambda *_: ([0.9, 1.0, 5.0], [new, new, 9.0]))
+    gate = examine(loops(tmp_path, monkeypatch), code).gates[-1]
+    assert (gate.state, gate.sentence) == ("ok" if passed else "wrong", words)
+
+
 def test_speed_must_be_right_with_large_arrays_too(tmp_path, monkeypatch):
     exercise = loops(tmp_path, monkeypatch)
     wrong = Inside({"relu_backward": lambda dout, x: relu_backward(dout, x) + (x.shape == (3, 2) and x[0, 1] == -2)})
@@ -515,6 +558,12 @@ def test_what_the_code_prints_is_shown_after_all_else(tmp_path):
     text = judged("relu_backward", prints).text
     assert "\nYour code printed\n    0\n    1\n" in text
     assert text.endswith("    19\n    ... and 10 more lines\n")
+
+    def just_enough(dout, x):
+        print("\n".join(map(str, range(20))))
+        return relu_backward(dout, x)
+
+    assert judged("relu_backward", just_enough).text.endswith("    18\n    19\n")
 
 
 def test_a_file_that_cannot_be_read_fails_the_first_gate(tmp_path):

@@ -6,6 +6,7 @@ import os
 import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from tinyalexnet.dojo import guard
@@ -89,6 +90,20 @@ def test_a_refusal_is_raised_and_noted_even_if_it_is_hidden(watching):
     assert len(watching.refused) == 2
 
 
+def test_what_the_guard_itself_does_is_not_looked_at(watching, monkeypatch):
+    """Else the look at one file could be a file that is opened, and so on."""
+    reason = watching.reason
+
+    def looks(event, arguments):
+        watching("os.system", ("true",))
+        return reason(event, arguments)
+
+    monkeypatch.setattr(watching, "reason", looks)
+    watching("import", ("numpy", None))
+    assert watching.refused == []
+    assert watching.active
+
+
 def test_a_replaced_function_is_seen():
     module = ModuleType("numpy")
     module.equal, module.pi = max, 3
@@ -105,10 +120,15 @@ def test_a_replaced_function_is_seen():
 def test_a_process_is_watched_for_good(monkeypatch, watching):
     hooks = []
     monkeypatch.setattr(sys, "addaudithook", hooks.append)
+    monkeypatch.setattr(sys, "path", [*sys.path, "/own/dist-packages", "/own/students"])
     watched = guard.watch("a.py", "package")
     assert watched() is None
+    for readable in (np.__file__, os.__file__, "/own/dist-packages/one.py"):
+        hooks[0]("open", (readable, "r", os.O_RDONLY))
     with pytest.raises(RefusedError):
         hooks[0]("import", ("scipy", None))
+    with pytest.raises(RefusedError, match="reads the file one"):
+        hooks[0]("open", ("/own/students/one.py", "r", os.O_RDONLY))
     assert watched().startswith("imports scipy")
     monkeypatch.setattr(guard.np, "array_equal", max)
     assert watched() == "replaces numpy.array_equal"

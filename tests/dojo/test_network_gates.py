@@ -45,6 +45,22 @@ def test_a_right_network_learns_and_what_it_prints_is_shown():
     assert result.text.count("one step") == 1
 
 
+def test_the_losses_that_are_told_are_those_before_the_first_step_and_after_the_last():
+    task = EXERCISE.task
+    (params, images, labels), losses = task.data(), []
+    velocities = {name: np.zeros_like(param) for name, param in params.items()}
+    for _ in range(task.steps + 1):
+        loss, gradients = solve(params, images, labels)
+        losses.append(loss)
+        steps = {name: task.step(params[name], velocities[name], gradients[name]) for name in params}
+        params = {name: w for name, (w, _) in steps.items()}
+        velocities = {name: v for name, (_, v) in steps.items()}
+    gates = {gate.name: gate.sentence for gate in examined(solve).gates}
+    assert gates["loss"] == f"Before the first step the loss is {losses[0]:.4g}."
+    assert gates["training"] == f"In 60 steps the loss fell from {losses[0]:.4g} to {losses[-1]:.4g}."
+    assert f"{losses[-2]:.4g}" != f"{losses[-1]:.4g}"
+
+
 @pytest.mark.parametrize("name", ["w1", "b1", "w2", "b2"])
 def test_each_wrong_gradient_is_named(name):
     gate, sentence = failed(changed(name, lambda gradient: 0.5 * gradient))

@@ -23,6 +23,14 @@ def test_long_code_does_not_take_the_words_after_it_along():
     assert max(map(len, lines)) <= WIDTH
 
 
+def test_words_are_whole_even_long_ones_and_those_with_hyphens():
+    long = "x" * (WIDTH + 1)
+    assert Page().say(f"a {long} b").text.splitlines() == ["a", long, "b"]
+    hyphens = "half-" * 6 + "word"
+    lines = Page().say(f"{'word ' * 16}{hyphens}").text.splitlines()
+    assert lines == [("word " * 16).rstrip(), hyphens]
+
+
 def test_pages_are_lines_with_styles():
     page = Page().line("head", "head").line().block(["a", "", "b"], 2, "code").add(Page().line("end  "))
     assert page.text == "head\n\n  a\n\n  b\nend\n"

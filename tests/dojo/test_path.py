@@ -8,7 +8,10 @@ from __future__ import annotations
 import ast
 import re
 import time
+from collections import Counter
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from learners import SOLUTIONS, defined, solution
 
@@ -159,3 +162,46 @@ def test_the_sizes_of_conv1d_which_go_from_a_window_of_one_element_to_one_of_all
         for o in range(length - kernel + 1)
         for i in range(length)
     ]
+
+
+BY_HAND = {
+    "dense_by_hand": ("dense", [[1, 2, 3, -1], [2, 1, -3, 4], [1, 0], [2, -1, 1, 3]]),
+    "dropout_by_hand": ("dropout", [[2, -1, 6, 3], [1, 0, 1, 0], [3, 4, -1, 5]]),
+    "avgpool_by_hand": ("pools", [[4, 2, 9], [2, 3, 4]]),
+    "conv1d_by_hand": ("conv1d", [[1, 4, 2], [3, -2], [2, -1]]),
+}
+"""The file of an exercise, and the elements of the arrays that its text gives."""
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_what_is_predicted_by_hand_is_computed_from_the_arrays_of_the_text(monkeypatch, name):
+    file, arrays = BY_HAND[name]
+    given = []
+
+    class Noted:
+        def __getitem__(self, subject):
+            def right(*arguments):
+                given.extend(value.ravel().tolist() for value in arguments if isinstance(value, np.ndarray))
+                return SUBJECTS[subject].right(*arguments)
+
+            return SimpleNamespace(right=right)
+
+    monkeypatch.setattr(f"tinyalexnet.dojo.path.{file}.SUBJECTS", Noted())
+    EXERCISES[name].task.answers()
+    assert all(array in given for array in arrays)
+    text = EXERCISES[name].stub.read_text(encoding="utf-8").replace("yes", "1").replace("no", "0")
+    for array in arrays:
+        for row in (array[:2], array[2:]) if len(array) == 4 and name == "dense_by_hand" else (array,):
+            assert re.search(r"(?<![-.\d])" + r"[\s,]+".join(map(str, row)) + r"(?![.\d])", text), row
+
+
+def test_a_formula_is_tried_on_every_row_and_every_pair():
+    """Strides of 1, 2 and 3, with and without padding; windows of both sides of a pixel's channels."""
+    cases = EXERCISES["which_windows"].task.cases()
+    images = Counter((case["kernel_h"], case["stride_h"], case["pad_top"], case["out_h"]) for case in cases)
+    assert images == {(2, 1, 0, 3): 4, (3, 2, 0, 2): 5, (3, 2, 1, 3): 6, (2, 3, 1, 3): 7, (5, 1, 2, 5): 5}
+    assert [case["h"] for case in cases[:4]] == [0, 1, 2, 3]
+    cases = EXERCISES["lrn_derive"].task.cases()
+    pixels = Counter((*case["x"].tolist(), case["radius"]) for case in cases)
+    assert pixels == {(1, -1, 1): 4, (2, 0, 4, -2, 1): 16, (3, -1, 2, 1, -2, 2): 25}
+    assert {(case["c"], case["k"]) for case in cases if len(case["x"]) == 2} == {(0, 0), (0, 1), (1, 0), (1, 1)}

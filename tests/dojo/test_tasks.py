@@ -149,7 +149,11 @@ def test_arguments_that_will_not_do(trap, value, sentence):
     assert refused(caught(trap, value), "arguments") == sentence
 
 
-@pytest.mark.parametrize("kernel", [(1,), 2, ((1, 2), 1), (1.0, 2), (1, True), (1, 10**6), "12", None])
+def test_a_hundred_elements_are_not_too_many_for_a_case(trap):
+    assert caught(trap, {"x": np.ones(100), "dout": np.ones(100)}).gates[0].state == "ok"
+
+
+@pytest.mark.parametrize("kernel", [(1,), 2, ((1, 2), 1), (1.0, 2), (1, True), (1, 101), "12", None])
 def test_sizes_must_look_like_those_of_other_cases(monkeypatch, kernel):
     subject = SUBJECTS["maxpool_forward"]
     beast = Beast("zero", "out", "0.", "", "", lambda x, kernel, stride, pads: np.zeros(1))
@@ -161,6 +165,8 @@ def test_sizes_must_look_like_those_of_other_cases(monkeypatch, kernel):
     sentence = refused(caught(exercise, {**pool, "kernel": kernel}), "arguments")
     assert sentence.startswith("kernel is ")
     assert sentence.endswith(", but must look like (1, 2), with small numbers.")
+    sentence = refused(caught(exercise, {**pool, "kernel": (1, 100)}), "arguments")
+    assert sentence.startswith("These arguments do not fit together: ")
 
 
 def test_numbers_and_masks_of_a_case(monkeypatch):

@@ -85,6 +85,12 @@ def count(layer, dout, dx):
     layer.grads["b"] = layer.grads["b"] + layer.calls
 
 
+def grow(layer, dout, dx):
+    """Small numbers: 0.25, then 1."""
+    layer.calls = getattr(layer, "calls", 0) + 1
+    layer.grads["b"] = np.full(2, 0.25 * layer.calls**2)
+
+
 def noise(layer, x, out):
     return out + np.random.default_rng().standard_normal(out.shape)
 
@@ -174,6 +180,10 @@ BREACHES = {
         breach(backward=after(count)),
         "b: wrong. db differs after a second forward and backward of the same x and dout: if it draws random numbers,",
     ),
+    "differs a little": (
+        breach(backward=after(grow)),
+        "b: wrong. db differs after a second forward and backward of the same x and dout: if it draws random numbers,",
+    ),
     "a copy": (
         breach(copied),
         "w: wrong. forward does not see a change of params['w']: it leaves it out, or uses a copy that it took before",
@@ -193,6 +203,15 @@ def test_a_breach_is_one_sentence(layer, sentence):
 
 def test_what_breaches_nothing_has_no_such_sentence():
     assert diagnose(Linear(), X).passed
+    # As a scale of 1 that a layer begins with: the change that is tried must not lead back to it.
+    for value in (1, 0, -1):
+        assert diagnose(breach(params={"w": np.full((3, 2), 1.0 * value), "b": np.full(2, 1.0 * value)}), X).passed
+
+
+def test_an_x_that_is_not_a_number_is_not_taken_for_chance():
+    x = X.copy()
+    x[0, 0] = np.nan
+    assert "forward" not in str(diagnose(Linear(), x))
 
 
 @pytest.mark.parametrize("name", ["forward", "backward"])

@@ -7,7 +7,7 @@ import pytest
 from test_slopes import Normalise, OverwritingPool, Sabotaged, conv, image
 
 from tinyalexnet import Dense, ReLU
-from tinyalexnet.gradcheck import assert_gradients, diagnose, numeric_gradient, separated_values
+from tinyalexnet.gradcheck import assert_gradients, diagnose, diagnosis, numeric_gradient, separated_values
 
 
 def test_one_line_for_each_argument(rng):
@@ -60,6 +60,13 @@ def test_a_few_wrong_elements_are_shown_on_a_map_with_the_terms_of_the_first():
     assert ", but should be " in first
     assert first.count("(dout[") > 1
     assert lacks.startswith("Yours lacks the terms of dout[0,")
+
+
+@pytest.mark.parametrize(("rows", "more"), [(2, ""), (4, ""), (5, ", ...")])
+def test_at_most_four_terms_are_named(rng, rows, more):
+    layer = Sabotaged(Dense(3, 2, "reference", np.float64, rng=1), change_db=np.zeros_like)
+    named = ", ".join(f"dout[{n},0]" for n in range(min(rows, 4)))
+    assert f"Yours lacks the terms of {named}{more}.\n" in f"{diagnose(layer, rng.standard_normal((rows, 3)))}\n"
 
 
 def test_terms_that_do_not_belong_are_named(rng):
@@ -147,3 +154,21 @@ def test_one_argument_that_says_nothing_does_not_fail_the_others(rng):
 def test_the_same_seed_gives_the_same_report(rng):
     x = image(rng)
     assert diagnose(conv(), x, rng=5) == diagnose(conv(), x, rng=np.random.default_rng(5))
+
+
+def test_a_report_has_the_repr_of_a_layer_if_it_is_one_line_of_its_own():
+    class Lines(Normalise):
+        def __repr__(self):
+            return "Lines(\n)"
+
+    names = [diagnosis._name(layer) for layer in (conv(), Normalise(), Lines())]
+    assert names == [repr(conv()), "Normalise", "Lines"]
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1234.0])
+def test_what_is_0_but_for_the_error_of_a_difference_is_0(size):
+    """At least seven digits are kept, relative to the largest element."""
+    found = diagnosis._rounded(np.array([-size, 1e-4 * size, 1e-10 * size, 0]))
+    np.testing.assert_allclose(found, [-size, 1e-4 * size, 0, 0], rtol=0, atol=0.5e-7 * size)
+    assert found[2] == 0
+    assert diagnosis._rounded(np.zeros(2)).tolist() == [0, 0]

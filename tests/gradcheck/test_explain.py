@@ -27,6 +27,11 @@ def test_a_constant_ratio_is_found(ratio):
     assert constant_ratio(ratio * RIGHT, RIGHT) == pytest.approx(ratio, rel=1e-12)
 
 
+def test_two_elements_have_a_ratio_and_one_alone_has_none():
+    assert constant_ratio(np.array([6.0, 0, 3]), np.array([2.0, 0, 1])) == 3
+    assert constant_ratio(np.array([6.0, 0]), np.array([2.0, 0])) is None
+
+
 @pytest.mark.parametrize(
     ("found", "right"),
     [
@@ -55,6 +60,8 @@ def test_a_ratio_is_explained_by_the_sizes_and_else_in_general():
     assert ratio_sentence(-RIGHT, RIGHT) == "Each element is -1 times the right one: usually the sign is turned."
     assert ratio_sentence(3 * RIGHT, RIGHT) == "Each element is 3 times the right one."
     assert factors((1, 3), (1, 2)) == {}
+    mean, total = "a mean over the batch, where a sum belongs", "a sum over the batch, where a mean belongs"
+    assert factors((4, 3), (4, 2)) == factors((4, 2, 2, 1), (4, 1, 1, 1)) == {mean: 1 / 4, total: 4}
     assert factors((), ()) == {}
 
 
@@ -81,9 +88,18 @@ def test_a_large_map_shows_the_part_around_the_element():
     assert lines[-1] == "..."
     assert len(lines) == 13
     assert all(len(line.split()) == 24 for line in lines[:-1])
+    assert [at for at, line in enumerate(lines) if "X" in line] == [6]
     assert [line.split().index("X") for line in lines if "X" in line] == [23]
     assert element_map(np.zeros((1, 40), bool), (0, 3))[0].endswith(" ...")
     assert element_map(np.zeros((30, 2), bool), (29, 0))[-1] == "X ."
+
+
+def test_the_element_is_in_the_middle_of_a_part_and_a_map_that_fits_is_whole():
+    (line,) = element_map(np.zeros((1, 40), bool), (0, 20))
+    assert line.split().index("X") == 12
+    whole = element_map(np.zeros((12, 24), bool), (11, 23))
+    assert [len(line.split()) for line in whole] == [24] * 12
+    assert whole[11] == f"{'. ' * 23}X"
 
 
 def test_how_many_are_wrong():
@@ -112,9 +128,12 @@ def test_the_terms_of_one_element():
     assert sum_text("x", [], x) == "0, a sum of nothing"
     many = np.ones(15)
     assert sum_text("x", terms(lambda a: a.sum(keepdims=True), many, (0,)), many).endswith(" + 3 (of 3 more)")
+    twelve = sum_text("x", terms(lambda a: a.sum(keepdims=True), many[:12], (0,)), many[:12])
+    assert twelve == " + ".join(f"1·1 (x[{at}])" for at in range(12))
 
 
 def test_elements_and_numbers_are_written_as_in_python():
     assert index_text("dx", (0, 12)) == "dx[0,12]"
     assert index_text("loss", ()) == "loss"
     assert [number(value) for value in (3.0, -0.0, 0.1234567, 1e20, np.nan)] == ["3", "0", "0.123457", "1e+20", "nan"]
+    assert [number(value) for value in (1e15 - 1, 1 - 1e15, 1e15)] == ["9" * 15, "-" + "9" * 15, "1e+15"]

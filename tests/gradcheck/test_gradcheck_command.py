@@ -13,10 +13,10 @@ import pytest
 
 from tinyalexnet import ReLU
 from tinyalexnet.__main__ import main
-from tinyalexnet.alexnet import VARIANTS, Variant
+from tinyalexnet.alexnet import VARIANTS, Variant, alexnet
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
 from tinyalexnet.console import Console
-from tinyalexnet.gradcheck import whole
+from tinyalexnet.gradcheck import frozen, whole
 from tinyalexnet.gradcheck.command import run
 from tinyalexnet.gradcheck.whole import Options, findings
 
@@ -47,6 +47,24 @@ def test_every_parameter_and_the_images_are_checked(capsys, tmp_path):
     assert json.loads(files[0].read_text())["passed"] is True
     assert ElementTree.fromstring(files[1].read_text()).get("tests") == "5"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.xml"]
+
+
+def test_the_biases_are_drawn_and_the_weights_are_those_of_the_variant(monkeypatch):
+    """Biases of 0 would hide a forward that leaves them out."""
+    nets = []
+
+    def noted(net):
+        nets.append({name: value.copy() for name, value in net.params.items()})
+        return frozen(net)
+
+    monkeypatch.setattr(whole, "frozen", noted)
+    next(findings(Options("tiny", backend="reference", seed=3)))
+    fresh = alexnet("tiny", "reference", 3, np.float64).params
+    for name, value in nets[0].items():
+        if value.ndim == 1:
+            assert 0 < np.abs(value).min() < np.abs(value).max() < 6 * whole.BIAS_STD
+        else:
+            np.testing.assert_array_equal(value, fresh[name])
 
 
 def test_a_wrong_backward_is_found_and_the_exit_code_says_so(monkeypatch):

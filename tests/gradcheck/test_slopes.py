@@ -7,6 +7,7 @@ import pytest
 
 from tinyalexnet import Conv2d, MaxPool2d, ReLU
 from tinyalexnet.gradcheck import Check, adjoint_identities, assert_gradients, directional_derivatives, separated_values
+from tinyalexnet.gradcheck.slopes import draw_dout
 
 
 class Sabotaged:
@@ -216,6 +217,8 @@ def test_the_result_can_be_read():
     )
     assert str(Check("b", 1.5, 1.5, 2.0, 0.1, 1)).startswith("gradient of b: right ")
     assert Check("b", 0.0, 0.0, 0.0, 0.1).error == 0
+    assert Check("b", 1.0, 1.5, 1.0, 0.5, 1).passed
+    assert not Check("b", 1.0, 1.5, 1.0, 0.25, 1).passed
 
 
 def test_the_same_seed_gives_the_same_checks(rng):
@@ -261,6 +264,25 @@ def test_a_forward_that_is_not_a_number_is_wrong_and_not_vacuous():
     (check,) = directional_derivatives(Undefined(), np.ones((1, 2, 2, 1)))
     assert check.wrong
     assert np.isnan(check.error)
+
+
+def test_an_identity_is_relative_to_the_sizes_of_the_gradient_and_of_its_argument():
+    """⟨da, a⟩ is at most ‖da‖ ‖a‖."""
+    (check,) = adjoint_identities(ReLU(backend="reference"), np.array([[3.0, 4, 12]]), rng=7)
+    dout = draw_dout(np.random.default_rng(7), (1, 3))
+    assert check.analytic == check.numeric == dout[0] @ [3, 4, 12]
+    assert check.scale == pytest.approx(13 * np.linalg.norm(dout))
+
+
+def test_a_dout_has_the_integers_from_1_to_4_with_both_signs(rng):
+    dout = draw_dout(rng, (40, 10))
+    assert set(dout.ravel()) == {-4, -3, -2, -1, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_separated_values_lie_on_both_sides_of_0(count):
+    values = np.sort(separated_values((count,), gap=2))
+    np.testing.assert_array_equal(values, 2 * np.arange(count) - 2 * (count // 2) + 1)
 
 
 def test_separated_values():

@@ -15,7 +15,7 @@ from test_training import DATASET, SETTINGS, TINY
 
 from tinyalexnet.alexnet import VARIANTS
 from tinyalexnet.console import Console
-from tinyalexnet.training import Settings, Training, checkpoint, train
+from tinyalexnet.training import Settings, Training, checkpoint, contents, train
 from tinyalexnet.training.run import Files
 from tinyalexnet.weights import load
 
@@ -130,6 +130,13 @@ def test_very_many_arrays_are_not_all_named(tmp_path, saved, training):
         assert re.search(r"it should not have 'w:0', .*, and 960 more$", found)
 
 
+def test_as_many_arrays_as_fit_a_line_are_all_named():
+    shapes = {f"a{k}": (1,) for k in range(contents.NAMED)}
+    assert contents.misfits({}, shapes) == ", ".join(f"lacks {name}" for name in shapes)
+    assert contents.misfits({}, {**shapes, "b": (1,)}).endswith(f"lacks {list(shapes)[-1]}, and 1 more")
+    assert contents.misfits({"x" * 81: np.ones(1)}, {}) == f"should not have {'x' * 80!r}"
+
+
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
@@ -153,6 +160,7 @@ def test_very_many_arrays_are_not_all_named(tmp_path, saved, training):
         (["data"], 3, "has the data 3, but must have a text"),
         (["scale"], "1", "has a scale that is no number above 0 and up to 1"),
         (["scale"], -0.5, "has a scale that is no number above 0 and up to 1"),
+        (["scale"], 1.5, "has a scale that is no number above 0 and up to 1"),
         (["classes"], {}, "has other classes than a list of names"),
         (["classes"], [], "has other classes than a list of names"),
         (["classes"], [1, 2, 3], "has other classes than a list of names"),

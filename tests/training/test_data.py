@@ -240,6 +240,7 @@ P, L = np.zeros((3, 2, 2, 1), np.uint8), np.array([0, 1, 1])
         (P, L[:2], ValueError, r"labels has shape \(2,\), but must have a label for each image of pixels, \(3,\)"),
         (P, L[:, None], ValueError, r"labels has shape \(3, 1\), but must have"),
         (P, L + 1, ValueError, "labels has 2, but must be from 0 to 1, the number of a class"),
+        (P, 2 * L, ValueError, "labels has 2, but must be from 0 to 1"),
         (P, L - 1, ValueError, "labels has -1, but must be from 0 to 1"),
     ],
 )

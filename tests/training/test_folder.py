@@ -51,6 +51,14 @@ def test_a_folder(folder):
     np.testing.assert_array_equal(dataset.test.pixels[1], noise(10))
 
 
+@pytest.mark.parametrize("name", ["train/cat/2.png", "test/cat/x.jpeg"])
+def test_without_a_size_the_first_image_has_it_and_another_is_named(folder, name):
+    save(folder / name, noise(9, 5, 8))
+    with pytest.raises(ValueError, match="has 5 x 8 pixels, but must have 6 x 8, as the first image has") as caught:
+        data.load("folder", folder)
+    assert repr(str(folder / name)) in str(caught.value)
+
+
 def test_a_size_crops_about_the_middle(folder):
     """Edges left and right of a square are cropped. Nothing is scaled, so the square is unchanged to the last bit."""
     square = noise(40, 12, 12)

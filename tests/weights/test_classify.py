@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,22 @@ def test_many_images_in_batches_and_a_bar(weights):
     assert lines[::2] == paths
     assert [line.split()[1] for line in lines[1::2]] == ["0", "4", "7"] * BATCH
     assert "classifying" in err.getvalue()
+
+
+def test_the_bar_has_a_step_for_each_image(weights, monkeypatch):
+    bars = []
+
+    @contextmanager
+    def bar(self, name, total, done=0):
+        steps = [None] * done
+        yield lambda: steps.append(None), lambda line, file: print(line, file=file)
+        bars.append((name, total, len(steps)))
+
+    monkeypatch.setattr(Console, "bar", bar)
+    for count in (BATCH - 1, BATCH + 1):
+        paths = ["red.png"] * count
+        classify(paths, weights, io.StringIO(), Console(io.StringIO(), quiet=True), top=1, backend="reference")
+        assert bars[-1] == ("classifying", count, count)
 
 
 def test_a_checkpoint_brings_its_names(capsys):

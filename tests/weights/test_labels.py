@@ -41,6 +41,7 @@ def test_labels(tmp_path, content, expected):
     ("content", "message"),
     [
         ("rot\ngrün".encode("latin-1"), "but must be text in UTF-8: byte 6, in line 2, is 252; save it as UTF-8"),
+        ("\nü".encode("latin-1"), "but must be text in UTF-8: byte 1, in line 2, is 252; save it as UTF-8"),
         ("rot\nblau".encode("utf-16-le"), "but must be text in UTF-8: it has bytes of 0; save it as UTF-8"),
         (codecs.BOM_UTF16_LE + b"a", "but must be text in UTF-8: byte 2, in line 1, is 97; save it as UTF-8"),
         (b"", "with 0 lines, but must have 2, one for each class"),

@@ -277,6 +277,13 @@ def test_a_larger_image_is_scaled_to_the_trainings(tmp_path):
 
 # --- what is refused --------------------------------------------------------------------------------------------------
 
+
+def test_channels_come_first_in_the_shapes_of_a_file():
+    assert pretrained._channels_first((2, 3, 4, 5)) == (5, 4, 2, 3)
+    assert pretrained._channels_first((2, 3)) == (3, 2)
+    assert pretrained._channels_first((4,)) == (4,)
+
+
 HUGE = np.array([1e39, 0])
 
 
@@ -284,7 +291,7 @@ HUGE = np.array([1e39, 0])
     ("changes", "message"),
     [
         ({"features_0_bias": None}, "does not fit 'tiny': it lacks features.0.bias$"),
-        ({"classifier_4_bias": None}, "it lacks classifier.4.bias, has classifier.4.weight of shape"),
+        ({"classifier_4_bias": None}, r"has classifier.4.weight of shape \(2, 5\) in place of \(7, 5\)$"),
         ({"classifier_6_bias": np.ones(1)}, "it should not have 'classifier.6.bias'$"),
         ({"features_0_weight": np.ones((4, 3, 3, 1))}, r"of shape \(4, 3, 3, 1\) in place of \(4, 3, 3, 3\)$"),
         ({"classifier_1_weight": np.ones((24, 5))}, r"of shape \(24, 5\) in place of \(5, 24\)$"),

@@ -78,7 +78,7 @@ class Guard:
             top = str(arguments[0]).partition(".")[0]
             return None if top in ALLOWED else f"imports {top} (NumPy and Python's own modules are enough)"
         if event == "open":
-            return self._opened(*arguments[:3])
+            return self._opened(*arguments)
         start = event.partition(".")[0] + "."
         return REFUSED.get(event) or REFUSED.get(start)
 

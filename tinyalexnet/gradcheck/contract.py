@@ -68,7 +68,7 @@ def _forward(layer: Differentiable, x: np.ndarray) -> Iterator[Breach]:
         yield Breach(
             "forward", f"forward changes x in place, first at {_first('x', given != x)}: it must work on a copy."
         )
-    changed = [name for name, value in params.items() if not np.array_equal(value, layer.params[name], equal_nan=True)]
+    changed = [name for name, value in params.items() if not np.array_equal(value, layer.params[name])]
     for name in changed:
         yield Breach("forward", f"forward changes params[{name!r}]: only an optimizer may do so.")
         layer.params[name][...] = params[name]
@@ -96,7 +96,7 @@ def _backward(layer: Differentiable, x: np.ndarray, dout: np.ndarray, needs_dx: 
     if not np.array_equal(given, dout) and not _works_in_place(layer):
         yield Breach("backward", f"backward changes dout in place, first at {_first('dout', given != dout)}.")
     for name, value in params.items():
-        if not np.array_equal(value, layer.params[name], equal_nan=True):
+        if not np.array_equal(value, layer.params[name]):
             yield Breach("backward", f"backward changes params[{name!r}]: only an optimizer may do so.")
             layer.params[name][...] = value
     first = {}
@@ -108,7 +108,7 @@ def _backward(layer: Differentiable, x: np.ndarray, dout: np.ndarray, needs_dx: 
     layer.forward(x.copy())
     dx = layer.backward(dout.copy())
     for name, gradient, _ in gradients_of(layer, dx, x, needs_dx):
-        if name in first and gradient is not None and not np.array_equal(first[name], gradient, equal_nan=True):
+        if name in first and gradient is not None and not np.array_equal(first[name], gradient):
             if np.allclose(gradient, 2 * first[name], rtol=1e-6, atol=0):
                 sentence = f"d{name} doubles with a second backward: it adds to the old gradient, but must replace it."
             else:

@@ -35,13 +35,13 @@ class Options:
     directions: int = option(1, "for each parameter (%(default)s)")
 
     def __post_init__(self) -> None:
-        check_variant(self.variant)
+        shape = check_variant(self.variant).image_shape
         for name, least in (("batch_size", 1), ("seed", 0), ("directions", 1)):
             as_integer(name, getattr(self, name), least)
         hardware = device(self.backend)
         if not hardware.on_host:
             raise ValueError(f"backend is {self.backend!r}, but must compute on arrays of the host: reference or cpu")
-        needed = 8 * self.batch_size * math.prod(check_variant(self.variant).image_shape)
+        needed = 8 * self.batch_size * math.prod(shape)
         if needed > (available := hardware.free_memory() or needed):
             raise ValueError(
                 f"batch_size is {self.batch_size}, but its images alone need {needed / 1e9:.1f} GB of memory, and "
