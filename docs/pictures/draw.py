@@ -15,6 +15,7 @@ import conv_matrix
 import machines
 import one_window
 import pool_lrn
+import schemes
 import whole_network
 import winograd_cpu
 import winograd_tile
@@ -38,6 +39,7 @@ PICTURES: dict[str, Callable[[], str]] = {
     "winograd_tasks": winograd_cpu.winograd_tasks,
     "cpu_tasks": machines.cpu_tasks,
     "gpu_tile": machines.gpu_tile,
+    "schemes": schemes.schemes,
 }
 
 
