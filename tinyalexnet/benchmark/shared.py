@@ -76,7 +76,7 @@ class SharedWork:
         self.device: Device = device(backend)
         self._net, self._batch, self._link, self._shards = net, batch, link, shards
         self._leaves = [layer for _, layer in net.leaves()]
-        self._sharded = ShardedStep(net, _loss(labelled, backend), _NoUpdate(), shards, link)
+        self._sharded = ShardedStep(net, _loss(labelled, backend), _NoUpdate(), shards, link, overlap=True)
         self._taken: list[tuple[float, float, int]] = []
 
     def step(self, name: str) -> Callable[[], object]:
