@@ -133,6 +133,25 @@ def test_an_unknown_mistake_is_explained_without_a_name(rng):
     assert [f.argument for f in diagnose(Own(2, 3, 3, **F64), x).findings if f.verdict == "wrong"] == ["x"]
 
 
+@pytest.mark.parametrize("kind", ["relu", "dense"])
+def test_a_wrong_gradient_is_shown_as_the_sum_that_the_layer_makes_of_it(kind, rng):
+    """One output of a backward, and one of several."""
+    (like,) = LIKE[kind]
+
+    class Twice(type(like)):
+        def backward(self, dout):
+            return 2 * super().backward(dout)
+
+    layer = Twice(backend="reference") if kind == "relu" else Twice(5, 3, **F64)
+    (finding,) = [one for one in diagnose(layer, example(like, rng), like=like).findings if one.verdict == "wrong"]
+    yours, right = finding.explanation[-2:]
+    assert yours.startswith("dx[")
+    assert ", yours: " in yours
+    assert right.lstrip().startswith("right: ")
+    assert "(dout[" in yours
+    assert "(dout[" in right
+
+
 def test_parameters_of_other_shapes_are_said(rng):
     report = diagnose(Dense(5, 3, **F64), rng.standard_normal((4, 5)), like=Dense(5, 4, **F64))
     assert report.findings[0].sentence.startswith("params have the shapes {'w': (5, 3), 'b': (3,)}, but Dense(")

@@ -57,3 +57,11 @@ def test_what_is_dropped_cannot_leak(run):
     x = np.array([np.inf, np.nan, 2, np.nan], np.float32)
     out = run(dropout, x, np.array([False, False, True, True]), 0.5)
     np.testing.assert_array_equal(out, np.array([0, 0, 4, np.nan], np.float32))
+
+
+@pytest.mark.parametrize("seed", [np.array([3, 4]), 1.5, -1])
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_a_seed_of_the_host_is_an_int(backend, seed):
+    """An array is one for a GPU alone, whose graph reads another seed in each step."""
+    with pytest.raises(ValueError, match=r"^seed is .*, but must be an int >= 0$"):
+        dropout_mask((2, 3), 0.5, seed, backend=backend)

@@ -163,6 +163,15 @@ def test_probabilities_round_with_the_spread_of_the_logits():
     assert functions["loss"](()).computed_in == np.float32
 
 
+def test_the_largest_logit_is_subtracted_so_that_no_exponential_is_too_large():
+    logits = np.array([[1000, 999, -1000]], np.float32)
+    functions = CrossEntropyLoss([0], "reference").term_functions({"x": logits, "p": logits, "labels": np.array([0])})
+    own, row = (part.products for part in functions["p"]((0, 1)).parts)
+    np.testing.assert_allclose(own, [math.exp(-1)])
+    np.testing.assert_allclose(row, [1, math.exp(-1), 0])
+    assert functions["p"]((0, 1)).value() == pytest.approx(1 / (1 + math.e))
+
+
 def test_what_the_losses_say():
     logits = np.array([[1, 3.5, -1], [0, 0, 0]], np.float32)
     loss = CrossEntropyLoss([1, 2], "reference")

@@ -1,4 +1,4 @@
-"""The grades of a class as a table, as files, and as pages, to the letter."""
+"""Grades by hand: the share of the points, the sentence; and of a class the table, the files and the pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tinyalexnet.dojo.check import Gate, Result
+from tinyalexnet.dojo.page import Page
 from tinyalexnet.dojo.path import EXERCISES
+from tinyalexnet.dojo.teacher import grade
 from tinyalexnet.dojo.teacher.book import Book
 from tinyalexnet.dojo.teacher.course import Course
 from tinyalexnet.dojo.teacher.grade import Grade
@@ -73,3 +76,45 @@ def test_a_page_for_each_student(book, tmp_path):
         "```text\n'''\n```\n"
     ).replace("Dense, backward", DENSE.title)
     assert "hidden" not in (tmp_path / "pages" / "Bob the second.md").read_text()
+
+
+def result(exercise, *states):
+    gates = tuple(Gate(f"gate{number}", state, f"What {state} is.") for number, state in enumerate(states, 1))
+    return Result(exercise, gates, Page())
+
+
+@pytest.mark.parametrize(
+    ("states", "outputs", "sentence"),
+    [
+        (("ok", "skipped"), {}, "All gates are passed."),
+        (("ok", "ok"), {"dx": 1.0, "dw": 1.0}, "All gates are passed, and all hidden cases are right."),
+        (("ok", "ok"), {"dx": 1.0, "dw": 0.5}, "All gates are passed, but dw is wrong on hidden cases."),
+        (("ok", "ok"), {"dx": 0.0, "dw": 0.5}, "All gates are passed, but dx and dw are wrong on hidden cases."),
+        (("ok", "wrong", "wrong"), {"dx": 0.5}, "Gate gate2: What wrong is."),
+    ],
+)
+def test_the_sentence_of_a_grade_is_of_the_first_gate_or_of_the_hidden_cases(states, outputs, sentence):
+    assert grade._sentence(result(RELU, *states), outputs) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "states", "outputs", "share"),
+    [
+        # A hole: half for the gates, and half for the outputs that are right on every hidden case.
+        ("dense_backward", ("ok", "ok"), {"dx": 1.0, "dw": 1.0, "db": 1.0, "d": 1.0}, 1.0),
+        ("dense_backward", ("ok", "ok"), {"dx": 1.0, "dw": 0.9, "db": 0.0, "d": 1.0}, 0.75),
+        ("dense_backward", ("ok", "wrong"), {"dx": 1.0, "dw": 0.9, "db": 0.0, "d": 1.0}, 0.25),
+        ("dense_backward", ("ok", "wrong"), {"dx": 0.9, "dw": 0.0}, 0.0),
+        # A stub that runs: nothing without the gates, and all outputs together.
+        ("stride_bug", ("ok", "wrong"), {"dx": 1.0}, 0.0),
+        ("stride_bug", ("ok", "ok"), {"dx": 0.9}, 0.5),
+        ("stride_bug", ("ok", "ok"), {"dx": 1.0}, 1.0),
+        # Numbers to predict: each after the first gate counts alike.
+        ("inner_product", ("ok", "ok", "wrong", "ok", "ok"), {}, 0.75),
+        ("inner_product", ("wrong", "later"), {}, 0.0),
+        ("catch_zero", ("ok", "ok"), {}, 1.0),
+        ("catch_zero", ("ok", "wrong"), {}, 0.0),
+    ],
+)
+def test_the_share_of_the_points(name, states, outputs, share):
+    assert grade._share(result(EXERCISES[name], *states), outputs) == share
