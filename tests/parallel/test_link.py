@@ -204,6 +204,36 @@ def test_who_is_left_alone_ends_all(ends, capsys):
     link.close()  # a second time it is nothing
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyError("a bug"), 1, "KeyError: 'a bug'\n"),
+        (KeyboardInterrupt(), 1, "KeyboardInterrupt\n"),
+        (SystemExit(3), 3, ""),
+        (SystemExit("a word"), 1, ""),
+    ],
+)
+def test_an_error_under_a_link_ends_all(ends, capsys, error, code, said):
+    world = World(2)
+    with pytest.raises(AbortedError), MPILink(1, Comm(world, 1)):
+        raise error
+    assert world.copies[1].aborted == [(1, code)]
+    assert capsys.readouterr().err.endswith(said)
+
+
+@pytest.mark.parametrize("error", [None, SystemExit(0), SystemExit()])
+def test_an_end_without_error_closes_the_link(error):
+    link = MPILink(1, Comm(World(1), 0))
+    try:
+        with link:
+            if error is not None:
+                raise error
+    except SystemExit:
+        assert error is not None
+    with pytest.raises(RuntimeError, match="shutdown"):
+        link.later(print)
+
+
 def test_a_system_without_alarms_ends_all_too(ends, monkeypatch):
     monkeypatch.setattr(mpi, "signal", SimpleNamespace())
     world = World(2)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -46,6 +47,9 @@ LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 class MPILink:
     """A ``Link`` over all processes of ``mpiexec``, or over those of a communicator of mpi4py.
 
+    In a program of its own: ``with MPILink() as link: ...``. An error in one process then shows its traceback and ends
+    all; without ``with`` the others would wait for the rest of their patience.
+
     Errors
         ImportError if mpi4py, or an MPI for it, is missing. ValueError if the launcher belongs to another MPI than
         mpi4py, so that each process is alone; or if patience is no number. TimeoutError, which names the process, if
@@ -65,6 +69,18 @@ class MPILink:
         self.exchanging: defaultdict[str, float] = defaultdict(float)
         self._thread = futures.ThreadPoolExecutor(1, "tinyalexnet-mpi")
         self._is_open = True
+
+    def __enter__(self) -> MPILink:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        code = error.code if isinstance(error, SystemExit) else error
+        if not code:
+            self.close()
+            return
+        if error is code:
+            traceback.print_exception(error)
+        self.abort(code if isinstance(code, int) else 1)
 
     def later(self, job: Callable[[], T]) -> Callable[[], T]:
         """As ``Link.later``."""
