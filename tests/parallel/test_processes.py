@@ -77,6 +77,16 @@ def test_checkpoint_log_and_output_are_those_of_one_process(runs, sizes):
         same("alone", f"on{size}")
 
 
+@pytest.mark.parametrize(("scheme", "sizes"), [("a", (2, 4)), ("b", (3,)), ("c", (2,))])
+def test_dense_layers_by_columns(runs, scheme, sizes):
+    flags = [*FLAGS, "--epochs=1", "--shards=4", "--dense=columns", "--blocks=8", f"--scheme={scheme}"]
+    assert runs(0, "tinyalexnet", "train", *flags, *files("alone")).returncode == 0
+    for size in sizes:
+        found = runs(size, "tinyalexnet", "train", *flags, "--parallel=mpi", *files(f"on{size}"))
+        assert found.returncode == 0, found.stderr
+        same(f"on{size}", "alone")
+
+
 @pytest.mark.compiled
 def test_compiled_kernels_too(runs):
     flags = ["tinyalexnet", "train", *FLAGS, "--backend=cpu", "--epochs=1"]
