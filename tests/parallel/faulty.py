@@ -97,7 +97,6 @@ class Faulty(mpi.MPILink):
         elif kind == "full":
             full(at)
         steps.COMPARE_EVERY = 4
-        mpi.LEAVING = 1.0
 
     def end(self):
         """As if there were no more steps."""

@@ -187,7 +187,6 @@ def ends(monkeypatch):
         raise AbortedError(code, *said)
 
     monkeypatch.setattr(os, "_exit", exit_)
-    monkeypatch.setattr(mpi, "LEAVING", 0.02)
     # A clock that would end the tests.
     monkeypatch.setattr(mpi, "signal", SimpleNamespace(SIGALRM=14, SIG_DFL=0, signal=said_(said), alarm=said_(said)))
     return said
@@ -195,7 +194,7 @@ def ends(monkeypatch):
 
 def test_who_is_left_alone_ends_all(ends, capsys):
     world = World(2)
-    link = MPILink(1, Comm(world, 1))
+    link = MPILink(0.02, Comm(world, 1))
     with pytest.raises(AbortedError, match=re.escape("(75, 'silent'")):
         link.close()
     assert capsys.readouterr().err == "process 1 of 2 has ended before the others\n"

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tinyalexnet.parallel import Alone, MPILink
 
-SECONDS = 20
-"""For which a collective waits until the others come too."""
+SECONDS = 200
+"""For which a collective waits until the others come too: on a busy machine one may draw a picture meanwhile."""
 
 
 class World:

@@ -15,9 +15,9 @@ import numpy as np
 
 from ..layers.base import Layer
 from ..network import Sequential
-from .exchange import Arrays, added
+from .exchange import Arrays, added, summed
 from .link import Link
-from .tree import Tree, cut, nodes
+from .tree import Tree, cut
 
 
 @dataclass
@@ -157,19 +157,8 @@ class Columns:
         if link.size == 1:
             return np.ascontiguousarray(held[0][parts[0]])
         cuts = [[array[part] for array in held] for part in parts]
-        shape = cuts[link.rank][0].shape
-        names = [nodes(run, self._blocks) for run in self._runs]
-        mine = cuts[link.rank][0].size
-        send = np.concatenate([piece.reshape(-1) for some in cuts for piece in some])
-        to, from_ = [sum(piece.size for piece in some) for some in cuts], [len(of) * mine for of in names]
-        received = link.now(lambda: link.exchange("activations", send, to, from_))
-        whole: Tree[Arrays] = Tree(added, self._blocks)
-        at = 0
-        for of in names:
-            for lo, hi in of:
-                whole.put([received[at : at + mine].reshape(shape)], lo, hi)
-                at += mine
-        return whole.result()[0]
+        found = link.now(lambda: summed(link, "activations", cuts, self._blocks))
+        return found.reshape(cuts[link.rank][0].shape)
 
 
 def _cut_in_two(net: Sequential) -> tuple[Sequential, list[list[tuple[str, Layer]]]]:

@@ -50,36 +50,33 @@ def total(link: Link, parts: Mapping[Node, Arrays], shards: int) -> Arrays:
     """
     first = next(iter(parts.values()))
     if link.size == 1:
-        ((_, arrays),) = parts.items()
-        return arrays
-    n = sum(array.size for array in first)
-    own = spans(n, link.size)
-    held = [nodes(run, shards) for run in spans(shards, link.size)]
-    lengths = [span.stop - span.start for span in own]
-    mine = lengths[link.rank]
-    received = link.exchange(
-        "gradients",
-        _packed(list(parts.values()), own),
-        [len(parts) * length for length in lengths],
-        [len(names) * mine for names in held],
+        return first
+    own = spans(sum(array.size for array in first), link.size)
+    flat = [[array.reshape(-1) for array in part] for part in parts.values()]
+    sum_ = summed(
+        link, "gradients", [[piece for part in flat for piece in _cut_out(part, span)] for span in own], shards
     )
-    tree: Tree[Arrays] = Tree(added, shards)
+    return _unpacked(link.gather("gradients", sum_, [span.stop - span.start for span in own]), first)
+
+
+def summed(link: Link, what: str, cuts: Sequence[Arrays], count: int) -> np.ndarray:
+    """Of the sum of ``count`` summands that part which is for this process to add up.
+
+    ``cuts`` has for each process what it is to add up of the nodes of the tree that this one holds, node after node,
+    and of each node the same number of elements.
+    """
+    held = [nodes(run, count) for run in spans(count, link.size)]
+    to = [sum(piece.size for piece in of) for of in cuts]
+    mine = to[link.rank] // len(held[link.rank])
+    pieces = np.concatenate([piece.reshape(-1) for of in cuts for piece in of])
+    received = link.exchange(what, pieces, to, [len(names) * mine for names in held])
+    tree: Tree[Arrays] = Tree(added, count)
     at = 0
     for names in held:
         for lo, hi in names:
             tree.put([received[at : at + mine]], lo, hi)
             at += mine
-    (sum_,) = tree.result()
-    return _unpacked(link.gather("gradients", sum_, lengths), first)
-
-
-def _packed(parts: Sequence[Arrays], own: Sequence[slice]) -> np.ndarray:
-    """For each process, its span of every part: the parts' arrays, one after the other, are one vector each."""
-    flat = [[array.reshape(-1) for array in part] for part in parts]
-    if len(flat) == 1 == len(flat[0]):
-        return flat[0][0]
-    pieces = [piece for span in own for part in flat for piece in _cut_out(part, span)]
-    return np.concatenate(pieces)
+    return tree.result()[0]
 
 
 def _cut_out(arrays: Arrays, span: slice) -> Arrays:

@@ -28,9 +28,6 @@ T = TypeVar("T")
 PATIENCE = 300.0
 """Seconds that a process waits for the others, unless the caller says otherwise."""
 
-LEAVING = 10.0
-"""Seconds between the end of the first process and that of the last, after which the first ends them all."""
-
 NAP = 0.005
 """Seconds between two looks if all are here, for a process that rests."""
 
@@ -159,13 +156,16 @@ class MPILink:
         self.now(asleep)
 
     def close(self) -> None:
-        """As ``Link.close``; ends all processes if the others do not close theirs for LEAVING seconds."""
+        """As ``Link.close``; ends all processes if the others do not close theirs within the patience.
+
+        Process 0 may still draw a picture.
+        """
         if not self._is_open:
             return
         self._is_open = False
         self._thread.shutdown()
         left = self._end.Ibarrier()
-        until = time.monotonic() + LEAVING
+        until = time.monotonic() + self._patience
         while not left.Test():
             if time.monotonic() > until:
                 _say(f"process {self.rank} of {self.size} has ended before the others")
