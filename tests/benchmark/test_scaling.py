@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from tests.parallel.threads import on
+from tests.parallel.as_threads import on
 from tinyalexnet.benchmark import plots, scaling
 from tinyalexnet.benchmark.scaling import Row
 from tinyalexnet.benchmark.shared import Share

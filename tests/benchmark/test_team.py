@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import bench
-from tests.parallel.threads import on
+from tests.parallel.as_threads import on
 from tinyalexnet import Sequential, alexnet, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.parallel.threads import on
+from tests.parallel.as_threads import on
 from tinyalexnet.parallel import Tree, spans
 from tinyalexnet.parallel.cost import gradient_bytes
 from tinyalexnet.parallel.exchange import added, buckets, total

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.parallel.as_threads import on
 from tests.parallel.test_shards import dataset, network
-from tests.parallel.threads import on
 from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential
 from tinyalexnet.console import Console
 from tinyalexnet.parallel import Alone, Placement, passes_of

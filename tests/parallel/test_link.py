@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.parallel.threads import Comm, World, on
+from tests.parallel.as_threads import Comm, World, on
 from tinyalexnet.command import Parser
 from tinyalexnet.devices import device
 from tinyalexnet.parallel import Alone, MPILink, check_same, command, first, mpi

@@ -7,8 +7,8 @@ import io
 import numpy as np
 import pytest
 
+from tests.parallel.as_threads import on
 from tests.parallel.test_shards import dataset
-from tests.parallel.threads import on
 from tinyalexnet.console import Console
 from tinyalexnet.parallel.cost import gradient_bytes
 from tinyalexnet.training import Settings, Training, read_log, train

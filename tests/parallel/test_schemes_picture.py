@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from tests.parallel.threads import on
+from tests.parallel.as_threads import on
 from tests.test_pictures import SVG, arrays, drawn
 from tinyalexnet import Dense, Flatten, Sequential
 from tinyalexnet.parallel.columns import Columns

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.parallel.threads import on
+from tests.parallel.as_threads import on
 from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential, softmax_cross_entropy
 from tinyalexnet.devices import to_host
 from tinyalexnet.ops.dropout import dropout_mask
