@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tinyalexnet.parallel.cost import activation_bytes, gradient_bytes
 from tinyalexnet.training import Settings, Training, train
 from tinyalexnet.training import step as steps
 from tinyalexnet.training.run import Files
+from tinyalexnet.training.settings import check_settings
 
 PLAIN = Settings("digits", batch_size=20, mirror=True, pad=1, colour_noise=0.1, backend="reference", epochs=10)
 COLUMNS = replace(PLAIN, shards=4, dense="columns", blocks=6)
@@ -220,3 +222,11 @@ def test_dropout_and_relu_between_dense_layers(rng):
 def test_settings_that_do_not_fit_together(changes, message):
     with pytest.raises(ValueError, match=message):
         Training(replace(PLAIN, **changes), dataset())
+
+
+def test_columns_are_not_for_a_gpu_yet(monkeypatch):
+    monkeypatch.setattr("tinyalexnet.training.settings.device", lambda _: SimpleNamespace(on_host=False))
+    settings = replace(PLAIN, backend="cuda")
+    assert check_settings(settings, dataset()) == settings
+    with pytest.raises(ValueError, match="dense is 'columns', but must be 'rows' on the backend 'cuda'"):
+        check_settings(replace(settings, dense="columns"), dataset())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.parallel.as_threads import Comm, World, on
+from tinyalexnet.__main__ import main
 from tinyalexnet.command import Parser
 from tinyalexnet.devices import device
 from tinyalexnet.parallel import Alone, MPILink, check_same, command, first, mpi
@@ -369,6 +370,21 @@ def test_a_command_that_fails_ends_all(linked, rank, error, capsys):
     else:
         assert code == 130
     assert ended == [code, "closed"]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_train_has_a_link_if_it_is_asked_for(linked, rank, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    known, ended = linked
+    seen = []
+    monkeypatch.setattr("tinyalexnet.training.train", lambda *given: seen.append(given[-1]) or 0)
+    monkeypatch.setattr("tinyalexnet.parallel.first", lambda link, job: job())
+    known.rank_ = rank
+    assert main(["train", "--data=digits", "--parallel=mpi", "--patience=3"]) == 0
+    assert main(["train", "--data=digits", "--quiet"]) == 0
+    assert [(link.rank, link.size) for link in seen] == [(rank, 1 + rank), (0, 1)]
+    assert ended == ["closed"]
 
 
 def test_without_a_link_a_command_fails_as_others_do(monkeypatch, capsys):
