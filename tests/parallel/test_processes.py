@@ -19,8 +19,8 @@ from tests.parallel.faulty import FAULTS
 ROOT = Path(__file__).parents[2]
 BESIDE = Path(sys.executable).with_name("mpiexec")
 MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
-SECONDS = 60
-"""For a run; it takes about three."""
+SECONDS = 120
+"""For a run; it takes about three, on a busy machine ten times as long."""
 
 KILLED = 9
 """mpiexec returns this if it has killed a process before that ended by itself: which is first, nobody can say."""
@@ -125,7 +125,7 @@ def test_a_fault_of_one_ends_all_with_one_line(runs, fault):
     begin = time.monotonic()
     flags = [*FLAGS, "--epochs=2", "--checkpoint_every=2", "--patience=2", "--quiet", *files("run")]
     found = runs(2, "tests.parallel.faulty", fault, 4 if fault == "full" else 3, *flags)
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 60
     lines = [line for line in found.stderr.splitlines() if line]
     assert found.returncode in (CODES.get(fault, 2), KILLED), found.stderr
     if fault == "stumble":
