@@ -369,7 +369,35 @@ def test_a_command_that_fails_ends_all(linked, rank, error, capsys):
         assert "KeyError: 'a bug'\nthis is a bug of tinyalexnet" in err
     else:
         assert code == 130
-    assert ended == [code, "closed"]
+    # Alone it may end by itself; where the other one has not failed, it ends both.
+    assert ended == ([code] if rank else [])
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(OSError("the disk is full"), 2), (KeyboardInterrupt(), 130), (130, 130), (7, 7)]
+)
+def test_where_all_fail_process_0_speaks(linked, error, code, monkeypatch, capsys):
+    known, ended = linked
+    known.rank_ = 1
+    monkeypatch.setattr(known, "all_end", lambda self, seconds: True)
+
+    def run(console, link):
+        if isinstance(error, int):
+            return error
+        raise error
+
+    assert command.together(parser(), run, 5.0) == code
+    assert (ended, capsys.readouterr().err) == ([], "")
+
+
+def test_all_must_be_there_to_end_together():
+    assert on(3, lambda link: link.all_end(20) and link.all_end(20)) == [True] * 3
+    link, stuck = MPILink(0.01, Comm(World(1), 0)), threading.Event()
+    wait = link.later(stuck.wait)
+    assert not link.all_end(20)  # a job is not done, and may never be
+    stuck.set()
+    wait()
+    assert link.all_end(0)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from ..command import BUG, exit_code, reported_bug
+from ..command import BUG, INTERRUPTED, WRONG_USE, exit_code, reported_bug
 from ..console import Console
 from ..devices import device, machine
 from .link import Link
 from .mpi import MPILink
 
-GRACE = 0.5
-"""Seconds for which a process keeps an error to itself: process 0 may have the same one, and end all."""
+GRACE = 1.0
+"""Seconds for which a process keeps an error to itself: if all have one, process 0 says it, and each ends by itself."""
 
 
 def together(
@@ -37,11 +36,12 @@ def together(
             parser.prog = f"{parser.prog}: process {link.rank} of {link.size}"
         try:
             code = run(console, link)
-        except BaseException:
-            _let_another_speak(link)
+        except BaseException as error:
+            if _others_fail_too(link):
+                raise SystemExit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else WRONG_USE) from None
             raise
-        if code:
-            _let_another_speak(link)
+        if code and _others_fail_too(link):
+            raise SystemExit(code)
         return code
 
     try:
@@ -52,10 +52,11 @@ def together(
         if not links:
             raise
         code = reported_bug()
-    if links and code:
-        links[0].abort(code)
     for link in links:
-        link.close()
+        if not code:
+            link.close()
+        elif not link.all_end(GRACE):
+            link.abort(code)
     return code
 
 
@@ -77,6 +78,6 @@ def fair_threads(link: Link, backend: str) -> AbstractContextManager[object]:
     return nullcontext() if share is None else device(backend).limit_threads(share)
 
 
-def _let_another_speak(link: Link) -> None:
-    if link.rank:
-        time.sleep(GRACE * (1 + min(link.rank, 10) / 10))
+def _others_fail_too(link: MPILink) -> bool:
+    """If this is not process 0, and all have failed: then process 0 says why."""
+    return link.rank > 0 and link.all_end(GRACE * (1 + min(link.rank, 10) / 10))

@@ -65,7 +65,8 @@ class MPILink:
         self.waited = 0.0
         self.exchanging: defaultdict[str, float] = defaultdict(float)
         self._thread = futures.ThreadPoolExecutor(1, "tinyalexnet-mpi")
-        self._is_open = True
+        self._last: futures.Future[Any] | None = None
+        self._left: Any = None
 
     def __enter__(self) -> MPILink:
         return self
@@ -82,6 +83,7 @@ class MPILink:
     def later(self, job: Callable[[], T]) -> Callable[[], T]:
         """As ``Link.later``."""
         future = self._thread.submit(job)
+        self._last = future
 
         def wait() -> T:
             begin = time.perf_counter()
@@ -160,17 +162,23 @@ class MPILink:
 
         Process 0 may still draw a picture.
         """
-        if not self._is_open:
-            return
-        self._is_open = False
-        self._thread.shutdown()
-        left = self._end.Ibarrier()
-        until = time.monotonic() + self._patience
-        while not left.Test():
-            if time.monotonic() > until:
+        if self._left is None:
+            self._thread.shutdown()
+            if not self.all_end(self._patience):
                 _say(f"process {self.rank} of {self.size} has ended before the others")
                 self.abort(STUCK)
+
+    def all_end(self, seconds: float) -> bool:
+        """If all processes ask for this, or close their links, within some seconds: then each may end by itself."""
+        if self._last is not None and not self._last.done():
+            return False
+        self._left = self._left or self._end.Ibarrier()
+        until = time.monotonic() + seconds
+        while not self._left.Test():
+            if time.monotonic() > until:
+                return False
             time.sleep(0.001)
+        return True
 
     def abort(self, code: int) -> NoReturn:
         """Ends all processes at once, this one with the exit code; the reason must be said before."""
