@@ -68,11 +68,13 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
     if link.rank == 0:
         one, every = times["one"][1:], times["all"][1:]
         low, middle, high = statistics.quantiles([a / b for a, b in zip(one, every, strict=True)], n=4)
+        compared = (
+            "" if skip else f", {middle:.2f} times ({low:.2f} to {high:.2f}) one: {1e3 * statistics.median(one):.1f} ms"
+        )
         megabytes = {name: count / rounds / 1e6 for name, count in (link.sent - sent).items() if count > 1e5 * rounds}
         print(
-            f"{variant}, {shards} shards {flags}: one {1e3 * statistics.median(one):.1f} ms, "
-            f"{link.size} processes {1e3 * statistics.median(every):.1f} ms, {middle:.2f} times ({low:.2f} to "
-            f"{high:.2f}); waited {1e3 * (link.waited - waited) / rounds:.1f} ms a step; sent MB a step "
+            f"{variant}, {shards} shards {flags}: {link.size} processes {1e3 * statistics.median(every):.1f} ms{compared}; "
+            f"waited {1e3 * (link.waited - waited) / rounds:.1f} ms a step; sent MB a step "
             f"{ {name: round(size, 3) for name, size in megabytes.items()} }"
         )
     together()
