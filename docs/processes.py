@@ -73,8 +73,8 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
         )
         megabytes = {name: count / rounds / 1e6 for name, count in (link.sent - sent).items() if count > 1e5 * rounds}
         print(
-            f"{variant}, {shards} shards {flags}: {link.size} processes {1e3 * statistics.median(every):.1f} ms{compared}; "
-            f"waited {1e3 * (link.waited - waited) / rounds:.1f} ms a step; sent MB a step "
+            f"{variant}, {shards} shards {flags}: {link.size} processes {1e3 * statistics.median(every):.1f} ms"
+            f"{compared}; waited {1e3 * (link.waited - waited) / rounds:.1f} ms a step; sent MB a step "
             f"{ {name: round(size, 3) for name, size in megabytes.items()} }"
         )
     together()
