@@ -394,7 +394,7 @@ def test_all_must_be_there_to_end_together():
     assert on(3, lambda link: link.all_end(20) and link.all_end(20)) == [True] * 3
     link, stuck = MPILink(0.01, Comm(World(1), 0)), threading.Event()
     wait = link.later(stuck.wait)
-    assert not link.all_end(20)  # a job is not done, and may never be
+    assert not link.all_end(0.02)  # a job is not done, and may never be
     stuck.set()
     wait()
     assert link.all_end(0)

@@ -170,15 +170,16 @@ class MPILink:
 
     def all_end(self, seconds: float) -> bool:
         """If all processes ask for this, or close their links, within some seconds: then each may end by itself."""
-        if self._last is not None and not self._last.done():
-            return False
-        self._left = self._left or self._end.Ibarrier()
         until = time.monotonic() + seconds
-        while not self._left.Test():
+        while True:
+            # An exchange that is under way may never end.
+            if self._left is None and (self._last is None or self._last.done()):
+                self._left = self._end.Ibarrier()
+            if self._left is not None and self._left.Test():
+                return True
             if time.monotonic() > until:
                 return False
             time.sleep(0.001)
-        return True
 
     def abort(self, code: int) -> NoReturn:
         """Ends all processes at once, this one with the exit code; the reason must be said before."""
