@@ -8,6 +8,7 @@ from .....devices.cpu.threads import one_blas_thread
 from .....geometry import Pair, Window
 from ...groups import by_groups, group_slices
 from ..blocks import filters_from_blocks, filters_to_blocks
+from ..kept import transformed
 from ..matrices import Matrices, Tile
 from .plan import FILTER_BLOCK, ImageView, Limits, image_view, plan_accumulation, plan_convolution, sides, transposed
 from .schedules import accumulate_split, accumulate_staged, convolve_fused, convolve_staged
@@ -27,7 +28,7 @@ def conv2d_forward(
     size = x.shape[1:3]
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
     for channels, filters in group_slices(x.shape[3], w.shape[3], groups):
-        u = _transform_filters(_blocks(w, filters, window), tile.g(w.dtype), exchanged=False)
+        u = _transformed(w, filters, window, tile, exchanged=False)
         src = image_view(x, channels, window.before(size), window.stride)
         _convolve(src, u, b[filters], tile, image_view(out, filters, (0, 0), (1, 1)), limits)
     return out
@@ -47,14 +48,12 @@ def conv2d_backward_input(
     add to each other's output."""
     dout = np.ascontiguousarray(dout)
     dx = empty(x_shape, dout.dtype)
-    # Turning the filters is reading the columns of G backwards.
-    turned = tile.g(w.dtype)[0][:, ::-1], tile.g(w.dtype)[1][:, ::-1]
     # Whole blocks of padding need no gradient: the tiles begin behind them, and dout has that much less padding.
     top, left = window.before(x_shape[1:3])
     shift_h, rest_h = divmod(top, window.stride[0])
     shift_w, rest_w = divmod(left, window.stride[1])
     for channels, filters in group_slices(x_shape[3], w.shape[3], groups):
-        u = _transform_filters(_blocks(w, filters, window), turned, exchanged=True)
+        u = _transformed(w, filters, window, tile, exchanged=True)
         no_bias = np.zeros(u.shape[1] * FILTER_BLOCK, dout.dtype)
         src = image_view(dout, filters, (tile.r[0] - 1 - shift_h, tile.r[1] - 1 - shift_w), (1, 1))
         dst = image_view(dx, channels, (rest_h, rest_w), window.stride)
@@ -104,6 +103,19 @@ def conv2d_backward_params(
 
 def _blocks(w: np.ndarray, filters: slice, window: Window) -> np.ndarray:
     return filters_to_blocks(np.ascontiguousarray(w[..., filters]), window.stride)
+
+
+def _transformed(w: np.ndarray, filters: slice, window: Window, tile: Tile, exchanged: bool) -> np.ndarray:
+    """U of a group's filters; of those of the adjoint, turned and with channels and filters ``exchanged``."""
+
+    def transform() -> np.ndarray:
+        g = tile.g(w.dtype)
+        # Turning the filters is reading the columns of G backwards.
+        return _transform_filters(
+            _blocks(w, filters, window), (g[0][:, ::-1], g[1][:, ::-1]) if exchanged else g, exchanged
+        )
+
+    return transformed(w, (filters.start, filters.stop, window.stride, tile, exchanged), transform)
 
 
 def _transform_filters(w: np.ndarray, g: Matrices, exchanged: bool) -> np.ndarray:
