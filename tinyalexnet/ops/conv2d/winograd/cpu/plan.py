@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .....devices.cpu.blas import SMALL_PRODUCT
 from .....geometry import Pair
 from ..matrices import MOST_POINTS, Matrices, Tile
 
@@ -18,8 +19,8 @@ FILTER_BLOCK = 64
 class Limits(NamedTuple):
     """The sizes that decide which schedule runs, and how large its chunks are.
 
-    ``small_product``: multiply-adds up to which OpenBLAS multiplies without copying both matrices first; above, it is
-    half as fast here.
+    ``small_product``: multiply-adds of a product, so that OpenBLAS does not copy both matrices first: it would be half
+    as fast here.
     ``chunk_bytes``: V and M of one chunk of the fused schedule, so that they stay in the cache that the cores share.
     ``most_chunks``: chunks of a task of the fused schedule, if U is larger than a chunk and so costs more to read.
     ``held_bytes``: V and M, or V and dM, that the staged schedule holds at a time, so that they too stay in that cache.
@@ -30,7 +31,7 @@ class Limits(NamedTuple):
     the fused one once per task.
     """
 
-    small_product: int = 1_000_000
+    small_product: int = SMALL_PRODUCT
     chunk_bytes: int = 3 << 20
     most_chunks: int = 3
     held_bytes: int = 12 << 20
