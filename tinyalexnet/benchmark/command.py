@@ -12,7 +12,7 @@ from ..alexnet.comparison import comparison
 from ..command import Parser, exit_code
 from ..parallel.command import together
 from .options import PASSES, Options, Sharing
-from .versus import PACKAGES, Choice
+from .versus import PACKAGES, WAYS, Choice
 
 DESCRIPTION = (
     "AlexNet's forward and forward-backward passes, timed: TensorFlow's benchmark of 2015 on a network from scratch."
@@ -61,6 +61,7 @@ def add(parser: Parser) -> None:
     )
     flag("python", "interpreter of the --versus before it (this one)", metavar="PATH", action=_OfVersus)
     flag("tf32", "lets the --versus before it compute products in TensorFloat-32, on a GPU", nargs=0, action=_OfVersus)
+    flag("compile", "runs the --versus before it as its own compiler makes it", nargs=0, action=_OfVersus)
     flag("graph", "runs the --versus before it by its own CUDA graphs, on a GPU", nargs=0, action=_OfVersus)
 
 
@@ -69,7 +70,8 @@ def run(parser: Parser, flags: dict[str, Any]) -> int:
     from . import run as benchmark
     from .team import run as on_all_processes
 
-    del flags["python"], flags["tf32"], flags["graph"]
+    for name in ("python", *WAYS):
+        del flags[name]
     forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")
     if forward_only and forward_backward_only:
         parser.error("--forward_only and --forward_backward_only exclude each other")

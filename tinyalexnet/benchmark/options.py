@@ -90,6 +90,8 @@ def checked_shape(options: Options) -> Shape:
     on_gpu = not device(options.backend).on_host
     for choice in options.versus:
         check_choice(choice, on_gpu)
+        if not any(map(choice.computes, options.passes)):
+            raise ValueError(f"versus is {choice.framework!r}, but must not be with the backward alone: it has none")
     check_outputs({"json": options.json, "plot": options.plot})
     if options.plot is not None:
         plots.check(options.plot)
