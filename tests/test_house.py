@@ -51,6 +51,7 @@ ORDER = (
         "benchmark",
         "dojo",
         "explorer",
+        "warm",
         "__main__",
     ),
 )

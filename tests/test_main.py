@@ -38,7 +38,7 @@ def test_the_benchmark_is_one_of_the_commands(monkeypatch):
     ("arguments", "message"),
     [
         ([], "the following arguments are required: COMMAND"),
-        (["benhc"], "'gradcheck', 'explain', 'explore', 'dojo'): did you mean bench?"),
+        (["benhc"], "'gradcheck', 'explain', 'explore', 'dojo', 'warm'): did you mean bench?"),
         (["train", "--epoch=3"], "unrecognized arguments: --epoch=3: did you mean --epochs?"),
         (["train", "--data=digit"], "did you mean digits?"),
         (["bench", "--variant=tf2016"], "did you mean tf2017?"),

@@ -22,6 +22,7 @@ def _parser() -> Parser:
     from .explorer.command import add_flags as explore_flags
     from .explorer.terminal import add_flags as explain_flags
     from .gradcheck.command import add_flags as gradcheck_flags
+    from .warm import add_flags as warm_flags
 
     is_script = Path(sys.argv[0]).stem == "tinyalexnet"
     parser = Parser(prog="tinyalexnet" if is_script else "python -m tinyalexnet", description="AlexNet from scratch.")
@@ -39,6 +40,7 @@ def _parser() -> Parser:
     explain_flags(commands.add_parser("explain", help="where one number of a forward or backward comes from"))
     explore_flags(commands.add_parser("explore", help="a page on which any number shows where it comes from"))
     dojo.add(commands.add_parser("dojo", help="exercises: write your own backward"))
+    warm_flags(commands.add_parser("warm", help="compile the kernels ahead, for the first start of the others"))
     return parser
 
 
@@ -111,6 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         "explain": _explain,
         "explore": _explore,
         "dojo": _dojo,
+        "warm": _warm,
     }
     return runs[flags.pop("command")](parser, flags)
 
@@ -186,6 +189,13 @@ def _dojo(parser: Parser, flags: dict[str, Any]) -> int:
     from .dojo import command
 
     return command.run(parser, flags["words"])
+
+
+def _warm(parser: Parser, flags: dict[str, Any]) -> int:
+    from .warm import warm
+
+    quiet = flags.pop("quiet")
+    return exit_code(parser, lambda console: warm(flags["variants"], console), quiet)
 
 
 def script() -> NoReturn:

@@ -15,6 +15,8 @@ SILENCE = 2.0
 """Seconds without a word after which it is said what is waited for. In a long run also 1/200 of its time, so that a
 night's log stays short."""
 
+FIRST_TIME = "kernels are compiled for the first time; the next start loads them"
+
 
 def printable(text: str) -> str:
     """``text`` for a line of output: what is no character to be seen, or no space, becomes its Python escape.
@@ -109,7 +111,7 @@ class Console:
         def begins(name: str) -> None:
             interrupts.check()  # while it compiles, Numba may lose what Ctrl-C raises
             if not names:
-                self.line("kernels are compiled for the first time; the next start loads them")
+                self.line(FIRST_TIME)
             names.append(name)
             self.line(f"compiling {name} ...", end="")
 
@@ -120,6 +122,24 @@ class Console:
         ):
             yield names
         interrupts.check()
+
+    def compile_ahead(self, hardware: Any, run: Callable[[], object], least: int = 2) -> list[str]:
+        """A line for each kernel that ``Device.compile_ahead`` compiles for ``run``; returns their names."""
+        names: list[str] = []
+        found: list[bool] = []
+
+        def begins() -> None:
+            found.append(True)
+            self.line(FIRST_TIME)
+
+        def ends(name: str, seconds: float) -> None:
+            names.append(name)
+            self.line(f"compiled {name}: {seconds:.1f} s")
+
+        with self.waiting(lambda: "compiling ..." if found else "looking for kernels to compile ..."):
+            hardware.compile_ahead(run, begins, ends, least)
+        interrupts.check()
+        return names
 
     @contextmanager
     def bar(self, name: str, total: int, done: int = 0) -> Iterator[tuple[Advance, Write]]:

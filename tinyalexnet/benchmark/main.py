@@ -61,7 +61,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
         say.line(head(options, threads))
         shapes = printed_shapes(net, x_shape, out)
         try:
-            compile_kernels(work, options.passes, say)
+            compile_kernels(work, options.passes, say, ahead=True)
             for name in options.passes:
                 runs.append(TimedRun(name))
                 time_steps(runs[-1], work, options.num_batches, out, say)

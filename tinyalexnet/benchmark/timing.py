@@ -101,17 +101,23 @@ def legacy_statistics(durations: list[float]) -> tuple[float, float]:
     return mean, math.sqrt(max(math.fsum(duration**2 for duration in durations[1:]) / n - mean**2, 0.0))
 
 
-def compile_kernels(work: Steps, passes: tuple[str, ...], say: Console) -> None:
-    """Runs every pass once, so that no timed step has to wait for a compiler.
+def compile_kernels(work: Steps, passes: tuple[str, ...], say: Console, ahead: bool = False) -> None:
+    """Runs every pass once, so that no timed step waits for a compiler; what is missing may be compiled ``ahead``.
 
     It uses the whole batch, because a smaller one may take other algorithms.
     """
     if not work.device.compiles:
         return
-    start = time.perf_counter()
-    with say.compiling(work.device) as compiled:
+
+    def run() -> None:
         for name in passes:
             work.finished_step(name)()
+
+    start = time.perf_counter()
+    before = say.compile_ahead(work.device, run) if ahead else []
+    with say.compiling(work.device) as compiled:
+        run()
+    compiled = before + compiled
     cached = "" if compiled else ", all from the cache"
     say.line(f"{len(compiled)} functions compiled{cached}; ready after {time.perf_counter() - start:.1f} s")
 

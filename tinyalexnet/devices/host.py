@@ -161,6 +161,19 @@ class Device:
         """
         yield []
 
+    def compile_ahead(
+        self,
+        run: Callable[[], object],
+        on_start: Callable[[], object],
+        on_end: Callable[[str, float], object],
+        least: int = 2,
+    ) -> None:
+        """Compiles what ``run`` will call, in several processes, if at least so many kernels are not on disk.
+
+        ``run`` is called without its kernels, so it must not change what is used afterwards. ``on_start`` is called if
+        there is something to compile, ``on_end`` with the name and the seconds of each kernel.
+        """
+
     @functools.cached_property
     def _energy(self) -> Any:
         return ProcessorEnergy()

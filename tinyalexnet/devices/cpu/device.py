@@ -6,8 +6,9 @@ from contextlib import contextmanager
 import numba
 from numba.core import event
 
+from .. import machine
 from ..host import Device
-from . import memory
+from . import ahead, memory
 from .compiler import CompilationListener, most_threads
 
 
@@ -38,6 +39,20 @@ class Cpu(Device):
         listener = CompilationListener(on_start, on_end)
         with event.install_listener("numba:compile", listener):
             yield listener.names
+
+    def compile_ahead(
+        self,
+        run: Callable[[], object],
+        on_start: Callable[[], object],
+        on_end: Callable[[str, float], object],
+        least: int = 2,
+    ) -> None:
+        if numba.config.DISABLE_JIT:
+            return
+        jobs = ahead.jobs_of(run)
+        if len(jobs) >= least:
+            on_start()
+            ahead.compile_ahead(jobs, on_end, min(ahead.PROCESSES, machine.cores()))
 
     def held_memory(self) -> int:
         return memory.held()

@@ -98,11 +98,17 @@ class ParallelKernel:
 
     lock = threading.Lock()
 
+    record: Callable[[Any, tuple[Any, ...]], None] | None = None
+    """Called in place of every kernel, with Numba's dispatcher and the types of the arguments: see ``ahead``."""
+
     def __init__(self, compiled: Any) -> None:
         self.compiled = compiled
         functools.update_wrapper(self, compiled.py_func)
 
     def __call__(self, *arguments: Any) -> None:
+        if ParallelKernel.record is not None:
+            ParallelKernel.record(self.compiled, tuple(map(numba.typeof, arguments)))
+            return
         if ParallelKernel.is_forked:
             raise RuntimeError(
                 "a compiled kernel is called in a process that was forked after kernels had run, but must be called "

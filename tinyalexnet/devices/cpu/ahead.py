@@ -1,0 +1,140 @@
+"""Compiles kernels before they are needed, in processes of their own, into Numba's cache on disk.
+
+Numba compiles one kernel at a time in a process, however many cores there are. So a step is run once without its
+kernels, which only says which ones it calls and with which types, and other processes compile those.
+``python -m tinyalexnet.devices.cpu.ahead`` is such a process.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from .threads import ParallelKernel
+
+PROCESSES = 2
+"""Compilers that run at the same time, at most: each begins with what kernels have in common, so more gain little."""
+
+ROOT = str(Path(__file__).parents[3])
+
+
+class Job(NamedTuple):
+    """A kernel, by the names of its module and function, and Numba's types of its arguments."""
+
+    module: str
+    name: str
+    types: tuple[Any, ...]
+
+    @property
+    def title(self) -> str:
+        """As a report of a compilation calls it."""
+        return f"{self.module.split('.ops.')[-1]}.{self.name}"
+
+    def kernel(self) -> ParallelKernel:
+        """The kernel itself."""
+        found: ParallelKernel = getattr(import_module(self.module), self.name)
+        return found
+
+
+def jobs_of(run: Callable[[], object]) -> list[Job]:
+    """The kernels that ``run`` calls and Numba's cache does not have, those that take longest to compile first.
+
+    They do not run, so what ``run`` computes is arbitrary; it must not change what is used afterwards.
+    """
+    called: dict[Job, None] = {}
+
+    def record(kernel: Any, types: tuple[Any, ...]) -> None:
+        called[Job(kernel.py_func.__module__, kernel.py_func.__name__, types)] = None
+
+    ParallelKernel.record = record
+    try:
+        with np.errstate(all="ignore"):
+            run()
+    finally:
+        ParallelKernel.record = None
+    missing = [job for job in called if not _is_cached(job)]
+    return sorted(missing, key=lambda job: ("winograd" in job.module, len(job.types)), reverse=True)
+
+
+def compile_ahead(jobs: list[Job], done: Callable[[str, float], object], processes: int) -> None:
+    """Compiles all ``jobs``, so many at a time; ``done`` is told the title and the seconds of each.
+
+    A kernel that a process could not compile is left to whoever calls it, who will see why.
+    """
+    waiting = deque(jobs)
+    command = [sys.executable, "-m", __name__]
+    path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
+    # In a session of their own Ctrl-C does not reach them: they end when the caller does.
+    how: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    compilers = [
+        subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, start_new_session=True, **how)
+        for _ in range(min(processes, len(jobs)))
+    ]
+    try:
+        threads = [threading.Thread(target=_feed, args=(one, waiting, done), daemon=True) for one in compilers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.1)  # so that Ctrl-C is heard
+    finally:
+        for one in compilers:
+            one.kill()
+            one.wait()
+            for pipe in (one.stdin, one.stdout):
+                assert pipe is not None
+                pipe.close()
+
+
+def serve(source: BinaryIO, target: BinaryIO) -> None:
+    """Compiles each job that comes from ``source``, pickled by the process that started this one."""
+    while True:
+        try:
+            job: Job = pickle.load(source)
+        except EOFError:
+            return
+        begin = time.perf_counter()
+        job.kernel().compiled.compile(job.types)
+        target.write(f"{time.perf_counter() - begin}\n".encode())
+        target.flush()
+
+
+def _feed(compiler: subprocess.Popen[bytes], waiting: deque[Job], done: Callable[[str, float], object]) -> None:
+    """Gives a process one job after the other, until there are none or the process has ended."""
+    assert compiler.stdin is not None
+    assert compiler.stdout is not None
+    try:
+        while True:
+            job = waiting.popleft()
+            pickle.dump(job, compiler.stdin)
+            compiler.stdin.flush()
+            seconds = compiler.stdout.readline()
+            if not seconds:
+                return
+            done(job.title, float(seconds))
+    except (IndexError, OSError, ValueError):  # no job is left; or the process, or its pipe, is gone
+        return
+
+
+def _is_cached(job: Job) -> bool:
+    """If Numba's cache has the kernel's code, for this source and this processor."""
+    compiled = job.kernel().compiled
+    cache = compiled._cache
+    if not hasattr(cache, "_cache_file"):
+        return True  # no folder can be written to, so nobody can compile for others
+    return cache._index_key(job.types, compiled.targetctx.codegen()) in cache._cache_file._load_index()
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer)
