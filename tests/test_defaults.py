@@ -111,6 +111,7 @@ ARGUMENTS = {
     "dojo.check:examine": {"untouched": False},
     "dojo.process:Process": {"limits": None, "graded": False},
     "command:exit_code": {"quiet": False},
+    "console:Console.bar": {"done": 0},
     "parallel.command:together": {"quiet": False},
 }
 
