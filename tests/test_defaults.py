@@ -109,6 +109,8 @@ ARGUMENTS = {
     "weights.classify:classify": {"top": 5, "force": False},
     "weights.pretrained:load": {"variant": None, "force": False},
     "dojo.check:examine": {"untouched": False},
+    "dojo.gates:FailedError": {"evidence": None, "telling": False},
+    "dojo.guide:check_and_show": {"watching": False},
     "dojo.process:Process": {"limits": None, "graded": False},
     "command:exit_code": {"quiet": False},
     "console:Console.bar": {"done": 0},

@@ -165,6 +165,15 @@ def test_an_endless_loop_is_stopped_and_its_line_named(written, text, line):
     assert re.search(line, str(error))
 
 
+def test_a_loop_is_stopped_though_the_shell_ignores_ctrl_c(written):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        error = stopped(written("while True:\n    pass"), Limits(seconds=0.5))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert re.search(r"Line [12], `.*`, was running then", str(error))
+
+
 def test_the_time_is_for_all_calls_together(written):
     text = "import time\ndef f(x):\n    time.sleep(0.4)"
     with Process(written(text), Limits(seconds=1)) as code:
