@@ -12,6 +12,8 @@ from dataclasses import fields
 
 import pytest
 
+from tinyalexnet.dojo.runner import Limits
+
 FLAGS = {
     "benchmark.options:Options": {
         "batch_size": 128,
@@ -110,6 +112,9 @@ ARGUMENTS = {
     "weights.pretrained:load": {"variant": None, "force": False},
     "dojo.check:examine": {"untouched": False},
     "dojo.gates:FailedError": {"evidence": None, "telling": False},
+    "dojo.runner:StoppedError": {"printed": "", "refused": False, "raised": False},
+    "dojo.words:planes": {"channels_first": False},
+    "dojo.words:pool_lines": {"most": 48, "channels_first": False},
     "dojo.guide:check_and_show": {"watching": False},
     "dojo.process:Process": {"limits": None, "graded": False},
     "command:exit_code": {"quiet": False},
@@ -138,6 +143,7 @@ LIMITS = {
     # What is tried, and how much is said.
     "dojo.gates": {"RANDOM": 12, "TRIED": 3},
     "dojo.teacher.key": {"HIDDEN": 8, "DRAWS": 120},
+    "dojo.teacher.grade": {"LIMITS": Limits(seconds=5.0, memory=1_073_741_824)},
     "dojo.report": {"MOST_VARIED": 64, "MOST_LINES": 20},
     "dojo.show": {"MOST_ELEMENTS": 200, "MOST_WINDOWS": 24},
     "dojo.words": {"MOST_INLINE": 16, "MOST_PRINTED": 48},
