@@ -13,6 +13,7 @@ from dataclasses import fields
 import pytest
 
 from tinyalexnet.dojo.runner import Limits
+from tinyalexnet.layers import AvgPool2d, Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU
 
 FLAGS = {
     "benchmark.options:Options": {
@@ -69,6 +70,7 @@ FLAGS = {
     },
     "dojo.exercise:Exercise": {"points": 1},
     "dojo.runner:Limits": {"seconds": 10.0, "start": 60.0, "memory": 2 << 30, "written": 16 << 20, "printed": 2000},
+    "gradcheck.slopes:Check": {"compared": 0, "vacuous": 0, "uneven": 0},
     "layers.base:Cost": {"multiply_adds": 0, "performed": 0},
     "ops.terms:Terms": {"roundings": 0, "absolute_roundings": 0, "bounded": True},
 }
@@ -97,6 +99,9 @@ ARGUMENTS = {
     "gradcheck:adjoint_identities": {"rng": 0, "needs_dx": True},
     "gradcheck:assert_same_function": {"examples": 100, "seed": 0},
     "gradcheck.slopes:separated_values": {"rng": 0, "gap": 0.01},
+    "gradcheck.explain:element_map": {"name": "", "channels_first": False},
+    "gradcheck.explain:map_axes": {"channels_first": False},
+    "gradcheck.explain:map_title": {"channels_first": False},
     "parallel:ShardedStep": {"overlap": False},
     "parallel:HybridStep": {"scheme": "a", "overlap": False},
     "parallel.cost:gradient_bytes": {"itemsize": 4},
@@ -217,3 +222,24 @@ def test_the_order_of_the_sums_of_winograd():
         "split_chunks": 4,
         "least_rows": 16,
     }
+
+
+@pytest.mark.parametrize(
+    ("layer", "true"),
+    [
+        (Conv2d(1, 1, 1), {"keeps_input"}),
+        (Dense(1, 1), {"keeps_input", "has_columns"}),
+        (LocalResponseNorm(), {"keeps_input"}),
+        (ReLU(), {"keeps_output", "has_columns"}),
+        (ReLU(inplace=True), {"keeps_output", "has_columns", "in_place"}),
+        (Dropout(), {"has_columns"}),
+        (Flatten(), {"in_place"}),
+        (MaxPool2d(2), set()),
+        (AvgPool2d(2), set()),
+    ],
+    ids=lambda value: repr(value) if not isinstance(value, set) else "",
+)
+def test_what_a_network_asks_a_layer(layer, true):
+    """And all compute dx, unless they are told otherwise."""
+    asked = ("keeps_input", "keeps_output", "in_place", "needs_dx", "has_columns")
+    assert {name for name in asked if getattr(layer, name)} == true | {"needs_dx"}
