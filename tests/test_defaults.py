@@ -234,8 +234,8 @@ def test_the_order_of_the_sums_of_winograd():
         (ReLU(inplace=True), {"keeps_output", "has_columns", "in_place"}),
         (Dropout(), {"has_columns"}),
         (Flatten(), {"in_place"}),
-        (MaxPool2d(2), set()),
-        (AvgPool2d(2), set()),
+        (MaxPool2d(3, 2), set()),
+        (AvgPool2d(3, 2), set()),
     ],
     ids=lambda value: repr(value) if not isinstance(value, set) else "",
 )
