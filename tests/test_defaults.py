@@ -169,9 +169,20 @@ LIMITS = {
     "command": {"INTERRUPTED": 130, "PIPE_CLOSED": 141, "WRONG_USE": 2, "BUG": 1},
     "gradcheck.command": {"WRONG": 1},
     "parallel.mpi": {"STUCK": 75, "ENDING": 5, "PATIENCE": 300.0},
+    # What is sent at a time.
+    "parallel.exchange": {"BUCKET_BYTES": 1_048_576},
     # The order of sums, and so their bits.
     "ops.conv2d.cpu": {"BLOCK_PIXELS": 448, "LEAST_TASKS": 16, "PARTIAL_SUMS": 16},
-    "ops.conv2d.winograd.choice": {"TRANSFORMED_ELEMENT": 40, "FILTER_MULTIPLE": 64},
+    "ops.conv2d.winograd.choice": {
+        "TRANSFORMED_ELEMENT": 40,
+        "FILTER_MULTIPLE": 64,
+        # Chooses by itself, takes strides, when smaller tiles are used, and what runs in place of Winograd.
+        "ABILITIES": {
+            "reference": (False, True, None, "direct"),
+            "cpu": (True, True, (0, 1.0), "gemm"),
+            "cuda": (True, False, (512, 0.9), "gemm"),
+        },
+    },
     "ops.conv2d.winograd.cpu.plan": {"FILTER_BLOCK": 64},
     "ops.dense.cpu": {"SLICES": 16},
     "ops.l2_loss.cpu": {"SLICES": 64, "LANES": 64},
