@@ -72,6 +72,7 @@ FLAGS = {
     "dojo.runner:Limits": {"seconds": 10.0, "start": 60.0, "memory": 2 << 30, "written": 16 << 20, "printed": 2000},
     "gradcheck.slopes:Check": {"compared": 0, "vacuous": 0, "uneven": 0},
     "layers.base:Cost": {"multiply_adds": 0, "performed": 0},
+    "strategies:Geometry": {"groups": 1},
     "ops.terms:Terms": {"roundings": 0, "absolute_roundings": 0, "bounded": True},
 }
 """Fields of dataclasses. Where only some are named the others have no default, or one of another kind."""
@@ -158,6 +159,7 @@ LIMITS = {
     "gradcheck.diagnosis": {"MOST_ELEMENTS": 1000},
     "gradcheck.explain": {"MOST_ROWS": 12, "MOST_COLUMNS": 24, "MOST_TERMS": 12},
     "gradcheck.slopes": {"DOUT_LARGEST": 4},
+    "strategies": {"ELEMENTWISE": 64},
     "tracing.text": {"MOST": 12},
     "training.contents": {"NAMED": 40},
     "training.run": {"LOG_EVERY": 20, "SHOWN_IMAGES": 20},
