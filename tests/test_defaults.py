@@ -112,6 +112,7 @@ ARGUMENTS = {
     "training.augment:mirror": {"first": 0, "batch": None},
     "training.augment:colour_noise": {"first": 0},
     "training.data:load": {"download": False, "progress": False},
+    "training.download:fetch": {"progress": False},
     "training.optimizer:SGD.step": {"statistics": False},
     "training.step:Training.advance": {"statistics": False},
     "weights.classify:classify": {"top": 5, "force": False},
@@ -131,8 +132,19 @@ ARGUMENTS = {
 LIMITS = {
     # What is read.
     "images": {"MOST_PIXELS": 50_000_000, "MOST_SCANS": 100, "MOST_ELONGATED": 100},
-    "training.idx": {"MOST_DIMENSIONS": 64, "MOST_BYTES": 268_435_456},
-    "training.checkpoint": {"FORMAT": 1, "MOST_HEADER": 4_194_304},
+    "training.idx": {
+        "MOST_DIMENSIONS": 64,
+        "MOST_BYTES": 268_435_456,
+        "TYPES": {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"},
+    },
+    "training.checkpoint": {
+        "FORMAT": 1,
+        "MOST_HEADER": 4_194_304,
+        "DTYPES": (
+            *("bool", "float16", "float32", "float64"),
+            *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        ),
+    },
     "training.progress": {"MOST_STEPS": 9_007_199_254_740_992},
     "training.cifar10": {"RECORDS": 10_000, "RECORD_BYTES": 3073},
     "weights.labels": {"MOST_BYTES": 16_777_216},
