@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,11 +15,13 @@ import pytest
 
 from tinyalexnet.__main__ import main
 from tinyalexnet.bestiary import SUBJECTS
+from tinyalexnet.console import Console
 from tinyalexnet.dojo.exercise import Fill
 from tinyalexnet.dojo.path import EXERCISES, file_name
 from tinyalexnet.dojo.runner import Limits
+from tinyalexnet.dojo.teacher import command
 from tinyalexnet.dojo.teacher.course import Course, read_course
-from tinyalexnet.dojo.teacher.grade import grade
+from tinyalexnet.dojo.teacher.grade import Grade, grade
 from tinyalexnet.dojo.teacher.key import HIDDEN, fits, hidden_pools, make_key, result_hash
 from tinyalexnet.dojo.teacher.submissions import Submission, as_program, submissions
 
@@ -357,6 +360,26 @@ def test_a_course_and_its_key_say_what_is_next(tmp_path, capsys):
         f"{course / 'key.json'}: hashes of hidden results for 1 of the 2 exercises.",
         f"Next: python -m tinyalexnet dojo teacher grade {course} DIR, with a folder in DIR for each student",
     ]
+
+
+def test_grading_says_how_far_it_is(classroom, monkeypatch):
+    course, students = classroom
+    said = []
+
+    class Noted(Console):
+        @contextmanager
+        def bar(self, name, total, done=0):
+            said.append((name, total, done, self.quiet))
+            yield said.append, print
+
+    def grades(course, key, handed_in):
+        for submission in handed_in:
+            yield submission, Grade(EXERCISES["relu_backward"], 0.0, 2.0, "wrong", "")
+
+    monkeypatch.setattr(command, "Console", Noted)
+    monkeypatch.setattr(command, "grade_all", grades)
+    assert main(["dojo", "teacher", "grade", str(course), str(students)]) == 0
+    assert said == [("grading", len(STATES), 0, False), *sorted(STATES)]
 
 
 def test_an_exercise_may_have_no_points(tmp_path):
