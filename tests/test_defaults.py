@@ -38,6 +38,7 @@ FLAGS = {
     },
     "benchmark.options:Sharing": {"parallel": None, "shards": None, "scaling": False, "patience": 300.0},
     "benchmark.timing:Workload": {"graph": True},
+    "benchmark.versus:Choice": {"python": None, "tf32": False, "graph": False},
     "explorer.options:Options": {"seed": 0},
     "gradcheck.whole:Options": {"batch_size": 1, "seed": 0, "directions": 1},
     "training.run:Files": {"resume": False},
