@@ -53,6 +53,12 @@ REFUSED = [
     (conv2d_backward_params, (DOUT[..., :0], X, WINDOW), ValueError, r"dout has shape \(2, 3, 3, 0\), but must"),
     (conv2d_forward, (X, W[0], B, WINDOW), ValueError, r"w has shape \(3, 4, 6\), but must have shape"),
     (conv2d_forward, (X, W[..., :0], B, WINDOW), ValueError, r"w has shape \(3, 3, 4, 0\), but must"),
+    (
+        conv2d_forward,
+        (X, W[:, :, :0], B, WINDOW),
+        ValueError,
+        r"w has shape \(3, 3, 0, 6\), but must .*, \(3, 3, 4, 6\)",
+    ),
     (conv2d_forward, (X, W.astype(float), B, WINDOW), TypeError, "x has dtype float32, but must have the dtype of w"),
     (
         conv2d_forward,
