@@ -19,7 +19,7 @@ from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import FILTER_BLOCK, Limits, image_view, plan_convolution, sides
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Limits, blocks_of, image_view, plan_convolution, sides
 from tinyalexnet.ops.conv2d.winograd.cpu.transforms import filters_to_points
 
 ROUNDS = 9
@@ -59,19 +59,19 @@ def main(batch_size):
         w, window = layer.params["w"], layer.window
         tile = choose_tile("winograd", "cpu", x_shape, w.shape[3], window, 1, w.dtype)
         blocks_of_w = filters_to_blocks(w, window.stride)
-        depth, blocks = blocks_of_w.shape[2], -(-w.shape[3] // FILTER_BLOCK)
-        u = np.empty((tile.points, blocks, depth, FILTER_BLOCK), w.dtype)
+        depth, blocks = blocks_of_w.shape[2], blocks_of(w.shape[3])
+        u = np.empty((tile.points, blocks.number, depth, blocks.width), w.dtype)
         g = sides(tile.g(w.dtype), tile.g(w.dtype))
         # A limit of one row: the fused schedule, whatever the batch.
         plan = plan_convolution(tile, batch_size, shape[1:3], depth, blocks, w.dtype.itemsize, Limits(least_rows=1))
         tiles = plan.chunks * plan.grid.chunk_strips * plan.grid.tiles_w
-        scratch = np.zeros((most_threads(), tiles * tile.points * (depth + blocks * FILTER_BLOCK)), w.dtype)
+        scratch = np.zeros((most_threads(), tiles * tile.points * (depth + blocks.filters)), w.dtype)
         x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
         arguments = (
             image_view(x, slice(0, x_shape[3]), window.before(x_shape[1:3]), window.stride),
             sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype)),
             u,
-            np.zeros((blocks, FILTER_BLOCK), x.dtype),
+            np.zeros(blocks, x.dtype),
             sides(tile.at(x.dtype), tile.smaller.at(x.dtype)),
             plan.grid,
             plan.chunks,
@@ -82,7 +82,7 @@ def main(batch_size):
         line += f"{milliseconds(lambda: filters_to_points(blocks_of_w, False, g, u)):10.1f}"  # noqa: B023
         with one_blas_thread():
             times = {stage: milliseconds(lambda: run(*arguments)) for stage, run in stages.items()}  # noqa: B023
-        products = batch_size * tile.points_of(shape[1:3]) * depth * blocks * FILTER_BLOCK
+        products = batch_size * tile.points_of(shape[1:3]) * depth * blocks.filters
         print(line + "".join(f"{value:11.1f}" for value in times.values()), end="")
         print(f"{2e-6 * products / times['products']:21.0f}", flush=True)
 

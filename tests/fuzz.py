@@ -31,7 +31,7 @@ from pathlib import Path
 
 from tinyalexnet.devices.machine import peak_memory
 
-TARGETS = ("torch", "idx", "cifar", "images", "checkpoints", "labels", "commands")
+TARGETS = ("torch", "idx", "cifar", "images", "checkpoints", "labels", "matrices", "commands")
 
 MOST_SECONDS, MOST_MEMORY = 10, 1 << 30
 """Of a case."""

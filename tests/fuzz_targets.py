@@ -22,6 +22,10 @@ from safetensors.numpy import save as safetensors
 from tests.weights import torch_pickles as pickles
 from tinyalexnet import __main__ as command
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Relu, Variant
+from tinyalexnet.benchmark.cells import Cell, summary
+from tinyalexnet.benchmark.options import PASSES, Options
+from tinyalexnet.benchmark.record import Record
+from tinyalexnet.benchmark.versus import Choice, Comparison
 from tinyalexnet.images import read_image
 from tinyalexnet.training import Settings, Training, checkpoint, cifar10
 from tinyalexnet.training.data import Dataset, Images
@@ -368,6 +372,44 @@ def of_checkpoints() -> Read:
     return of_files(seeds, built, read, "checkpoint")
 
 
+# --- the file of a matrix ---------------------------------------------------------------------------------------------
+
+
+def of_matrices() -> Read:
+    options = Options(json="matrix", rounds=2, versus=(Choice("torch"), Choice("onnxruntime")))
+    record = Record(options, 1, resume=False)
+    pairs = [(1.0, 2.0), (1.5, 2.5)]
+    record.add(
+        Cell(
+            "fuzz",
+            8,
+            "2026-01-01T00:00:00",
+            {name: [1.0, 1.5] for name in PASSES},
+            {
+                "torch": Comparison("torch", "torch 2", dict.fromkeys(PASSES, pairs), 1e-6, {"conv1.w": 1e-5}),
+                "onnxruntime": Comparison("onnxruntime", "onnxruntime 1", {"Forward": pairs}, 1e-6),
+            },
+        )
+    )
+    seed = Path("matrix").read_bytes()
+
+    def built(rng: Random) -> bytes:
+        stored = json.loads(seed)
+        for _ in range(rng.choice((1, 1, 2))):
+            if rng.random() < 0.6 and isinstance(stored, dict) and "cells" in stored:
+                stored["cells"] = changed(rng, stored["cells"])
+            else:
+                stored = changed(rng, stored)
+        return json.dumps(stored).encode()
+
+    def read(path: Path) -> None:
+        for cell in Record(options, 1, resume=True).cells.values():
+            cell.lines()
+            summary([cell])
+
+    return of_files([seed], built, read, "matrix")
+
+
 # --- labels and command lines -----------------------------------------------------------------------------------------
 
 
@@ -540,5 +582,6 @@ def targets() -> dict[str, Read]:
         "images": of_files(pictures(), png_built, read_picture, "image.jpg"),
         "checkpoints": of_checkpoints(),
         "labels": of_files(labels, labels_built, lambda path: read_labels(path, 3), "labels"),
+        "matrices": of_matrices(),
         "commands": of_commands(),
     }

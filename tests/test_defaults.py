@@ -187,7 +187,7 @@ LIMITS = {
     # What is sent at a time.
     "parallel.exchange": {"BUCKET_BYTES": 1_048_576},
     # The order of sums, and so their bits.
-    "ops.conv2d.cpu": {"BLOCK_PIXELS": 448, "LEAST_TASKS": 16, "PARTIAL_SUMS": 16},
+    "ops.conv2d.cpu": {"BLOCK_PIXELS": 448, "PARTIAL_SUMS": 16},
     "ops.conv2d.winograd.choice": {
         "TRANSFORMED_ELEMENT": 40,
         "FILTER_MULTIPLE": 64,
@@ -198,7 +198,6 @@ LIMITS = {
             "cuda": (True, False, (512, 0.9), "gemm"),
         },
     },
-    "ops.conv2d.winograd.cpu.plan": {"FILTER_BLOCK": 64},
     "ops.dense.cpu": {"SLICES": 16},
     "ops.l2_loss.cpu": {"SLICES": 64, "LANES": 64},
     "ops.lrn.terms": {"OF_A_POWER": 12},

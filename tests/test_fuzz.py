@@ -34,7 +34,7 @@ def test_a_few_cases_of_every_target_find_nothing_and_are_the_same_each_time():
     one, other = run("--cases", "2", "--seed", "5"), run("--cases", "2", "--seed", "5")
     assert (one.returncode, one.stderr) == (0, "")
     assert one.stdout.startswith(
-        "2 torch, 2 idx, 2 cifar, 2 images, 2 checkpoints, 2 labels, 2 commands; 0 findings; outcomes "
+        "2 torch, 2 idx, 2 cifar, 2 images, 2 checkpoints, 2 labels, 2 matrices, 2 commands; 0 findings; outcomes "
     )
     assert other.stdout == one.stdout
 
@@ -58,7 +58,7 @@ def test_a_process_that_is_started_is_a_finding(tmp_path, monkeypatch):
         "print(*[result for _, result in sent[:-1:2]], *[bool(wrong) for _, wrong in sent[1:-1:2]])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.split() == ["0"] * 7 + ["True"] * 6 + ["False"]
+    assert done.stdout.split() == ["0"] * 8 + ["True"] * 7 + ["False"]
 
 
 def test_one_case_is_the_one_of_the_whole_run():

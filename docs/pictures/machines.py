@@ -10,7 +10,7 @@ from canvas import MARGIN, WIDTH, Canvas
 
 import tinyalexnet
 from tinyalexnet.devices.cpu.compiler import slice_bounds
-from tinyalexnet.ops.conv2d import cpu
+from tinyalexnet.ops.conv2d.cpu_tasks import BLOCK_PIXELS, PARTIAL_SUMS, rows_per_block
 
 SIMT_TILES = Path(tinyalexnet.__file__).parent / "devices" / "cuda" / "simt_tiles.py"
 THREADS_OF_THE_CPU = 2
@@ -27,10 +27,10 @@ def bounds(index: int, count: int, size: int) -> tuple[int, int]:
 def cpu_sizes(out_shape: tuple[int, int, int, int]) -> dict[str, int]:
     """The sizes of the tasks in ops/conv2d/cpu.py for an output of this shape."""
     n, height, width, _ = out_shape
-    block = cpu._rows_per_block(out_shape)
+    block = rows_per_block(out_shape)
     blocks = -(-n * height // block)
-    images = max(1, cpu.BLOCK_PIXELS // (height * width))
-    return {"block": block, "blocks": blocks, "images": images, "slices": min(cpu.PARTIAL_SUMS, blocks)}
+    images = max(1, BLOCK_PIXELS // (height * width))
+    return {"block": block, "blocks": blocks, "images": images, "slices": min(PARTIAL_SUMS, blocks)}
 
 
 def cpu_tasks() -> str:

@@ -9,7 +9,7 @@ from canvas import MARGIN, WIDTH, Canvas
 
 from tinyalexnet import alexnet
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import FILTER_BLOCK, Limits, plan_convolution
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Limits, blocks_of, plan_convolution
 
 THREADS = 2
 
@@ -22,7 +22,7 @@ def conv3_plan() -> tuple[Any, Any, int]:
     tile = choose_tile("auto", "cpu", (n, height, width, channels), filters, window, 1, np.dtype(np.float32))
     assert tile is not None
     size = window.output_size((height, width))
-    plan = plan_convolution(tile, n, size, channels, filters // FILTER_BLOCK, 4, Limits())
+    plan = plan_convolution(tile, n, size, channels, blocks_of(filters), 4, Limits())
     assert plan.fused
     return tile, plan, 4 * tile.points * plan.grid.tiles_w * plan.grid.chunk_strips * (channels + filters)
 

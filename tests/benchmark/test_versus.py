@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import math
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -142,28 +143,94 @@ def test_a_layer_without_counterpart_is_refused():
 
 
 @pytest.mark.parametrize(("build", "labels"), [(network, None), (classifier, LABELS)])
-@pytest.mark.parametrize("framework", ["fake", "torch", "tensorflow", "jax"])
+@pytest.mark.parametrize("framework", ["fake", "torch", "torch --compile", "tensorflow", "jax", "onnxruntime"])
 def test_a_peer_computes_the_same(framework, build, labels, rng):
     """To rounding: no sum has more than 200 terms, and 200 * 2**-24 is 1e-5 of the sum of their magnitudes."""
+    framework, *how = framework.split(" --")
     if framework != "fake" and importlib.util.find_spec(framework) is None:
         pytest.skip(f"{framework} is not installed")
+    if how and shutil.which("g++") is None:
+        pytest.skip("there is no g++")
+    choice = Choice(framework, compile=bool(how))
     net = build(rng)
     images = rng.standard_normal((2, 11, 10, 4)).astype(np.float32)
     net.train = False
     output = net.forward(images)
     net.backward((l2_loss(output) if labels is None else softmax_cross_entropy(output, labels, "reference"))[1])
     assert all(gradient.any() for gradient in net.grads.values())
-    with Peer(Choice(framework), 1, net, images, labels) as peer:
+    with Peer(choice, 1, net, images, labels) as peer:
         assert peer.version.startswith(f"{framework} ")
+        assert peer.version.endswith(", compiled") == choice.compile
         assert peer.step("Forward") > 0
-        assert peer.step("Forward-backward") > 0
+        if choice.computes("Forward-backward"):
+            assert peer.step("Forward-backward") > 0
         their_output, their_grads = peer.results()
         folder = peer._folder
     assert not folder.exists()
     np.testing.assert_allclose(their_output, output, rtol=1e-5, atol=1e-6)
-    assert their_grads.keys() == net.grads.keys()
-    for name, gradient in net.grads.items():
-        np.testing.assert_allclose(their_grads[name], gradient, rtol=1e-4, atol=1e-5)
+    assert their_grads.keys() == (net.grads.keys() if choice.computes("Forward-backward") else set())
+    for name, gradient in their_grads.items():
+        np.testing.assert_allclose(gradient, net.grads[name], rtol=1e-4, atol=1e-5)
+
+
+def test_onnxruntime_draws_a_dropout_for_each_step():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from tinyalexnet.benchmark.peers.onnxruntime_network import Network
+
+    images = np.ones((2, 30, 20, 10), np.float32)
+    theirs = Network(describe(Sequential([("drop1", Dropout(0.25))]), images.shape), images, None, {}, 1, "cpu")
+    draws = []
+    for _ in range(2):
+        theirs.forward()
+        draws.append(theirs._binding.get_outputs()[0].numpy().copy())
+    assert (draws[0] != draws[1]).any()
+    np.testing.assert_allclose(np.unique(draws[0]), [0, 4 / 3], rtol=2**-23)
+    # Five standard deviations, as of PyTorch's below.
+    assert abs((draws[0] == 0).mean() - 0.25) < 0.02
+    assert (theirs.results()[0] == 1).all()
+
+
+def test_torch_says_that_there_is_no_compiler(rng, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    images = rng.standard_normal((2, 11, 10, 4)).astype(np.float32)
+    with (
+        pytest.raises(ChildProcessError, match=r"its process ended: torch.compile needs .* and there is no no-such"),
+        Peer(Choice("torch", compile=True), 1, network(rng), images),
+    ):
+        pass
+
+
+def test_a_choice_is_named_as_on_the_command_line():
+    assert Choice("jax", "/a").name == "jax"
+    assert Choice("torch", tf32=True, graph=True).name == "torch --tf32 --graph"
+    assert Choice("torch", compile=True).name == "torch --compile"
+
+
+def test_what_has_no_gradients_is_timed_in_the_forward_alone(rng, monkeypatch):
+    monkeypatch.setattr(versus, "FORWARD_ONLY", {"fake"})
+    net = network(rng)
+    images = rng.standard_normal((2, 11, 10, 4)).astype(np.float32)
+    steps = []
+    with Peer(Choice("fake"), 1, net, images) as peer:
+        monkeypatch.setattr(peer, "step", lambda name: steps.append(name) or 1.0)
+        monkeypatch.setattr(peer, "results", lambda: (net.forward(images), {}))
+        work = Workload(net, images, l2_loss, device("reference"))
+        (comparison,) = compare([peer], work, ("Forward", "Forward-backward"), 2, lambda: None)
+        own, _ = versus.time_in_turn([peer], work, ("Forward", "Forward-backward"), 2, lambda: None)
+    assert set(steps) == set(comparison.seconds) == {"Forward"}
+    assert {name: len(seconds) for name, seconds in own.items()} == {"Forward": 2, "Forward-backward": 2}
+    assert comparison.lines()[-1] == "relative difference of the output 0.0e+00"
+    with pytest.raises(ValueError, match="versus is 'fake', but must not be with the backward alone: it has none"):
+        run(options(versus=(Choice("fake"),), passes=("Forward-backward",)), io.StringIO(), io.StringIO())
+
+
+@pytest.mark.parametrize(("framework", "on_gpu"), [("jax", False), ("onnxruntime", False), ("torch", True)])
+def test_what_is_not_compiled_on_demand_is_refused(framework, on_gpu):
+    assert check_choice(Choice("torch", compile=True), on_gpu=False) is None
+    with pytest.raises(ValueError, match="compile is asked for, but must not be unless versus is 'torch', on a CPU"):
+        check_choice(Choice(framework, compile=True), on_gpu)
 
 
 def test_rounds_turns_and_differences(rng):
@@ -274,7 +341,9 @@ def test_what_cannot_be_compared_is_one_line(capsys, monkeypatch):
 
 
 def test_a_framework_that_is_not_known_is_refused(rng):
-    with pytest.raises(ValueError, match="versus is 'caffe', but must be one of 'torch', 'tensorflow', 'jax'"):
+    with pytest.raises(
+        ValueError, match="versus is 'caffe', but must be one of 'torch', 'tensorflow', 'jax', 'onnxruntime'"
+    ):
         Peer(Choice("caffe"), 1, network(rng), np.zeros((1, 11, 10, 4), np.float32))
 
 

@@ -119,6 +119,19 @@ def test_a_training_step_allocates_nothing_after_the_second(rng, monkeypatch):
     assert not asked
 
 
+def test_memory_is_given_back_to_the_driver(monkeypatch):
+    freed, gpu = [], driver()
+    free = gpu.free
+    monkeypatch.setattr(gpu, "free", lambda address: freed.append(address) or free(address))
+    array = to_device(np.zeros(1000, np.float32))
+    address = array.address
+    device("cuda").release_memory()
+    assert address not in freed
+    del array
+    device("cuda").release_memory()
+    assert address in freed
+
+
 # --- the device -------------------------------------------------------------------------------------------------------
 
 

@@ -180,6 +180,11 @@ def test_memory(backend, monkeypatch):
     held = memory.empty((memory.LEAST_BYTES,), np.uint8)
     assert device("cpu").held_memory() == held.nbytes
     assert device("reference").held_memory() == 0
+    del held
+    device("reference").release_memory()
+    assert device("cpu").held_memory() > 0
+    device("cpu").release_memory()
+    assert device("cpu").held_memory() == 0
 
 
 def test_the_peak_of_the_host_is_the_best_of_eight_products_and_copies(monkeypatch):

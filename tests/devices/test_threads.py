@@ -74,6 +74,54 @@ def test_after_a_fork_blas_is_not_limited_for_threads_that_are_gone():
     assert limits.restored == 2
 
 
+class Library:
+    """A library as threadpoolctl sees it."""
+
+    def __init__(self, path, count, user_api="blas"):
+        self.filepath, self.count, self.user_api, self.calls = path, count, user_api, []
+
+    def get_num_threads(self):
+        return self.count
+
+    def set_num_threads(self, count):
+        self.count = count
+        self.calls.append(count)
+
+
+@pytest.mark.parametrize(
+    ("paths", "limited"),
+    [
+        (["/env/numpy.libs/libopenblas64.so", "/env/scipy.libs/libopenblas.so"], [1]),
+        (["/conda/lib/libcblas.so"], [0]),
+        (["/usr/lib/libblas.so", "/usr/lib/libopenblas.so"], [0, 1]),
+    ],
+    ids=["SciPy's own", "one for both", "two of the system"],
+)
+def test_the_blas_that_kernels_call_is_limited(monkeypatch, paths, limited):
+    found = [*(Library(path, 4) for path in paths), Library("/env/libgomp.so", 4, "openmp")]
+    controller = SimpleNamespace(lib_controllers=found)
+    monkeypatch.setattr(threads, "ThreadpoolController", lambda: controller)
+    threads._libraries.cache_clear()
+    try:
+        limit = threads.Limited()
+        assert [library.count for library in found] == [1 if index in limited else 4 for index in range(len(found))]
+        limit.restore_original_limits()
+        assert [library.count for library in found] == [4] * len(found)
+        found[limited[0]].count = 1
+        threads.Limited().restore_original_limits()
+        assert found[limited[0]].calls == [1, 4], "one thread is not set to one thread"
+    finally:
+        threads._libraries.cache_clear()
+
+
+def test_numbas_products_run_on_one_thread_inside_and_on_as_many_as_before_outside():
+    before = [library.get_num_threads() for library in threads._libraries()]
+    assert before
+    with threads.one_blas_thread():
+        assert {library.get_num_threads() for library in threads._libraries()} == {1}
+    assert [library.get_num_threads() for library in threads._libraries()] == before
+
+
 @pytest.fixture
 def kernels(monkeypatch):
     """The state before any kernel has run; gives a setter of what Numba says of its threads."""

@@ -23,6 +23,10 @@ SEVERAL_IMAGES = Case(Window(3, 1, "SAME"), (31, 4, 4, 2), 3, 1, 4)
 FIRST_LAYER = Case(Window(11, 4), (2, 35, 31, 3), 5, 1, 2)
 NARROWER_THAN_ITS_PADDING = Case(Window((3, 2), 1, ((4, 3), (3, 3))), (1, 1, 1, 1), 1, 1, 3)
 
+# One channel, whose im2col is the other way round: several blocks; and strides, with padding wider than a window.
+GREY = Case(Window((3, 5), 1, "SAME"), (2, 23, 24, 1), 3, 1, 5)
+GREY_STRIDES = Case(Window((2, 3), (2, 3), ((1, 0), (4, 5))), (3, 9, 11, 1), 5, 1, 6)
+
 
 def passes(run, case, arrays):
     """out, dx, dw and db, without Winograd."""
@@ -38,6 +42,8 @@ def passes(run, case, arrays):
 @example(case=SEVERAL_IMAGES)
 @example(case=FIRST_LAYER)
 @example(case=NARROWER_THAN_ITS_PADDING)
+@example(case=GREY)
+@example(case=GREY_STRIDES)
 def test_equals_the_loops_to_the_last_bit_on_integers(run, dtype, case):
     x, w, b, dout = case.integers(dtype)
     window, groups = case.window, case.groups

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinyalexnet import Flatten
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.conv2d import conv2d_forward
-from tinyalexnet.ops.dense import dense_backward_input, dense_backward_params, dense_forward
+from tinyalexnet.ops.dense import cpu, dense_backward_input, dense_backward_params, dense_forward
 
 SIZES = st.tuples(st.integers(1, 5), st.integers(1, 40), st.integers(1, 9))
 
@@ -68,3 +68,32 @@ def test_it_is_a_convolution_whose_kernel_is_the_whole_image(run, rng):
     x, w, b = (rng.integers(-4, 5, s).astype(float) for s in [(2, 3, 4, 5), (3, 4, 5, 6), (6,)])
     whole = conv2d_forward(x, w, b, Window((3, 4)), backend="reference").reshape(2, 6)
     np.testing.assert_array_equal(run(dense_forward, Flatten().forward(x), w.reshape(60, 6), b), whole)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 17, 32, 33, 64, 65])
+@pytest.mark.parametrize(("inputs", "outputs"), [(37, 9), (400, 1), (16, 23), (5, 60)])
+@pytest.mark.parametrize("limit", [1, 40, 300])
+def test_products_of_any_size_give_the_same_sums(monkeypatch, rng, n, inputs, outputs, limit):
+    """A product of at most so many multiply-adds: each element is in one product, whatever is cut."""
+    monkeypatch.setattr(cpu, "SMALL_PRODUCT", limit)
+    monkeypatch.setattr(cpu, "SMALL_OUTPUT", limit // 2)
+    x, w, b, dout = (
+        rng.integers(-4, 5, shape).astype(np.float32)
+        for shape in [(n, inputs), (inputs, outputs), outputs, (n, outputs)]
+    )
+    np.testing.assert_array_equal(cpu.dense_forward(x, w, b), x @ w + b, strict=True)
+    np.testing.assert_array_equal(cpu.dense_backward_input(dout, w), dout @ w.T, strict=True)
+    np.testing.assert_array_equal(cpu.dense_backward_params(dout, x)[0], x.T @ dout, strict=True)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 8, 16, 17, 32, 33, 64])
+@pytest.mark.parametrize(("inputs", "outputs"), [(3136, 1024), (9216, 4096), (4096, 1000), (64, 10), (1, 2_000_000)])
+def test_few_vectors_are_multiplied_in_small_products(n, inputs, outputs):
+    """Or in those of a slice, where they are small already, or w is so wide that one row of it is not."""
+    for most in (cpu.MOST_FORWARD, cpu.MOST_INPUT):
+        vectors, rows = cpu._cut(n, most, (inputs, outputs))
+        rows = min(rows, -(-inputs // cpu.SLICES))
+        assert vectors * rows * outputs <= max(cpu.SMALL_PRODUCT, outputs) or n > most
+        # A large product would be cut no finer than it must be: another row or vector is too many.
+        if vectors < n or rows < inputs // cpu.SLICES:
+            assert (rows + 1) * vectors * outputs > cpu.SMALL_PRODUCT or vectors == 1

@@ -18,7 +18,14 @@ from tinyalexnet.gradcheck import assert_gradients
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 from tinyalexnet.ops.conv2d.winograd import cpu
 from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import FILTER_BLOCK, Limits, plan_accumulation, plan_convolution
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
+    LANES,
+    MOST_IN_BLOCK,
+    Limits,
+    blocks_of,
+    plan_accumulation,
+    plan_convolution,
+)
 from tinyalexnet.ops.conv2d.winograd.matrices import MOST_POINTS, POINTS, Tile, cook_toom
 
 ALL = [(m, r) for r in range(1, MOST_POINTS + 1) for m in range(1, MOST_POINTS + 2 - r)]
@@ -178,10 +185,10 @@ def test_gradients_of_the_layer(backend, rng):
 
 SCHEDULES = {
     "fused": Limits(least_rows=1),
-    "fused, several chunks a task": Limits(least_rows=1, least_tasks=1, chunk_bytes=150_000),
+    "fused, several chunks a task": Limits(least_rows=1, least_tasks=1, chunk_bytes=114_000),
     "staged": Limits(least_rows=10**9),
     "staged, strip by strip": Limits(least_rows=10**9, held_bytes=1),
-    "staged, several chunks": Limits(least_rows=10**9, small_product=40_000, held_bytes=300_000),
+    "staged, several chunks": Limits(least_rows=10**9, small_product=30_000, held_bytes=250_000),
     "split": Limits(least_tasks=3, split_chunks=1, small_product=1, chunk_bytes=10**9),
     "split, several strips a chunk": Limits(least_tasks=3, split_chunks=1, small_product=2000, chunk_bytes=10**9),
 }
@@ -201,7 +208,7 @@ chunks, and the strips of a chunk. Where there are several of several, the last 
 def test_a_schedule_is_what_its_name_says(name):
     case, strips, *expected = PLANS[name]
     tile = choose_tile("winograd", "cpu", case.x_shape, case.filters, case.window, case.groups, np.float64)
-    depth, blocks = case.x_shape[3] // case.groups, -(-case.filters // case.groups // FILTER_BLOCK)
+    depth, blocks = case.x_shape[3] // case.groups, blocks_of(case.filters // case.groups)
     sizes = tile, case.x_shape[0], case.out_size, depth, blocks, 8, SCHEDULES[name]
     plans = plan_convolution(*sizes), plan_accumulation(*sizes)
     assert {plan.grid.strips for plan in plans} == {strips}
@@ -234,7 +241,7 @@ SIZES = {
     "n": st.integers(1, 128),
     "size": st.tuples(st.integers(1, 56), st.integers(1, 56)),
     "depth": st.integers(1, 512),
-    "blocks": st.integers(1, 8),
+    "blocks": st.builds(blocks_of, st.integers(1, 512)),
     "itemsize": st.sampled_from([4, 8]),
 }
 LIMITS = st.builds(
@@ -266,8 +273,8 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
             covered = tiles * (m - 1) + large
             assert (tiles - 1) * m < outputs <= covered
             assert large == 0 or covered == outputs
-    of_strip = 4 * tile.points * convolution.grid.tiles_w * (depth + blocks * FILTER_BLOCK)
-    of_product = convolution.grid.tiles_w * depth * FILTER_BLOCK
+    of_strip = 4 * tile.points * convolution.grid.tiles_w * (depth + blocks.filters)
+    of_product = convolution.grid.tiles_w * depth * blocks.width
     chunk_strips = convolution.grid.chunk_strips
     if convolution.fused:
         assert chunk_strips * convolution.grid.tiles_w >= limits.least_rows
@@ -287,15 +294,23 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
             assert plan.chunks * plan.grid.chunk_strips * of_strip <= limits.held_bytes
     if accumulation.splits > 1:
         assert accumulation.splits == limits.least_tasks
-        assert tile.points * blocks * depth * FILTER_BLOCK * itemsize <= limits.chunk_bytes
+        assert tile.points * depth * blocks.filters * itemsize <= limits.chunk_bytes
         assert accumulation.grid.chunk_strips * of_strip <= limits.chunk_bytes
         per_task = accumulation.grid.strips // accumulation.splits
         assert per_task >= limits.split_chunks * accumulation.grid.chunk_strips
 
 
+@pytest.mark.parametrize("filters", range(1, 200))
+def test_blocks_of_filters_are_few_even_and_hardly_wider_than_they_must_be(filters):
+    blocks = blocks_of(filters)
+    assert blocks.width % LANES == 0
+    assert blocks.width <= MOST_IN_BLOCK
+    assert (blocks.number - 1) * MOST_IN_BLOCK < filters <= blocks.filters < filters + blocks.number * LANES
+
+
 def planned(n, size, depth, filters, m=(5, 5), r=(3, 3)):
     tile = Tile(cook_toom(m[0], r[0]), cook_toom(m[1], r[1]))
-    sizes = tile, n, size, depth, filters // FILTER_BLOCK, 4, Limits()
+    sizes = tile, n, size, depth, blocks_of(filters), 4, Limits()
     return plan_convolution(*sizes), plan_accumulation(*sizes)
 
 

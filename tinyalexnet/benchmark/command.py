@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 from ..alexnet import VARIANTS
 from ..alexnet.comparison import comparison
 from ..command import Parser, exit_code
 from ..parallel.command import together
-from .options import PASSES, Options, Sharing
-from .versus import PACKAGES, Choice
+from .options import PASSES, Matrix, Options, Sharing
+from .versus import PACKAGES, WAYS, Choice
+
+T = TypeVar("T")
 
 DESCRIPTION = (
     "AlexNet's forward and forward-backward passes, timed: TensorFlow's benchmark of 2015 on a network from scratch."
@@ -49,6 +51,7 @@ def add(parser: Parser) -> None:
     flag = parser.flag
     parser.flags(Options, variant={"choices": tuple(VARIANTS)})
     parser.flags(Sharing)
+    parser.flags(Matrix, variants={"choices": tuple(VARIANTS)})
     flag("compare_variants", "print the differences between the variants, and time nothing", action="store_true")
     flag("forward_only", "skip the forward-backward run", action="store_true")
     flag("forward_backward_only", "skip the forward run", action="store_true")
@@ -61,23 +64,30 @@ def add(parser: Parser) -> None:
     )
     flag("python", "interpreter of the --versus before it (this one)", metavar="PATH", action=_OfVersus)
     flag("tf32", "lets the --versus before it compute products in TensorFloat-32, on a GPU", nargs=0, action=_OfVersus)
+    flag("compile", "runs the --versus before it as its own compiler makes it", nargs=0, action=_OfVersus)
     flag("graph", "runs the --versus before it by its own CUDA graphs, on a GPU", nargs=0, action=_OfVersus)
 
 
 def run(parser: Parser, flags: dict[str, Any]) -> int:
     """Runs the benchmark and returns the exit code."""
     from . import run as benchmark
+    from .matrix import run as all_cells
     from .team import run as on_all_processes
 
-    del flags["python"], flags["tf32"], flags["graph"]
+    for name in ("python", *WAYS):
+        del flags[name]
     forward_only, forward_backward_only = flags.pop("forward_only"), flags.pop("forward_backward_only")
     if forward_only and forward_backward_only:
         parser.error("--forward_only and --forward_backward_only exclude each other")
     passes = PASSES[:1] if forward_only else PASSES[1:] if forward_backward_only else PASSES
     if flags.pop("compare_variants"):
         return exit_code(parser, lambda _: print("\n".join(comparison()), flush=True) or 0)
-    sharing = Sharing(**{field.name: flags.pop(field.name) for field in dataclasses.fields(Sharing)})
+    sharing, matrix = _taken(Sharing, flags), _taken(Matrix, flags)
     options = Options(**flags, passes=passes)
+    if not matrix.matrix and (given := [name for name, value in vars(matrix).items() if value]):
+        parser.error(f"--{given[0]} needs --matrix")
+    if matrix.matrix and sharing.parallel is not None:
+        parser.error("--matrix and --parallel exclude each other")
     if sharing.parallel is not None:
         return together(
             parser,
@@ -87,7 +97,14 @@ def run(parser: Parser, flags: dict[str, Any]) -> int:
         )
     if sharing.shards is not None or sharing.scaling:
         parser.error(f"--{'scaling' if sharing.shards is None else 'shards'} needs --parallel mpi")
+    if matrix.matrix:
+        return exit_code(parser, lambda console: all_cells(options, matrix, sys.stdout, console), options.quiet)
     return exit_code(parser, lambda _: benchmark(options, sys.stdout, sys.stderr), options.quiet)
+
+
+def _taken(kind: type[T], flags: dict[str, Any]) -> T:
+    """The flags that are fields of the dataclass ``kind``, taken out of ``flags``."""
+    return kind(**{field.name: flags.pop(field.name) for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
 
 
 def main(arguments: list[str] | None = None) -> int:

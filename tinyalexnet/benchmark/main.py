@@ -51,13 +51,7 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
         estimate = memory_estimate(net, x_shape, options.backend, options.backward)
         refuse_too_large(estimate, options, hardware)
         labels = labels_of(options, net.output_shape(x_shape))
-        work = Workload(
-            net,
-            hardware.to_device(_images(options, x_shape, say)),
-            _loss(labels, options.backend),
-            hardware,
-            not options.no_graph,
-        )
+        work = workload(options, net, x_shape, labels, say)
     runs: list[TimedRun] = []
     comparisons: list[Comparison] = []
     layers: dict[str, Any] = {}
@@ -89,6 +83,13 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
         )
         say.wrote(options.json)
     return INTERRUPTED if interrupted else 0
+
+
+def workload(options: Options, net: Sequential, x_shape: Shape, labels: np.ndarray | None, say: Console) -> Workload:
+    """The network with its images and its loss, on the device of the backend."""
+    hardware = device(options.backend)
+    images = hardware.to_device(_images(options, x_shape, say))
+    return Workload(net, images, _loss(labels, options.backend), hardware, not options.no_graph)
 
 
 def printed_shapes(net: Sequential, x_shape: Shape, out: TextIO) -> dict[str, Shape]:

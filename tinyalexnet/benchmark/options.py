@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .. import plots
-from ..alexnet import check_variant
+from ..alexnet import VARIANTS, check_variant
 from ..command import option
 from ..devices import BACKENDS, PRECISIONS, device
 from ..files import check_outputs
@@ -14,6 +14,9 @@ from ..parallel.mpi import PATIENCE
 from .versus import Choice, check_choice
 
 PASSES = ("Forward", "Forward-backward")
+
+BATCHES = (1, 8, 32, 128)
+"""The batch sizes of ``--matrix``."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Options:
     layers: bool = option(False, "then a table of every layer's time, and of the memory")
     plot: str | None = option(None, "the same as a picture, PNG or SVG", metavar="FILE")
     no_graph: bool = option(False, "on a GPU, launch each kernel by itself and not all of a step at once")
-    rounds: int = option(10, "of --layers, --versus and --scaling (%(default)s)", metavar="N")
+    rounds: int = option(10, "of --layers, --versus, --scaling and --matrix (%(default)s)", metavar="N")
     quiet: bool = option(False, "nothing on standard error but errors")
     passes: tuple[str, ...] = PASSES
     versus: tuple[Choice, ...] = ()
@@ -59,6 +62,40 @@ class Sharing:
     patience: float = option(
         PATIENCE, "with --parallel, seconds that a process waits for the others (%(default)s)", metavar="X"
     )
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The cells of ``--matrix``; flags of the command line, as those of ``Options``."""
+
+    matrix: bool = option(False, "every variant at several batch sizes, in one table; docs/benchmark.md")
+    variants: tuple[str, ...] | None = option(None, "with --matrix, the variants (all)", nargs="+", metavar="NAME")
+    batches: tuple[int, ...] | None = option(
+        None, f"with --matrix, the batch sizes ({' '.join(map(str, BATCHES))})", nargs="+", type=int, metavar="N"
+    )
+    resume: bool = option(False, "with --matrix, keep the cells that the file of --json has")
+
+
+def check_matrix(options: Options, matrix: Matrix) -> list[tuple[str, int]]:
+    """The variants and batch sizes of the cells; ValueError or ImportError if an option cannot be used."""
+    others = {"variant": "variants", "batch_size": "batches", "num_batches": "rounds"}
+    for name in (*others, "legacy_stats", "images", "layers"):
+        if getattr(options, name) != getattr(Options, name):
+            instead = f": use {others[name]}" if name in others else ""
+            raise ValueError(f"{name} is given, but must not be with matrix{instead}")
+    if matrix.resume and options.json is None:
+        raise ValueError("resume is asked for, but must not be without json, the file to go on from")
+    if options.plot is not None and not options.versus:
+        raise ValueError("plot is asked for, but must not be without versus with matrix: it shows the ratios")
+    names = [choice.name for choice in options.versus]
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"versus is {doubled[0]!r} twice, but must be another one each time with matrix")
+    batches = [as_integer("batches", size, 1) for size in matrix.batches or BATCHES]
+    variants = matrix.variants or tuple(VARIANTS)
+    checked_shape(options)
+    for name in variants:
+        check_variant(name)
+    return [(variant, size) for variant in dict.fromkeys(variants) for size in dict.fromkeys(batches)]
 
 
 def check_sharing(options: Options, sharing: Sharing, processes: int) -> int:
@@ -90,6 +127,8 @@ def checked_shape(options: Options) -> Shape:
     on_gpu = not device(options.backend).on_host
     for choice in options.versus:
         check_choice(choice, on_gpu)
+        if not any(map(choice.computes, options.passes)):
+            raise ValueError(f"versus is {choice.framework!r}, but must not be with the backward alone: it has none")
     check_outputs({"json": options.json, "plot": options.plot})
     if options.plot is not None:
         plots.check(options.plot)

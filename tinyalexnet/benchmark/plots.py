@@ -1,13 +1,23 @@
-"""The pictures of the benchmark: time by layer and pass, with a roofline; and what more processes gain."""
+"""The pictures of the benchmark: time by layer and pass, with a roofline; what more processes gain; and ratios to other
+frameworks in all cells of a matrix."""
 
 import itertools
 from typing import Any
 
+import numpy as np
+
 from ..devices import Peak
 from ..plots import COLOURS, save
 from .breakdown import LAYER_PASSES, LayerRow
+from .cells import Cell
 from .scaling import Row
 from .shared import Share
+
+MOST_RATIO = 4
+"""The ratio that has the full colour, as larger ones have; its inverse has the full other colour. It is the same in all
+pictures, so that they can be compared."""
+
+UNMEASURED = "#eeeeee"
 
 
 def breakdown(rows: list[LayerRow], machine: Peak, title: str, path: str) -> None:
@@ -104,3 +114,57 @@ def _shares(axes: Any, shares: list[Share]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("milliseconds a step")
     axes.legend()
+
+
+def matrix(cells: list[Cell], title: str, path: str) -> None:
+    """For each framework and pass a map of the ratios: a row for each variant, a column for each batch size."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+    from matplotlib.figure import Figure
+
+    labels = list(dict.fromkeys(label for cell in cells for label in cell.versus))
+    passes = list(dict.fromkeys(name for cell in cells for one in cell.versus.values() for name in one.seconds))
+    variants = list(dict.fromkeys(cell.variant for cell in cells))
+    batches = list(dict.fromkeys(cell.batch_size for cell in cells))
+    height = 1.6 + len(labels) * (0.9 + 0.45 * len(variants))
+    figure = Figure(figsize=(3 + len(passes) * (1.6 + 0.8 * len(batches)), height), layout="constrained")
+    figure.suptitle(title)
+    scale = LinearSegmentedColormap.from_list("ratios", [COLOURS["dx"], "#ffffff", COLOURS["forward"]])
+    colours = scale.with_extremes(bad=UNMEASURED)
+    shades = ScalarMappable(LogNorm(1 / MOST_RATIO, MOST_RATIO, clip=True), colours)
+    shown = []
+    panels = figure.subplots(len(labels), len(passes), squeeze=False)
+    for row, label in zip(panels, labels, strict=True):
+        for axes, name in zip(row, passes, strict=True):
+            ratios = {
+                (variants.index(cell.variant), batches.index(cell.batch_size)): cell.versus[label].ratio(name)
+                for cell in cells
+                if name in cell.versus[label].seconds
+            }
+            if ratios:
+                _ratios(axes, ratios, (len(variants), len(batches)), shades)
+                axes.set_title(f"{cells[0].versus[label].version}, {name}", fontsize="medium")
+                axes.set_xticks([i + 0.5 for i in range(len(batches))], batches)
+                axes.set_yticks([i + 0.5 for i in range(len(variants))], variants)
+                axes.set_xlabel("batch size")
+                shown.append(axes)
+            else:
+                axes.remove()
+    bar = figure.colorbar(shades, ax=shown, label="times as fast", aspect=6 * height)
+    bar.set_ticks([1 / 4, 1 / 2, 1, 2, 4], labels=["1/4", "1/2", "1", "2", "4"])
+    bar.ax.minorticks_off()
+    save(figure, path, dpi=120)
+
+
+def _ratios(
+    axes: Any, ratios: dict[tuple[int, int], tuple[float, float, float]], shape: tuple[int, int], shades: Any
+) -> None:
+    medians = np.full(shape, np.nan)
+    for (row, column), (low, median, high) in ratios.items():
+        medians[row, column] = median
+        for text, below, size in ((f"{median:.2f}", 0.38, "medium"), (f"{low:.2f}  {high:.2f}", 0.76, "x-small")):
+            axes.text(column + 0.5, row + below, text, ha="center", va="center", fontsize=size)
+    axes.pcolormesh(np.ma.masked_invalid(medians), cmap=shades.cmap, norm=shades.norm, edgecolors="white", linewidth=2)
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.set_frame_on(False)

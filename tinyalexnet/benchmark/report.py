@@ -28,6 +28,15 @@ def versions() -> dict[str, str]:
     }
 
 
+def circumstances() -> dict[str, Any]:
+    """What else a time depends on: versions, processor, BLAS, type of the elements."""
+    return {
+        "versions": versions(),
+        "cpu": {"name": machine.cpu_name(), "cores": machine.cores(), "blas": machine.blas_names()},
+        "dtype": "float32",
+    }
+
+
 def head(options: Options, threads: int) -> str:
     """Versions, hardware, backend and threads, in one line."""
     numbers = ", ".join(f"{name} {number}" for name, number in versions().items())
@@ -88,9 +97,7 @@ def results(
     """The content of ``--json``: times in seconds, memory in bytes."""
     return {
         "options": asdict(options) | {"threads": threads},
-        "versions": versions(),
-        "cpu": {"name": machine.cpu_name(), "cores": machine.cores(), "blas": machine.blas_names()},
-        "dtype": "float32",
+        **circumstances(),
         "burn_in_steps": BURN_IN_STEPS,
         "shapes": shapes,
         "memory": {"estimate": estimate, "peak": machine.peak_memory()},
@@ -109,8 +116,5 @@ def results(
             if run.durations
         ],
         "layers": layers,
-        "versus": [
-            asdict(comparison) | {"ratio": {name: comparison.ratio(name) for name in comparison.seconds}}
-            for comparison in comparisons
-        ],
+        "versus": [comparison.as_json() for comparison in comparisons],
     }

@@ -15,7 +15,7 @@ from ..network import Sequential
 from ..parallel import Link, ShardedStep, cut
 from ..parallel.cost import gradient_bytes
 from ..parallel.exchange import buckets
-from ..parallel.shards import Loss
+from ..parallel.shards import Loss, same_weights
 from .options import PASSES
 from .timing import TimedRun
 
@@ -109,10 +109,12 @@ class SharedWork:
         for layer in self._leaves:
             layer.draw()
         shards, size = cut(self._batch.size, self._shards), self._link.size
-        for rows in shards[cut(self._shards, size)[self._link.rank]]:
-            for layer in self._leaves:
-                layer.part(rows.start)
-            self._net.forward(images[rows.start - first : rows.stop - first])
+        own = cut(self._shards, size)[self._link.rank]
+        with same_weights(own):
+            for rows in shards[own]:
+                for layer in self._leaves:
+                    layer.part(rows.start)
+                self._net.forward(images[rows.start - first : rows.stop - first])
         # The smallest exchange that ends when all have come to it.
         self._link.now(lambda: self._link.gather("ends", np.zeros(1, np.uint8), [1] * size))
 

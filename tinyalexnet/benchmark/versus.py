@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,11 +26,20 @@ from ..network import Sequential
 from ..ops.checks import Shape
 from .timing import Workload
 
-PACKAGES = {"torch": "torch", "tensorflow": "tensorflow-cpu", "jax": "jax"}
-"""The frameworks, and the package that installs each of them for a CPU."""
+PACKAGES = {"torch": "torch", "tensorflow": "tensorflow-cpu", "jax": "jax", "onnxruntime": "onnxruntime onnx"}
+"""The frameworks, and the packages that install each of them for a CPU."""
 
 ON_GPU = {"torch"}
 """The frameworks that can be compared with on a GPU."""
+
+COMPILED = {"torch"}
+"""The frameworks that compile the network only if they are asked to."""
+
+FORWARD_ONLY = {"onnxruntime"}
+"""The frameworks that compute no gradients."""
+
+WAYS = ("tf32", "graph", "compile")
+"""How a framework can be run: the fields of ``Choice`` that are True or False."""
 
 COUNTERPARTS = ("conv", "pool", "relu", "lrn", "flatten", "dense", "dropout")
 """The kinds of layers that the other frameworks have too."""
@@ -55,6 +64,17 @@ class Choice:
     """If a GPU may round the factors of float32 products to 10 bits behind the point (TensorFloat-32)."""
     graph: bool = False
     """If the framework's own CUDA graphs run the steps on a GPU."""
+    compile: bool = False
+    """If the framework's own compiler makes the steps."""
+
+    @property
+    def name(self) -> str:
+        """The framework and how it is run, as on the command line."""
+        return " ".join([self.framework, *(f"--{how}" for how in WAYS if getattr(self, how))])
+
+    def computes(self, name: str) -> bool:
+        """If the framework has the pass ``name``."""
+        return name == "Forward" or self.framework not in FORWARD_ONLY
 
 
 @dataclass
@@ -74,6 +94,10 @@ class Comparison:
         low, median, high = np.percentile([theirs / ours for ours, theirs in self.seconds[name]], [25, 50, 75])
         return float(low), float(median), float(high)
 
+    def as_json(self) -> dict[str, Any]:
+        """The comparison as plain data, with the ratios."""
+        return asdict(self) | {"ratio": {name: self.ratio(name) for name in self.seconds}}
+
     def lines(self) -> list[str]:
         """The comparison as text."""
         rounds = max(map(len, self.seconds.values()))
@@ -85,12 +109,11 @@ class Comparison:
                 f"{name:<18} {ours:.4g} s against {theirs:.4g} s: "
                 f"{median:.2f} times as fast (quartiles {low:.2f} and {high:.2f})"
             )
-        worst = max(self.gradient_differences, key=self.gradient_differences.__getitem__)
-        return [
-            *lines,
-            f"relative difference {'without dropout ' * self.has_dropout}of the output {self.output_difference:.1e}, "
-            f"of the gradients at most {self.gradient_differences[worst]:.1e} ({worst})",
-        ]
+        text = f"relative difference {'without dropout ' * self.has_dropout}of the output {self.output_difference:.1e}"
+        if self.gradient_differences:
+            worst = max(self.gradient_differences, key=self.gradient_differences.__getitem__)
+            text += f", of the gradients at most {self.gradient_differences[worst]:.1e} ({worst})"
+        return [*lines, text]
 
 
 def describe(net: Sequential, x_shape: Shape) -> list[dict[str, Any]]:
@@ -120,6 +143,9 @@ def check_choice(choice: Choice, on_gpu: bool) -> None:
     for name in ("tf32", "graph"):
         if getattr(choice, name) and not on_gpu:
             raise ValueError(f"{name} is asked for, but must not be unless the backend is 'cuda': only a GPU has it")
+    if choice.compile and (on_gpu or choice.framework not in COMPILED):
+        allowed = " or ".join(map(repr, sorted(COMPILED)))
+        raise ValueError(f"compile is asked for, but must not be unless versus is {allowed}, on a CPU")
 
 
 class Peer:
@@ -140,10 +166,11 @@ class Peer:
     ) -> None:
         on_gpu = not isinstance(images, np.ndarray)
         check_choice(choice, on_gpu)
+        self.choice = choice
         self.framework = self.version = choice.framework
         self._python = sys.executable if choice.python is None else choice.python
         self._threads = threads
-        self._device = f"cuda{'-tf32' * choice.tf32}{'-graph' * choice.graph}" if on_gpu else "cpu"
+        self._device = "-".join(["cuda" if on_gpu else "cpu", *(how for how in WAYS if getattr(choice, how))])
         self._layers = describe(net, images.shape)
         self._arrays = {name: to_host(array) for name, array in {"images": images, **net.params}.items()}
         if labels is not None:
@@ -225,33 +252,55 @@ class Peer:
 def compare(
     peers: Sequence[Peer], work: Workload, passes: Sequence[str], rounds: int, done: Callable[[], object]
 ) -> list[Comparison]:
-    """Times each pass in ``rounds`` rounds, in each of which every side has its turn, and then compares the results.
+    """Times each pass in turn, and then compares the results; ``done`` is called after each round.
 
-    Every side draws its own dropout, so the results that are compared are those without. ``done`` is called after each
-    round. The peers compute the loss of ``work``.
+    The peers compute the loss of ``work``.
     """
-    net = work.net
-    has_dropout = any(layer.rng is not None for _, layer in net.leaves())
-    comparisons = [Comparison(peer.framework, peer.version, has_dropout=has_dropout) for peer in peers]
+    _, comparisons = time_in_turn(peers, work, passes, rounds, done)
+    compare_results(peers, work, comparisons)
+    return comparisons
+
+
+def time_in_turn(
+    peers: Sequence[Peer], work: Workload, passes: Sequence[str], rounds: int, done: Callable[[], object]
+) -> tuple[dict[str, list[float]], list[Comparison]]:
+    """Times each pass in ``rounds`` rounds, in each of which every side that has the pass takes its turn.
+
+    Returns the seconds of this package too, by pass, one for each round.
+    """
+    own: dict[str, list[float]] = {name: [] for name in passes}
+    comparisons = [Comparison(peer.framework, peer.version) for peer in peers]
     for name in passes:
         step = work.step(name)
         for _ in range(rounds):
             ours = _turn(lambda step=step: work.device.seconds_of(step))  # type: ignore[misc]
+            own[name].append(ours)
             for peer, comparison in zip(peers, comparisons, strict=True):
-                theirs = _turn(lambda peer=peer, name=name: peer.step(name))  # type: ignore[misc]
-                comparison.seconds.setdefault(name, []).append((ours, theirs))
+                if peer.choice.computes(name):
+                    theirs = _turn(lambda peer=peer, name=name: peer.step(name))  # type: ignore[misc]
+                    comparison.seconds.setdefault(name, []).append((ours, theirs))
             done()
+    return own, comparisons
+
+
+def compare_results(peers: Sequence[Peer], work: Workload, comparisons: Sequence[Comparison]) -> None:
+    """Writes into ``comparisons`` how far the outputs and the gradients differ.
+
+    Every side draws its own dropout, so the results that are compared are those without.
+    """
+    net = work.net
+    has_dropout = any(layer.rng is not None for _, layer in net.leaves())
     train, net.train = net.train, False
     output = net.forward(work.images)
     net.backward(work.loss(output)[1])
     net.train = train
     for peer, comparison in zip(peers, comparisons, strict=True):
+        comparison.has_dropout = has_dropout
         their_output, their_grads = peer.results()
         comparison.output_difference = _relative(to_host(output), their_output)
         comparison.gradient_differences = {
             name: _relative(to_host(net.grads[name]), their_grads[name]) for name in their_grads
         }
-    return comparisons
 
 
 def _turn(step: Callable[[], float]) -> float:

@@ -178,6 +178,9 @@ class Device:
         """Bytes that the kernels keep for activations, gradients and scratch."""
         return 0
 
+    def release_memory(self) -> None:
+        """Gives back what the kernels keep and nothing refers to."""
+
     def peak(self, threads: int) -> Peak:
         """The speed of a large float32 matrix product on ``threads`` threads, and of a copy: each the best of eight."""
         rng = np.random.default_rng(0)

@@ -16,7 +16,7 @@ import numpy as np
 from ..captured import Optimizer, Result
 from .columns import Columns
 from .link import Link
-from .shards import Loss, own_rows, own_shards
+from .shards import Loss, own_rows, own_shards, same_weights
 from .sums import GradientSums, as_number, leaves_of
 from .tree import Tree, cut, spans
 
@@ -64,24 +64,25 @@ class HybridStep:
         labels = self._all_labels(labels, batch)
         for layer in self._leaves:
             layer.draw()
-        flat, saved = self._head_forward(x, batch)
-        self._columns.draw()
-        dense: Tree[dict[str, np.ndarray]] = Tree(_added, len(passes))
-        losses: Tree[float] = Tree(lambda a, b: a + b, len(passes))
-        dflat, logits = np.empty_like(flat), []
-        ahead = self._gathering(flat, passes[0], own.start)
-        for number, of in enumerate(passes):
-            here, rows = ahead(), np.concatenate(of)
-            if number + 1 < len(passes):
-                ahead = self._gathering(flat, passes[number + 1], own.start)
-            out = self._columns.forward(here, rows, batch)
-            loss, dout = self._loss(out, labels[rows], batch)
-            dx, grads = self._columns.backward(dout, [len(some) for some in of])
-            dflat[of[self._link.rank] - own.start] = dx
-            dense.put(grads, number)
-            losses.put(as_number(loss), number)
-            logits.append(out)
-        self._head_backward(dflat, batch, saved)
+        with same_weights(self._own):
+            flat, saved = self._head_forward(x, batch)
+            self._columns.draw()
+            dense: Tree[dict[str, np.ndarray]] = Tree(_added, len(passes))
+            losses: Tree[float] = Tree(lambda a, b: a + b, len(passes))
+            dflat, logits = np.empty_like(flat), []
+            ahead = self._gathering(flat, passes[0], own.start)
+            for number, of in enumerate(passes):
+                here, rows = ahead(), np.concatenate(of)
+                if number + 1 < len(passes):
+                    ahead = self._gathering(flat, passes[number + 1], own.start)
+                out = self._columns.forward(here, rows, batch)
+                loss, dout = self._loss(out, labels[rows], batch)
+                dx, grads = self._columns.backward(dout, [len(some) for some in of])
+                dflat[of[self._link.rank] - own.start] = dx
+                dense.put(grads, number)
+                losses.put(as_number(loss), number)
+                logits.append(out)
+            self._head_backward(dflat, batch, saved)
         self._optimizer.move(self._sums.result() | dense.result(), losses.result())
         every = np.empty((batch, logits[0].shape[1]), logits[0].dtype)
         every[np.concatenate([rows for of in passes for rows in of])] = np.concatenate(logits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ..captured import Optimizer, Result
 from ..devices import to_host
 from ..network import Sequential
+from ..ops.conv2d.winograd.kept import unchanged_filters
 from .link import Alone, Link
 from .sums import GradientSums, as_number, leaves_of, total_loss
 from .tree import cut
@@ -65,16 +67,17 @@ class ShardedStep:
             layer.draw()
         self._sums.begin()
         outs, losses = [], []
-        for shard in range(self._own.start, self._own.stop):
-            rows = slice(shards[shard].start - first, shards[shard].stop - first)
-            for layer in self._leaves:
-                layer.part(shards[shard].start)
-            images, targets = map(hardware.to_device, (x[rows], labels[rows]))
-            out = self._net.forward(images)
-            loss, dout = self._loss(out, targets, batch)
-            outs.append(to_host(out))
-            losses.append(as_number(loss))
-            self._sums.backward(shard, dout)
+        with same_weights(self._own):
+            for shard in range(self._own.start, self._own.stop):
+                rows = slice(shards[shard].start - first, shards[shard].stop - first)
+                for layer in self._leaves:
+                    layer.part(shards[shard].start)
+                images, targets = map(hardware.to_device, (x[rows], labels[rows]))
+                out = self._net.forward(images)
+                loss, dout = self._loss(out, targets, batch)
+                outs.append(to_host(out))
+                losses.append(as_number(loss))
+                self._sums.backward(shard, dout)
         loss = total_loss(self._link, losses, self._shards)
         self._optimizer.move(self._sums.result(), hardware.number(loss, np.dtype(np.float64)))
         return Result(np.concatenate(outs), loss)
@@ -85,6 +88,11 @@ def own_shards(shards: int, link: Link) -> slice:
     if link.size > shards:
         raise ValueError(f"shards is {shards}, but must be at least the {link.size} processes there are")
     return cut(shards, link.size)[link.rank]
+
+
+def same_weights(own: slice) -> AbstractContextManager[None]:
+    """``with`` it, a process transforms the filters of a convolution once for all its shards, if it has several."""
+    return unchanged_filters() if own.stop - own.start > 1 else nullcontext()
 
 
 def own_rows(batch: int, shards: int, own: slice) -> slice:

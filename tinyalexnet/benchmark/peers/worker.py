@@ -1,8 +1,8 @@
 """A process that runs a network step by step for another process: ``python worker.py FRAMEWORK FOLDER THREADS DEVICE``.
 
 FOLDER holds ``network.json``, a list of layers, and ``arrays.npz``, the images, the parameters and, for a network that
-classifies, the labels. DEVICE is "cpu" or "cuda"; with "-tf32" behind it, a GPU may use TensorFloat-32 for products of
-float32, and with "-graph" it replays CUDA graphs.
+classifies, the labels. DEVICE is "cpu" or "cuda"; with "-compile" behind it, the framework's compiler makes the steps,
+with "-tf32" a GPU may use TensorFloat-32 for products of float32, and with "-graph" it replays CUDA graphs.
 
 Standard input has one command per line, and standard output one answer per line, in JSON. The first answer, before any
 command, is the framework's version, or the package that is missing. To the name of a pass the answer is the seconds of
@@ -23,6 +23,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+STEPS = {"Forward": "forward", "Forward-backward": "forward_backward"}
+"""The passes, and the methods that compute them."""
+
 Layers = list[dict[str, Any]]
 Arrays = dict[str, np.ndarray]
 
@@ -30,7 +33,8 @@ Arrays = dict[str, np.ndarray]
 class Network(Protocol):
     """The class ``Network`` of a framework's module."""
 
-    # A network on a GPU also has ``seconds_of(step)``, by the GPU's clock.
+    # PyTorch's also has ``seconds_of(step)``, by a GPU's clock. One that only computes the output lacks
+    # ``forward_backward``, and its ``results`` have no gradients: ``versus.FORWARD_ONLY``.
     version: str
     """The framework's name and version, and the way in which it runs."""
 
@@ -91,7 +95,7 @@ def main(framework: str, folder: Path, threads: int, device: str) -> None:
             np.savez(folder / "results.npz", **{"output": output, **gradients})  # type: ignore[arg-type]
             answer()
         else:
-            step = {"Forward": network.forward, "Forward-backward": network.forward_backward}[command]
+            step = getattr(network, STEPS[command])
             answer(seconds=getattr(network, "seconds_of", _seconds_of)(step))
 
 

@@ -41,3 +41,6 @@ class Cpu(Device):
 
     def held_memory(self) -> int:
         return memory.held()
+
+    def release_memory(self) -> None:
+        memory.release()

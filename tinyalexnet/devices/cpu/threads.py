@@ -4,6 +4,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -17,8 +18,27 @@ from ..machine import at_fork
 
 
 @functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _libraries() -> list[Any]:
+    """The libraries with BLAS that kernels may call: SciPy's own where it has one, as from PyPI, else all."""
+    every = [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+    own = [library for library in every if "scipy.libs" in Path(library.filepath).parts]
+    return own or every
+
+
+class Limited:
+    """BLAS at one thread, as by a context of threadpoolctl, in a third of its time: each product needs it."""
+
+    def __init__(self) -> None:
+        self._before = [(library, library.get_num_threads()) for library in _libraries()]
+        for library, threads in self._before:
+            if threads != 1:
+                library.set_num_threads(1)
+
+    def restore_original_limits(self) -> None:
+        """As many threads as before."""
+        for library, threads in self._before:
+            if threads != 1:
+                library.set_num_threads(threads)
 
 
 class OneBlasThread:
@@ -51,7 +71,7 @@ class OneBlasThread:
         self._restore()
 
 
-_one_blas_thread = OneBlasThread(lambda: _controller().limit(limits=1, user_api="blas"))
+_one_blas_thread = OneBlasThread(Limited)
 
 
 def one_blas_thread() -> OneBlasThread:

@@ -144,6 +144,9 @@ class Cuda(Device):
     def free_memory(self) -> int | None:
         return self._gpu.free_bytes()
 
+    def release_memory(self) -> None:
+        memory.pool().release()
+
     def peak(self, threads: int) -> Peak:
         """The theoretical peak at the highest clock, and the bandwidth of copies on the GPU, the best of eight runs."""
         gpu = self._gpu

@@ -8,7 +8,7 @@ are then matrix products with the filters as a (KH*KW*C, F) matrix W:
 At stride 1 the whole im2col matrix would be KH*KW times the batch. So each task makes it for a block of output pixels,
 multiplies that, and goes on to the next block. Blocks depend on the shapes alone, never on the number of threads, and
 so does every rounding error. A grouped convolution is one separate convolution after the other, on copied slices of the
-channels.
+channels. Grey images have a matrix the other way round: ``cpu_grey``.
 """
 
 import numba
@@ -17,18 +17,10 @@ import numpy as np
 from ...devices.cpu.compiler import inner, parallel, slice_bounds
 from ...devices.cpu.memory import empty
 from ...devices.cpu.threads import one_blas_thread
-from ...geometry import Pair, Window
+from ...geometry import Window
+from . import cpu_grey
+from .cpu_tasks import BLOCK_PIXELS, PARTIAL_SUMS, add_rows_to, add_to_rows, placement, rows_per_block
 from .groups import by_groups
-
-BLOCK_PIXELS = 448
-"""Output pixels of one task: enough rows to keep the matrix product near its peak. A block of conv4 then has 6 MB and
-fits the shared cache; smaller blocks, for the core's own cache, were no faster."""
-
-LEAST_TASKS = 16
-"""Small inputs are cut finer than BLOCK_PIXELS, so that this many threads have work."""
-
-PARTIAL_SUMS = 16
-"""Partial sums over the batch, which are then added in a fixed order."""
 
 _contiguous = np.ascontiguousarray
 
@@ -36,15 +28,15 @@ _contiguous = np.ascontiguousarray
 def conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int) -> np.ndarray:
     """Schedule: parallel over blocks of output rows (row ``oh`` of image ``n`` is row ``n * OH + oh``). No two tasks
     write the same output. The bias is added while the block is in cache."""
+    if x.shape[3] == 1:
+        return cpu_grey.conv2d_forward(x, w, b, window)
     n, size = x.shape[0], x.shape[1:3]
 
     def of_group(channels: slice, filters: slice) -> np.ndarray:
         images, matrix = _contiguous(x[..., channels]), _as_matrix(_contiguous(w[..., filters]))
         out = empty((n, *window.output_size(size), matrix.shape[1]), x.dtype)
         with one_blas_thread():
-            _forward(
-                images, matrix, _contiguous(b[filters]), *_placement(window, size), _rows_per_block(out.shape), out
-            )
+            _forward(images, matrix, _contiguous(b[filters]), *placement(window, size), rows_per_block(out.shape), out)
         return out
 
     return by_groups(of_group, x.shape[3], w.shape[3], groups)
@@ -61,9 +53,9 @@ def conv2d_backward_input(
     def of_group(_: slice, filters: slice) -> np.ndarray:
         gradient, matrix = _contiguous(dout[..., filters]), _as_matrix(_contiguous(w[..., filters]))
         dx = empty((n, height, width, channels_total // groups), dout.dtype)
-        blocks = images_per_task, _rows_per_block(gradient.shape)
+        blocks = images_per_task, rows_per_block(gradient.shape)
         with one_blas_thread():
-            _backward_input(gradient, matrix, *_placement(window, (height, width)), *blocks, dx)
+            _backward_input(gradient, matrix, *placement(window, (height, width)), *blocks, dx)
         return dx
 
     return by_groups(of_group, channels_total, w.shape[3], groups)
@@ -74,9 +66,11 @@ def conv2d_backward_params(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Schedule: parallel over at most PARTIAL_SUMS slices of the blocks. Each task sums its slice into its own partial
     dw and db; a second parallel loop, over the rows of dw, adds the partial sums in order. No atomics, no races."""
-    block = _rows_per_block(dout.shape)
+    if x.shape[3] == 1:
+        return cpu_grey.conv2d_backward_params(dout, x, window)
+    block = rows_per_block(dout.shape)
     blocks = -(-dout.shape[0] * dout.shape[1] // block)
-    placement = _placement(window, (x.shape[1], x.shape[2]))
+    placed = placement(window, (x.shape[1], x.shape[2]))
     db = np.empty(dout.shape[3], x.dtype)
 
     def of_group(channels: slice, filters: slice) -> np.ndarray:
@@ -86,7 +80,7 @@ def conv2d_backward_params(
         partial_db = empty((len(partial_dw), gradient.shape[3]), x.dtype)
         dw = empty(partial_dw.shape[1:], x.dtype)
         with one_blas_thread():
-            _backward_params(gradient, images, *placement, block, blocks, partial_dw, partial_db, dw)
+            _backward_params(gradient, images, *placed, block, blocks, partial_dw, partial_db, dw)
         db[filters] = partial_db.sum(axis=0)
         return dw.reshape(*window.kernel, images.shape[3], gradient.shape[3])
 
@@ -95,17 +89,6 @@ def conv2d_backward_params(
 
 def _as_matrix(w: np.ndarray) -> np.ndarray:
     return w.reshape(-1, w.shape[3])
-
-
-def _placement(window: Window, size: Pair) -> tuple[Pair, Pair, Pair]:
-    return window.kernel, window.stride, window.before(size)
-
-
-def _rows_per_block(out_shape: tuple[int, ...]) -> int:
-    """Output rows of one task."""
-    n, out_h, out_w, _ = out_shape
-    rows = n * out_h
-    return max(1, min(BLOCK_PIXELS // out_w, rows // LEAST_TASKS))
 
 
 @inner
@@ -167,22 +150,6 @@ def _col2im(dcols, first, last, out_h, out_w, kernel, stride, pad, dx):  # type:
                         target[i] += source[i]
 
 
-@inner
-def _add_to_rows(matrix, row):  # type: ignore[no-untyped-def]
-    for r in range(matrix.shape[0]):
-        target = matrix[r]
-        for i in range(row.size):
-            target[i] += row[i]
-
-
-@inner
-def _add_rows_to(row, matrix):  # type: ignore[no-untyped-def]
-    for r in range(matrix.shape[0]):
-        source = matrix[r]
-        for i in range(row.size):
-            row[i] += source[i]
-
-
 @parallel
 def _forward(x, w, b, kernel, stride, pad, block, out):  # type: ignore[no-untyped-def]
     n, out_h, out_w, filters = out.shape
@@ -195,7 +162,7 @@ def _forward(x, w, b, kernel, stride, pad, block, out):  # type: ignore[no-untyp
         _im2col(x, first, last, out_h, out_w, kernel, stride, pad, cols)
         out_block = out_pixels[first * out_w : last * out_w]
         np.dot(cols, w, out_block)
-        _add_to_rows(out_block, b)
+        add_to_rows(out_block, b)
 
 
 @parallel
@@ -233,8 +200,8 @@ def _backward_params(dout, x, kernel, stride, pad, block, blocks, partial_dw, pa
             dout_block = dout_pixels[first * out_w : last * out_w]
             # Every output pixel met the same filters, so their gradient is a sum over pixels.
             np.dot(cols.T, dout_block, product)
-            _add_rows_to(partial_dw[index].reshape(-1), product.reshape(1, -1))
-            _add_rows_to(partial_db[index], dout_block)
+            add_rows_to(partial_dw[index].reshape(-1), product.reshape(1, -1))
+            add_rows_to(partial_db[index], dout_block)
     for row in numba.prange(depth):
         dw[row] = 0
-        _add_rows_to(dw[row], partial_dw[:, row])
+        add_rows_to(dw[row], partial_dw[:, row])

@@ -8,8 +8,19 @@ from .....devices.cpu.threads import one_blas_thread
 from .....geometry import Pair, Window
 from ...groups import by_groups, group_slices
 from ..blocks import filters_from_blocks, filters_to_blocks
+from ..kept import transformed
 from ..matrices import Matrices, Tile
-from .plan import FILTER_BLOCK, ImageView, Limits, image_view, plan_accumulation, plan_convolution, sides, transposed
+from .plan import (
+    Blocks,
+    ImageView,
+    Limits,
+    blocks_of,
+    image_view,
+    plan_accumulation,
+    plan_convolution,
+    sides,
+    transposed,
+)
 from .schedules import accumulate_split, accumulate_staged, convolve_fused, convolve_staged
 from .transforms import filters_from_points, filters_to_points
 
@@ -27,7 +38,7 @@ def conv2d_forward(
     size = x.shape[1:3]
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
     for channels, filters in group_slices(x.shape[3], w.shape[3], groups):
-        u = _transform_filters(_blocks(w, filters, window), tile.g(w.dtype), exchanged=False)
+        u = _transformed(w, filters, window, tile, exchanged=False)
         src = image_view(x, channels, window.before(size), window.stride)
         _convolve(src, u, b[filters], tile, image_view(out, filters, (0, 0), (1, 1)), limits)
     return out
@@ -47,15 +58,13 @@ def conv2d_backward_input(
     add to each other's output."""
     dout = np.ascontiguousarray(dout)
     dx = empty(x_shape, dout.dtype)
-    # Turning the filters is reading the columns of G backwards.
-    turned = tile.g(w.dtype)[0][:, ::-1], tile.g(w.dtype)[1][:, ::-1]
     # Whole blocks of padding need no gradient: the tiles begin behind them, and dout has that much less padding.
     top, left = window.before(x_shape[1:3])
     shift_h, rest_h = divmod(top, window.stride[0])
     shift_w, rest_w = divmod(left, window.stride[1])
     for channels, filters in group_slices(x_shape[3], w.shape[3], groups):
-        u = _transform_filters(_blocks(w, filters, window), turned, exchanged=True)
-        no_bias = np.zeros(u.shape[1] * FILTER_BLOCK, dout.dtype)
+        u = _transformed(w, filters, window, tile, exchanged=True)
+        no_bias = np.zeros(u.shape[1] * u.shape[3], dout.dtype)
         src = image_view(dout, filters, (tile.r[0] - 1 - shift_h, tile.r[1] - 1 - shift_w), (1, 1))
         dst = image_view(dx, channels, (rest_h, rest_w), window.stride)
         _convolve(src, u, no_bias, tile, dst, limits)
@@ -81,18 +90,18 @@ def conv2d_backward_params(
     def of_group(channels: slice, filters: slice) -> np.ndarray:
         images = image_view(x, channels, window.before(x.shape[1:3]), window.stride)
         gradients = image_view(dout, filters, (0, 0), (1, 1))
-        depth, blocks = window.stride[0] * images.row_size, -(-gradients.row_size // FILTER_BLOCK)
+        depth, blocks = window.stride[0] * images.row_size, blocks_of(gradients.row_size)
         plan = plan_accumulation(tile, dout.shape[0], dout.shape[1:3], depth, blocks, x.dtype.itemsize, limits)
-        du = empty((plan.splits, tile.points, blocks, depth, FILTER_BLOCK), x.dtype)
-        sums = np.zeros((plan.splits, blocks, FILTER_BLOCK), x.dtype)
+        du = empty((plan.splits, tile.points, blocks.number, depth, blocks.width), x.dtype)
+        sums = np.zeros((plan.splits, *blocks), x.dtype)
         tiles = plan.grid.chunk_strips * plan.grid.tiles_w
         with one_blas_thread():
             if plan.splits > 1:
-                scratch = empty((most_threads(), tiles * tile.points * (depth + blocks * FILTER_BLOCK)), x.dtype)
+                scratch = empty((most_threads(), tiles * tile.points * (depth + blocks.filters)), x.dtype)
                 accumulate_split(images, to_points, gradients, from_pixels, plan.grid, scratch, du, sums)
             else:
                 v = empty((plan.chunks, tile.points, tiles, depth), x.dtype)
-                dm = empty((plan.chunks, tile.points, blocks, tiles, FILTER_BLOCK), x.dtype)
+                dm = empty((plan.chunks, tile.points, blocks.number, tiles, blocks.width), x.dtype)
                 accumulate_staged(images, to_points, gradients, from_pixels, plan.grid, v, dm, du[0], sums[0])
         dw = empty((*tile.r, depth, gradients.row_size), x.dtype)
         filters_from_points(du[0], sides(gt, gt), dw)
@@ -106,34 +115,48 @@ def _blocks(w: np.ndarray, filters: slice, window: Window) -> np.ndarray:
     return filters_to_blocks(np.ascontiguousarray(w[..., filters]), window.stride)
 
 
+def _transformed(w: np.ndarray, filters: slice, window: Window, tile: Tile, exchanged: bool) -> np.ndarray:
+    """U of a group's filters; of those of the adjoint, turned and with channels and filters ``exchanged``."""
+
+    def transform() -> np.ndarray:
+        g = tile.g(w.dtype)
+        # Turning the filters is reading the columns of G backwards.
+        return _transform_filters(
+            _blocks(w, filters, window), (g[0][:, ::-1], g[1][:, ::-1]) if exchanged else g, exchanged
+        )
+
+    return transformed(w, (filters.start, filters.stop, window.stride, tile, exchanged), transform)
+
+
 def _transform_filters(w: np.ndarray, g: Matrices, exchanged: bool) -> np.ndarray:
-    """U = G w Gᵀ, (points, blocks, C, FILTER_BLOCK), of w (r_h, r_w, C, F), or (r_h, r_w, F, C) if ``exchanged``.
+    """U = G w Gᵀ, (points, blocks, C, width of a block), of w (r_h, r_w, C, F), or (r_h, r_w, F, C) if ``exchanged``.
 
     The last block is filled up with zeros.
     """
     channels, filters = w.shape[3 if exchanged else 2], w.shape[2 if exchanged else 3]
-    u = empty((g[0].shape[0] * g[1].shape[0], -(-filters // FILTER_BLOCK), channels, FILTER_BLOCK), w.dtype)
+    blocks = blocks_of(filters)
+    u = empty((g[0].shape[0] * g[1].shape[0], blocks.number, channels, blocks.width), w.dtype)
     filters_to_points(w, exchanged, sides(g, g), u)
     return u
 
 
 def _convolve(src: ImageView, u: np.ndarray, b: np.ndarray, tile: Tile, dst: ImageView, limits: Limits) -> None:
     """Convolves ``src`` with the filters U and writes ``dst``."""
-    points, blocks, depth, _ = u.shape
-    dtype = u.dtype
-    bias = np.pad(b, (0, blocks * FILTER_BLOCK - b.size)).reshape(blocks, FILTER_BLOCK)
+    points, count, depth, width = u.shape
+    blocks, dtype = Blocks(count, width), u.dtype
+    bias = np.pad(b, (0, blocks.filters - b.size)).reshape(blocks)
     to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
     to_pixels = sides(tile.at(dtype), tile.smaller.at(dtype))
     plan = plan_convolution(tile, dst.rows.shape[0], _size_in_blocks(dst), depth, blocks, dtype.itemsize, limits)
     tiles = plan.grid.chunk_strips * plan.grid.tiles_w
     with one_blas_thread():
         if plan.fused:
-            size = plan.chunks * tiles * points * (depth + blocks * FILTER_BLOCK)
+            size = plan.chunks * tiles * points * (depth + blocks.filters)
             scratch = empty((most_threads(), size), dtype)
             convolve_fused(src, to_points, u, bias, to_pixels, plan.grid, plan.chunks, scratch, dst)
         else:
             v = empty((plan.chunks, points, tiles, depth), dtype)
-            m = empty((plan.chunks, points, blocks, tiles, FILTER_BLOCK), dtype)
+            m = empty((plan.chunks, points, count, tiles, width), dtype)
             convolve_staged(src, to_points, u, bias, to_pixels, plan.grid, v, m, dst)
 
 

@@ -8,18 +8,37 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .....devices.cpu.blas import SMALL_PRODUCT
 from .....geometry import Pair
 from ..matrices import MOST_POINTS, Matrices, Tile
 
-FILTER_BLOCK = 64
-"""Filters of one matrix product."""
+MOST_IN_BLOCK, LANES = 64, 16
+"""Filters of one matrix product at most, and what their number is a multiple of: a vector register of AVX-512."""
+
+
+class Blocks(NamedTuple):
+    """Filters in ``number`` equal blocks of ``width``; the last is filled up with zeros."""
+
+    number: int
+    width: int
+
+    @property
+    def filters(self) -> int:
+        """Those of all blocks, with the zeros."""
+        return self.number * self.width
+
+
+def blocks_of(filters: int) -> Blocks:
+    """As few blocks as can be, which are no wider than they must: 48 filters are not multiplied as 64."""
+    number = -(-filters // MOST_IN_BLOCK)
+    return Blocks(number, -(-filters // (number * LANES)) * LANES)
 
 
 class Limits(NamedTuple):
     """The sizes that decide which schedule runs, and how large its chunks are.
 
-    ``small_product``: multiply-adds up to which OpenBLAS multiplies without copying both matrices first; above, it is
-    half as fast here.
+    ``small_product``: multiply-adds of a product, so that OpenBLAS does not copy both matrices first: it would be half
+    as fast here.
     ``chunk_bytes``: V and M of one chunk of the fused schedule, so that they stay in the cache that the cores share.
     ``most_chunks``: chunks of a task of the fused schedule, if U is larger than a chunk and so costs more to read.
     ``held_bytes``: V and M, or V and dM, that the staged schedule holds at a time, so that they too stay in that cache.
@@ -30,7 +49,7 @@ class Limits(NamedTuple):
     the fused one once per task.
     """
 
-    small_product: int = 1_000_000
+    small_product: int = SMALL_PRODUCT
     chunk_bytes: int = 3 << 20
     most_chunks: int = 3
     held_bytes: int = 12 << 20
@@ -132,11 +151,11 @@ def transposed(matrices: Matrices) -> Matrices:
 
 
 def plan_convolution(
-    tile: Tile, n: int, size: Pair, depth: int, blocks: int, itemsize: int, limits: Limits
+    tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, itemsize: int, limits: Limits
 ) -> ConvolutionPlan:
-    """For n images with outputs of ``size``, ``depth`` channels of a block and ``blocks`` blocks of filters."""
+    """For n images with outputs of ``size``, ``depth`` channels of a block of pixels and ``blocks`` of filters."""
     grid = _grid(tile, n, size, depth, blocks, limits)
-    u_bytes = tile.points * blocks * depth * FILTER_BLOCK * itemsize
+    u_bytes = tile.points * depth * blocks.filters * itemsize
     chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
     # A large U comes from the cache that the cores share, or from memory: it is read for several chunks at once.
     chunks = min(max(u_bytes // limits.chunk_bytes, 1), limits.most_chunks)
@@ -149,11 +168,11 @@ def plan_convolution(
 
 
 def plan_accumulation(
-    tile: Tile, n: int, size: Pair, depth: int, blocks: int, itemsize: int, limits: Limits
+    tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, itemsize: int, limits: Limits
 ) -> AccumulationPlan:
     """For the gradient of the filters; arguments as ``plan_convolution``."""
     grid = _grid(tile, n, size, depth, blocks, limits)
-    du_bytes = tile.points * blocks * depth * FILTER_BLOCK * itemsize
+    du_bytes = tile.points * depth * blocks.filters * itemsize
     chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
     enough = 0 < limits.split_chunks * chunk_strips <= grid.strips // limits.least_tasks
     if enough and du_bytes <= limits.chunk_bytes and limits.least_tasks > 1:
@@ -161,21 +180,21 @@ def plan_accumulation(
     return AccumulationPlan(grid, 1, _held_chunks(tile, grid, depth, blocks, limits))
 
 
-def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: int, limits: Limits) -> TileGrid:
+def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, limits: Limits) -> TileGrid:
     """The grid with chunks as large as products may be, and as may be held at a time."""
     tiles_h, tiles_w = tile.counts(size)
     strips = n * tiles_h
-    in_product = limits.small_product // (depth * FILTER_BLOCK * tiles_w)
+    in_product = limits.small_product // (depth * blocks.width * tiles_w)
     in_memory = _strips_in(limits.held_bytes, tile, tiles_w, depth, blocks)
     chunk_strips = max(1, min(in_product, in_memory, strips))
     return TileGrid(*tile.m, *tile.n, tiles_h, tiles_w, *tile.large_counts(size), tile.sum_point, strips, chunk_strips)
 
 
-def _strips_in(size: int, tile: Tile, tiles_w: int, depth: int, blocks: int) -> int:
+def _strips_in(size: int, tile: Tile, tiles_w: int, depth: int, blocks: Blocks) -> int:
     """How many strips of V and M, in float32, fit ``size`` bytes."""
-    return size // (4 * tile.points * tiles_w * (depth + blocks * FILTER_BLOCK))
+    return size // (4 * tile.points * tiles_w * (depth + blocks.filters))
 
 
-def _held_chunks(tile: Tile, grid: TileGrid, depth: int, blocks: int, limits: Limits) -> int:
+def _held_chunks(tile: Tile, grid: TileGrid, depth: int, blocks: Blocks, limits: Limits) -> int:
     strips = min(_strips_in(limits.held_bytes, tile, grid.tiles_w, depth, blocks), grid.strips)
     return max(1, strips // grid.chunk_strips)

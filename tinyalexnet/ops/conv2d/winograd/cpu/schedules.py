@@ -11,7 +11,6 @@ import numba
 import numpy as np
 
 from .....devices.cpu.compiler import inner, parallel
-from .plan import FILTER_BLOCK
 from .transforms import add_elements, restore_strip, tiles_of_strips, transform_strip
 
 
@@ -40,7 +39,7 @@ def _multiply(v, u, bias, grid, begin, p, block, m):  # type: ignore[no-untyped-
 
 @parallel
 def convolve_fused(src, to_points, u, bias, to_pixels, grid, chunks, scratch, dst):  # type: ignore[no-untyped-def]
-    points, blocks, depth, _ = u.shape
+    points, blocks, depth, block_width = u.shape
     tiles, task_strips = grid.chunk_strips * grid.tiles_w, chunks * grid.chunk_strips
     for task in numba.prange((grid.strips + task_strips - 1) // task_strips):
         first_strip = np.intp(task) * task_strips
@@ -49,7 +48,7 @@ def convolve_fused(src, to_points, u, bias, to_pixels, grid, chunks, scratch, ds
         own = scratch[numba.get_thread_id()]
         v = own[: chunks * points * tiles * depth].reshape(chunks, points, tiles, depth)
         m_end = v.size + chunks * points * tiles * bias.size
-        m = own[v.size : m_end].reshape(chunks, points, blocks, tiles, FILTER_BLOCK)
+        m = own[v.size : m_end].reshape(chunks, points, blocks, tiles, block_width)
         for index in range(first_strip, end):
             chunk, begin = _chunk_of(grid, first_strip, index)
             transform_strip(src, begin, index, 0, depth, to_points, grid, v[chunk].reshape(-1), 0, tiles * depth)
@@ -89,14 +88,14 @@ def convolve_staged(src, to_points, u, bias, to_pixels, grid, v, m, dst):  # typ
 
 @inner
 def _transform_both(x, x_to_points, dout, dout_to_points, begin, index, grid, v, dm):  # type: ignore[no-untyped-def]
-    """A strip's V, (points, tiles, C), and dM, (points, blocks, tiles, FILTER_BLOCK), of the chunk from ``begin``."""
+    """A strip's V, (points, tiles, C), and dM, (points, blocks, tiles, block_width), of the chunk at ``begin``."""
     _, tiles, depth = v.shape
-    blocks = dm.shape[1]
+    blocks, block_width = dm.shape[1], dm.shape[3]
     transform_strip(x, begin, index, 0, depth, x_to_points, grid, v.reshape(-1), 0, tiles * depth)
     for block in range(blocks):
-        channel = block * FILTER_BLOCK
-        start, pitch = channel * tiles, blocks * tiles * FILTER_BLOCK
-        transform_strip(dout, begin, index, channel, FILTER_BLOCK, dout_to_points, grid, dm.reshape(-1), start, pitch)
+        channel = block * block_width
+        start, pitch = channel * tiles, blocks * tiles * block_width
+        transform_strip(dout, begin, index, channel, block_width, dout_to_points, grid, dm.reshape(-1), start, pitch)
 
 
 @inner
@@ -111,7 +110,7 @@ def _add_product(v, dm, is_first, product, du):  # type: ignore[no-untyped-def]
 
 @parallel
 def accumulate_split(x, x_to_points, dout, dout_to_points, grid, scratch, du, db):  # type: ignore[no-untyped-def]
-    splits, points, blocks, depth, _ = du.shape
+    splits, points, blocks, depth, block_width = du.shape
     tiles = grid.chunk_strips * grid.tiles_w
     for task in numba.prange(splits):
         split = np.intp(task)
@@ -120,8 +119,8 @@ def accumulate_split(x, x_to_points, dout, dout_to_points, grid, scratch, du, db
         own = scratch[numba.get_thread_id()]
         v = own[: points * tiles * depth].reshape(points, tiles, depth)
         dm_end = v.size + points * tiles * db[split].size
-        dm = own[v.size : dm_end].reshape(points, blocks, tiles, FILTER_BLOCK)
-        product = np.empty((depth, FILTER_BLOCK), v.dtype)
+        dm = own[v.size : dm_end].reshape(points, blocks, tiles, block_width)
+        product = np.empty((depth, block_width), v.dtype)
         for begin in range(first_strip, end, grid.chunk_strips):
             stop = min(begin + grid.chunk_strips, end)
             for index in range(begin, stop):
@@ -154,7 +153,7 @@ def accumulate_staged(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db)
             _transform_both(x, x_to_points, dout, dout_to_points, begin, index, grid, v[chunk], dm[chunk])
         for task in numba.prange(blocks * points):
             block, p = divmod(np.intp(task), points)
-            product = np.empty((depth, FILTER_BLOCK), v.dtype)
+            product = np.empty((depth, du.shape[3]), v.dtype)
             for begin in range(first_strip, first_strip + strips, grid.chunk_strips):
                 chunk, filled = (begin - first_strip) // grid.chunk_strips, _tiles_of_chunk(grid, p, begin)
                 _add_product(v[chunk, p, :filled], dm[chunk, p, block, :filled], begin == 0, product, du[p, block])

@@ -9,7 +9,6 @@ import numpy as np
 
 from .....devices.cpu.compiler import fused_inner, inner, parallel
 from ..matrices import MOST_POINTS
-from .plan import FILTER_BLOCK
 
 ROW_PIECE = 512
 """Elements of a row that are combined at a time: eight such rows fit the fastest cache."""
@@ -138,15 +137,15 @@ def _transform_rows(sides, source, source_start, source_pitch, target, target_st
 def filters_to_points(w, exchanged, sides, u):  # type: ignore[no-untyped-def]
     """U = G w Gᵀ: one task for each block of filters and CHANNELS channels."""
     r_h, r_w, rows, columns = w.shape
-    _, blocks, channels, _ = u.shape
+    _, blocks, channels, block_width = u.shape
     slices = (channels + CHANNELS - 1) // CHANNELS
     for task in numba.prange(blocks * slices):
         block, channel_slice = divmod(np.intp(task), slices)
         first_channel = channel_slice * CHANNELS
         count = min(CHANNELS, channels - first_channel)
-        some = np.zeros((r_h, r_w, count, FILTER_BLOCK), w.dtype)
-        first_filter = block * FILTER_BLOCK
-        end = min(first_filter + FILTER_BLOCK, rows if exchanged else columns)
+        some = np.zeros((r_h, r_w, count, block_width), w.dtype)
+        first_filter = block * block_width
+        end = min(first_filter + block_width, rows if exchanged else columns)
         for i in range(r_h):
             for j in range(r_w):
                 if exchanged:
@@ -157,8 +156,8 @@ def filters_to_points(w, exchanged, sides, u):  # type: ignore[no-untyped-def]
                 else:
                     for c in range(count):
                         copy_elements(w[i, j, first_channel + c, first_filter:end], some[i, j, c])
-        size = count * FILTER_BLOCK
-        start, pitch = (block * channels + first_channel) * FILTER_BLOCK, blocks * channels * FILTER_BLOCK
+        size = count * block_width
+        start, pitch = (block * channels + first_channel) * block_width, blocks * channels * block_width
         _transform_rows(sides, some.reshape(-1), 0, size, u.reshape(-1), start, pitch, size)
 
 
@@ -166,18 +165,18 @@ def filters_to_points(w, exchanged, sides, u):  # type: ignore[no-untyped-def]
 def filters_from_points(du, sides, dw):  # type: ignore[no-untyped-def]
     """dw = Gᵀ dU G: one task for each block of filters and CHANNELS channels."""
     r_h, r_w, channels, filters = dw.shape
-    blocks = du.shape[1]
+    _, blocks, _, block_width = du.shape
     slices = (channels + CHANNELS - 1) // CHANNELS
     for task in numba.prange(blocks * slices):
         block, channel_slice = divmod(np.intp(task), slices)
         first_channel = channel_slice * CHANNELS
         count = min(CHANNELS, channels - first_channel)
-        some = np.empty((r_h, r_w, count, FILTER_BLOCK), dw.dtype)
-        size = count * FILTER_BLOCK
-        start, pitch = (block * channels + first_channel) * FILTER_BLOCK, blocks * channels * FILTER_BLOCK
+        some = np.empty((r_h, r_w, count, block_width), dw.dtype)
+        size = count * block_width
+        start, pitch = (block * channels + first_channel) * block_width, blocks * channels * block_width
         _transform_rows(sides, du.reshape(-1), start, pitch, some.reshape(-1), 0, size, size)
-        first_filter = block * FILTER_BLOCK
-        end = min(first_filter + FILTER_BLOCK, filters)
+        first_filter = block * block_width
+        end = min(first_filter + block_width, filters)
         for i in range(r_h):
             for j in range(r_w):
                 for c in range(count):
@@ -258,44 +257,44 @@ def transform_strip(view, begin, strip_index, first_channel, depth, sides, grid,
 @inner
 def restore_strip(m, begin, strip_index, sides, grid, view):  # type: ignore[no-untyped-def]
     """Stage 3: strip ``strip_index`` of the chunk that begins at strip ``begin``, transformed back and written."""
-    _, blocks, tiles, _ = m.shape
+    _, blocks, tiles, block_width = m.shape
     image, strip = divmod(strip_index, grid.tiles_h)
     strips, large = strip_index - begin, _large_strips(grid, strip_index) - _large_strips(grid, begin)
     smaller_h = np.intp(strip >= grid.large_h)
     rows_h, terms_h = sides.rows_h - smaller_h, sides.terms_h - smaller_h
     top = strip * grid.m_h - max(strip - grid.large_h, 0)
     flat = m.reshape(-1)
-    half = np.empty((rows_h, grid.n_w, grid.tiles_w * FILTER_BLOCK), m.dtype)
+    half = np.empty((rows_h, grid.n_w, grid.tiles_w * block_width), m.dtype)
     down = np.empty(MOST_POINTS, np.intp)
     for block in range(blocks):
         for b in range(grid.n_w):
             for a in range(MOST_POINTS):
                 row = a if a < terms_h else 0
                 tile = _tiles_at(grid, row, b, strips, large)
-                down[a] = (((row * grid.n_w + b) * blocks + block) * tiles + tile) * FILTER_BLOCK
-            width = _tiles_at(grid, 0, b, 1, 1) * FILTER_BLOCK
+                down[a] = (((row * grid.n_w + b) * blocks + block) * tiles + tile) * block_width
+            width = _tiles_at(grid, 0, b, 1, 1) * block_width
             for i in range(rows_h):
                 combine(sides.left[smaller_h, i], flat, 0, down, half[i, b, :width])
         for i in range(rows_h):
             h = (top + i) * view.stride_h - view.pad_top
-            _store_row(half[i].reshape(-1), sides, block, grid, view, image, h)
+            _store_row(half[i].reshape(-1), sides, block, block_width, grid, view, image, h)
 
 
 @inner
-def _store_row(half, sides, block, grid, view, image, h):  # type: ignore[no-untyped-def]
+def _store_row(half, sides, block, block_width, grid, view, image, h):  # type: ignore[no-untyped-def]
     """A row of each tile of a strip, combined straight into the image: one block of the channels of each pixel."""
     rows, row_size = view.rows, view.row_size
     for smaller_w in range(2):
-        across = _offsets(sides.terms_w - smaller_w, grid.tiles_w * FILTER_BLOCK)
+        across = _offsets(sides.terms_w - smaller_w, grid.tiles_w * block_width)
         for j in range(sides.rows_w - smaller_w):
             for t in range(grid.large_w if smaller_w else 0, grid.tiles_w if smaller_w else grid.large_w):
                 pixel = t * grid.m_w - max(t - grid.large_w, 0) + j
                 column = (pixel * view.stride_w - view.pad_left) * view.channels + view.first_channel
                 for dy in range(view.stride_h):
                     # Row dy of the pixel: the elements that this block has, and of these the ones inside the image.
-                    skipped = dy * row_size - block * FILTER_BLOCK
-                    low, high = max(-skipped, 0, -column), min(FILTER_BLOCK - skipped, row_size, rows.shape[2] - column)
+                    skipped = dy * row_size - block * block_width
+                    low, high = max(-skipped, 0, -column), min(block_width - skipped, row_size, rows.shape[2] - column)
                     if low < high and 0 <= h + dy < rows.shape[1]:
                         target = rows[image, h + dy, column + low : column + high]
-                        shift = t * FILTER_BLOCK + skipped + low
+                        shift = t * block_width + skipped + low
                         combine(sides.right[smaller_w, j], half, shift, across, target)

@@ -1,0 +1,103 @@
+"""The convolution of images with one channel, compiled: the transpose of im2col, and a matrix product.
+
+A row of im2col has the window of one pixel: here KW numbers from each of KH rows of the image, copied one by one. A row
+of its transpose has one number of every window. At stride 1 these are neighbours in the image, whole rows of it.
+"""
+
+import numba
+import numpy as np
+
+from ...devices.cpu.compiler import inner, parallel, slice_bounds
+from ...devices.cpu.memory import empty
+from ...devices.cpu.threads import one_blas_thread
+from ...geometry import Window
+from .cpu_tasks import PARTIAL_SUMS, add_rows_to, add_to_rows, placement, rows_per_block
+
+
+def conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window) -> np.ndarray:
+    """Schedule: that of ``cpu.py``, parallel over blocks of output rows."""
+    images, matrix = np.ascontiguousarray(x)[..., 0], np.ascontiguousarray(w).reshape(-1, w.shape[3])
+    out = empty((x.shape[0], *window.output_size(x.shape[1:3]), w.shape[3]), x.dtype)
+    with one_blas_thread():
+        _forward(
+            images, matrix, np.ascontiguousarray(b), *placement(window, x.shape[1:3]), rows_per_block(out.shape), out
+        )
+    return out
+
+
+def conv2d_backward_params(dout: np.ndarray, x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Schedule: that of ``cpu.py``, parallel over slices of the blocks, whose partial sums are added in order."""
+    gradient, images = np.ascontiguousarray(dout), np.ascontiguousarray(x)[..., 0]
+    block = rows_per_block(dout.shape)
+    blocks = -(-dout.shape[0] * dout.shape[1] // block)
+    partial_dw = empty((min(PARTIAL_SUMS, blocks), window.kernel[0] * window.kernel[1], dout.shape[3]), x.dtype)
+    partial_db = empty((len(partial_dw), dout.shape[3]), x.dtype)
+    with one_blas_thread():
+        _backward_params(gradient, images, *placement(window, x.shape[1:3]), block, blocks, partial_dw, partial_db)
+    return partial_dw.sum(axis=0).reshape(*window.kernel, 1, dout.shape[3]), partial_db.sum(axis=0)
+
+
+@inner
+def _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, rows):  # type: ignore[no-untyped-def]
+    """Row kh * KW + kw of ``rows``: pixel (kh, kw) of the windows of output rows ``first`` up to ``last``."""
+    _, height, width = x.shape
+    for kh in range(kernel[0]):
+        for kw in range(kernel[1]):
+            # Output columns whose window has its pixel kw inside the image.
+            left = kw - pad[1]
+            low = min(max((stride[1] - 1 - left) // stride[1], 0), out_w)
+            high = max(min((width - 1 - left) // stride[1] + 1, out_w), low)
+            for row in range(first, last):
+                image, oh = divmod(row, out_h)
+                h = oh * stride[0] + kh - pad[0]
+                target = rows[kh * kernel[1] + kw, (row - first) * out_w : (row - first + 1) * out_w]
+                if not 0 <= h < height:
+                    target[:] = 0
+                    continue
+                target[:low] = 0
+                target[high:] = 0
+                inside, source = target[low:high], x[image, h]
+                if stride[1] == 1:
+                    pixels = source[low + left : high + left]
+                    for i in range(inside.size):
+                        inside[i] = pixels[i]
+                else:
+                    for i in range(inside.size):
+                        inside[i] = source[(low + i) * stride[1] + left]
+
+
+@parallel
+def _forward(x, w, b, kernel, stride, pad, block, out):  # type: ignore[no-untyped-def]
+    n, out_h, out_w, filters = out.shape
+    rows = n * out_h
+    out_pixels = out.reshape(rows * out_w, filters)
+    for task in numba.prange((rows + block - 1) // block):
+        first = task * block
+        last = min(first + block, rows)
+        windows = np.empty((w.shape[0], (last - first) * out_w), x.dtype)
+        _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, windows)
+        out_block = out_pixels[first * out_w : last * out_w]
+        np.dot(windows.T, w, out_block)
+        add_to_rows(out_block, b)
+
+
+@parallel
+def _backward_params(dout, x, kernel, stride, pad, block, blocks, partial_dw, partial_db):  # type: ignore[no-untyped-def]
+    n, out_h, out_w, filters = dout.shape
+    rows = n * out_h
+    dout_pixels = dout.reshape(rows * out_w, filters)
+    slices, depth, _ = partial_dw.shape
+    for index in numba.prange(slices):
+        product = np.empty((depth, filters), x.dtype)
+        partial_dw[index] = 0
+        partial_db[index] = 0
+        begin, end = slice_bounds(np.intp(index), slices, blocks)
+        for number in range(begin, end):
+            first = number * block
+            last = min(first + block, rows)
+            windows = np.empty((depth, (last - first) * out_w), x.dtype)
+            _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, windows)
+            dout_block = dout_pixels[first * out_w : last * out_w]
+            np.dot(windows, dout_block, product)
+            add_rows_to(partial_dw[index].reshape(-1), product.reshape(1, -1))
+            add_rows_to(partial_db[index], dout_block)
