@@ -198,7 +198,7 @@ LIMITS = {
             "cuda": (True, False, (512, 0.9), "gemm"),
         },
     },
-    "ops.dense.cpu": {"SLICES": 16},
+    "ops.dense.cpu": {"SLICES": 16, "VECTORS": 16, "ROWS": (4, 64)},
     "ops.l2_loss.cpu": {"SLICES": 64, "LANES": 64},
     "ops.lrn.terms": {"OF_A_POWER": 12},
     "ops.softmax_cross_entropy.terms": {"OF_AN_EXPONENTIAL": 12},
