@@ -29,6 +29,9 @@ LEFT_OUT = ("benchmark/peers/", "devices/cuda/", "dojo/stubs/", "bestiary/")
 """What the plain tests cannot reach, or what is wrong on purpose."""
 COPIED = ("tinyalexnet", "tests", "docs", "bench.py", "conftest.py", "pyproject.toml", "README.md", "CHANGELOG.md")
 
+OF_TABLES = ("tests/test_defaults.py", "tests/dojo/test_path.py::test_what_an_exercise_asks_for")
+"""They read values that lines have at import, and so reach no line."""
+
 COMPARISONS = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -212,13 +215,14 @@ def tests_by_line(folder: Path, kept: Path) -> Reached:
 
 
 def tests_of(mutant: Mutant, reached: Reached) -> list[str]:
-    """The tests that reach its line; of a line that runs at import, those of the file.
+    """The tests that reach its line; of a line that runs at import, ``OF_TABLES`` and those of the file.
 
     Those that reach the fewest lines come first: they are quick, and most mutants fail there.
     """
     lines = reached.get(mutant.path, {})
     own = set() if mutant.at_import else lines.get(mutant.line, set())
-    return list(dict.fromkeys(test for _, test in sorted(own or set().union(*lines.values()))))
+    tests = dict.fromkeys(test for _, test in sorted(own or set().union(*lines.values())))
+    return [*OF_TABLES, *tests] if mutant.at_import else list(tests)
 
 
 def outcome(mutant: Mutant, folder: Path, tests: list[str], seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Rel
 from tinyalexnet.devices import device
 from tinyalexnet.gradcheck import assert_gradients
 
+ROOT = Path(__file__).parent.parent
 SMALL = ["cifar", "mnist", "digits"]
 
 
@@ -215,7 +217,7 @@ def test_dropout_is_drawn_by_its_own_generator():
     assert isinstance(nets[0]["drop3"], Dropout)
 
 
-@pytest.mark.parametrize("variant", SMALL)
+@pytest.mark.parametrize("variant", [*SMALL, Variant((8, 8, 64), (Conv("conv", 64, 3, groups=4),))])
 def test_the_scale_of_new_weights_keeps_the_scale_of_the_signal(variant):
     net = alexnet(variant, backend="reference")
     for _, layer in net:
@@ -281,5 +283,6 @@ def test_the_comparison_names_what_differs():
             -1
         ]
         assert cell == " x ".join(map(str, shape[1:]))
+    assert "\n".join(lines[: lines.index("")]) in (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
     assert any("3 4, 3 4" in line for line in lines)
     assert any("conv2 conv4 conv5" in line for line in lines)

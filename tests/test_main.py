@@ -15,6 +15,7 @@ from tinyalexnet import __main__ as command
 from tinyalexnet import benchmark, completion
 from tinyalexnet.benchmark import Options
 from tinyalexnet.explorer.pages import SCRIPTS
+from tinyalexnet.training import Settings
 
 
 def ended(capsys, *arguments):
@@ -53,6 +54,49 @@ def test_a_wrong_word_is_one_line_that_says_what_may_be_meant(capsys, arguments,
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ["classify", "a.png", "--weights=b"],
+            {
+                "images": ["a.png"],
+                "weights": "b",
+                "variant": None,
+                "labels": None,
+                "top": 5,
+                "force": False,
+                "backend": "cpu",
+                "plot": None,
+                "quiet": False,
+            },
+        ),
+        (
+            ["train"],
+            {
+                "data": "fashion-mnist",
+                "folder": None,
+                "download": False,
+                "size": None,
+                "checkpoint": None,
+                "resume": False,
+                "log": None,
+                "timings": None,
+                "plot": None,
+                "parallel": None,
+                "patience": 300.0,
+                **vars(Settings()),
+                "quiet": False,
+                "variant": None,
+            },
+        ),
+    ],
+)
+def test_flags_that_are_left_out(words, expected):
+    flags = vars(command._parser().parse_args(words))
+    assert flags == expected | {"command": words[0], "print_completion": None}
 
 
 def test_the_name_of_the_program_is_what_was_typed(capsys, monkeypatch):

@@ -101,5 +101,9 @@ def test_the_tests_of_a_line_are_those_that_reach_it_and_of_an_import_those_of_t
         return mutate.tests_of(Mutant(path, line, 0, 1, "", "", at_import), reached)
 
     assert asked(1, False) == ["first"]
-    assert asked(1, True) == asked(3, False) == asked(4, False) == ["second", "first"]
+    assert asked(3, False) == asked(4, False) == ["second", "first"]
+    assert asked(1, True) == [*mutate.OF_TABLES, "second", "first"]
+    for test in mutate.OF_TABLES:
+        file, _, name = test.partition("::")
+        assert f"def {name}" in (mutate.ROOT / file).read_text(encoding="utf-8")
     assert asked(1, False, "b.py") == asked(1, False, "c.py") == []

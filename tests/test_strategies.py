@@ -73,6 +73,15 @@ def test_all_that_multiples_of_a_tile_would_hide_is_drawn(wanted):
     assert wanted(found)
 
 
+@given(geometries())
+def test_sizes_have_limits(drawn):
+    """Of images, steps, batch and groups: larger ones take time, and show nothing else."""
+    assert max(drawn.window.stride) <= 4
+    assert drawn.x_shape[0] <= 3
+    assert max(drawn.x_shape[1:3]) <= 9
+    assert drawn.groups in (1, 2, 3)
+
+
 @given(geometries(largest_size=5), st.integers(0, 100))
 def test_no_right_convolution_is_refused(geometry, seed):
     """The checker must not call right code wrong: a gradient that is 0 everywhere, a window of padding alone."""

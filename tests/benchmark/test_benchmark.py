@@ -23,8 +23,10 @@ from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.comparison import comparison
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Relu
 from tinyalexnet.benchmark import Options, legacy_statistics, main, memory_estimate, report, run, statistics
+from tinyalexnet.benchmark.options import checked_threads
 from tinyalexnet.benchmark.report import write_json
 from tinyalexnet.benchmark.timing import BURN_IN_STEPS, Workload
+from tinyalexnet.benchmark.versus import Choice
 from tinyalexnet.devices import device, machine
 
 BENCH = Path(__file__).parents[2] / "bench.py"
@@ -381,6 +383,24 @@ def test_every_flag_reaches_its_option(monkeypatch):
     )
     bench.main(["--forward_backward_only"])
     assert seen[-1].passes == ("Forward-backward",)
+    bench.main(
+        [
+            "--versus",
+            "torch",
+            "--graph",
+            "--versus",
+            "tensorflow",
+            "--tf32",
+            "--versus",
+            "jax",
+            "--python",
+            "p",
+            "--layers",
+        ]
+    )
+    assert seen[-1].versus == (Choice("torch", graph=True), Choice("tensorflow", tf32=True), Choice("jax", "p"))
+    assert seen[-1].layers
+    assert checked_threads(Options(threads=device("cpu").most_threads())) == device("cpu").most_threads()
 
 
 def test_a_closed_pipe_is_not_an_error(monkeypatch, tmp_path):

@@ -30,6 +30,16 @@ def test_one_device_for_each_backend(backend):
     assert BACKENDS == ("reference", "cpu", "cuda")
 
 
+@pytest.mark.parametrize(
+    ("name", "compiles", "fixed_memory", "makes_temporaries"),
+    [("reference", False, 50_000_000, True), ("cpu", True, 200_000_000, False)],
+)
+def test_what_a_device_of_the_host_says_of_itself(name, compiles, fixed_memory, makes_temporaries):
+    found = device(name)
+    assert (found.compiles, found.fixed_memory, found.makes_temporaries) == (compiles, fixed_memory, makes_temporaries)
+    assert not found.reuses_by_size
+
+
 @pytest.mark.parametrize("name", ["gpu", "", "CPU", None])
 def test_an_unknown_backend_is_refused(name):
     for call in (device, check_backend, lambda name: Conv2d(1, 1, 1, backend=name)):

@@ -11,7 +11,7 @@ import pytest
 
 from tinyalexnet import alexnet, l2_loss
 from tinyalexnet.devices.cpu import memory
-from tinyalexnet.devices.cpu.memory import ALIGNMENT, LEAST_BYTES, LIFETIME, HostMemoryPool
+from tinyalexnet.devices.cpu.memory import LEAST_BYTES, LIFETIME, HostMemoryPool
 
 ROWS = LEAST_BYTES // 40
 SHAPE = (ROWS, 11)
@@ -28,7 +28,7 @@ def test_an_array_is_as_from_numpy(dtype):
         assert (array.shape, array.dtype) == (shape, dtype)
         assert array.flags.c_contiguous
         assert array.flags.writeable
-        assert array.nbytes < LEAST_BYTES or address(array) % ALIGNMENT == 0
+        assert array.nbytes < LEAST_BYTES or address(array) % 64 == 0  # a line of the cache
 
 
 def test_memory_is_used_again_once_nothing_refers_to_it():
@@ -66,6 +66,14 @@ def test_memory_of_up_to_twice_the_size_is_taken(monkeypatch, cached_bytes, for_
     larger = pool.empty((ROWS, 41), np.float32)
     assert larger.size == 41 * ROWS
     assert pool.held() == 4 * ROWS * (40 + 24 + 11 + 41)
+
+
+@pytest.mark.parametrize(("columns", "taken"), [(22, True), (23, False)])
+def test_memory_of_more_than_twice_the_size_is_not_taken(columns, taken):
+    pool = HostMemoryPool()
+    pool.empty((ROWS, columns), np.float32)
+    pool.empty((ROWS, 11), np.float32)
+    assert pool.held() == 4 * ROWS * (columns if taken else columns + 11)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,14 @@ def test_a_limit_of_control_groups_of_version_1(group, path):
     assert machine.available_memory() == 4000
 
 
+def test_of_version_1_only_the_group_of_the_memory_counts(group):
+    machine._GROUPS_OF_PROCESS.write_text("5:cpu,cpuacct:/jobs\n4:hugetlb,memory:/own\n")
+    write(group / "memory" / "jobs", limit_in_bytes=900, usage_in_bytes=100)
+    assert machine.available_memory() == 1000 * 1024
+    write(group / "memory" / "own", limit_in_bytes=5100, usage_in_bytes=2100)
+    assert machine.available_memory() == 3000
+
+
 def test_peak_memory(monkeypatch):
     peak = machine.peak_memory()
     monkeypatch.setattr(machine, "_STATUS", Path("none"))

@@ -122,6 +122,33 @@ def test_an_exercise_is_complete(exercise):
         assert task.factor > 1
 
 
+def test_what_an_exercise_asks_for():
+    tasks = {name: exercise.task for name, exercise in EXERCISES.items()}
+    points = {name: exercise.points for name, exercise in EXERCISES.items() if exercise.points != 1}
+    assert points == {"train_network": 3, "batchnorm_backward": 2, "fast_conv2d": 2}
+    assert {name: (task.limit, dict(task.fixed)) for name, task in tasks.items() if isinstance(task, Catch)} == {
+        "catch_zero": (1, {}),
+        "catch_overlap": (3, {"pads": ((0, 0), (0, 0))}),
+        "catch_turn": (2, {"stride": (1, 1), "pads": ((0, 0), (0, 0)), "groups": 1}),
+        "catch_overflow": (1, {}),
+    }
+    assert {
+        name: (task.factor, task.rounds, task.seconds) for name, task in tasks.items() if isinstance(task, Speed)
+    } == {"fast_dense": (20, 9, 0.8), "fast_conv2d": (20, 9, 0.8)}
+    # Which windows hold a pixel is asked for without an order.
+    assert [name for name, task in tasks.items() if isinstance(task, Derive) and not task.ordered] == ["which_windows"]
+    training = tasks["train_network"]
+    assert (training.steps, training.bound) == (60, 0.05)
+    params, images, labels = training.data()
+    assert {name: value.shape for name, value in params.items()} == {
+        "w1": (16, 8),
+        "b1": (8,),
+        "w2": (8, 3),
+        "b2": (3,),
+    }
+    assert (images.shape, np.bincount(labels).tolist()) == ((30, 16), [10, 10, 10])
+
+
 def code(text):
     """The lines of code without comments, docstrings and spaces."""
     return {line.strip() for line in ast.unparse(without_docstring(text)).splitlines() if line.strip()}

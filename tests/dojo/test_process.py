@@ -15,7 +15,17 @@ import pytest
 
 from tinyalexnet.dojo import child, process
 from tinyalexnet.dojo.process import Process
-from tinyalexnet.dojo.runner import Call, Code, Inside, Limits, Signature, StoppedError, described, shortened
+from tinyalexnet.dojo.runner import (
+    Call,
+    Code,
+    Inside,
+    Limits,
+    Signature,
+    StoppedError,
+    described,
+    shortened,
+    stopped_by,
+)
 
 LIMITS = Limits(seconds=20, memory=1 << 30, written=1 << 20, printed=60)
 
@@ -155,6 +165,15 @@ def test_an_endless_loop_is_stopped_and_its_line_named(written, text, line):
     assert re.search(line, str(error))
 
 
+def test_a_loop_is_stopped_though_the_shell_ignores_ctrl_c(written):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        error = stopped(written("while True:\n    pass"), Limits(seconds=0.5))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert re.search(r"Line [12], `.*`, was running then", str(error))
+
+
 def test_the_time_is_for_all_calls_together(written):
     text = "import time\ndef f(x):\n    time.sleep(0.4)"
     with Process(written(text), Limits(seconds=1)) as code:
@@ -176,6 +195,34 @@ def test_long_prints_are_cut(written):
         assert code.call("f", {"x": 40}).printed == "ab" * 30 + "\n... and 20 more characters"
         assert code.call("f", {"x": 5000}).printed == "ab" * 30 + "\n... and 9941 more characters"
     assert shortened("short\n", 10) == "short"
+
+
+@pytest.mark.parametrize(
+    ("text", "left_out", "shown"),
+    [
+        ("abc", 0, "abc"),
+        ("abcd", 0, "abc\n... and 1 more characters"),
+        ("abcde", 5, "abc\n... and 7 more characters"),
+        ("abc", 5, "abc\n... and 5 more characters"),
+    ],
+)
+def test_three_characters_are_shown_and_the_others_counted(text, left_out, shown):
+    assert shortened(text, 3, left_out) == shown
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        ({"source": "x = 1"}, "Line 3, `x = 1`, raises OSError: no such device."),
+        ({}, "Line 3 raises OSError: no such device."),
+        ({"line": None}, "Your code raises OSError: no such device."),
+        ({"message": "[Errno 27] File too large"}, "Line 3 prints or writes more than the 16 MB that a check may use."),
+        ({"type": "ValueError", "message": "File too large."}, "Line 3 raises ValueError: File too large."),
+    ],
+)
+def test_an_exception_is_a_sentence_with_what_is_known_of_its_line(failure, sentence):
+    known = {"type": "OSError", "message": "no such device", "line": 3, "source": ""}
+    assert str(stopped_by(known | failure, Limits(), "")) == sentence
 
 
 def test_a_process_and_its_children_end_with_the_block(written):

@@ -67,6 +67,12 @@ def test_padding_at_the_sides_is_in_the_picture():
     assert text_of(SUBJECTS["maxpool_forward"], pool).endswith("    oh=0 ow=0   oh=0 ow=1\n    +#.          .#+\n")
 
 
+def test_a_picture_has_as_many_rows_and_columns_as_the_image():
+    pool = {"x": images(1, 3, 1, 1), "kernel": (2, 1), "stride": (1, 1), "pads": ((0, 0), (0, 0))}
+    lines = text_of(SUBJECTS["maxpool_forward"], pool).splitlines()[-3:]
+    assert [line.split() for line in lines] == [["#", "."], ["#", "#"], [".", "#"]]
+
+
 def test_many_windows_are_broken_into_rows_and_too_many_are_left_out():
     pool = {"x": images(1, 1, 12, 1), "kernel": (1, 2), "stride": (1, 1), "pads": ((0, 0), (0, 0))}
     text = text_of(SUBJECTS["maxpool_forward"], pool)

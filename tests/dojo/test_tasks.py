@@ -149,6 +149,11 @@ def test_arguments_that_will_not_do(trap, value, sentence):
     assert refused(caught(trap, value), "arguments") == sentence
 
 
+def test_without_the_function_its_name_is_asked_for(trap):
+    sentence = refused(examine(trap, Inside({"cases": print})), "arguments")
+    assert sentence.startswith("There is no function case: keep its name as it was in the exercise")
+
+
 def test_a_hundred_elements_are_not_too_many_for_a_case(trap):
     assert caught(trap, {"x": np.ones(100), "dout": np.ones(100)}).gates[0].state == "ok"
 
@@ -245,11 +250,23 @@ def test_one_thing():
     assert refused(derived(half, lambda n: n / 2, ordered=True), "all") == "f(n=7) is 3.5, but must be None."
     assert refused(derived(half, lambda n: (n / 2,), ordered=True), "example") == "f(n=4) is (2), but must be 2."
     assert refused(derived(pairs, lambda n: pairs(n)[::-1], ordered=True), "example").startswith("f(n=4) is ((4, 1), ")
+    assert derived(pairs, pairs, ordered=True).passed
+    assert not derived(pairs, lambda n: [*pairs(n), (1, 1)], ordered=True).passed
     assert not derived(pairs, lambda n: 2, ordered=True).passed
     sentence = refused(derived(half, lambda n: None, ordered=True), "example")  # None is the answer to others
     assert sentence == "f(n=4) is None, but must be 2. Is a `return` missing?"
     sentence = refused(derived(lambda n: n / 2, lambda n: None, ordered=True), "contract")
     assert sentence == "f(n=4) returns None, but must return a list: is a `return` missing?"
+
+
+def test_what_the_first_call_of_a_formula_prints_is_shown():
+    def f(n):
+        print(f"called with {n}")
+        return divisors(n)
+
+    text = derived(divisors, f).text
+    assert "called with 4" in text
+    assert "called with 7" not in text
 
 
 # --- a notebook -------------------------------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tinyalexnet import Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, ReLU, Sequential, alexnet
+from tinyalexnet.devices import Device
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.avgpool import avgpool_backward, avgpool_forward
+from tinyalexnet.ops.checks import check_floats
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 from tinyalexnet.ops.dense import dense_backward_input, dense_backward_params, dense_forward
 from tinyalexnet.ops.dropout import dropout, dropout_mask
@@ -51,6 +53,12 @@ REFUSED = [
     (conv2d_backward_params, (DOUT[..., :0], X, WINDOW), ValueError, r"dout has shape \(2, 3, 3, 0\), but must"),
     (conv2d_forward, (X, W[0], B, WINDOW), ValueError, r"w has shape \(3, 4, 6\), but must have shape"),
     (conv2d_forward, (X, W[..., :0], B, WINDOW), ValueError, r"w has shape \(3, 3, 4, 0\), but must"),
+    (
+        conv2d_forward,
+        (X, W[:, :, :0], B, WINDOW),
+        ValueError,
+        r"w has shape \(3, 3, 0, 6\), but must .*, \(3, 3, 4, 6\)",
+    ),
     (conv2d_forward, (X, W.astype(float), B, WINDOW), TypeError, "x has dtype float32, but must have the dtype of w"),
     (
         conv2d_forward,
@@ -334,6 +342,15 @@ def test_a_network_refuses_what_is_no_layer(layers, message):
 def test_options_of_another_kind_are_refused(make, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         make()
+
+
+def test_a_layout_that_a_device_cannot_read_is_refused():
+    class Strict(Device):
+        def check_layout(self, name, array):
+            raise ValueError(f"{name} is in Fortran's order")
+
+    with pytest.raises(ValueError, match=r"^w is in Fortran's order$"):
+        check_floats(Strict(), w=W)
 
 
 def test_in_place_a_strided_array_has_the_callers_name():

@@ -50,6 +50,16 @@ def test_weights_progress_and_evaluation_are_those_of_one(processes):
             np.testing.assert_array_equal(training.optimizer.state[name], value)
 
 
+def test_two_shards_are_those_of_two_processes():
+    def run(link):
+        training = Training(Settings("digits", **SETTINGS | {"shards": 2}), dataset(), link)
+        training.advance()
+        return training.digest()
+
+    (alone,) = on(1, run)
+    assert on(2, run) == [alone, alone]
+
+
 def test_each_process_prepares_its_images_alone(monkeypatch):
     """Which are rows of the whole batch, whatever is drawn at random."""
     asked = []

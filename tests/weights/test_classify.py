@@ -100,6 +100,20 @@ def test_many_images_in_batches_and_a_bar(weights):
     assert "classifying" in err.getvalue()
 
 
+def test_the_first_images_are_shown_at_once(weights):
+    """Though the output is no terminal, and the others are not classified yet."""
+
+    class Out(io.StringIO):
+        shown = ""
+
+        def flush(self):
+            self.shown = self.getvalue()
+
+    out = Out()
+    classify(["red.png"], weights, out, Console(io.StringIO(), quiet=True), top=1, backend="reference")
+    assert out.shown.startswith("red.png\n")
+
+
 def test_the_bar_has_a_step_for_each_image(weights, monkeypatch):
     bars = []
 

@@ -22,7 +22,7 @@ class GradientSums:
     With ``overlap`` a layer's gradients are exchanged while the layers before it compute; else when all is computed.
     """
 
-    def __init__(self, net: Sequential, shards: int, link: Link, overlap: bool = False) -> None:
+    def __init__(self, net: Sequential, shards: int, link: Link, overlap: bool) -> None:
         self._net, self._shards, self._link, self._overlap = net, shards, link, overlap
         self._last = cut(shards, link.size)[link.rank].stop - 1
         self.hardware = hardware_of(net)

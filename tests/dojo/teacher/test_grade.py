@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,13 +15,15 @@ import pytest
 
 from tinyalexnet.__main__ import main
 from tinyalexnet.bestiary import SUBJECTS
+from tinyalexnet.console import Console
 from tinyalexnet.dojo.exercise import Fill
 from tinyalexnet.dojo.path import EXERCISES, file_name
 from tinyalexnet.dojo.runner import Limits
+from tinyalexnet.dojo.teacher import command
 from tinyalexnet.dojo.teacher.course import Course, read_course
-from tinyalexnet.dojo.teacher.grade import grade
+from tinyalexnet.dojo.teacher.grade import Grade, grade
 from tinyalexnet.dojo.teacher.key import HIDDEN, fits, hidden_pools, make_key, result_hash
-from tinyalexnet.dojo.teacher.submissions import Submission, submissions
+from tinyalexnet.dojo.teacher.submissions import Submission, as_program, submissions
 
 SOLUTIONS = Path(__file__).parents[1] / "solutions"
 PACKAGE = Path(EXERCISES["relu_backward"].stub).parents[2]
@@ -272,7 +275,14 @@ def test_a_huge_file_is_not_read(tmp_path):
         (tmp_path / name).write_text("#" * (5 << 20))
         found = grade(course_of("relu_backward"), {}, Submission("ann", tmp_path), EXERCISES["relu_backward"])
         assert (found.state, found.sentence) == ("no answer", "relu_backward.py has more than 4 MB.")
+    (tmp_path / "relu_backward.py").write_text("#" * (4 << 20))
+    with as_program(tmp_path / "relu_backward.py") as program:
+        assert program == tmp_path / "relu_backward.py"
+    notebook = tmp_path / "relu_backward.ipynb"
+    notebook.write_text("relu_backward".ljust(4 << 20))
     (tmp_path / "relu_backward.py").unlink()
+    assert Submission("ann", tmp_path).file_of(EXERCISES["relu_backward"]) == notebook
+    notebook.write_text("relu_backward".ljust((4 << 20) + 1))
     found = grade(course_of("relu_backward"), {}, Submission("ann", tmp_path), EXERCISES["relu_backward"])
     assert found.state == "not handed in"
 
@@ -330,6 +340,53 @@ def test_a_course_has_the_stubs_and_a_seed_of_its_own(tmp_path, capsys):
     assert list(read_course(tmp_path / "all").exercises) == list(EXERCISES)
 
 
+def test_a_course_and_its_key_say_what_is_next(tmp_path, capsys):
+    course = tmp_path / "course"
+    for names, count in (
+        (["inner_product"], "1 exercise, 1 points"),
+        (["relu_backward", "inner_product"], "2 exercises"),
+    ):
+        assert main(["dojo", "teacher", "new", str(course), *names]) == 0
+        out = capsys.readouterr().out.splitlines()
+        assert out[0].startswith(f"{count}")
+        assert out[1] == "course.json has the points, and a private seed: keep it to yourself. Change the points there."
+        assert out[2] == f"Next: python -m tinyalexnet dojo teacher key {course}"
+        text = (course / "course.json").read_text()
+        assert text == json.dumps(json.loads(text), indent=2) + "\n"
+        course = tmp_path / "other"
+    course = tmp_path / "other"
+    assert main(["dojo", "teacher", "key", str(course)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{course / 'key.json'}: hashes of hidden results for 1 of the 2 exercises.",
+        f"Next: python -m tinyalexnet dojo teacher grade {course} DIR, with a folder in DIR for each student",
+    ]
+
+
+def test_grading_says_how_far_it_is(classroom, monkeypatch):
+    course, students = classroom
+    said = []
+
+    class Noted(Console):
+        @contextmanager
+        def bar(self, name, total, done=0):
+            said.append((name, total, done, self.quiet))
+            yield said.append, print
+
+    def grades(course, key, handed_in):
+        for submission in handed_in:
+            yield submission, Grade(EXERCISES["relu_backward"], 0.0, 2.0, "wrong", "")
+
+    monkeypatch.setattr(command, "Console", Noted)
+    monkeypatch.setattr(command, "grade_all", grades)
+    assert main(["dojo", "teacher", "grade", str(course), str(students)]) == 0
+    assert said == [("grading", len(STATES), 0, False), *sorted(STATES)]
+
+
+def test_an_exercise_may_have_no_points(tmp_path):
+    (tmp_path / "course.json").write_text('{"name": "a", "seed": "b", "exercises": {"relu_backward": 0}}')
+    assert read_course(tmp_path).points == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -375,6 +432,7 @@ def test_wrong_use_is_one_line(words, message, classroom, capsys):
         '{"name": "a", "seed": "b", "exercises": {}}',
         '{"name": "a", "seed": 3, "exercises": {"relu_backward": 1}}',
         '{"name": "a", "seed": "b", "exercises": {"relu_backward": -1}}',
+        '{"name": "a", "seed": "b", "exercises": {"relu_backward": Infinity}}',
         '{"name": "a", "seed": "b", "exercises": {"relu_backward": "many"}}',
         '{"name": "a", "seed": "b", "exercises": {"nothing": 1}}',
     ],
