@@ -73,7 +73,7 @@ def test_a_batch_has_windows_of_the_images_half_of_them_mirrored(rng):
             equal = (places == image[:, None, None, :, :: -1 if mirrored else 1]).all(axis=(0, 3, 4))
             found += [(mirrored, *place) for place in np.argwhere(equal).tolist()]
     assert len(found) == 128
-    # The chance of fewer than 40 mirrored images, or of as few others, is 2e-5; that a row or a column is missing, 5e-6.
+    # The chance of fewer than 40 mirrored images, or of as few others, is 2e-5; of a row or a column too few, 5e-6.
     assert 40 <= sum(mirrored for mirrored, _, _ in found) <= 88
     assert {row for _, row, _ in found} == {column for _, _, column in found} == set(range(9))
 
