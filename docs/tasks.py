@@ -1,0 +1,70 @@
+"""python docs/tasks.py [VARIANT [BATCH [THREADS ...]]]: how evenly a step's tasks are divided among many threads.
+
+Counted from the plans of the kernels, not measured. For forward, loss and backward of VARIANT ("tf2015") with BATCH
+images (128), a row for each stage: its loops and the tasks of one, its part of the whole load, and for each number of
+threads (2 4 8 16 32 64) the evenness, which is the mean load of a thread divided by the largest. Its inverse, divided
+by the threads, is the part of the thread that has most. Stages below 0.5 % of the load share a row, and the work of one
+thread has another. Behind the whole step comes the update, which only training has. ``task_counts.py`` says what a load
+is.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from task_counts import Loop, evenness, step, updates
+
+from tinyalexnet.alexnet import VARIANTS
+
+THREADS = (2, 4, 8, 16, 32, 64)
+
+SMALL = 0.005
+"""Stages with a smaller part of the whole load share a row."""
+
+
+def stages(loops: list[Loop]) -> dict[str, list[Loop]]:
+    """The loops by stage, in the order in which they run."""
+    found: dict[str, list[Loop]] = {}
+    for loop in loops:
+        found.setdefault(loop.stage, []).append(loop)
+    return found
+
+
+def rows(loops: list[Loop]) -> dict[str, list[Loop]]:
+    """The loops by row of the table."""
+    whole, small, single, found = sum(loop.total for loop in loops), [], [], {}
+    for name, some in stages(loops).items():
+        if not some[0].kernel:
+            single += some
+        elif sum(loop.total for loop in some) < SMALL * whole:
+            small += some
+        else:
+            found[name] = some
+    others = {f"{len(stages(small))} smaller stages": small, "one thread alone": single}
+    return found | {name: some for name, some in others.items() if some} | {"the whole step": loops}
+
+
+def table(variant: str, batch: int, threads: tuple[int, ...]) -> list[str]:
+    """The lines of the table, in Markdown."""
+    loops = step(variant, batch)
+    whole = sum(loop.total for loop in loops)
+    lines = [f"| {variant}, batch {batch} | loops x tasks | load | {' | '.join(map(str, threads))} |"]
+    lines.append("|---|" + "---|" * (2 + len(threads)))
+    for name, some in {**rows(loops), "the update, of training alone": updates(variant)}.items():
+        counts = [loop.tasks for loop in some]
+        tasks = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
+        load = sum(loop.total for loop in some) / whole
+        cells = " | ".join(f"{evenness(some, count):.0%}" for count in threads)
+        lines.append(f"| {name} | {len(counts)} x {tasks} | {load:.1%} | {cells} |")
+    return lines
+
+
+def main(variant: str = "tf2015", batch: str = "128", *threads: str) -> None:
+    print("\n".join(table(variant, int(batch), tuple(map(int, threads)) or THREADS)))
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    if (given and given[0] not in VARIANTS) or not all(word.isdecimal() and int(word) > 0 for word in given[1:]):
+        sys.exit(__doc__)
+    main(*given)
