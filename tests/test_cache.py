@@ -133,7 +133,9 @@ def parallel_kernels():
     for path in sorted(PACKAGE.rglob("*.py")):
         module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef) and "parallel" in map(ast.unparse, node.decorator_list):
+            if isinstance(node, ast.FunctionDef) and {"parallel", "streaming"}.intersection(
+                map(ast.unparse, node.decorator_list)
+            ):
                 found.append(f"{module}:{node.name}")
     return found
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tinyalexnet.devices.cpu import memory, threads
-from tinyalexnet.devices.cpu.threads import OneBlasThread, ParallelKernel
+from tinyalexnet.devices.cpu.threads import OneBlasThread, ParallelKernel, StreamingKernel
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -267,3 +267,39 @@ def test_a_forked_pool_works_or_says_why_not():
     lines = outcome("default", "fork")
     assert lines in (["1"], [lines[0], "0"])
     assert lines == ["1"] or lines[0].startswith("a compiled kernel is called in a process that was forked after")
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A streaming kernel that notes the threads it ran with; gives them and a maker of arguments of so many bytes."""
+    counts, now = [], [4]
+    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: now[0])
+    monkeypatch.setattr(threads.numba, "set_num_threads", lambda count: now.__setitem__(0, count))
+    monkeypatch.setattr(ParallelKernel, "one_at_a_time", False)
+
+    def run(*arguments):
+        counts.append(now[0])
+        if isinstance(arguments[-1], str):
+            raise ZeroDivisionError
+
+    return counts, now, StreamingKernel(kernel(run).compiled)
+
+
+def test_a_small_call_is_not_split(small):
+    counts, now, run = small
+    half = np.zeros(threads.SMALL_BYTES // 2, np.uint8)
+    run(half, 0.5, half[:-1])
+    run(half, 0.5, half)
+    run(0.5, half)
+    assert counts == [1, 4, 1]
+    assert now == [4]
+    now[0] = 1
+    run(half)
+    assert counts[3:] == [1]
+
+
+def test_after_an_error_there_are_as_many_threads_as_before(small):
+    _, now, run = small
+    with pytest.raises(ZeroDivisionError):
+        run(np.zeros(3), "fails")
+    assert now == [4]

@@ -12,7 +12,7 @@ import numba
 from numba.core import event
 from numba.core.caching import Cache
 
-from .threads import ParallelKernel
+from .threads import ParallelKernel, StreamingKernel
 
 _OPTIONS: dict[str, Any] = {"cache": True, "fastmath": False, "error_model": "numpy"}
 """Without fast-math the source alone says in which order numbers are added. It matters even on one machine: a parallel
@@ -40,6 +40,12 @@ def parallel(function: Any) -> Any:
     kernel = _compiled(function, parallel=True, **_OPTIONS)
     # With NUMBA_DISABLE_JIT=1 it is the function itself.
     return kernel if kernel is function else ParallelKernel(kernel)
+
+
+def streaming(function: Any) -> Any:
+    """Like ``parallel``, for a kernel that does little with each byte of its arrays: a small call is not split."""
+    kernel = parallel(function)
+    return kernel if kernel is function else StreamingKernel(kernel.compiled)
 
 
 def _compiled(function: Any, **options: Any) -> Any:

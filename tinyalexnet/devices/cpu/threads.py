@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 
 # Numba's np.dot calls SciPy's BLAS. It is imported here because a library can only be limited to one thread after it
 # has been loaded.
@@ -15,6 +16,9 @@ import scipy.linalg.cython_blas  # noqa: F401
 from threadpoolctl import ThreadpoolController
 
 from ..machine import at_fork
+
+SMALL_BYTES = 1 << 16
+"""What one thread reads and writes in the time that it takes to wake others, some microseconds."""
 
 
 @functools.cache
@@ -120,6 +124,26 @@ class ParallelKernel:
         with ParallelKernel.lock:
             self.compiled(*arguments)
         ParallelKernel.one_at_a_time = _layer()[0] == "workqueue"
+
+
+class StreamingKernel(ParallelKernel):
+    """A kernel that one thread runs if its arrays have fewer than ``SMALL_BYTES``.
+
+    To share so little gains nothing. And where other programs need the cores, the second thread may have to wait for
+    one, a hundred times as long as the work takes. No bit depends on it: tasks do not depend on the threads.
+    """
+
+    def __call__(self, *arguments: Any) -> None:
+        size = sum(argument.nbytes for argument in arguments if isinstance(argument, np.ndarray))
+        threads = numba.get_num_threads()
+        if size >= SMALL_BYTES or threads == 1:
+            super().__call__(*arguments)
+            return
+        numba.set_num_threads(1)
+        try:
+            super().__call__(*arguments)
+        finally:
+            numba.set_num_threads(threads)
 
 
 def _after_fork() -> None:

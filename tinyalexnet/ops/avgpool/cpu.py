@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import parallel
+from ...devices.cpu.compiler import streaming
 from ...devices.cpu.memory import empty
 from ...geometry import Window
 
@@ -24,7 +24,7 @@ def avgpool_backward(dout: np.ndarray, x_shape: tuple[int, ...], window: Window)
     return dx
 
 
-@parallel
+@streaming
 def _forward(x, kernel, stride, pad, out):  # type: ignore[no-untyped-def]
     _, height, width, channels = x.shape
     n, out_h, out_w, _ = out.shape
@@ -47,7 +47,7 @@ def _forward(x, kernel, stride, pad, out):  # type: ignore[no-untyped-def]
                 total[c] /= count
 
 
-@parallel
+@streaming
 def _backward(dout, kernel, stride, pad, dx):  # type: ignore[no-untyped-def]
     n, height, width, channels = dx.shape
     _, out_h, out_w, _ = dout.shape

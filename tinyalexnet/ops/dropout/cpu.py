@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import inner, parallel, slice_bounds
+from ...devices.cpu.compiler import inner, slice_bounds, streaming
 from ...devices.cpu.memory import empty
 from .philox import philox
 
@@ -28,7 +28,7 @@ def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int, first: int) 
     return kept
 
 
-@parallel
+@streaming
 def _draw(seed, threshold, start, kept):  # type: ignore[no-untyped-def]
     for index in numba.prange(SLICES):
         first, last = slice_bounds(np.intp(index), SLICES, kept.size)
@@ -36,7 +36,7 @@ def _draw(seed, threshold, start, kept):  # type: ignore[no-untyped-def]
             kept[i] = _philox(start + i, seed) >> 8 >= threshold
 
 
-@parallel
+@streaming
 def _apply(x, kept, factor, out):  # type: ignore[no-untyped-def]
     zero = x.dtype.type(0)
     for i in numba.prange(x.size):

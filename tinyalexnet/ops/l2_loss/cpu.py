@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import parallel, slice_bounds
+from ...devices.cpu.compiler import slice_bounds, streaming
 from ...devices.cpu.memory import empty
 
 SLICES = 64
@@ -20,7 +20,7 @@ def l2_loss(y: np.ndarray) -> tuple[float, np.ndarray]:
     return 0.5 * float(sums.sum()), dout
 
 
-@parallel
+@streaming
 def _squares(y, dout, sums):  # type: ignore[no-untyped-def]
     slices, lanes = sums.shape
     for index in numba.prange(slices):

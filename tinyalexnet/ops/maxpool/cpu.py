@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import parallel
+from ...devices.cpu.compiler import streaming
 from ...devices.cpu.memory import empty
 from ...geometry import Window
 from . import argmax_dtype
@@ -38,7 +38,7 @@ def maxpool_backward(dout: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, .
 # dtype of the arrays: a choice between float32 and a plain 0 would be computed in float64.
 
 
-@parallel
+@streaming
 def _forward(x, kernel, stride, pad, out, argmax):  # type: ignore[no-untyped-def]
     _, height, width, channels = x.shape
     n, out_h, out_w, _ = out.shape
@@ -66,7 +66,7 @@ def _forward(x, kernel, stride, pad, out, argmax):  # type: ignore[no-untyped-de
                         winner[c] = position if wins else winner[c]
 
 
-@parallel
+@streaming
 def _backward(dout, argmax, kernel, stride, pad, dx):  # type: ignore[no-untyped-def]
     n, height, width, channels = dx.shape
     _, out_h, out_w, _ = dout.shape

@@ -5,7 +5,7 @@ import math
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import inner, parallel, slice_bounds
+from ...devices.cpu.compiler import inner, slice_bounds, streaming
 
 SLICES = 64
 """Slices of the elements that threads take one after the other."""
@@ -21,7 +21,7 @@ def momentum_step(
     _step(w.reshape(-1), v.reshape(-1), np.ascontiguousarray(dw).reshape(-1), *factors)
 
 
-@parallel
+@streaming
 def _step(w, v, dw, rate, momentum, decay):  # type: ignore[no-untyped-def]
     for index in numba.prange(SLICES):
         first, last = slice_bounds(np.intp(index), SLICES, w.size)

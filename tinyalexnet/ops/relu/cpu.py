@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import parallel
+from ...devices.cpu.compiler import streaming
 
 
 def relu_forward(x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
@@ -24,7 +24,7 @@ def _flat(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(-1)
 
 
-@parallel
+@streaming
 def _forward(x, y):  # type: ignore[no-untyped-def]
     zero = x.dtype.type(0)
     for i in numba.prange(x.size):
@@ -32,7 +32,7 @@ def _forward(x, y):  # type: ignore[no-untyped-def]
         y[i] = zero if x[i] <= zero else x[i]
 
 
-@parallel
+@streaming
 def _backward(dout, y, dx):  # type: ignore[no-untyped-def]
     zero = y.dtype.type(0)
     for i in numba.prange(dout.size):

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from ...devices.cpu.compiler import parallel
+from ...devices.cpu.compiler import streaming
 
 
 def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, batch: int) -> tuple[float, np.ndarray]:
@@ -14,7 +14,7 @@ def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, batch: int) ->
     return float(losses.sum() / batch), dlogits
 
 
-@parallel
+@streaming
 def _rows(logits, labels, batch, losses, dlogits):  # type: ignore[no-untyped-def]
     n, classes = logits.shape
     for row in numba.prange(n):
