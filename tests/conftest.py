@@ -30,7 +30,7 @@ PLAIN = (
     *("test_site.py", "test_terms.py", "test_torch_file.py", "test_tree.py", "test_exchange.py", "test_link.py"),
     *("test_hybrid.py", "test_linked_training.py", "test_processes.py", "test_scaling.py"),
     *("test_defaults.py", "test_progress.py"),
-    *("test_schemes_picture.py", "test_tasks.py", "test_team.py", "test_matrix.py", "test_matrix_picture.py"),
+    *("test_schemes_picture.py", "test_task_counts.py", "test_team.py", "test_matrix.py", "test_matrix_picture.py"),
 )
 """Folders and files whose tests have nothing to do with the compiler: ``-m "not plain"`` leaves them to the run without
 it."""

@@ -322,3 +322,13 @@ def test_a_function_is_short_enough_to_read(path):
             count = len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs)
             is_layer = relative(path)[0] == "layers" and node.name == "__init__"
             assert count <= 10 or is_layer, node.name
+
+
+def test_the_modules_of_tests_and_of_the_ladder_have_names_of_their_own():
+    """pytest imports them all by their last name, so that a second one of a name stops the whole run."""
+    paths = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "docs" / "ladder").glob("*.py"), *(ROOT / "docs").glob("*.py")]
+    names = [
+        path.name for path in paths if "solutions" not in path.parts and path.name not in ("__init__.py", "conftest.py")
+    ]
+    assert len(names) > 100
+    assert {name for name in names if names.count(name) > 1} == set()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Limits
+
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -33,6 +35,15 @@ def test_the_errors_are_drawn(tmp_path):
     errors = re.findall(r"the points of matrices.py: (\S+)", done.stdout)
     assert len(errors) == 8
     assert all(0 < float(error) < 2e-5 for error in errors)
+
+
+@pytest.mark.compiled
+def test_other_limits_are_timed():
+    done = run("limits.py", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {line.split()[0]: re.findall(r"x[\d.]+: ([\d.]+)", line) for line in done.stdout.splitlines()[1:]}
+    assert set(rows) == set(Limits._fields)
+    assert all(len(row) == 4 and all(float(ratio) > 0 for ratio in row) for row in rows.values())
 
 
 @pytest.mark.parametrize(("script", "arguments"), [("winograd_stages.py", ["0"]), ("winograd_error.py", [])])
