@@ -63,9 +63,14 @@ def one_image_of_many_channels():
     yield from (out, *conv2d_backward_params(normal(*out.shape), x, window, 1, "winograd"))
 @call
 def many_large_images():
-    x, w = normal(64, 55, 55, 16), normal(3, 3, 16, 70)
-    out = conv2d_forward(x, w, normal(70), window, 1, "winograd")
+    x, w = normal(64, 55, 55, 16), normal(3, 3, 16, 128)
+    out = conv2d_forward(x, w, normal(128), window, 1, "winograd")
     yield from (out, *conv2d_backward_params(normal(*out.shape), x, window, 1, "winograd"))
+@call
+def grey_images():
+    x, w = normal(37, 13, 11, 1), normal(3, 3, 1, 70)
+    out = conv2d_forward(x, w, normal(70), window, 1, "gemm")
+    yield from (out, *conv2d_backward_params(normal(*out.shape), x, window, 1, "gemm"))
 @call
 def maxpool():
     x = normal(37, 13, 11, 16)
@@ -86,10 +91,11 @@ def lrn():
 def relu():
     y = relu_forward(normal(37, 13, 11, 16))
     yield from (y, relu_backward(normal(*y.shape), y))
-for n in (1, 33):
-    def dense(n=n):
-        x, w = normal(n, 1009), normal(1009, 77)
-        out = dense_forward(x, w, normal(77))
+# The last has products that are cut.
+for n, inputs, outputs in [(1, 1009, 77), (33, 1009, 77), (16, 4097, 301)]:
+    def dense(n=n, inputs=inputs, outputs=outputs):
+        x, w = normal(n, inputs), normal(inputs, outputs)
+        out = dense_forward(x, w, normal(outputs))
         dout = normal(*out.shape)
         yield from (out, dense_backward_input(dout, w), *dense_backward_params(dout, x))
     dense.__name__ = f"dense {n}"
