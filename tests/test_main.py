@@ -12,7 +12,7 @@ import pytest
 
 import tinyalexnet
 from tinyalexnet import __main__ as command
-from tinyalexnet import benchmark, completion
+from tinyalexnet import benchmark, completion, warm
 from tinyalexnet.benchmark import Options
 from tinyalexnet.explorer.pages import SCRIPTS
 from tinyalexnet.training import Settings
@@ -149,3 +149,14 @@ def test_a_wheel_has_every_file():
     named = re.search(r"^tinyalexnet = (\[.*\])$", (package.parent / "pyproject.toml").read_text(), re.MULTILINE)
     assert others == {path for pattern in json.loads(named[1]) for path in package.glob(pattern)}
     assert {path.name for path in others} >= {"py.typed", "page.html", *SCRIPTS}
+
+
+def test_warm_is_one_of_the_commands(monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(warm, "warm", lambda variants, console: seen.append((variants, console.quiet)) or 0)
+    assert command.main(["warm"]) == 0
+    assert command.main(["warm", "--variants", "digits", "mnist", "--quiet"]) == 0
+    assert seen == [(None, False), (["digits", "mnist"], True)]
+    code, _, err = ended(capsys, "warm", "--variants", "digit")
+    assert code == 2
+    assert "did you mean digits?" in err
