@@ -6,6 +6,7 @@ has nothing to compile.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -32,7 +33,18 @@ def add_flags(parser: Parser) -> None:
 
 
 def warm(variants: Sequence[str] | None, console: Console) -> int:
-    """Compiles what training and the benchmark of the variants, or of all, call; returns the exit code."""
+    """Compiles what training and the benchmark of the variants, or of all, call; returns the exit code.
+
+    Errors
+        ValueError if the compiler is off, or there is no folder for what it makes.
+    """
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        raise ValueError("NUMBA_DISABLE_JIT is set, but must not be: nothing is compiled then")
+    from .devices.cpu.compiler import keeps_code  # which imports Numba
+
+    if not keeps_code():
+        folder = os.environ.get("NUMBA_CACHE_DIR")
+        raise ValueError(f"NUMBA_CACHE_DIR is {folder!r}, but must be a folder that can be written to")
     begin = time.perf_counter()
     names = console.compile_ahead(device("cpu"), lambda: _take_steps(list(variants or VARIANTS)), least=1)
     console.line(f"{len(names)} kernels compiled in {time.perf_counter() - begin:.1f} s; the others were there already")

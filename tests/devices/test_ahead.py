@@ -18,7 +18,7 @@ from tinyalexnet import warm
 from tinyalexnet.alexnet import VARIANTS
 from tinyalexnet.console import FIRST_TIME, Console
 from tinyalexnet.devices import device
-from tinyalexnet.devices.cpu import ahead
+from tinyalexnet.devices.cpu import ahead, compiler
 from tinyalexnet.devices.cpu.threads import ParallelKernel
 from tinyalexnet.layers import Conv2d
 from tinyalexnet.network import Sequential
@@ -247,6 +247,8 @@ def test_warm_takes_a_step_of_each_network_at_each_batch(monkeypatch, variant, a
         def backward(self, dout):
             return super().backward(dout[:1].reshape(1, 4, 4, 1))
 
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    monkeypatch.setattr(compiler, "keeps_code", lambda: True)
     monkeypatch.setattr(warm, "alexnet", lambda name: Net([("conv", Conv2d(1, 1, 1, needs_dx=False))]))
     monkeypatch.setattr(warm, "VARIANTS", {variant: VARIANTS[variant]})
     monkeypatch.setattr(Console, "compile_ahead", lambda self, hardware, run, least: [run(), least][1:])
@@ -256,11 +258,25 @@ def test_warm_takes_a_step_of_each_network_at_each_batch(monkeypatch, variant, a
     assert err.getvalue().startswith("1 kernels compiled in ")
 
 
+def test_warm_refuses_to_compile_for_nobody(monkeypatch):
+    console = Console(io.StringIO(), quiet=False)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    with pytest.raises(ValueError, match=r"^NUMBA_DISABLE_JIT is set, but must not be"):
+        warm.warm(None, console)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nowhere")
+    monkeypatch.setattr(compiler, "slice_bounds", lambda: None)
+    with pytest.raises(ValueError, match=r"^NUMBA_CACHE_DIR is '/proc/nowhere', but must be a folder"):
+        warm.warm(None, console)
+    monkeypatch.setattr(compiler, "slice_bounds", Dispatcher(None))
+    assert compiler.keeps_code()
+
+
 SCRIPT = """
 import sys
 import numpy as np
 from tinyalexnet.devices import device
-from tinyalexnet.devices.cpu import ahead
+from tinyalexnet.devices.cpu import ahead, compiler
 from tinyalexnet.ops.relu import relu_backward, relu_forward
 
 x = np.linspace(-1, 1, 7, dtype=np.float32)

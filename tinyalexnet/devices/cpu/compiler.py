@@ -113,6 +113,11 @@ def slice_bounds(index, count, size):  # type: ignore[no-untyped-def]
     return size * index // count, size * (index + 1) // count
 
 
+def keeps_code() -> bool:
+    """If Numba found a folder that it can write compiled code to."""
+    return hasattr(getattr(slice_bounds, "_cache", None), "_cache_file")
+
+
 def most_threads() -> int:
     """The number of threads that Numba started with: the processors of this process, or NUMBA_NUM_THREADS."""
     return int(numba.config.NUMBA_NUM_THREADS)
