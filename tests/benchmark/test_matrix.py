@@ -318,6 +318,23 @@ def test_all_cells_of_a_file_are_measured_alike(timer, tmp_path, monkeypatch):
             run(options(json=str(tmp_path / "other.json")), resume=True)
 
 
+def test_what_a_file_says_at_length_is_shown_in_short(timer, tmp_path, monkeypatch):
+    target = tmp_path / "m.json"
+    run(options(json=str(target)), variants=("plain",), batches=(1,))
+    good = target.read_text()
+    monkeypatch.setitem(FakePeer.versions, "torch", "torch 10")
+    for path, long in ((("versions", "numpy"), "x" * 9000), (("cells", 0, "versus", "torch", "version"), "y" * 9000)):
+        stored = json.loads(good)
+        place = stored
+        for name in path[:-1]:
+            place = place[name]
+        place[path[-1]] = long
+        target.write_text(json.dumps(stored))
+        with pytest.raises(ValueError, match=f"{long[:199]}.*, but now it is") as caught:
+            run(options(json=str(target)), resume=True)
+        assert len(str(caught.value)) < 500
+
+
 def damages():
     """Changes of a file with one cell, none of which may pass for a matrix."""
     inside = {

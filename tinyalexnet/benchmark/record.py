@@ -51,7 +51,7 @@ class Record:
             known = cell.versus[label].version
             if known != version:
                 raise ValueError(
-                    f"json is {self.path!r}, whose cells have {known}, but now it is {version}: give another file"
+                    f"json is {self.path!r}, whose cells have {known:.200}, but now it is {version}: give another file"
                 )
 
     def _as_json(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Record:
             for name in names:
                 if before.get(name) != now[part][name]:
                     raise ValueError(
-                        f"json is {path!r}, where {name} of {part} is {before.get(name)!r}, but now it is "
+                        f"json is {path!r}, where {name} of {part} is {before.get(name)!r:.200}, but now it is "
                         f"{now[part][name]!r}: give another file"
                     )
         cells = stored.get("cells")
