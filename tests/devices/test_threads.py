@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import numba
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tinyalexnet.devices.cpu import memory, threads
 from tinyalexnet.devices.cpu.threads import OneBlasThread, ParallelKernel, StreamingKernel
@@ -77,8 +80,11 @@ def test_after_a_fork_blas_is_not_limited_for_threads_that_are_gone():
 class Library:
     """A library as threadpoolctl sees it."""
 
-    def __init__(self, path, count, user_api="blas"):
+    threading_layer = "pthreads"
+
+    def __init__(self, path, count, user_api="blas", internal_api="blis"):
         self.filepath, self.count, self.user_api, self.calls = path, count, user_api, []
+        self.internal_api = internal_api
 
     def get_num_threads(self):
         return self.count
@@ -114,12 +120,62 @@ def test_the_blas_that_kernels_call_is_limited(monkeypatch, paths, limited):
         threads._libraries.cache_clear()
 
 
+@pytest.mark.parametrize("names", [("", ""), ("", "64_"), ("", "_64"), ("scipy_", ""), ("scipy_", "64_")])
+def test_the_threads_of_openblas_are_set_by_its_own_functions(names):
+    library = Library("/env/libopenblas.so", 4, internal_api="openblas")
+    get, put = object(), object()
+    library.dynlib = SimpleNamespace(
+        **{"openblas_get_num_threads": 0, "{}openblas_get_num_threads{}".format(*names): get},
+        **{"{}openblas_set_num_threads{}".format(*names): put},
+    )
+    assert threads._blas(library) == (get, put)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"threading_layer": "openmp"}, ["openblas_get_num_threads", "openblas_set_num_threads"]),
+        ({"internal_api": "mkl"}, ["openblas_get_num_threads", "openblas_set_num_threads"]),
+        ({}, ["openblas_get_num_threads", "openblas_set_num_threads_"]),
+    ],
+    ids=["of OpenMP", "another library", "without such a function"],
+)
+def test_the_threads_of_others_are_set_by_threadpoolctl(change, names):
+    library = Library("/env/libopenblas.so", 4, internal_api="openblas")
+    library.dynlib = SimpleNamespace(**dict.fromkeys(names, 0))
+    vars(library).update(change)
+    assert threads._blas(library) == (library.get_num_threads, library.set_num_threads)
+
+
+def blas_of_kernels():
+    return [library.threads() for library in threads._libraries()]
+
+
+def in_a_thread(call):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result(60)
+
+
 def test_numbas_products_run_on_one_thread_inside_and_on_as_many_as_before_outside():
-    before = [library.get_num_threads() for library in threads._libraries()]
+    before = blas_of_kernels()
     assert before
     with threads.one_blas_thread():
-        assert {library.get_num_threads() for library in threads._libraries()} == {1}
-    assert [library.get_num_threads() for library in threads._libraries()] == before
+        assert set(blas_of_kernels()) == {1}
+    assert blas_of_kernels() == before
+
+
+def test_each_python_thread_can_hold_blas_to_one_thread_whoever_did_before():
+    def inside():
+        with threads.one_blas_thread():
+            return blas_of_kernels()
+
+    before = blas_of_kernels()
+    with threadpool_limits(2, user_api="blas"):
+        two = blas_of_kernels()
+        assert set(inside()) == set(in_a_thread(inside)) == {1}
+        assert in_a_thread(blas_of_kernels) == two
+    assert set(in_a_thread(inside)) == {1}
+    assert blas_of_kernels() == in_a_thread(blas_of_kernels) == before
 
 
 @pytest.fixture
@@ -273,8 +329,7 @@ def test_a_forked_pool_works_or_says_why_not():
 def small(monkeypatch):
     """A streaming kernel that notes the threads it ran with; gives them and a maker of arguments of so many bytes."""
     counts, now = [], [4]
-    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: now[0])
-    monkeypatch.setattr(threads.numba, "set_num_threads", lambda count: now.__setitem__(0, count))
+    monkeypatch.setattr(threads, "_numba_threads", lambda: (lambda: now[0], lambda count: now.__setitem__(0, count)))
     monkeypatch.setattr(ParallelKernel, "one_at_a_time", False)
 
     def run(*arguments):
@@ -283,6 +338,23 @@ def small(monkeypatch):
             raise ZeroDivisionError
 
     return counts, now, StreamingKernel(kernel(run).compiled)
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["Numba's inner functions", "its public ones"])
+def test_the_functions_set_the_threads_that_numba_tells(monkeypatch, missing):
+    before = numba.get_num_threads()
+    threads._numba_threads.cache_clear()
+    if missing:
+        monkeypatch.setattr(threads, "parallel", SimpleNamespace())
+    try:
+        get, put = threads._numba_threads()
+        assert get() == before
+        put(1)
+        assert numba.get_num_threads() == get() == 1
+        put(before)
+        assert numba.get_num_threads() == before
+    finally:
+        threads._numba_threads.cache_clear()
 
 
 def test_a_small_call_is_not_split(small):

@@ -1,11 +1,12 @@
 """What the Python threads of a process share, and a forked process inherits: the threads of BLAS and those of Numba."""
 
 import functools
+import itertools
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 # Numba's np.dot calls SciPy's BLAS. It is imported here because a library can only be limited to one thread after it
 # has been loaded.
 import scipy.linalg.cython_blas  # noqa: F401
+from numba.np.ufunc import parallel
 from threadpoolctl import ThreadpoolController
 
 from ..machine import at_fork
@@ -21,28 +23,46 @@ SMALL_BYTES = 1 << 16
 """What one thread reads and writes in the time that it takes to wake others, some microseconds."""
 
 
+class Blas(NamedTuple):
+    """What tells and sets the number of threads of a library with BLAS."""
+
+    threads: Callable[[], int]
+    set_threads: Callable[[int], object]
+
+
 @functools.cache
-def _libraries() -> list[Any]:
+def _libraries() -> list[Blas]:
     """The libraries with BLAS that kernels may call: SciPy's own where it has one, as from PyPI, else all."""
     every = [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
     own = [library for library in every if "scipy.libs" in Path(library.filepath).parts]
-    return own or every
+    return [_blas(library) for library in own or every]
+
+
+def _blas(library: Any) -> Blas:
+    """OpenBLAS's own functions, unless its threads are OpenMP's. In threadpoolctl 3.8 one Python thread alone can set
+    their number, the first that does; the calls of others do nothing."""
+    if library.internal_api == "openblas" and library.threading_layer != "openmp":
+        for prefix, suffix in itertools.product(("", "scipy_"), ("", "64_", "_64")):
+            names = [f"{prefix}openblas_{what}_num_threads{suffix}" for what in ("get", "set")]
+            if all(hasattr(library.dynlib, name) for name in names):
+                return Blas(*(getattr(library.dynlib, name) for name in names))
+    return Blas(library.get_num_threads, library.set_num_threads)
 
 
 class Limited:
-    """BLAS at one thread, as by a context of threadpoolctl, in a third of its time: each product needs it."""
+    """BLAS at one thread, as by a context of threadpoolctl, in a tenth of its time: each product needs it."""
 
     def __init__(self) -> None:
-        self._before = [(library, library.get_num_threads()) for library in _libraries()]
+        self._before = [(library, library.threads()) for library in _libraries()]
         for library, threads in self._before:
             if threads != 1:
-                library.set_num_threads(1)
+                library.set_threads(1)
 
     def restore_original_limits(self) -> None:
         """As many threads as before."""
         for library, threads in self._before:
             if threads != 1:
-                library.set_num_threads(threads)
+                library.set_threads(threads)
 
 
 class OneBlasThread:
@@ -134,16 +154,31 @@ class StreamingKernel(ParallelKernel):
     """
 
     def __call__(self, *arguments: Any) -> None:
-        size = sum(argument.nbytes for argument in arguments if isinstance(argument, np.ndarray))
-        threads = numba.get_num_threads()
-        if size >= SMALL_BYTES or threads == 1:
+        size = 0
+        for argument in arguments:
+            if type(argument) is np.ndarray:
+                size += argument.nbytes
+        if size >= SMALL_BYTES:
             super().__call__(*arguments)
             return
-        numba.set_num_threads(1)
+        get_threads, set_threads = _numba_threads()
+        threads = get_threads()
+        if threads != 1:
+            set_threads(1)
         try:
             super().__call__(*arguments)
         finally:
-            numba.set_num_threads(threads)
+            if threads != 1:
+                set_threads(threads)
+
+
+@functools.cache
+def _numba_threads() -> tuple[Callable[[], int], Callable[[int], object]]:
+    """What tells and sets Numba's threads: the functions without its checks of the argument, a third of the time."""
+    numba.get_num_threads()  # which starts them
+    get: Callable[[], int] = getattr(parallel, "_get_num_threads", numba.get_num_threads)
+    put: Callable[[int], object] = getattr(parallel, "_set_num_threads", numba.set_num_threads)
+    return get, put
 
 
 def _after_fork() -> None:
