@@ -90,7 +90,7 @@ def test_products_of_any_size_give_the_same_sums(monkeypatch, rng, n, inputs, ou
 @pytest.mark.parametrize(("inputs", "outputs"), [(3136, 1024), (9216, 4096), (4096, 1000), (64, 10), (1, 2_000_000)])
 def test_few_vectors_are_multiplied_in_small_products(n, inputs, outputs):
     """Or in those of a slice, where they are small already, or w is so wide that one row of it is not."""
-    for most in (cpu.MOST_FORWARD, cpu.MOST_INPUT):
+    for most in (cpu.MOST_FORWARD, cpu.MOST_GRADIENT // outputs):
         vectors, rows = cpu._cut(n, most, (inputs, outputs))
         rows = min(rows, -(-inputs // cpu.SLICES))
         assert vectors * rows * outputs <= max(cpu.SMALL_PRODUCT, outputs) or n > most

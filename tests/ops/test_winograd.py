@@ -298,6 +298,10 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
         assert accumulation.grid.chunk_strips * of_strip <= limits.chunk_bytes
         per_task = accumulation.grid.strips // accumulation.splits
         assert per_task >= limits.split_chunks * accumulation.grid.chunk_strips
+        # Not one chunk more than needed, and all but equal: a strip less in each would be too few.
+        most = -(-accumulation.grid.strips // accumulation.splits)
+        chunks = -(-most // accumulation.grid.chunk_strips)
+        assert most > chunks * (accumulation.grid.chunk_strips - 1)
 
 
 @pytest.mark.parametrize("filters", range(1, 200))

@@ -11,9 +11,13 @@ from ...devices.cpu.threads import one_blas_thread
 SLICES = 16
 """Slices of the inputs, whatever the number of threads: so every rounding is the same on any."""
 
-MOST_FORWARD, MOST_INPUT, MOST_PARAMS = 64, 16, 32
+MOST_FORWARD, MOST_PARAMS = 64, 64
 """Up to so many vectors of a batch, OpenBLAS takes most of the time of a large product to copy w first, or to copy what
 dw is made of. Products are then cut until it copies nothing. For more vectors the copy pays."""
+
+MOST_GRADIENT = 1 << 16
+"""Up to so many elements of dout, the same for dx, whose products are so small that each reads all of dout again: the
+256 KB stay in the cache of a core."""
 
 VECTORS = 16
 """Vectors of a small product, at most; less if it would otherwise have fewer rows of w than that."""
@@ -38,7 +42,7 @@ def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 def dense_backward_input(dout: np.ndarray, w: np.ndarray) -> np.ndarray:
     """Schedule: parallel over SLICES slices of the inputs; each writes its own columns, by products as the forward."""
     dx = empty((dout.shape[0], w.shape[0]), dout.dtype)
-    vectors, rows = _cut(dout.shape[0], MOST_INPUT, w.shape)
+    vectors, rows = _cut(dout.shape[0], MOST_GRADIENT // w.shape[1], w.shape)
     if rows < w.shape[0]:
         rows = min(rows, max(1, SMALL_OUTPUT // vectors))
     with one_blas_thread():

@@ -54,7 +54,7 @@ class Limits(NamedTuple):
     most_chunks: int = 3
     held_bytes: int = 12 << 20
     least_tasks: int = 16
-    split_chunks: int = 4
+    split_chunks: int = 1
     least_rows: int = 16
 
 
@@ -176,6 +176,9 @@ def plan_accumulation(
     chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
     enough = 0 < limits.split_chunks * chunk_strips <= grid.strips // limits.least_tasks
     if enough and du_bytes <= limits.chunk_bytes and limits.least_tasks > 1:
+        # Of equal size: a last chunk of few strips would have products of few rows.
+        of_task = -(-grid.strips // limits.least_tasks)
+        chunk_strips = -(-of_task // -(-of_task // chunk_strips))
         return AccumulationPlan(grid._replace(chunk_strips=chunk_strips), limits.least_tasks, 1)
     return AccumulationPlan(grid, 1, _held_chunks(tile, grid, depth, blocks, limits))
 
