@@ -164,6 +164,25 @@ def test_numbas_products_run_on_one_thread_inside_and_on_as_many_as_before_outsi
     assert blas_of_kernels() == before
 
 
+@pytest.mark.parametrize(("more", "split"), [(-1, False), (0, True)])
+def test_products_hold_blas_to_one_thread_and_numba_too_if_they_are_few(more, split):
+    before = blas_of_kernels(), numba.get_num_threads()
+
+    def fails():
+        with threads.products(threads.SMALL_WORK + more):
+            assert set(blas_of_kernels()) == {1}
+            assert numba.get_num_threads() == (before[1] if split else 1)
+            with threads.products(0):
+                assert numba.get_num_threads() == 1
+            assert numba.get_num_threads() == (before[1] if split else 1)
+            assert set(blas_of_kernels()) == {1}
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert (blas_of_kernels(), numba.get_num_threads()) == before
+
+
 def test_each_python_thread_can_hold_blas_to_one_thread_whoever_did_before():
     def inside():
         with threads.one_blas_thread():
@@ -360,6 +379,7 @@ def test_the_functions_set_the_threads_that_numba_tells(monkeypatch, missing):
 def test_a_small_call_is_not_split(small):
     counts, now, run = small
     half = np.zeros(threads.SMALL_BYTES // 2, np.uint8)
+    assert threads.SMALL_BYTES == 65_536
     run(half, 0.5, half[:-1])
     run(half, 0.5, half)
     run(0.5, half)

@@ -97,6 +97,7 @@ def train(
             records.append(values)
 
         try:
+            _compile_ahead(training, settings, console)
             _steps(training, record, log_timings, out, console, files.checkpoint)
         except KeyboardInterrupt:
             interrupts.caught()
@@ -125,6 +126,16 @@ def _prepared(
         console.line(f"goes on after step {training.progress.step} of {printable(path)}")
         return training, training.progress.step
     return training, None
+
+
+def _compile_ahead(training: Training, settings: Settings, console: Console) -> None:
+    """Compiles the kernels of the steps that are left: one process does it, for all that share its disk."""
+
+    def compile_ahead() -> None:
+        console.compile_ahead(device(settings.backend), training.rehearse)
+
+    if training.progress.step < settings.epochs * training.steps_an_epoch:
+        first(training.link, compile_ahead)
 
 
 def _exists(link: Link, path: str) -> bool:

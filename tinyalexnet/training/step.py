@@ -160,6 +160,26 @@ class Training:
             check_same(self.link, **{f"the digest of the weights after step {self.progress.step}": self.digest()})
         return self._statistics(weights) if statistics else {}
 
+    def rehearse(self) -> None:
+        """What the steps and the evaluation compute in this process, once, with images of zeros, for
+        ``Device.compile_ahead``: nothing that is used afterwards changes. Without the exchange and dense columns."""
+        if self.placement.columns is not None:
+            return
+        generators = [layer.rng.bit_generator for _, layer in self.net.leaves() if layer.rng is not None]
+        states = [generator.state for generator in generators]
+        shard = spans(self.settings.batch_size, self.settings.shards)[0]
+        tests = min(EVALUATION_BATCH // self.settings.views, len(self.dataset.test.labels)) * self.settings.views
+        shape = *self.image_size, self.dataset.train.pixels.shape[3]
+        few = {name: np.zeros(1, value.dtype) for name, value in self.net.params.items()}
+        for train, images in ((True, shard.stop), (False, tests)):
+            self.net.train = train
+            logits = self.net.forward(np.zeros((images, *shape), self.mean.dtype))
+            if train:
+                self.net.backward(self._loss(logits, np.zeros(images, np.intp))[1])
+        SGD(few, backend=self.settings.backend).move(few)
+        for generator, before in zip(generators, states, strict=True):
+            generator.state = before
+
     def _statistics(self, before: dict[str, float]) -> dict[str, Statistics]:
         """How far the step has moved whole parameters, whose magnitudes before it are given by their parts."""
         parts = self.optimizer.statistics(before)

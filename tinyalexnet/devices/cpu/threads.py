@@ -5,6 +5,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +20,9 @@ from threadpoolctl import ThreadpoolController
 
 from ..machine import at_fork
 
-SMALL_BYTES = 1 << 16
-"""What one thread reads and writes in the time that it takes to wake others, some microseconds."""
+SMALL_BYTES, SMALL_WORK = 1 << 16, 1 << 19
+"""What one thread reads and writes, and how many multiply-adds of matrix products it does, in the time that it takes to
+wake others, some microseconds. If other programs need the cores, a second thread may wait a thousand times as long."""
 
 
 class Blas(NamedTuple):
@@ -106,6 +108,44 @@ def one_blas_thread() -> OneBlasThread:
     return _one_blas_thread
 
 
+class OneNumbaThread:
+    """``with`` it, the kernels that this Python thread calls are not split. No bit depends on it."""
+
+    def __enter__(self) -> None:
+        get, self._set = _numba_threads()
+        self._before = get()
+        if self._before != 1:
+            self._set(1)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before != 1:
+            self._set(self._before)
+
+
+class _SmallProducts(OneNumbaThread):
+    def __enter__(self) -> None:
+        _one_blas_thread.__enter__()
+        super().__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        _one_blas_thread.__exit__()
+
+
+def products(multiply_adds: int) -> AbstractContextManager[None]:
+    """``with`` it, a kernel may call BLAS: ``one_blas_thread``, and if it has little work, it is not split either."""
+    return _SmallProducts() if multiply_adds < SMALL_WORK else _one_blas_thread
+
+
+@functools.cache
+def _numba_threads() -> tuple[Callable[[], int], Callable[[int], object]]:
+    """What tells and sets Numba's threads: the functions without its checks of the argument, a third of the time."""
+    numba.get_num_threads()  # which starts them
+    get: Callable[[], int] = getattr(parallel, "_get_num_threads", numba.get_num_threads)
+    put: Callable[[int], object] = getattr(parallel, "_set_num_threads", numba.set_num_threads)
+    return get, put
+
+
 class ParallelKernel:
     """A kernel whose loops run on Numba's threads; ``compiled`` is Numba's dispatcher.
 
@@ -147,11 +187,7 @@ class ParallelKernel:
 
 
 class StreamingKernel(ParallelKernel):
-    """A kernel that one thread runs if its arrays have fewer than ``SMALL_BYTES``.
-
-    To share so little gains nothing. And where other programs need the cores, the second thread may have to wait for
-    one, a hundred times as long as the work takes. No bit depends on it: tasks do not depend on the threads.
-    """
+    """A kernel that one thread runs if its arrays have fewer than ``SMALL_BYTES``."""
 
     def __call__(self, *arguments: Any) -> None:
         size = 0
@@ -161,24 +197,8 @@ class StreamingKernel(ParallelKernel):
         if size >= SMALL_BYTES:
             super().__call__(*arguments)
             return
-        get_threads, set_threads = _numba_threads()
-        threads = get_threads()
-        if threads != 1:
-            set_threads(1)
-        try:
+        with OneNumbaThread():
             super().__call__(*arguments)
-        finally:
-            if threads != 1:
-                set_threads(threads)
-
-
-@functools.cache
-def _numba_threads() -> tuple[Callable[[], int], Callable[[int], object]]:
-    """What tells and sets Numba's threads: the functions without its checks of the argument, a third of the time."""
-    numba.get_num_threads()  # which starts them
-    get: Callable[[], int] = getattr(parallel, "_get_num_threads", numba.get_num_threads)
-    put: Callable[[int], object] = getattr(parallel, "_set_num_threads", numba.set_num_threads)
-    return get, put
 
 
 def _after_fork() -> None:

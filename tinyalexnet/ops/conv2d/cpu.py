@@ -16,7 +16,7 @@ import numpy as np
 
 from ...devices.cpu.compiler import inner, parallel, slice_bounds
 from ...devices.cpu.memory import empty
-from ...devices.cpu.threads import one_blas_thread
+from ...devices.cpu.threads import products
 from ...geometry import Window
 from . import cpu_grey
 from .cpu_tasks import BLOCK_PIXELS, PARTIAL_SUMS, add_rows_to, add_to_rows, placement, rows_per_block
@@ -35,7 +35,7 @@ def conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, 
     def of_group(channels: slice, filters: slice) -> np.ndarray:
         images, matrix = _contiguous(x[..., channels]), _as_matrix(_contiguous(w[..., filters]))
         out = empty((n, *window.output_size(size), matrix.shape[1]), x.dtype)
-        with one_blas_thread():
+        with products(out.size * matrix.shape[0]):
             _forward(images, matrix, _contiguous(b[filters]), *placement(window, size), rows_per_block(out.shape), out)
         return out
 
@@ -54,7 +54,7 @@ def conv2d_backward_input(
         gradient, matrix = _contiguous(dout[..., filters]), _as_matrix(_contiguous(w[..., filters]))
         dx = empty((n, height, width, channels_total // groups), dout.dtype)
         blocks = images_per_task, rows_per_block(gradient.shape)
-        with one_blas_thread():
+        with products(gradient.size * matrix.shape[0]):
             _backward_input(gradient, matrix, *placement(window, (height, width)), *blocks, dx)
         return dx
 
@@ -79,7 +79,7 @@ def conv2d_backward_params(
         partial_dw = empty((min(PARTIAL_SUMS, blocks), depth, gradient.shape[3]), x.dtype)
         partial_db = empty((len(partial_dw), gradient.shape[3]), x.dtype)
         dw = empty(partial_dw.shape[1:], x.dtype)
-        with one_blas_thread():
+        with products(gradient.size * depth):
             _backward_params(gradient, images, *placed, block, blocks, partial_dw, partial_db, dw)
         db[filters] = partial_db.sum(axis=0)
         return dw.reshape(*window.kernel, images.shape[3], gradient.shape[3])

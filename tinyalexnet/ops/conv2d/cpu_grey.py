@@ -9,7 +9,7 @@ import numpy as np
 
 from ...devices.cpu.compiler import inner, parallel, slice_bounds
 from ...devices.cpu.memory import empty
-from ...devices.cpu.threads import one_blas_thread
+from ...devices.cpu.threads import products
 from ...geometry import Window
 from .cpu_tasks import PARTIAL_SUMS, add_rows_to, add_to_rows, placement, rows_per_block
 
@@ -18,7 +18,7 @@ def conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window) 
     """Schedule: that of ``cpu.py``, parallel over blocks of output rows."""
     images, matrix = np.ascontiguousarray(x)[..., 0], np.ascontiguousarray(w).reshape(-1, w.shape[3])
     out = empty((x.shape[0], *window.output_size(x.shape[1:3]), w.shape[3]), x.dtype)
-    with one_blas_thread():
+    with products(out.size * matrix.shape[0]):
         _forward(
             images, matrix, np.ascontiguousarray(b), *placement(window, x.shape[1:3]), rows_per_block(out.shape), out
         )
@@ -32,7 +32,7 @@ def conv2d_backward_params(dout: np.ndarray, x: np.ndarray, window: Window) -> t
     blocks = -(-dout.shape[0] * dout.shape[1] // block)
     partial_dw = empty((min(PARTIAL_SUMS, blocks), window.kernel[0] * window.kernel[1], dout.shape[3]), x.dtype)
     partial_db = empty((len(partial_dw), dout.shape[3]), x.dtype)
-    with one_blas_thread():
+    with products(gradient.size * partial_dw.shape[1]):
         _backward_params(gradient, images, *placement(window, x.shape[1:3]), block, blocks, partial_dw, partial_db)
     return partial_dw.sum(axis=0).reshape(*window.kernel, 1, dout.shape[3]), partial_db.sum(axis=0)
 

@@ -6,7 +6,7 @@ import numpy as np
 from ...devices.cpu.blas import SMALL_OUTPUT, SMALL_PRODUCT
 from ...devices.cpu.compiler import parallel, slice_bounds
 from ...devices.cpu.memory import empty
-from ...devices.cpu.threads import one_blas_thread
+from ...devices.cpu.threads import products
 
 SLICES = 16
 """Slices of the inputs, whatever the number of threads: so every rounding is the same on any."""
@@ -34,7 +34,7 @@ def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     loop, parallel over the vectors, adds the partial sums in order."""
     out = empty((x.shape[0], w.shape[1]), x.dtype)
     sums = empty((min(SLICES, x.shape[1]), *out.shape), x.dtype)
-    with one_blas_thread():
+    with products(x.shape[0] * w.size):
         _forward(_contiguous(x), _contiguous(w), _contiguous(b), *_cut(x.shape[0], MOST_FORWARD, w.shape), sums, out)
     return out
 
@@ -45,7 +45,7 @@ def dense_backward_input(dout: np.ndarray, w: np.ndarray) -> np.ndarray:
     vectors, rows = _cut(dout.shape[0], MOST_GRADIENT // w.shape[1], w.shape)
     if rows < w.shape[0]:
         rows = min(rows, max(1, SMALL_OUTPUT // vectors))
-    with one_blas_thread():
+    with products(dout.shape[0] * w.size):
         _backward_input(_contiguous(dout), _contiguous(w), vectors, rows, min(SLICES, w.shape[0]), dx)
     return dx
 
@@ -57,7 +57,7 @@ def dense_backward_params(dout: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, 
     least, most = ROWS
     rows = min(SMALL_PRODUCT // max(1, dout.size), most)
     rows = rows if dout.shape[0] <= MOST_PARAMS and rows >= least else x.shape[1]
-    with one_blas_thread():
+    with products(dout.shape[0] * dw.size):
         _backward_params(_contiguous(dout), _contiguous(x), rows, min(SLICES, x.shape[1]), dw)
     return dw, dout.sum(axis=0)
 
