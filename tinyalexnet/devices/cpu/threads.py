@@ -20,7 +20,7 @@ from threadpoolctl import ThreadpoolController
 
 from ..machine import at_fork
 
-SMALL_BYTES, SMALL_WORK = 1 << 16, 1 << 19
+SMALL_BYTES, SMALL_WORK = 1 << 16, 1 << 17
 """What one thread reads and writes, and how many multiply-adds of matrix products it does, in the time that it takes to
 wake others, some microseconds. If other programs need the cores, a second thread may wait a thousand times as long."""
 
