@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.parallel.as_threads import on
-from tests.parallel.test_shards import dataset, network
+from tests.parallel.test_shards import Kept, dataset, network
 from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential
 from tinyalexnet.console import Console
-from tinyalexnet.parallel import Alone, Placement, passes_of
+from tinyalexnet.parallel import Alone, HybridStep, Placement, passes_of
 from tinyalexnet.parallel.cost import activation_bytes, gradient_bytes
 from tinyalexnet.training import Settings, Training, train
 from tinyalexnet.training import step as steps
@@ -162,6 +162,11 @@ def small(*after):
         ),
         (Sequential([("conv", Conv2d(2, 4, 3))]), 1, "a network must begin with other layers and end with dense ones"),
         (Sequential([("fc", Dense(3, 4))]), 1, "a network must begin with other layers and end with dense ones"),
+        (
+            Sequential([("fc", Dense(3, 4)), ("fc2", Dense(4, 2))]),
+            1,
+            "a network must begin with other layers and end with dense ones",
+        ),
     ],
 )
 def test_networks_that_cannot_be_split(net, blocks, message):
@@ -169,12 +174,18 @@ def test_networks_that_cannot_be_split(net, blocks, message):
         Placement(net, Alone(), blocks)
 
 
+def test_one_other_layer_is_enough():
+    net = Sequential([("flatten", Flatten()), ("fc", Dense(3, 4))])
+    assert [name for name, _ in Placement(net, Alone(), 2).columns.head] == ["flatten"]
+
+
 def test_more_processes_than_blocks_are_refused():
     with pytest.raises(ValueError, match="blocks is 2, but must be at least the 3 processes there are"):
         on(3, lambda link: Placement(small(), link, 2))
 
 
-def test_dropout_and_relu_between_dense_layers(rng):
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_dropout_and_relu_between_dense_layers(rng, blocks):
     """Of one process, against the layers themselves, with a mask that is not all true."""
     net, other = (
         Sequential(
@@ -190,7 +201,7 @@ def test_dropout_and_relu_between_dense_layers(rng):
     x, dout = rng.integers(-3, 4, (6, 36)).astype(np.float32), rng.integers(-3, 4, (6, 5)).astype(np.float32)
     for value in (*net.params.values(), *other.params.values()):
         value[...] = np.random.default_rng(value.size).integers(-2, 3, value.shape)
-    columns = Placement(net, Alone(), 3).columns
+    columns = Placement(net, Alone(), blocks).columns
     columns.draw()
     out = columns.forward(x, np.arange(6), 6)
     assert 0 < np.count_nonzero(columns.stages[0].layers[2].mask((6, 3))) < 18
@@ -201,10 +212,33 @@ def test_dropout_and_relu_between_dense_layers(rng):
     for name, gradient in tail.grads.items():
         layer, key = name.split(".")
         np.testing.assert_array_equal(columns.joined(layer, key, grads), gradient, err_msg=name)
-        assert columns.split(layer, key, gradient).keys() == {f"{layer}.{number}.{key}" for number in range(3)}
+        own = columns.split(layer, key, gradient)
+        assert columns.mean(layer, key, {each: part.mean() for each, part in own.items()}) == pytest.approx(
+            gradient.mean()
+        )
+        assert own.keys() == {f"{layer}.{number}.{key}" for number in range(blocks)}
     for layer in (net["drop2"], other["drop2"]):
         layer.train = False
     np.testing.assert_array_equal(columns.forward(x, np.arange(6), 6), tail.forward(x))
+
+
+@pytest.mark.parametrize("scheme", "abc")
+def test_dropout_before_the_dense_layers_draws_for_each_batch(rng, scheme):
+    """Of two shards each takes its part of the mask, and the next batch has another one. The loss is of all passes."""
+    net, other = network("reference"), network("reference")
+    x, labels = rng.standard_normal((6, 7, 7, 2)).astype(np.float32), np.zeros(6, int)
+
+    def loss(out, labels, batch):
+        return float(len(out)), np.zeros_like(out)
+
+    step = HybridStep(Placement(net, Alone(), 1).columns, loss, Kept(), 2, Alone(), scheme)
+    first, second = step(x, labels, 6), step(x, labels, 6)
+    for found in (first, second):
+        np.testing.assert_allclose(
+            found.out, other.forward(x), atol=1e-5
+        )  # products of 3 and of 6 rows may round by it
+        assert found.loss == 6
+    assert np.abs(first.out - second.out).max() > 0.1
 
 
 @pytest.mark.parametrize(

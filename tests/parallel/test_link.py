@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 import time
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_seconds_of_exchanges_are_counted_by_what_they_were(monkeypatch):
     of_all, clock = Comm.of_all, threading.local()
 
     def now():
-        return getattr(clock, "now", 0.0)
+        return getattr(clock, "now", 1.0)
 
     def later(comm, value):
         clock.now = now() + 2.0
@@ -153,6 +154,16 @@ def test_patience_has_an_end():
         link.now(stuck.wait)
     assert link.waited >= 0.05
     stuck.set()
+
+
+def test_seconds_of_waiting_add_up(monkeypatch):
+    clock = iter([5.0, 7.0, 10.0, 10.5])
+    monkeypatch.setattr(mpi, "time", SimpleNamespace(**vars(time) | {"perf_counter": lambda: next(clock)}))
+    link = MPILink(1, Comm(World(1), 0))
+    for _ in range(2):
+        link.now(int)
+    assert link.waited == 2.5
+    link.close()
 
 
 @pytest.mark.parametrize("patience", [-1, float("nan"), "long"])
@@ -234,6 +245,16 @@ def test_an_end_without_error_closes_the_link(error):
         link.later(print)
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_was_said_is_written_before_the_end(ends, monkeypatch, stream):
+    """No buffer is flushed after that, and stderr leads nowhere."""
+    ends.clear()
+    monkeypatch.setattr(sys, stream, SimpleNamespace(flush=lambda: ends.append("written")))
+    with pytest.raises(AbortedError) as end:
+        MPILink(1, Comm(World(1), 0)).abort(3)
+    assert end.value.args[:3] == (3, "written", "silent")
+
+
 def test_a_system_without_alarms_ends_all_too(ends, monkeypatch):
     monkeypatch.setattr(mpi, "signal", SimpleNamespace())
     world = World(2)
@@ -256,6 +277,21 @@ def test_without_mpi_it_says_what_to_install(monkeypatch, error):
         ImportError, match=rf"need mpi4py and an MPI: pip install 'tinyalexnet\[parallel\]'.*\({reason}\)"
     ):
         MPILink()
+
+
+def test_what_mpi4py_warns_of_is_said_once(monkeypatch):
+    """A launcher of another MPI, which is refused with a sentence of its own."""
+
+    class Warns:
+        @property
+        def MPI(self):  # noqa: N802
+            warnings.warn("the launcher is of another MPI", RuntimeWarning, stacklevel=2)
+            return SimpleNamespace(COMM_WORLD=Comm(World(1), 0))
+
+    for each in mpi.LAUNCHERS:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setitem(sys.modules, "mpi4py", Warns())
+    assert MPILink().size == 1
 
 
 @pytest.mark.parametrize("name", mpi.LAUNCHERS)
@@ -388,6 +424,20 @@ def test_where_all_fail_process_0_speaks(linked, error, code, monkeypatch, capsy
 
     assert command.together(parser(), run, 5.0) == code
     assert (ended, capsys.readouterr().err) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("rank", "expected"), [(0, [1.0]), (1, [1.1, 0]), (4, [1.4, 0]), (10, [2.0, 0]), (99, [2.0, 0])]
+)
+def test_how_long_a_process_keeps_its_error_to_itself(linked, rank, expected, monkeypatch):
+    """Process 0, and the others in turn, so that not all speak if it has not failed. Then they have waited already."""
+    known, ended = linked
+    known.rank_, asked = rank, []
+    monkeypatch.setattr(command, "GRACE", 1.0)
+    monkeypatch.setattr(known, "all_end", lambda self, seconds: bool(asked.append(seconds)))
+    assert command.together(parser(), lambda console, link: 7, 5.0) == 7
+    assert asked == pytest.approx(expected)
+    assert ended == [7]
 
 
 def test_all_must_be_there_to_end_together():

@@ -70,6 +70,13 @@ def test_gradients_are_those_of_the_batch_to_the_last_bit_on_integers(backend, s
         np.testing.assert_array_equal(kept.grads[name], gradient, err_msg=name)
 
 
+def test_a_network_of_one_layer(rng):
+    x = rng.integers(-3, 4, (6, 4)).astype(np.float32)
+    kept = Kept()
+    ShardedStep(Sequential([("fc", Dense(4, 3, "reference"))]), lambda out, *_: (1.0, np.ones_like(out)), kept, 2)(x, x)
+    np.testing.assert_array_equal(kept.grads["fc.w"], np.repeat(x.sum(axis=0)[:, None], 3, axis=1))
+
+
 def cross_entropy(backend):
     return lambda out, labels, batch: softmax_cross_entropy(out, labels, backend, batch=batch)
 

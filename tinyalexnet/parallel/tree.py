@@ -75,7 +75,7 @@ class Tree(Generic[T]):
         lo, hi = 0, self._count
         above = []
         while (lo, hi) != node:
-            if not (lo <= node[0] < node[1] <= hi and hi - lo > 1):
+            if not lo <= node[0] < node[1] <= hi:
                 raise ValueError(f"node is {node}, but must be one of the tree of {self._count} summands")
             middle = lo + (1 << (hi - lo - 1).bit_length() - 1)
             above.append((lo, middle, hi))
