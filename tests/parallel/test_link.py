@@ -152,8 +152,16 @@ def test_patience_has_an_end():
     link = MPILink(0.05, Comm(World(2), 1))
     with pytest.raises(TimeoutError, match=r"process 1 of 2 has waited 0\.05 seconds for the others, but at least one"):
         link.now(stuck.wait)
-    assert link.waited >= 0.05
+    assert link.waited >= 0.075, "who has ended loses patience first, and says more"
     stuck.set()
+
+
+@pytest.mark.parametrize(("patience", "seconds"), [(0, 0), (1, 1.5), (2, 3), (300, 301)])
+def test_who_waits_in_an_exchange_gives_others_a_moment_to_say_why(monkeypatch, patience, seconds):
+    asked = []
+    monkeypatch.setattr(mpi.futures.Future, "result", lambda self, timeout: asked.append(timeout))
+    MPILink(patience, Comm(World(2), 1)).now(int)
+    assert asked == [seconds]
 
 
 def test_seconds_of_waiting_add_up(monkeypatch):
