@@ -103,12 +103,13 @@ def test_a_large_gradient_has_no_map(rng):
     ]
 
 
-def test_many_outputs_have_no_terms_of_ones_own(rng):
-    x = rng.standard_normal((30, 40))
+@pytest.mark.parametrize(("rows", "named"), [(25, True), (26, False)])
+def test_more_than_1000_outputs_have_no_terms_of_ones_own(rows, named, rng):
+    x = rng.standard_normal((rows, 40))
     report = diagnose(Sabotaged(Dense(40, 40, "reference", np.float64, rng=1), change_db=lambda db: db + 1), x)
     text = str(report)
     assert "db[0] is " in text
-    assert "terms that do not belong" not in text
+    assert ("terms that do not belong" in text) is named
 
 
 def test_a_small_mistake_is_said_to_be_one(rng):
@@ -172,3 +173,44 @@ def test_what_is_0_but_for_the_error_of_a_difference_is_0(size):
     np.testing.assert_allclose(found, [-size, 1e-4 * size, 0, 0], rtol=0, atol=0.5e-7 * size)
     assert found[2] == 0
     assert diagnosis._rounded(np.zeros(2)).tolist() == [0, 0]
+
+
+def test_what_is_an_integer_but_for_the_error_of_a_difference_is_one():
+    found = [diagnosis._near(value) for value in (1234567.00000001, -2.99999999, 3.000001)]
+    assert found == [1234567, -3, 3.000001]
+
+
+def test_a_single_term_that_is_missing_is_not_named():
+    """The sum of one term has said so."""
+
+    def without_the_first(dx):
+        dx[0, 0] = 0
+        return dx
+
+    layer = Sabotaged(ReLU(backend="reference"), change_dx=without_the_first)
+    (finding,) = diagnose(layer, np.full((2, 3), 2.0)).findings
+    assert finding.explanation[-1].startswith("dx[0,0] is 0, but should be ")
+
+
+@pytest.mark.parametrize(("outputs", "shown"), [(25, True), (26, False)])
+def test_a_gradient_of_1000_elements_is_compared_element_by_element(outputs, shown, rng):
+    layer = Sabotaged(Dense(40, outputs, "reference", np.float64, rng=1), change_dw=lambda dw: dw + 1)
+    assert ("All 1000 elements of dw are wrong." in str(diagnose(layer, rng.standard_normal((2, 40))))) is shown
+
+
+class Forgetful(Dense):
+    """It lets go of its input as soon as its backward has run."""
+
+    def backward(self, dout):
+        dx = super().backward(dout)
+        self._saved = None
+        return dx
+
+
+def test_each_backward_has_a_forward_of_its_own(rng):
+    right, forgetful = (kind(3, 2, "reference", np.float64, rng=1) for kind in (Dense, Forgetful))
+    x = rng.standard_normal((4, 3))
+    assert diagnose(forgetful, x, like=right).passed
+    wrong = Sabotaged(forgetful, change_db=np.zeros_like)
+    assert "Yours lacks the terms of dout[0,0], dout[1,0]" in str(diagnose(wrong, x))
+    assert "db[0], yours: 0 = " in str(diagnose(wrong, x, like=right))

@@ -37,12 +37,13 @@ def test_two_elements_have_a_ratio_and_one_alone_has_none():
     [
         (RIGHT, RIGHT),
         (RIGHT + 1, RIGHT),
+        (RIGHT + 10 * (RIGHT != 0), RIGHT),
         (np.zeros_like(RIGHT), RIGHT),
         (RIGHT, np.zeros_like(RIGHT)),
         (np.nan * RIGHT, RIGHT),
         (2 * RIGHT[:1, :1], RIGHT[:1, :1]),
     ],
-    ids=["right", "shifted", "zeros", "of zeros", "nan", "one element"],
+    ids=["right", "shifted", "shifted but for zeros", "zeros", "of zeros", "nan", "one element"],
 )
 def test_without_one_there_is_no_sentence(found, right):
     assert constant_ratio(found, right) is None
@@ -125,6 +126,7 @@ def test_the_terms_of_one_element():
     assert shares == [((0, 0), -4.0), ((0, 1), 15.0)]
     assert sum_text("x", shares, x) == "2·(-2) (x[0,0]) + 5·3 (x[0,1])"
     assert terms(lambda a: a @ w, x, (0, 0)) == [((0, 0), 2.0)]
+    assert sum_text("x", [((0, 1), 2.5)], x) == "5·0.5 (x[0,1])"
     assert sum_text("x", [], x) == "0, a sum of nothing"
     many = np.ones(15)
     assert sum_text("x", terms(lambda a: a.sum(keepdims=True), many, (0,)), many).endswith(" + 3 (of 3 more)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import nullcontext
 from dataclasses import fields
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -135,3 +136,22 @@ def test_tf2015_at_its_real_size():
     assert {finding.verdict for finding in found} == {"right"}
     assert len(found) == 11
     assert np.max([finding.error for finding in found]) < 1e-5
+
+
+@pytest.mark.parametrize(("free", "fits"), [(None, True), (1728, True), (1727, False)])
+def test_images_may_take_all_the_memory_there_is(free, fits, monkeypatch):
+    """8 bytes for each of 9 * 8 * 3 elements; a system that does not say how much there is has enough."""
+    monkeypatch.setattr(whole, "device", lambda name: SimpleNamespace(on_host=True, free_memory=lambda: free))
+    if fits:
+        assert Options("tiny").batch_size == 1
+        return
+    with pytest.raises(ValueError, match="batch_size is 1, but its images alone need"):
+        Options("tiny")
+
+
+def test_the_bar_moves_with_each_argument(monkeypatch):
+    moved, console = [], Console(io.StringIO(), quiet=True)
+    monkeypatch.setattr(console, "bar", lambda what, total: nullcontext((moved.append, lambda text, out: None)))
+    flags = {field.name: field.default for field in fields(Options)} | {"variant": "tiny", "backend": "reference"}
+    assert run({**flags, "json": None, "junit": None}, io.StringIO(), console) == 0
+    assert moved == ["x", "conv1.w", "conv1.b", "fc2.w", "fc2.b"]

@@ -82,6 +82,7 @@ def test_a_right_layer_of_ones_own_is_right(like, rng):
     report = diagnose(layer, x, like=like)
     assert report.passed, str(report)
     assert report.findings[0].sentence == f"Equal to {like!r} on small integers."
+    assert [finding.argument for finding in report.findings] == ["forward", "x", *layer.params]
     for name, value in layer.params.items():
         np.testing.assert_array_equal(value, before[name])
 
@@ -143,7 +144,9 @@ def test_a_wrong_gradient_is_shown_as_the_sum_that_the_layer_makes_of_it(kind, r
             return 2 * super().backward(dout)
 
     layer = Twice(backend="reference") if kind == "relu" else Twice(5, 3, **F64)
-    (finding,) = [one for one in diagnose(layer, example(like, rng), like=like).findings if one.verdict == "wrong"]
+    findings = diagnose(layer, example(like, rng), like=like).findings
+    assert [finding.argument for finding in findings] == ["forward", "x", *layer.params]
+    (finding,) = [one for one in findings if one.verdict == "wrong"]
     yours, right = finding.explanation[-2:]
     assert yours.startswith("dx[")
     assert ", yours: " in yours

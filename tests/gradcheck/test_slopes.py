@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tinyalexnet import Conv2d, MaxPool2d, ReLU
-from tinyalexnet.gradcheck import Check, adjoint_identities, assert_gradients, directional_derivatives, separated_values
-from tinyalexnet.gradcheck.slopes import draw_dout
+from tinyalexnet.gradcheck import (
+    Check,
+    adjoint_identities,
+    assert_gradients,
+    directional_derivatives,
+    separated_values,
+    slopes,
+)
+from tinyalexnet.gradcheck.slopes import STEPS, Differences, Slope, draw_dout
 
 
 class Sabotaged:
@@ -291,3 +300,47 @@ def test_separated_values():
     assert np.diff(ordered).min() > 0.0999
     assert np.abs(values).min() > 0.0499
     assert values.shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("gap", [0, -1, np.inf, np.nan])
+def test_a_gap_is_above_0(gap):
+    with pytest.raises(ValueError, match=r"gap is .*, but must be a finite number above 0"):
+        separated_values((2, 3), gap=gap)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_several_directions_the_worst_is_kept(seed, rng):
+    """Whichever of them it is."""
+    x = rng.standard_normal((2, 3, 3, 5))
+    differences = Differences(Normalise(), x, draw_dout(rng, x.shape), None, 1e-7)
+    wrong, generator = rng.standard_normal(x.shape), np.random.default_rng(seed)
+    single = [differences.check("x", wrong, generator, 1) for _ in range(3)]
+    found = differences.check("x", wrong, np.random.default_rng(seed), 3)
+    assert found == replace(max(single, key=lambda check: check.error), compared=3)
+
+
+@pytest.mark.parametrize(("uncertainty", "compared"), [(2.0**-11, 1), (1.01 * 2.0**-11, 0)])
+def test_a_slope_is_certain_to_a_quarter_of_the_tolerance(uncertainty, compared, monkeypatch):
+    """Of the gradient's size, or of the slope if that is larger, as 2 here. Else all steps are tried."""
+    asked = []
+
+    def slope(along, middle, dout, h):
+        asked.append(h)
+        return Slope(-2.0, uncertainty, 0.0)
+
+    monkeypatch.setattr(slopes, "_slope", slope)
+    one = np.ones((1, 1))
+    check = Differences(Normalise(), one, one, None, 2.0**-10).check("x", one, np.random.default_rng(0), 1)
+    assert (check.compared, check.uneven) == (compared, 1 - compared)
+    assert asked == list(STEPS[:1] if compared else STEPS)
+
+
+@pytest.mark.parametrize(
+    ("wide", "near", "uncertainty"),
+    [(4.0, 1.5, 0.0), (4.0, 1.625, 6.5), (0.0, 2.0**-16, 0.0), (0.0, 2.0**-15, 2.0**-13)],
+)
+def test_what_bends_no_less_with_half_the_step_is_a_kink(wide, near, uncertainty):
+    """By hand: 5 + t, but for what is added on both sides of 0. A bend of 1e-4 of the slope may be rounding."""
+    values = {1.0: 6 + wide, -1.0: 4 + wide, 0.5: 5.5 + near, -0.5: 4.5 + near}
+    found = slopes._slope(lambda t: np.array([values[t]]), np.array([5.0]), np.array([1.0]), 1.0)
+    assert found == Slope(1.0, uncertainty, 2 * 2.0**-52 * (10 + 2 * wide))
