@@ -18,7 +18,7 @@ from tinyalexnet.console import Console
 from tinyalexnet.training import Settings, Training
 from tinyalexnet.training.data import Dataset, Images
 from tinyalexnet.weights import pretrained
-from tinyalexnet.weights.classify import BATCH, classify, likeliest
+from tinyalexnet.weights.classify import BATCH, _lines, classify, likeliest
 
 TINY = Variant((6, 6, 3), (Conv("conv1", 4, 3), Pool("pool1", 2), Relu("relu1"), Flat(), Full("fc2")), num_classes=12)
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -236,3 +236,8 @@ def test_without_pillow_the_extra_is_named(weights, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match=r"reading images needs Pillow: pip install 'tinyalexnet\[classify\]'"):
         classify(["red.png"], weights, io.StringIO(), Console(io.StringIO(), True))
+
+
+@pytest.mark.parametrize(("classes", "line"), [(10, "   10.00%  0  none"), (11, "    9.09%   0  none")])
+def test_numbers_of_classes_are_as_wide_as_the_last(classes, line):
+    assert _lines(np.full(classes, 1 / classes), np.array([0]), ["none"] * classes) == [line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pickle
 import struct
 import zipfile
@@ -116,3 +117,24 @@ def test_what_torch_writes(tmp_path, how):
     }
     with pytest.raises(ValueError, match=expected[how]):
         load(path)
+
+
+def test_safetensors_are_known_by_their_length_before_anything_else(tmp_path):
+    # Of a header of 1,180,936 bytes, whose length begins as ONNX files do.
+    (tmp_path / "a").write_bytes(b"\x08\x05\x12\0\0\0\0\0{")
+    assert kind(tmp_path / "a") == ""
+    (tmp_path / "a").write_bytes(b"\x08\x05\x12\0\0\0\0\0[")
+    assert kind(tmp_path / "a").startswith("ONNX")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a")
+    # Open at both ends, so that who would read it waits for bytes and not for a writer: a test can end that.
+    both = os.open(tmp_path / "a", os.O_RDWR | os.O_NONBLOCK)
+    os.write(both, b"\0" * 600)
+    try:
+        with pytest.raises(ValueError, match="it is no regular file"):
+            load(tmp_path / "a")
+    finally:
+        os.close(both)

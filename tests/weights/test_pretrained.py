@@ -318,6 +318,7 @@ def test_weights_of_another_network_are_called_so(tmp_path):
             "'layer0.conv.weight', 'layer1.conv.weight', 'layer2.conv.weight'",
         ),
         ([], "nothing"),
+        (["n" * 81], f"{'n' * 80!r}"),
     ):
         save_file({name: np.ones(1) for name in names}, tmp_path / "a")
         with pytest.raises(ValueError, match="a does not fit 'tiny': it is of another network, because") as caught:

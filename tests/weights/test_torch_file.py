@@ -159,6 +159,15 @@ def test_a_state_dict_inside_two_others_or_inside_itself(tmp_path):
     path, said = archived(tmp_path / "a", state_dict(epoch=b"N", model=inner)), []
     assert list(load(path, said.append)) == ["t"]
     assert said[0].endswith("the weights are those under 'model.state_dict'; what is beside them is left out")
+    for count, is_read in ((len(torch_file.WRAPPERS), True), (len(torch_file.WRAPPERS) + 1, False)):
+        nested = wrapped(t=tensor())
+        for _ in range(count - 1):
+            nested = wrapped(model=nested)
+        archived(path, state_dict(model=nested))
+        if is_read:
+            assert list(load(path)) == ["t"]
+        else:
+            refused(path, "'model' is a OrderedDict, but must be a tensor")
     itself = b"\x80\x02}q\x00" + text("model") + b"h\x00s."
     refused(archived(path, itself), "'model' is a dict, but must be a tensor")
 
