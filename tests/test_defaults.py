@@ -244,7 +244,7 @@ def test_the_order_of_the_sums_of_winograd():
         "most_chunks": 3,
         "held_bytes": 12_582_912,
         "least_tasks": 16,
-        "split_chunks": 1,
+        "split_chunks": 4,
         "least_rows": 16,
     }
 

@@ -297,11 +297,12 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
         assert tile.points * depth * blocks.filters * itemsize <= limits.chunk_bytes
         assert accumulation.grid.chunk_strips * of_strip <= limits.chunk_bytes
         per_task = accumulation.grid.strips // accumulation.splits
-        assert per_task >= limits.split_chunks * accumulation.grid.chunk_strips
+        chunks = per_task // accumulation.grid.chunk_strips
+        du_bytes = tile.points * depth * blocks.filters * itemsize
+        assert chunks >= max(1, limits.split_chunks * du_bytes // limits.chunk_bytes)
         # Not one chunk more than needed, and all but equal: a strip less in each would be too few.
         most = -(-accumulation.grid.strips // accumulation.splits)
-        chunks = -(-most // accumulation.grid.chunk_strips)
-        assert most > chunks * (accumulation.grid.chunk_strips - 1)
+        assert most > -(-most // accumulation.grid.chunk_strips) * (accumulation.grid.chunk_strips - 1)
 
 
 @pytest.mark.parametrize("filters", range(1, 200))

@@ -43,8 +43,8 @@ class Limits(NamedTuple):
     ``most_chunks``: chunks of a task of the fused schedule, if U is larger than a chunk and so costs more to read.
     ``held_bytes``: V and M, or V and dM, that the staged schedule holds at a time, so that they too stay in that cache.
     ``least_tasks``: small inputs are cut finer, so that this many threads have work.
-    ``split_chunks``: each task sums its own dU if it has at least this many chunks and dU fits in ``chunk_bytes``.
-    Adding the copies is then cheaper than reading data that another core wrote.
+    ``split_chunks``: each task sums its own dU if it has at least this many chunks and dU fits in ``chunk_bytes``; a
+    smaller dU needs that much fewer. Adding the copies is then cheaper than reading data that another core wrote.
     ``least_rows``: below this many rows of a product the time to load U dominates. The staged schedule loads U once,
     the fused one once per task.
     """
@@ -54,7 +54,7 @@ class Limits(NamedTuple):
     most_chunks: int = 3
     held_bytes: int = 12 << 20
     least_tasks: int = 16
-    split_chunks: int = 1
+    split_chunks: int = 4
     least_rows: int = 16
 
 
@@ -174,7 +174,8 @@ def plan_accumulation(
     grid = _grid(tile, n, size, depth, blocks, limits)
     du_bytes = tile.points * depth * blocks.filters * itemsize
     chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
-    enough = 0 < limits.split_chunks * chunk_strips <= grid.strips // limits.least_tasks
+    chunks = max(limits.split_chunks * du_bytes // limits.chunk_bytes, 1)
+    enough = 0 < chunks * chunk_strips <= grid.strips // limits.least_tasks
     if enough and du_bytes <= limits.chunk_bytes and limits.least_tasks > 1:
         # Of equal size: a last chunk of few strips would have products of few rows.
         of_task = -(-grid.strips // limits.least_tasks)
