@@ -234,9 +234,8 @@ def test_dropout_before_the_dense_layers_draws_for_each_batch(rng, scheme):
     step = HybridStep(Placement(net, Alone(), 1).columns, loss, Kept(), 2, Alone(), scheme)
     first, second = step(x, labels, 6), step(x, labels, 6)
     for found in (first, second):
-        np.testing.assert_allclose(
-            found.out, other.forward(x), atol=1e-5
-        )  # products of 3 and of 6 rows may round by it
+        # Products of 3 and of 6 rows may round by it.
+        np.testing.assert_allclose(found.out, other.forward(x), atol=1e-5)
         assert found.loss == 6
     assert np.abs(first.out - second.out).max() > 0.1
 

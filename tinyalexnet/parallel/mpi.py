@@ -28,7 +28,7 @@ T = TypeVar("T")
 PATIENCE = 300.0
 """Seconds that a process waits for the others, unless the caller says otherwise."""
 
-GRACE = 1.0
+HEAD_START = 1.0
 """Seconds, or half of the patience, that who waits in an exchange gives to who has ended, to say so first."""
 
 NAP = 0.005
@@ -91,7 +91,7 @@ class MPILink:
         def wait() -> T:
             begin = time.perf_counter()
             try:
-                return future.result(self._patience + min(GRACE, self._patience / 2))
+                return future.result(self._patience + min(HEAD_START, self._patience / 2))
             except futures.TimeoutError:
                 raise TimeoutError(
                     f"process {self.rank} of {self.size} has waited {self._patience:g} seconds for the others, but at "

@@ -192,7 +192,7 @@ class StreamingKernel(ParallelKernel):
     def __call__(self, *arguments: Any) -> None:
         size = 0
         for argument in arguments:
-            if type(argument) is np.ndarray:
+            if isinstance(argument, np.ndarray):
                 size += argument.nbytes
         if size >= SMALL_BYTES:
             super().__call__(*arguments)
