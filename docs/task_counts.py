@@ -21,6 +21,7 @@ from tinyalexnet.ops.conv2d.cpu_tasks import BLOCK_PIXELS, PARTIAL_SUMS, rows_pe
 from tinyalexnet.ops.conv2d.winograd.choice import GEMM_MULTIPLY_ADD, TRANSFORMED_ELEMENT
 from tinyalexnet.ops.conv2d.winograd.cpu import LIMITS
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import TileGrid, blocks_of, plan_accumulation, plan_convolution
+from tinyalexnet.ops.conv2d.winograd.cpu.schedules import SPREAD
 from tinyalexnet.ops.conv2d.winograd.cpu.transforms import CHANNELS
 from tinyalexnet.ops.conv2d.winograd.matrices import Tile
 from tinyalexnet.ops.dense import cpu as dense
@@ -158,17 +159,18 @@ def points_of_strips(grid: TileGrid) -> np.ndarray:
 
 
 def point_products(grid: TileGrid, begin: int, end: int, number: int, multiply_adds: int) -> np.ndarray:
-    """Of each block of filters and point, over some strips; ``multiply_adds`` is that of a tile."""
+    """Of each point and block of filters, over some strips; ``multiply_adds`` is that of a tile."""
     large = int(np.count_nonzero(np.arange(begin, end) % grid.tiles_h < grid.large_h))
     down, across = np.full(grid.n_h, end - begin), np.full(grid.n_w, grid.tiles_w)
     down[-1], across[-1] = large, grid.large_w
-    return np.tile(np.outer(down, across).reshape(-1) * multiply_adds, number)
+    tiles = np.outer(down, across).reshape(-1)
+    return np.repeat(tiles[np.arange(tiles.size) * SPREAD % tiles.size] * multiply_adds, number)
 
 
-def held(grid: TileGrid, chunks: int) -> Iterator[tuple[int, int]]:
+def held(grid: TileGrid) -> Iterator[tuple[int, int]]:
     """The strips that a staged schedule holds at a time."""
-    for begin in range(0, grid.strips, chunks * grid.chunk_strips):
-        yield begin, min(begin + chunks * grid.chunk_strips, grid.strips)
+    for begin in range(0, grid.strips, grid.chunk_strips):
+        yield begin, min(begin + grid.chunk_strips, grid.strips)
 
 
 def winograd(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int) -> list[Loop]:
@@ -178,10 +180,10 @@ def winograd(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int
     grid, points = plan.grid, points_of_strips(plan.grid)
     loops = [filters_loop("filters_to_points", tile, depth, filters)]
     if plan.fused:
-        of_tasks = np.add.reduceat(points, np.arange(0, grid.strips, plan.chunks * grid.chunk_strips))
+        of_tasks = np.add.reduceat(points, np.arange(0, grid.strips, grid.chunk_strips))
         moved = 2 * FLOAT * (depth + blocks.filters) * of_tasks
         return [*loops, Loop("convolve_fused", of_tasks.size, depth * blocks.filters * of_tasks, moved)]
-    for begin, end in held(grid, plan.chunks):
+    for begin, end in held(grid):
         some = points[begin:end]
         products = point_products(grid, begin, end, blocks.number, depth * blocks.width)
         loops += [
@@ -210,7 +212,7 @@ def gradient(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int
             last,
         ]
     loops = []
-    for begin, end in held(grid, plan.chunks):
+    for begin, end in held(grid):
         moved = 2 * FLOAT * (depth + blocks.filters) * points[begin:end]
         products = point_products(grid, begin, end, blocks.number, depth * blocks.width)
         loops += [

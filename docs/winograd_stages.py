@@ -64,7 +64,7 @@ def main(batch_size):
         g = sides(tile.g(w.dtype), tile.g(w.dtype))
         # A limit of one row: the fused schedule, whatever the batch.
         plan = plan_convolution(tile, batch_size, shape[1:3], depth, blocks, w.dtype.itemsize, Limits(least_rows=1))
-        tiles = plan.chunks * plan.grid.chunk_strips * plan.grid.tiles_w
+        tiles = plan.grid.chunk_strips * plan.grid.tiles_w
         scratch = np.zeros((most_threads(), tiles * tile.points * (depth + blocks.filters)), w.dtype)
         x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
         arguments = (
@@ -74,7 +74,6 @@ def main(batch_size):
             np.zeros(blocks, x.dtype),
             sides(tile.at(x.dtype), tile.smaller.at(x.dtype)),
             plan.grid,
-            plan.chunks,
             scratch,
             image_view(out, slice(0, shape[3]), (0, 0), (1, 1)),
         )

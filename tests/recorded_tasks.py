@@ -21,6 +21,7 @@ from task_counts import VARIANTS, network
 from tinyalexnet.losses import l2_loss, softmax_cross_entropy
 from tinyalexnet.ops.conv2d import cpu, cpu_grey
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
+from tinyalexnet.ops.dense import cpu as dense
 
 WITH_PRODUCTS = {
     ("schedules.py", "convolve_fused"),
@@ -43,7 +44,7 @@ NOT_COMPUTED = {
 
 
 class Recorder:
-    """Stands for ``numba.prange`` and ``np.dot``."""
+    """Stands for ``numba.prange``, ``np.dot`` and ``add_product``."""
 
     def __init__(self):
         self.loops, self.products = [], None
@@ -68,10 +69,15 @@ class Recorder:
         products[task] += a.shape[0] * a.shape[1] * b.shape[1]
         return np.zeros((a.shape[0], b.shape[1]), a.dtype) if out is None else out
 
+    def add_product(self, a, b, keep, out):
+        self.dot(a, b, out)
+
 
 def recorded(variant, batch):
     net, recorder = network(variant), Recorder()
     numba.prange, np.dot = recorder.prange, recorder.dot
+    for module in (schedules, cpu, cpu_grey, dense):
+        module.add_product = recorder.add_product
     with np.errstate(all="ignore"):  # what no task wrote may be anything
         out = net.forward(np.zeros((batch, *VARIANTS[variant].image_shape), np.float32))
         if VARIANTS[variant].num_classes is None:

@@ -296,16 +296,16 @@ def test_tasks_cover_each_output_row_once():
     assert set(map(int, names)) == set(range(sizes["blocks"]))
 
 
-def test_strips_chunks_and_tasks_cover_the_batch():
+def test_strips_and_tasks_cover_the_batch():
     tile, plan, chunk_bytes = winograd_cpu.conv3_plan()
     sizes = winograd_cpu.tile_sizes(tile, plan.grid)
     assert sum(sizes) == 13
     assert sum(size + tile.r[0] - 1 for size in sizes) ** 2 == tile.points_of((13, 13))
     assert f"{13} = {' + '.join(map(str, sizes))} outputs" in drawn("winograd_tasks")
-    assert chunk_bytes <= Limits().chunk_bytes
+    assert chunk_bytes <= Limits().most_bytes
     tasks = re.findall(r"<text [^>]*mono halo[^>]*>(\d+)<", drawn("winograd_tasks"))
-    assert len(tasks) * plan.chunks * plan.grid.chunk_strips >= 128 * len(sizes)
-    assert (len(tasks) - 1) * plan.chunks * plan.grid.chunk_strips < 128 * len(sizes)
+    assert len(tasks) * plan.grid.chunk_strips >= 128 * len(sizes)
+    assert (len(tasks) - 1) * plan.grid.chunk_strips < 128 * len(sizes)
 
 
 def test_the_threads_of_a_block_cover_its_tile():

@@ -1,4 +1,4 @@
-"""How Winograd's convolution is cut on a CPU: tiles, strips, chunks, tasks, as its plan has them."""
+"""How Winograd's convolution is cut on a CPU: tiles, strips, chunks, as its plan has them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THREADS = 2
 
 
 def conv3_plan() -> tuple[Any, Any, int]:
-    """The tile and the plan of conv3 at batch 128, and the bytes of V and M of one chunk."""
+    """The tile and the plan of conv3 at batch 128, and the bytes of V and M of one task's chunk."""
     net, n = alexnet("tf2015", backend="reference"), 128
     _, height, width, channels = net.output_shapes((n, 227, 227, 3))["pool2"]
     filters, window = net["conv3"].params["w"].shape[3], net["conv3"].window  # type: ignore[attr-defined]
@@ -35,20 +35,19 @@ def tile_sizes(tile: Any, grid: Any) -> list[int]:
 def winograd_tasks() -> str:
     tile, plan, chunk_bytes = conv3_plan()
     grid = plan.grid
-    tasks = -(-grid.strips // (grid.chunk_strips * plan.chunks))
+    tasks = -(-grid.strips // grid.chunk_strips)
     images = grid.strips // grid.tiles_h
     canvas = Canvas(
-        "Winograd on a CPU: tiles, strips, chunks, tasks",
+        "Winograd on a CPU: tiles, strips, tasks",
         f"conv3 at batch {images}. An output of 13 x 13 is cut into tiles of 5, 4 and 4. A row of tiles is a strip, "
-        f"{grid.chunk_strips} strips are a chunk, {plan.chunks} chunks a task, and the batch has {tasks} tasks. "
-        "A task takes its chunks through all three stages.",
+        f"{grid.chunk_strips} strips are the chunk of one task, and the batch has {tasks} tasks. "
+        "A task takes its chunk through all three stages.",
     )
     canvas.line(MARGIN, 60, f"conv3 of tf2015 at batch {images}, by winograd/cpu/plan.py", 15)
     _tiles_of_an_image(canvas, 88, tile, grid)
     levels = [
         ("strip", f"{grid.tiles_w} tiles", [f"{m} outputs" for m in tile_sizes(tile, grid)]),
-        ("chunk", f"{grid.chunk_strips} strips", [str(k) for k in range(grid.chunk_strips)]),
-        ("task", f"{plan.chunks} chunks", [f"chunk {k}" for k in range(plan.chunks)]),
+        ("task", f"{grid.chunk_strips} strips", [str(k) for k in range(grid.chunk_strips)]),
         ("batch", f"{tasks} tasks", [str(k) for k in range(tasks)]),
     ]
     y, wide = 318, WIDTH - MARGIN - 110
@@ -57,18 +56,18 @@ def winograd_tasks() -> str:
         canvas.line(MARGIN, y + 36, holds, 15, "soft")
         part = wide / len(parts)
         for k, text in enumerate(parts):
-            canvas.box(110 + k * part, y, part, 40, "forward" if level < 3 else "weight")
-            if level == 3 and k * THREADS // len(parts):
+            canvas.box(110 + k * part, y, part, 40, "forward" if level < 2 else "weight")
+            if level == 2 and k * THREADS // len(parts):
                 canvas.box(110 + k * part, y, part, 40, "hatched")
-            canvas.line(110 + (k + 0.5) * part, y + 26, text, 15, "mono halo" if level == 3 else "", "middle")
-        if level < 3:
+            canvas.line(110 + (k + 0.5) * part, y + 26, text, 15, "mono halo" if level == 2 else "", "middle")
+        if level < 2:
             first = wide / len(levels[level + 1][2])
             canvas.path(f"M110 {y + 40} V{y + 66} M{110 + wide} {y + 40} L{110 + first:g} {y + 66}", "thin", tip=False)
         y += 66
     canvas.lines(MARGIN, y + 6, [
-        f"Plain: the tasks of thread 0. Hatched: thread 1. A task computes for its {plan.chunks} chunks",
+        "Plain: the tasks of thread 0. Hatched: thread 1. A task computes for all its strips",
         "first V = Bᵀ x B, then M[τ] = V[τ] U[τ] at each point τ, then out = Aᵀ M A.",
-        f"V and M of a chunk have {chunk_bytes / 2**20:.1f} MB and stay in the cache. U is read once a task.",
+        f"V and M of a task have {chunk_bytes / 2**20:.1f} MB and stay in the cache. U is read once a task.",
         "Tasks read rows of x that overlap, but write rows of out of their own.",
     ], 15)  # fmt: skip
     return canvas.svg(y + 86)

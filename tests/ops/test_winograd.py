@@ -185,23 +185,31 @@ def test_gradients_of_the_layer(backend, rng):
 
 SCHEDULES = {
     "fused": Limits(least_rows=1),
-    "fused, several chunks a task": Limits(least_rows=1, least_tasks=1, chunk_bytes=114_000),
+    "fused, several strips a task": Limits(least_rows=1, least_tasks=1, chunk_bytes=228_000),
+    "fused, slices of channels": Limits(least_rows=1, slice_bytes=300),
     "staged": Limits(least_rows=10**9),
     "staged, strip by strip": Limits(least_rows=10**9, held_bytes=1),
-    "staged, several chunks": Limits(least_rows=10**9, small_product=30_000, held_bytes=250_000),
+    "staged, several strips a chunk": Limits(least_rows=10**9, held_bytes=300_000),
+    "staged, slices of channels": Limits(least_rows=10**9, slice_bytes=300),
     "split": Limits(least_tasks=3, split_chunks=1, small_product=1, chunk_bytes=10**9),
     "split, several strips a chunk": Limits(least_tasks=3, split_chunks=1, small_product=2000, chunk_bytes=10**9),
+    "split, slices of channels": Limits(
+        least_tasks=3, split_chunks=1, small_product=1000, chunk_bytes=10**9, slice_bytes=300
+    ),
 }
 
 PLANS = {
-    "fused, several chunks a task": (SEVERAL_TASKS, 15, (True, 2, 2), (1, 1, 15)),
+    "fused, several strips a task": (SEVERAL_TASKS, 15, (True, 1, 6), (1, 1, 15)),
+    "fused, slices of channels": (SEVERAL_TASKS, 15, (True, 5, 1), (1, 5, 15)),
     "staged, strip by strip": (SEVERAL_TASKS, 15, (False, 1, 1), (1, 1, 1)),
-    "staged, several chunks": (GROUPS_OF_TWO_BLOCKS, 6, (False, 2, 2), (1, 2, 2)),
-    "split": (SEVERAL_TASKS, 15, (False, 15, 1), (3, 1, 1)),
-    "split, several strips a chunk": (SEVERAL_TASKS, 15, (False, 7, 2), (3, 1, 2)),
+    "staged, several strips a chunk": (SEVERAL_TASKS, 15, (False, 1, 6), (1, 1, 6)),
+    "staged, slices of channels": (GROUPS_OF_TWO_BLOCKS, 6, (False, 43, 6), (1, 43, 6)),
+    "split": (SEVERAL_TASKS, 15, (False, 1, 1), (3, 1, 1)),
+    "split, several strips a chunk": (SEVERAL_TASKS, 15, (False, 1, 2), (3, 1, 2)),
+    "split, slices of channels": (SEVERAL_TASKS, 15, (False, 5, 3), (3, 5, 5)),
 }
 """Of an example, its strips, and for the convolution and for the gradient of its filters: fused or the splits, the
-chunks, and the strips of a chunk. Where there are several of several, the last is not full."""
+slices of the channels, and the strips of a chunk. Where there are several chunks of several, the last is not full."""
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -212,7 +220,7 @@ def test_a_schedule_is_what_its_name_says(name):
     sizes = tile, case.x_shape[0], case.out_size, depth, blocks, 8, SCHEDULES[name]
     plans = plan_convolution(*sizes), plan_accumulation(*sizes)
     assert {plan.grid.strips for plan in plans} == {strips}
-    assert [(plan[1], plan.chunks, plan.grid.chunk_strips) for plan in plans] == expected
+    assert [(plan[1], plan.grid.slices, plan.grid.chunk_strips) for plan in plans] == expected
 
 
 @pytest.mark.parametrize("limits", SCHEDULES.values(), ids=SCHEDULES)
@@ -247,8 +255,9 @@ SIZES = {
 LIMITS = st.builds(
     Limits,
     small_product=st.integers(1, 2_000_000),
+    slice_bytes=st.integers(1, 1 << 20),
     chunk_bytes=st.integers(1, 8 << 20),
-    most_chunks=st.integers(1, 4),
+    most_bytes=st.integers(1, 32 << 20),
     held_bytes=st.integers(1, 32 << 20),
     least_tasks=st.integers(1, 32),
     split_chunks=st.integers(1, 6),
@@ -265,6 +274,9 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
         assert (grid.tiles_h, grid.tiles_w) == tile.counts(size)
         assert grid.strips == n * grid.tiles_h
         assert 1 <= grid.chunk_strips <= grid.strips
+        assert 1 <= grid.slices <= depth
+        if limits.slice_bytes >= 8 * blocks.width:  # two channels
+            assert 4 * blocks.width * -(-depth // grid.slices) < limits.slice_bytes + 4 * blocks.width
         # Large tiles compute m outputs and the others m - 1: no more of them than the image needs.
         for tiles, large, m, outputs in (
             (grid.tiles_h, grid.large_h, grid.m_h, size[0]),
@@ -274,32 +286,25 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
             assert (tiles - 1) * m < outputs <= covered
             assert large == 0 or covered == outputs
     of_strip = 4 * tile.points * convolution.grid.tiles_w * (depth + blocks.filters)
-    of_product = convolution.grid.tiles_w * depth * blocks.width
-    chunk_strips = convolution.grid.chunk_strips
+    u_bytes = tile.points * depth * blocks.filters * itemsize
     if convolution.fused:
-        assert chunk_strips * convolution.grid.tiles_w >= limits.least_rows
-        assert 1 <= convolution.chunks <= limits.most_chunks
-        # Few rows cost more than a chunk that does not fit.
-        if chunk_strips > 1 and 2 * limits.least_rows <= chunk_strips * convolution.grid.tiles_w:
-            assert chunk_strips * of_strip <= limits.chunk_bytes
-            assert chunk_strips * of_product <= limits.small_product
-    else:
-        # A task gives up chunks before it gives up the fused schedule.
-        single = limits._replace(most_chunks=1)
-        assert not plan_convolution(tile, n, size, depth, blocks, itemsize, single).fused
+        assert convolution.grid.chunk_strips * convolution.grid.tiles_w >= limits.least_rows
+    if convolution.fused and convolution.grid.chunk_strips > 1:
+        assert convolution.grid.chunk_strips * of_strip <= max(limits.chunk_bytes, min(u_bytes, limits.most_bytes))
+        assert convolution.grid.chunk_strips <= convolution.grid.strips // limits.least_tasks
     for plan, held in ((convolution, not convolution.fused), (accumulation, accumulation.splits == 1)):
+        if plan.grid.chunk_strips > 1:
+            deepest = -(-depth // plan.grid.slices)
+            assert plan.grid.chunk_strips * plan.grid.tiles_w * deepest * blocks.width <= limits.small_product
         if held and plan.grid.chunk_strips > 1:
-            assert plan.grid.chunk_strips * of_product <= limits.small_product
-        if held and plan.chunks * plan.grid.chunk_strips > 1:
-            assert plan.chunks * plan.grid.chunk_strips * of_strip <= limits.held_bytes
+            assert plan.grid.chunk_strips * of_strip <= limits.held_bytes
     if accumulation.splits > 1:
         assert accumulation.splits == limits.least_tasks
-        assert tile.points * depth * blocks.filters * itemsize <= limits.chunk_bytes
+        assert u_bytes <= limits.chunk_bytes  # dU has the size of U
         assert accumulation.grid.chunk_strips * of_strip <= limits.chunk_bytes
         per_task = accumulation.grid.strips // accumulation.splits
         chunks = per_task // accumulation.grid.chunk_strips
-        du_bytes = tile.points * depth * blocks.filters * itemsize
-        assert chunks >= max(1, limits.split_chunks * du_bytes // limits.chunk_bytes)
+        assert chunks >= max(1, limits.split_chunks * u_bytes // limits.chunk_bytes)
         # Not one chunk more than needed, and all but equal: a strip less in each would be too few.
         most = -(-accumulation.grid.strips // accumulation.splits)
         assert most > -(-most // accumulation.grid.chunk_strips) * (accumulation.grid.chunk_strips - 1)
@@ -323,10 +328,14 @@ def test_the_batch_size_decides_which_schedule_runs():
     """conv3 and conv1 of the benchmark, of a batch and of one image."""
     conv3, image = planned(128, (13, 13), 192, 384), planned(1, (13, 13), 192, 384)
     assert conv3[0].fused
-    assert conv3[0].chunks == Limits().most_chunks  # U has 14 MB
+    assert conv3[0].grid.chunk_strips == 128 * 3 // Limits().least_tasks
+    of_strip = 4 * 49 * 3 * (192 + 384)
+    larger = planned(256, (13, 13), 192, 384)[0].grid
+    assert larger.chunk_strips == Limits().most_bytes // of_strip  # U has 14 MB
+    assert conv3[0].grid.slices == 2  # of 96 channels: 24 KB of U
     assert not image[0].fused
-    # 96 strips are 6 for each of 16 tasks, with 18 rows: too few for several chunks, enough for one.
-    assert planned(32, (13, 13), 256, 256)[0][1:] == (True, 1)
+    # 96 strips are 6 for each of 16 tasks, with 18 rows: enough.
+    assert planned(32, (13, 13), 256, 256)[0].fused
     assert conv3[1].splits == image[1].splits == 1
     conv1 = planned(128, (55, 55), 48, 64)  # an 11 x 11 kernel at stride 4 is 3 x 3 of blocks of 48 elements
     assert conv1[1].splits == Limits().least_tasks

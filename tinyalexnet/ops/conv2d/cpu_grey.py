@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from ...devices.cpu.compiler import inner, parallel, slice_bounds
+from ...devices.cpu.gemm import add_product
 from ...devices.cpu.memory import empty
 from ...devices.cpu.threads import products
 from ...geometry import Window
@@ -88,8 +89,6 @@ def _backward_params(dout, x, kernel, stride, pad, block, blocks, partial_dw, pa
     dout_pixels = dout.reshape(rows * out_w, filters)
     slices, depth, _ = partial_dw.shape
     for index in numba.prange(slices):
-        product = np.empty((depth, filters), x.dtype)
-        partial_dw[index] = 0
         partial_db[index] = 0
         begin, end = slice_bounds(np.intp(index), slices, blocks)
         for number in range(begin, end):
@@ -98,6 +97,5 @@ def _backward_params(dout, x, kernel, stride, pad, block, blocks, partial_dw, pa
             windows = np.empty((depth, (last - first) * out_w), x.dtype)
             _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, windows)
             dout_block = dout_pixels[first * out_w : last * out_w]
-            np.dot(windows, dout_block, product)
-            add_rows_to(partial_dw[index].reshape(-1), product.reshape(1, -1))
+            add_product(windows, dout_block, number > begin, partial_dw[index])
             add_rows_to(partial_db[index], dout_block)

@@ -5,6 +5,7 @@ import numpy as np
 
 from ...devices.cpu.blas import SMALL_OUTPUT, SMALL_PRODUCT
 from ...devices.cpu.compiler import parallel, slice_bounds
+from ...devices.cpu.gemm import add_product
 from ...devices.cpu.memory import empty
 from ...devices.cpu.threads import products
 
@@ -76,19 +77,11 @@ def _forward(x, w, b, vectors, rows, sums, out):  # type: ignore[no-untyped-def]
     slices = sums.shape[0]
     for index in numba.prange(slices):
         begin, end = slice_bounds(np.intp(index), slices, w.shape[0])
-        product = np.empty((vectors if rows < end - begin else 0, w.shape[1]), w.dtype)
         for first in range(begin, end, rows):
             last = min(first + rows, end)
             for low in range(0, x.shape[0], vectors):
                 high = min(low + vectors, x.shape[0])
-                block = x[low:high, first:last].copy()
-                if first == begin:
-                    np.dot(block, w[first:last], sums[index, low:high])
-                else:
-                    np.dot(block, w[first:last], product[: high - low])
-                    total, terms = sums[index, low:high].reshape(-1), product[: high - low].reshape(-1)
-                    for i in range(total.size):
-                        total[i] += terms[i]
+                add_product(x[low:high, first:last], w[first:last], first > begin, sums[index, low:high])
     for n in numba.prange(out.shape[0]):
         total = out[n]
         for f in range(total.size):
@@ -107,7 +100,7 @@ def _backward_input(dout, w, vectors, rows, slices, dx):  # type: ignore[no-unty
             last = min(first + rows, end)
             for low in range(0, dout.shape[0], vectors):
                 high = min(low + vectors, dout.shape[0])
-                dx[low:high, first:last] = np.dot(dout[low:high], w[first:last].T)
+                add_product(dout[low:high], w[first:last].T, False, dx[low:high, first:last])
 
 
 @parallel
@@ -116,4 +109,4 @@ def _backward_params(dout, x, rows, slices, dw):  # type: ignore[no-untyped-def]
         begin, end = slice_bounds(np.intp(index), slices, dw.shape[0])
         for first in range(begin, end, rows):
             last = min(first + rows, end)
-            np.dot(x[:, first:last].copy().T, dout, dw[first:last])
+            add_product(x[:, first:last].T, dout, False, dw[first:last])

@@ -100,8 +100,8 @@ def conv2d_backward_params(
                 scratch = empty((most_threads(), tiles * tile.points * (depth + blocks.filters)), x.dtype)
                 accumulate_split(images, to_points, gradients, from_pixels, plan.grid, scratch, du, sums)
             else:
-                v = empty((plan.chunks, tile.points, tiles, depth), x.dtype)
-                dm = empty((plan.chunks, tile.points, blocks.number, tiles, blocks.width), x.dtype)
+                v = empty((tile.points, tiles, depth), x.dtype)
+                dm = empty((tile.points, blocks.number, tiles, blocks.width), x.dtype)
                 accumulate_staged(images, to_points, gradients, from_pixels, plan.grid, v, dm, du[0], sums[0])
         dw = empty((*tile.r, depth, gradients.row_size), x.dtype)
         filters_from_points(du[0], sides(gt, gt), dw)
@@ -151,12 +151,11 @@ def _convolve(src: ImageView, u: np.ndarray, b: np.ndarray, tile: Tile, dst: Ima
     tiles = plan.grid.chunk_strips * plan.grid.tiles_w
     with one_blas_thread():
         if plan.fused:
-            size = plan.chunks * tiles * points * (depth + blocks.filters)
-            scratch = empty((most_threads(), size), dtype)
-            convolve_fused(src, to_points, u, bias, to_pixels, plan.grid, plan.chunks, scratch, dst)
+            scratch = empty((most_threads(), tiles * points * (depth + blocks.filters)), dtype)
+            convolve_fused(src, to_points, u, bias, to_pixels, plan.grid, scratch, dst)
         else:
-            v = empty((plan.chunks, points, tiles, depth), dtype)
-            m = empty((plan.chunks, points, count, tiles, width), dtype)
+            v = empty((points, tiles, depth), dtype)
+            m = empty((points, count, tiles, width), dtype)
             convolve_staged(src, to_points, u, bias, to_pixels, plan.grid, v, m, dst)
 
 

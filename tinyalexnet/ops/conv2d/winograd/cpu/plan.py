@@ -1,6 +1,6 @@
 """The plan of a Winograd convolution on a CPU: views, matrices and sizes, as plain integers and NumPy arrays.
 
-A strip is one row of tiles of one image. A chunk is a number of strips that one matrix product multiplies at once. If m
+A strip is one row of tiles of one image. A chunk is a number of strips whose tiles one matrix product multiplies. If m
 does not divide the size of the output, the last tiles compute m - 1 outputs, along each axis: 13 = 5 + 4 + 4.
 """
 
@@ -39,8 +39,10 @@ class Limits(NamedTuple):
 
     ``small_product``: multiply-adds of a product, so that OpenBLAS does not copy both matrices first: it would be half
     as fast here.
-    ``chunk_bytes``: V and M of one chunk of the fused schedule, so that they stay in the cache that the cores share.
-    ``most_chunks``: chunks of a task of the fused schedule, if U is larger than a chunk and so costs more to read.
+    ``slice_bytes``: a slice of U or of dU, in one product, so that it stays in the fastest cache while all tiles of the
+    chunk meet it.
+    ``chunk_bytes``: V and M of a task of the fused schedule, so that they stay in the cache that the cores share;
+    ``most_bytes`` if U is as large, as it then costs more to read.
     ``held_bytes``: V and M, or V and dM, that the staged schedule holds at a time, so that they too stay in that cache.
     ``least_tasks``: small inputs are cut finer, so that this many threads have work.
     ``split_chunks``: each task sums its own dU if it has at least this many chunks and dU fits in ``chunk_bytes``; a
@@ -50,8 +52,9 @@ class Limits(NamedTuple):
     """
 
     small_product: int = SMALL_PRODUCT
+    slice_bytes: int = 24 << 10
     chunk_bytes: int = 3 << 20
-    most_chunks: int = 3
+    most_bytes: int = 9 << 20
     held_bytes: int = 12 << 20
     least_tasks: int = 16
     split_chunks: int = 4
@@ -93,7 +96,8 @@ class TileGrid(NamedTuple):
     """How tiles cover a batch, down (h) and across (w).
 
     ``m`` outputs and ``n`` points of a large tile; the ``tiles`` of an image, of which the first ``large`` are large;
-    the point at which A sums up; the ``strips`` of the batch and those of a chunk.
+    the point at which A sums up; the ``strips`` of the batch and those of a chunk; the ``slices`` of the channels, of
+    which a product has one.
     """
 
     m_h: int
@@ -107,22 +111,21 @@ class TileGrid(NamedTuple):
     sum_point: int
     strips: int
     chunk_strips: int
+    slices: int
 
 
 class ConvolutionPlan(NamedTuple):
-    """``chunks`` is the number of chunks of one task if ``fused``, otherwise of those held at a time."""
+    """If ``fused``, a task has one chunk; otherwise one is held at a time."""
 
     grid: TileGrid
     fused: bool
-    chunks: int
 
 
 class AccumulationPlan(NamedTuple):
-    """If there are several ``splits``, each sums its own dU; otherwise ``chunks`` are held at a time."""
+    """If there are several ``splits``, each sums its own dU; otherwise one chunk is held at a time."""
 
     grid: TileGrid
     splits: int
-    chunks: int
 
 
 def image_view(images: np.ndarray, channels: slice, before: Pair, stride: Pair) -> ImageView:
@@ -156,15 +159,13 @@ def plan_convolution(
     """For n images with outputs of ``size``, ``depth`` channels of a block of pixels and ``blocks`` of filters."""
     grid = _grid(tile, n, size, depth, blocks, limits)
     u_bytes = tile.points * depth * blocks.filters * itemsize
-    chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
-    # A large U comes from the cache that the cores share, or from memory: it is read for several chunks at once.
-    chunks = min(max(u_bytes // limits.chunk_bytes, 1), limits.most_chunks)
-    task_strips = max(1, min(chunks * chunk_strips, grid.strips // limits.least_tasks))
-    chunks = max(1, min(chunks, task_strips, task_strips * grid.tiles_w // limits.least_rows))
-    fused = grid._replace(chunk_strips=task_strips // chunks)
-    if fused.chunk_strips * grid.tiles_w < limits.least_rows:
-        return ConvolutionPlan(grid, False, _held_chunks(tile, grid, depth, blocks, limits))
-    return ConvolutionPlan(fused, True, chunks)
+    # A large U comes from the cache that the cores share, or from memory: it is read for more tiles at once.
+    size_in_cache = max(limits.chunk_bytes, min(u_bytes, limits.most_bytes))
+    in_cache = _strips_in(size_in_cache, tile, grid.tiles_w, depth, blocks)
+    strips = max(1, min(in_cache, grid.chunk_strips, grid.strips // limits.least_tasks))
+    if strips * grid.tiles_w < limits.least_rows:
+        return ConvolutionPlan(_in_even_shares(grid, limits), False)
+    return ConvolutionPlan(grid._replace(chunk_strips=strips), True)
 
 
 def plan_accumulation(
@@ -180,25 +181,28 @@ def plan_accumulation(
         # Of equal size: a last chunk of few strips would have products of few rows.
         of_task = -(-grid.strips // limits.least_tasks)
         chunk_strips = -(-of_task // -(-of_task // chunk_strips))
-        return AccumulationPlan(grid._replace(chunk_strips=chunk_strips), limits.least_tasks, 1)
-    return AccumulationPlan(grid, 1, _held_chunks(tile, grid, depth, blocks, limits))
+        return AccumulationPlan(grid._replace(chunk_strips=chunk_strips), limits.least_tasks)
+    return AccumulationPlan(_in_even_shares(grid, limits), 1)
 
 
 def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, limits: Limits) -> TileGrid:
     """The grid with chunks as large as products may be, and as may be held at a time."""
     tiles_h, tiles_w = tile.counts(size)
     strips = n * tiles_h
-    in_product = limits.small_product // (depth * blocks.width * tiles_w)
+    slices = min(depth, -(-4 * depth * blocks.width // limits.slice_bytes))
+    in_product = limits.small_product // (-(-depth // slices) * blocks.width * tiles_w)
     in_memory = _strips_in(limits.held_bytes, tile, tiles_w, depth, blocks)
     chunk_strips = max(1, min(in_product, in_memory, strips))
-    return TileGrid(*tile.m, *tile.n, tiles_h, tiles_w, *tile.large_counts(size), tile.sum_point, strips, chunk_strips)
+    counts = tiles_h, tiles_w, *tile.large_counts(size)
+    return TileGrid(*tile.m, *tile.n, *counts, tile.sum_point, strips, chunk_strips, slices)
+
+
+def _in_even_shares(grid: TileGrid, limits: Limits) -> TileGrid:
+    """The grid with a multiple of ``least_tasks`` strips in a chunk, if it has that many."""
+    rest = grid.chunk_strips % limits.least_tasks
+    return grid._replace(chunk_strips=grid.chunk_strips - rest) if rest < grid.chunk_strips else grid
 
 
 def _strips_in(size: int, tile: Tile, tiles_w: int, depth: int, blocks: Blocks) -> int:
     """How many strips of V and M, in float32, fit ``size`` bytes."""
     return size // (4 * tile.points * tiles_w * (depth + blocks.filters))
-
-
-def _held_chunks(tile: Tile, grid: TileGrid, depth: int, blocks: Blocks, limits: Limits) -> int:
-    strips = min(_strips_in(limits.held_bytes, tile, grid.tiles_w, depth, blocks), grid.strips)
-    return max(1, strips // grid.chunk_strips)

@@ -10,80 +10,82 @@ The fused schedules do all stages of a chunk while it is in cache; the staged on
 import numba
 import numpy as np
 
-from .....devices.cpu.compiler import inner, parallel
+from .....devices.cpu.compiler import inner, parallel, slice_bounds
+from .....devices.cpu.gemm import add_product
 from .transforms import add_elements, restore_strip, tiles_of_strips, transform_strip
 
-
-@inner
-def _tiles_of_chunk(grid, p, begin):  # type: ignore[no-untyped-def]
-    """How many tiles of the chunk that begins at strip ``begin`` have point p."""
-    return tiles_of_strips(grid, p, begin, min(begin + grid.chunk_strips, grid.strips))
+SPREAD = 13
+"""A step through the points of a tile that meets each of them once: their number has no factor above 8."""
 
 
 @inner
-def _chunk_of(grid, first_strip, strip_index):  # type: ignore[no-untyped-def]
-    """The chunk of strip ``strip_index`` if chunks begin at ``first_strip``, and the strip where that chunk begins."""
-    chunk = (strip_index - first_strip) // grid.chunk_strips
-    return chunk, first_strip + chunk * grid.chunk_strips
-
-
-@inner
-def _multiply(v, u, bias, grid, begin, p, block, m):  # type: ignore[no-untyped-def]
-    """Stage 2: M[p] = V[p] U[p] of a chunk and a block of filters; plus the bias, at the point that all outputs add."""
-    tiles = _tiles_of_chunk(grid, p, begin)
-    np.dot(v[p, :tiles], u[p, block], m[p, block, :tiles])
+def _multiply(v, u, bias, grid, begin, end, p, block, m):  # type: ignore[no-untyped-def]
+    """Stage 2: M[p] = V[p] U[p] of the strips from ``begin`` to ``end`` and a block of filters; plus the bias, at the
+    point that all outputs add. One slice of the channels after the other: that of U stays in the fastest cache."""
+    tiles = tiles_of_strips(grid, p, begin, end)
+    for index in range(grid.slices):
+        first, last = slice_bounds(index, grid.slices, v.shape[2])
+        add_product(v[p, :tiles, first:last], u[p, block, first:last], index > 0, m[p, block, :tiles])
     if p == grid.sum_point:
         for t in range(tiles):
             add_elements(m[p, block, t], bias[block])
 
 
+@inner
+def _add_gradient(v, dm, grid, begin, end, keep, p, block, du, db):  # type: ignore[no-untyped-def]
+    """dU[p] = V[p]ᵀ dM[p] of the strips from ``begin`` to ``end`` and a block of filters, or += if ``keep``; and what
+    they add to db. One slice of the channels after the other, as in ``_multiply``."""
+    tiles = tiles_of_strips(grid, p, begin, end)
+    for index in range(grid.slices):
+        first, last = slice_bounds(index, grid.slices, v.shape[2])
+        add_product(v[p, :tiles, first:last].T, dm[p, block, :tiles], keep, du[p, block, first:last])
+    if p == grid.sum_point:
+        for t in range(tiles):
+            add_elements(db[block], dm[p, block, t])
+
+
 @parallel
-def convolve_fused(src, to_points, u, bias, to_pixels, grid, chunks, scratch, dst):  # type: ignore[no-untyped-def]
+def convolve_fused(src, to_points, u, bias, to_pixels, grid, scratch, dst):  # type: ignore[no-untyped-def]
     points, blocks, depth, block_width = u.shape
-    tiles, task_strips = grid.chunk_strips * grid.tiles_w, chunks * grid.chunk_strips
-    for task in numba.prange((grid.strips + task_strips - 1) // task_strips):
-        first_strip = np.intp(task) * task_strips
-        end = min(first_strip + task_strips, grid.strips)
+    tiles = grid.chunk_strips * grid.tiles_w
+    for task in numba.prange((grid.strips + grid.chunk_strips - 1) // grid.chunk_strips):
+        begin = np.intp(task) * grid.chunk_strips
+        end = min(begin + grid.chunk_strips, grid.strips)
         # A thread keeps its scratch from task to task, and so the scratch stays in its cache.
         own = scratch[numba.get_thread_id()]
-        v = own[: chunks * points * tiles * depth].reshape(chunks, points, tiles, depth)
-        m_end = v.size + chunks * points * tiles * bias.size
-        m = own[v.size : m_end].reshape(chunks, points, blocks, tiles, block_width)
-        for index in range(first_strip, end):
-            chunk, begin = _chunk_of(grid, first_strip, index)
-            transform_strip(src, begin, index, 0, depth, to_points, grid, v[chunk].reshape(-1), 0, tiles * depth)
+        v = own[: points * tiles * depth].reshape(points, tiles, depth)
+        m_end = v.size + points * tiles * bias.size
+        m = own[v.size : m_end].reshape(points, blocks, tiles, block_width)
+        for index in range(begin, end):
+            transform_strip(src, begin, index, 0, depth, to_points, grid, v.reshape(-1), 0, tiles * depth)
         for p in range(points):
             for block in range(blocks):
-                for begin in range(first_strip, end, grid.chunk_strips):
-                    chunk, _ = _chunk_of(grid, first_strip, begin)
-                    _multiply(v[chunk], u, bias, grid, begin, p, block, m[chunk])
-        for index in range(first_strip, end):
-            chunk, begin = _chunk_of(grid, first_strip, index)
-            restore_strip(m[chunk], begin, index, to_pixels, grid, dst)
+                _multiply(v, u, bias, grid, begin, end, p, block, m)
+        for index in range(begin, end):
+            restore_strip(m, begin, index, to_pixels, grid, dst)
 
 
-# In the staged schedules points are the inner index of products: threads take equal slices of the tasks, and the last
-# points have fewer tiles.
+@inner
+def _point_and_block(task, points, blocks):  # type: ignore[no-untyped-def]
+    """Those of a task of a staged schedule. Neighbours share a point, whose V[p] stays in the cache. The points come in
+    an order that spreads those of few tiles, the last ones: threads take equal slices of the tasks."""
+    index, block = divmod(task, blocks)
+    return index * SPREAD % points, block
 
 
 @parallel
 def convolve_staged(src, to_points, u, bias, to_pixels, grid, v, m, dst):  # type: ignore[no-untyped-def]
-    chunks, points, tiles, depth = v.shape
-    for first_strip in range(0, grid.strips, chunks * grid.chunk_strips):
-        strips = min(chunks * grid.chunk_strips, grid.strips - first_strip)
-        for strip in numba.prange(strips):
-            index = first_strip + np.intp(strip)
-            chunk, begin = _chunk_of(grid, first_strip, index)
-            transform_strip(src, begin, index, 0, depth, to_points, grid, v[chunk].reshape(-1), 0, tiles * depth)
-        for task in numba.prange(u.shape[1] * points):
-            block, p = divmod(np.intp(task), points)
-            for begin in range(first_strip, first_strip + strips, grid.chunk_strips):
-                chunk, _ = _chunk_of(grid, first_strip, begin)
-                _multiply(v[chunk], u, bias, grid, begin, p, block, m[chunk])
-        for strip in numba.prange(strips):
-            index = first_strip + np.intp(strip)
-            chunk, begin = _chunk_of(grid, first_strip, index)
-            restore_strip(m[chunk], begin, index, to_pixels, grid, dst)
+    points, tiles, depth = v.shape
+    for begin in range(0, grid.strips, grid.chunk_strips):
+        end = min(begin + grid.chunk_strips, grid.strips)
+        for strip in numba.prange(end - begin):
+            index = begin + np.intp(strip)
+            transform_strip(src, begin, index, 0, depth, to_points, grid, v.reshape(-1), 0, tiles * depth)
+        for task in numba.prange(points * u.shape[1]):
+            p, block = _point_and_block(np.intp(task), points, u.shape[1])
+            _multiply(v, u, bias, grid, begin, end, p, block, m)
+        for strip in numba.prange(end - begin):
+            restore_strip(m, begin, begin + np.intp(strip), to_pixels, grid, dst)
 
 
 @inner
@@ -98,41 +100,25 @@ def _transform_both(x, x_to_points, dout, dout_to_points, begin, index, grid, v,
         transform_strip(dout, begin, index, channel, block_width, dout_to_points, grid, dm.reshape(-1), start, pitch)
 
 
-@inner
-def _add_product(v, dm, is_first, product, du):  # type: ignore[no-untyped-def]
-    """dU += Vᵀ dM of one point and one block of filters, or = for the first chunk."""
-    if is_first:
-        np.dot(v.T, dm, du)
-    else:
-        np.dot(v.T, dm, product)
-        add_elements(du.reshape(-1), product.reshape(-1))
-
-
 @parallel
 def accumulate_split(x, x_to_points, dout, dout_to_points, grid, scratch, du, db):  # type: ignore[no-untyped-def]
     splits, points, blocks, depth, block_width = du.shape
     tiles = grid.chunk_strips * grid.tiles_w
     for task in numba.prange(splits):
         split = np.intp(task)
-        first_strip, end = split * grid.strips // splits, (split + 1) * grid.strips // splits
+        first_strip, last_strip = slice_bounds(split, splits, grid.strips)
         # As in the fused convolution: V and dM stay in the cache of their thread, and no other thread reads them.
         own = scratch[numba.get_thread_id()]
         v = own[: points * tiles * depth].reshape(points, tiles, depth)
         dm_end = v.size + points * tiles * db[split].size
         dm = own[v.size : dm_end].reshape(points, blocks, tiles, block_width)
-        product = np.empty((depth, block_width), v.dtype)
-        for begin in range(first_strip, end, grid.chunk_strips):
-            stop = min(begin + grid.chunk_strips, end)
-            for index in range(begin, stop):
+        for begin in range(first_strip, last_strip, grid.chunk_strips):
+            end = min(begin + grid.chunk_strips, last_strip)
+            for index in range(begin, end):
                 _transform_both(x, x_to_points, dout, dout_to_points, begin, index, grid, v, dm)
             for p in range(points):
-                filled = tiles_of_strips(grid, p, begin, stop)
                 for block in range(blocks):
-                    is_first = begin == first_strip
-                    _add_product(v[p, :filled], dm[p, block, :filled], is_first, product, du[split, p, block])
-                    if p == grid.sum_point:
-                        for t in range(filled):
-                            add_elements(db[split, block], dm[p, block, t])
+                    _add_gradient(v, dm, grid, begin, end, begin > first_strip, p, block, du[split], db[split])
     for task in numba.prange(points * blocks):
         point, block = divmod(np.intp(task), blocks)
         for other in range(1, splits):
@@ -143,20 +129,11 @@ def accumulate_split(x, x_to_points, dout, dout_to_points, grid, scratch, du, db
 
 @parallel
 def accumulate_staged(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db):  # type: ignore[no-untyped-def]
-    chunks, points, _, depth = v.shape
-    blocks = dm.shape[2]
-    for first_strip in range(0, grid.strips, chunks * grid.chunk_strips):
-        strips = min(chunks * grid.chunk_strips, grid.strips - first_strip)
-        for strip in numba.prange(strips):
-            index = first_strip + np.intp(strip)
-            chunk, begin = _chunk_of(grid, first_strip, index)
-            _transform_both(x, x_to_points, dout, dout_to_points, begin, index, grid, v[chunk], dm[chunk])
-        for task in numba.prange(blocks * points):
-            block, p = divmod(np.intp(task), points)
-            product = np.empty((depth, du.shape[3]), v.dtype)
-            for begin in range(first_strip, first_strip + strips, grid.chunk_strips):
-                chunk, filled = (begin - first_strip) // grid.chunk_strips, _tiles_of_chunk(grid, p, begin)
-                _add_product(v[chunk, p, :filled], dm[chunk, p, block, :filled], begin == 0, product, du[p, block])
-                if p == grid.sum_point:
-                    for t in range(filled):
-                        add_elements(db[block], dm[chunk, p, block, t])
+    points, blocks = dm.shape[:2]
+    for begin in range(0, grid.strips, grid.chunk_strips):
+        end = min(begin + grid.chunk_strips, grid.strips)
+        for strip in numba.prange(end - begin):
+            _transform_both(x, x_to_points, dout, dout_to_points, begin, begin + np.intp(strip), grid, v, dm)
+        for task in numba.prange(points * blocks):
+            p, block = _point_and_block(np.intp(task), points, blocks)
+            _add_gradient(v, dm, grid, begin, end, begin > 0, p, block, du, db)
