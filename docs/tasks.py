@@ -4,7 +4,7 @@ Counted from the plans of the kernels, not measured. For forward, loss and backw
 images (128), a row for each stage: its loops and the tasks of one, its part of the whole load, and for each number of
 threads (2 4 8 16 32 64) the evenness, which is the mean load of a thread divided by the largest. Its inverse, divided
 by the threads, is the part of the thread that has most. Stages below 0.5 % of the load share a row, and the work of one
-thread has another. Behind the whole step comes the update, which only training has. ``task_counts.py`` says what a load
+thread has another. Behind the whole step comes the update, which only training has. ``task_loops.py`` says what a load
 is.
 """
 
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import sys
 
-from task_counts import Loop, evenness, step, updates
+from task_counts import step, updates
+from task_loops import Loop, evenness
 
 from tinyalexnet.alexnet import VARIANTS
 

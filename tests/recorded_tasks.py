@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parent.parent / "docs"))
 from task_counts import VARIANTS, network
 
 from tinyalexnet.losses import l2_loss, softmax_cross_entropy
-from tinyalexnet.ops.conv2d import cpu, cpu_grey
+from tinyalexnet.ops.conv2d import cpu, cpu_few, cpu_grey
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
 from tinyalexnet.ops.dense import cpu as dense
 
@@ -29,6 +29,8 @@ WITH_PRODUCTS = {
     ("schedules.py", "accumulate_split"),
     ("schedules.py", "accumulate_staged"),
     ("conv2d/cpu.py", "_forward"),
+    ("cpu_few.py", "_forward"),
+    ("cpu_few.py", "_backward_params"),
     ("conv2d/cpu.py", "_backward_input"),
     ("conv2d/cpu.py", "_backward_params"),
     ("cpu_grey.py", "_forward"),
@@ -38,7 +40,8 @@ WITH_PRODUCTS = {
 }
 NOT_COMPUTED = {
     schedules: ("transform_strip", "restore_strip", "add_elements"),
-    cpu: ("_im2col", "_col2im", "add_rows_to", "add_to_rows"),
+    cpu: ("im2col", "col2im", "add_rows_to", "add_to_rows"),
+    cpu_few: ("im2col", "_copy_rows", "add_to_rows"),
     cpu_grey: ("_transposed_im2col", "add_rows_to", "add_to_rows"),
 }
 
@@ -76,7 +79,7 @@ class Recorder:
 def recorded(variant, batch):
     net, recorder = network(variant), Recorder()
     numba.prange, np.dot = recorder.prange, recorder.dot
-    for module in (schedules, cpu, cpu_grey, dense):
+    for module in (schedules, cpu, cpu_few, cpu_grey, dense):
         module.add_product = recorder.add_product
     with np.errstate(all="ignore"):  # what no task wrote may be anything
         out = net.forward(np.zeros((batch, *VARIANTS[variant].image_shape), np.float32))

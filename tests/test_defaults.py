@@ -191,13 +191,17 @@ LIMITS = {
     "ops.conv2d.winograd.choice": {
         "TRANSFORMED_ELEMENT": 40,
         "FILTER_MULTIPLE": 64,
-        # Chooses by itself, takes strides, when smaller tiles are used, and what runs in place of Winograd.
+        "FEW_MULTIPLY_ADD": {"out": 0.9, "dw": 1.0, "dx": 1.15},
+        "LOOPS": 5_000_000,
+        # Chooses by itself, takes strides, when smaller tiles are used, what runs in place of Winograd, and how large an
+        # im2col matrix may be for a schedule of its own.
         "ABILITIES": {
-            "reference": (False, True, None, "direct"),
-            "cpu": (True, True, (0, 1.0), "gemm"),
-            "cuda": (True, False, (512, 0.9), "gemm"),
+            "reference": (False, True, None, "direct", 0),
+            "cpu": (True, True, (0, 1.0), "gemm", 5_242_880),
+            "cuda": (True, False, (512, 0.9), "gemm", 0),
         },
     },
+    "ops.conv2d.cpu_few": {"FILTERS": 64, "DEPTH": 96, "SLICES": 16},
     "ops.dense.cpu": {"SLICES": 16, "VECTORS": 16, "ROWS": (4, 64)},
     "ops.l2_loss.cpu": {"SLICES": 64, "LANES": 64},
     "ops.lrn.terms": {"OF_A_POWER": 12},

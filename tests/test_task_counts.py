@@ -18,8 +18,8 @@ from numba.np.ufunc import workqueue
 ROOT = Path(__file__).parent.parent
 # At the end, so that no file there hides another module.
 sys.path.append(str(ROOT / "docs"))
-counts, tasks = map(importlib.import_module, ("task_counts", "tasks"))
-Loop = counts.Loop
+counts, of_loops, tasks = map(importlib.import_module, ("task_counts", "task_loops", "tasks"))
+Loop = of_loops.Loop
 
 STEPS = (
     *(("tf2015", 128), ("tf2015", 10), ("tf2015", 1), ("owt", 128), ("owt", 5), ("caffe", 32), ("tf2017", 3)),
@@ -70,7 +70,7 @@ def test_threads_have_the_shares_that_numba_gives_them():
             found = np.zeros((threads, 2), np.uintp)
             first, last = ctypes.c_size_t(0), ctypes.c_size_t(size - 1)
             schedule(1, ctypes.byref(first), ctypes.byref(last), threads, found.ctypes.data_as(pointer), 0)
-            bounds = counts.share_bounds(size, threads)
+            bounds = of_loops.share_bounds(size, threads)
             # A thread without tasks has the range from 1 to 0, wherever it is.
             expected = [(a, b - 1) if a < b else (1, 0) for a, b in itertools.pairwise(bounds)]
             assert found.tolist() == [list(map(int, pair)) for pair in expected]
@@ -79,21 +79,21 @@ def test_threads_have_the_shares_that_numba_gives_them():
 def test_the_evenness_is_the_mean_load_by_the_largest():
     uneven = Loop("_forward", 5, products=np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
     assert uneven.largest(2) == 9  # 1 + 2 + 3 and 4 + 5
-    assert counts.evenness([uneven], 2) == 7.5 / 9
+    assert of_loops.evenness([uneven], 2) == 7.5 / 9
     equal = Loop("_forward", 5, bytes=2.0)
-    assert equal.loads == 2 * counts.BYTE
-    assert equal.largest(2) == 3 * 2 * counts.BYTE
+    assert equal.loads == 2 * of_loops.BYTE
+    assert equal.largest(2) == 3 * 2 * of_loops.BYTE
     # One after the other, they wait twice.
-    assert counts.evenness([uneven, Loop("", 1, products=1.0)], 2) == 8 / (9 + 1)
+    assert of_loops.evenness([uneven, Loop("", 1, products=1.0)], 2) == 8 / (9 + 1)
 
 
 def test_slices_are_cut_as_in_the_kernels():
     from tinyalexnet.devices.cpu.compiler import slice_bounds
 
     bounds = [slice_bounds(index, 16, 9219) for index in range(16)]
-    assert counts.slices_of(9219, 16).tolist() == [last - first for first, last in bounds]
-    assert counts.pieces_of(20, 8).tolist() == [8, 8, 4]
-    assert counts.pieces_of(16, 8).tolist() == [8, 8]
+    assert of_loops.slices_of(9219, 16).tolist() == [last - first for first, last in bounds]
+    assert of_loops.pieces_of(20, 8).tolist() == [8, 8, 4]
+    assert of_loops.pieces_of(16, 8).tolist() == [8, 8]
 
 
 @pytest.mark.parametrize("threads", [2, 4, 8, 16])
@@ -105,13 +105,13 @@ def test_up_to_16_threads_have_even_shares(variant, threads):
     for name, some in tasks.stages(loops).items():
         if sum(loop.total for loop in some) >= tasks.SMALL * whole:
             large += 1
-            assert counts.evenness(some, threads) >= 0.75, name
+            assert of_loops.evenness(some, threads) >= 0.75, name
         else:
             # What its threads wait for one another is less than a five-hundredth of the step.
             waited = sum(loop.largest(threads) - loop.total / threads for loop in some)
             assert waited < whole / threads / 500, name
     assert large > 20
-    assert counts.evenness(loops, threads) > 0.9
+    assert of_loops.evenness(loops, threads) > 0.9
 
 
 @pytest.mark.parametrize("variant", ["tf2015", "owt"])
@@ -126,7 +126,7 @@ def test_one_thread_alone_has_only_what_is_listed(variant):
 
 def test_the_update_is_even_for_64_threads():
     # Of a bias of 64 elements each thread has one; of one of 1000, one thread has 16 and the mean is 15.6.
-    assert all(counts.evenness([loop], 64) > 0.97 for loop in counts.updates("owt"))
+    assert all(of_loops.evenness([loop], 64) > 0.97 for loop in counts.updates("owt"))
 
 
 def test_the_page_has_the_tables():

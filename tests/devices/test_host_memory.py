@@ -151,7 +151,7 @@ def test_a_step_allocates_nothing_large_after_the_first_few():
         net.backward(dout)
 
     memory.release()  # what other tests have left would grow old meanwhile
-    for _ in range(4):  # a step's results are made before the last step's are let go, so that one does not suffice
+    for _ in range(8):  # a step's results are made before the last step's are let go, so that one does not suffice
         step()
     gc.collect()
     held = memory.held()

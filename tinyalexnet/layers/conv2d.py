@@ -95,7 +95,7 @@ class Conv2d(WeightedLayer):
     def terms(self, array: str, index: Index, arrays: Mapping[str, np.ndarray]) -> Terms:
         """As ``Layer.terms``: those of the formula, also if Winograd's algorithm computes here."""
         terms = super().terms(array, index, arrays)
-        if array == "db" or (self._tile(arrays["x"].shape) is None and self.precision == "float32"):
+        if array == "db" or (self._tile(arrays["x"].shape, array) is None and self.precision == "float32"):
             return terms
         how = "Winograd's algorithm" if self.precision == "float32" else f"precision={self.precision!r}"
         note = f"{how} rounds otherwise than this sum; algorithm='gemm' adds its terms"
@@ -121,11 +121,11 @@ class Conv2d(WeightedLayer):
         (m_h, m_w), (r_h, r_w) = tile.m, tile.r
         return Cost(multiply_adds, performed, f"F({m_h}x{m_w}, {r_h}x{r_w})")
 
-    def _tile(self, x_shape: Shape) -> Tile | None:
-        """The Winograd tile that computes the layer here, or None."""
+    def _tile(self, x_shape: Shape, result: str = "out") -> Tile | None:
+        """The Winograd tile that computes "out", "dx" or "dw" here, or None."""
         w = self.params["w"]
         convolution = x_shape, w.shape[3], self.window, self.groups, w.dtype
-        return choose_tile(self.algorithm, self.backend, *convolution, self.precision)
+        return choose_tile(self.algorithm, self.backend, *convolution, self.precision, result)
 
     def scratch_bytes(self, x_shape: Shape) -> tuple[int, ...]:
         """V, M and U of Winograd's algorithm; for implicit GEMM a copy of the images with their padding.

@@ -62,7 +62,7 @@ def conv2d_forward(
     check_floats(hardware, w=w, x=x, b=b)
     out_shape = conv2d_shape(x.shape, w.shape, window, groups)
     check_shape("b", b.shape, out_shape[3:], "one element per filter")
-    kernels, tile = _chosen(algorithm, backend, x.shape, w.shape[3], window, groups, x.dtype, precision)
+    kernels, tile = _chosen(algorithm, backend, x.shape, w.shape[3], window, groups, x.dtype, precision, "out")
     with hardware.precision(precision):
         out: np.ndarray = kernels.conv2d_forward(x, w, b, window, groups, *tile)
     return out
@@ -97,7 +97,8 @@ def conv2d_backward_input(
     hardware = device(backend)
     check_floats(hardware, w=w, dout=dout)
     check_shape("dout", dout.shape, conv2d_shape(x_shape, w.shape, window, groups), "the output's shape")
-    kernels, tile = _chosen(algorithm, backend, tuple(x_shape), w.shape[3], window, groups, dout.dtype, precision)
+    how = window, groups, dout.dtype, precision, "dx"
+    kernels, tile = _chosen(algorithm, backend, tuple(x_shape), w.shape[3], *how)
     with hardware.precision(precision):
         dx: np.ndarray = kernels.conv2d_backward_input(dout, w, x_shape, window, groups, *tile)
     return dx
@@ -135,7 +136,7 @@ def conv2d_backward_params(
     filters = dout.shape[-1] if dout.ndim == 4 and dout.shape[-1] and dout.shape[-1] % groups == 0 else groups
     expected = n, *window.output_size((height, width)), filters
     check_shape("dout", dout.shape, expected, "the output's shape")
-    kernels, tile = _chosen(algorithm, backend, x.shape, filters, window, groups, x.dtype, precision)
+    kernels, tile = _chosen(algorithm, backend, x.shape, filters, window, groups, x.dtype, precision, "dw")
     with hardware.precision(precision):
         dw, db = kernels.conv2d_backward_params(dout, x, window, groups, *tile)
     return dw, db

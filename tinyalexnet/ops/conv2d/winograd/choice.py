@@ -23,6 +23,16 @@ TRANSFORMED_ELEMENT = 40
 GEMM_MULTIPLY_ADD = 1.15
 """Cost of one multiply-add of im2col and matrix product, the copying included."""
 
+FEW_BYTES = 5 << 20
+"""On "cpu", an im2col matrix of up to this size stays in the cache that the cores share (``conv2d/cpu_few.py``)."""
+
+FEW_MULTIPLY_ADD = {"out": 0.9, "dw": 1.0, "dx": 1.15}
+"""Cost of one multiply-add then, by what is computed. Measured on two cores of a Xeon with AVX-512, on the layers of
+"tf2015", "mnist" and "cifar" at batch 1 to 8: the tiles of so few windows leave products of few rows."""
+
+LOOPS = 5_000_000
+"""Cost of Winograd's loops beside their work, which counts there: each waits for all threads, 0.07 ms in all."""
+
 FILTER_MULTIPLE = 64
 """Matrix products take filters in multiples of this many; the cost model counts the rest as computed too."""
 
@@ -39,18 +49,19 @@ class Ability(NamedTuple):
     """Limits of a backend's Winograd, and the name of the algorithm that it uses otherwise.
 
     ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; without ``small_tiles`` all
-    tiles are large.
+    tiles are large. An im2col matrix of at most ``few_bytes`` has a schedule of its own.
     """
 
     chooses: bool
     strides: bool
     small_tiles: SmallTiles | None
     otherwise: str
+    few_bytes: int = 0
 
 
 ABILITIES = {
     "reference": Ability(chooses=False, strides=True, small_tiles=None, otherwise="direct"),
-    "cpu": Ability(chooses=True, strides=True, small_tiles=SmallTiles(0, 1.0), otherwise="gemm"),
+    "cpu": Ability(chooses=True, strides=True, small_tiles=SmallTiles(0, 1.0), otherwise="gemm", few_bytes=FEW_BYTES),
     # Measured on an H100: below this, more blocks and longer kernels cost more than the points that are saved.
     "cuda": Ability(chooses=True, strides=False, small_tiles=SmallTiles(512, 0.9), otherwise="gemm"),
 }
@@ -72,6 +83,7 @@ def choose_tile(
     groups: int,
     dtype: np.dtype,
     precision: str = "float32",
+    result: str = "out",
 ) -> Tile | None:
     """The Winograd tile that computes a convolution, or None for a convolution without Winograd.
 
@@ -80,7 +92,8 @@ def choose_tile(
     F(5x5, 3x3) with 192 channels. Up to MOST_POINTS points the relative L2 error stays below 2e-5; no tile has more.
 
     Shapes
-        x_shape (N, H, W, C), for filters (KH, KW, C / groups, ``filters``).
+        x_shape (N, H, W, C), for filters (KH, KW, C / groups, ``filters``). ``result`` is "out", "dx" or "dw": what is
+        computed.
     Errors
         ValueError if ``algorithm`` is not one of ALGORITHMS, or is "winograd" and the backend cannot use it here, the
         filter has more elements, counted in strides, than there are points, or the precision is not "float32".
@@ -108,9 +121,17 @@ def choose_tile(
                 f"{window.kernel} with stride {window.stride} is more"
             )
         return tile
-    out_h, out_w = window.output_size((height, width))
-    w_shape = *window.kernel, channels // groups, filters // groups
-    return tile if cost < GEMM_MULTIPLY_ADD * n * out_h * out_w * np.prod(w_shape, dtype=float) else None
+    out_shape = n, *window.output_size((height, width)), filters // groups
+    depth = math.prod(window.kernel) * (channels // groups)
+    multiply_adds = math.prod(out_shape) * depth
+    if has_few_windows(out_shape, depth, ability.few_bytes):
+        return tile if cost + LOOPS < FEW_MULTIPLY_ADD[result] * multiply_adds else None
+    return tile if cost < GEMM_MULTIPLY_ADD * multiply_adds else None
+
+
+def has_few_windows(out_shape: Shape, depth: int, most: int = FEW_BYTES) -> bool:
+    """If the im2col matrix of ``depth`` columns, for outputs (N, OH, OW, F), has ``most`` bytes at most, in float32."""
+    return 4 * math.prod(out_shape[:3]) * depth <= most
 
 
 def has_small_tiles(tile: Tile, backend: str, n: int, out_size: Pair) -> bool:

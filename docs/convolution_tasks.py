@@ -1,0 +1,201 @@
+"""How many tasks each parallel loop of a convolution has on a CPU, and how much each of them does: for docs/tasks.py.
+
+The numbers come from the plans and constants that the kernels use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from task_loops import BYTE, FLOAT, Loop, Shape, pieces_of, slices_of
+
+from tinyalexnet.layers import Layer
+from tinyalexnet.ops.conv2d import cpu_few as few
+from tinyalexnet.ops.conv2d.cpu_tasks import BLOCK_PIXELS, PARTIAL_SUMS, rows_per_block
+from tinyalexnet.ops.conv2d.winograd.choice import GEMM_MULTIPLY_ADD, has_few_windows
+from tinyalexnet.ops.conv2d.winograd.cpu import LIMITS
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import TileGrid, blocks_of, plan_accumulation, plan_convolution
+from tinyalexnet.ops.conv2d.winograd.cpu.schedules import SPREAD
+from tinyalexnet.ops.conv2d.winograd.cpu.transforms import CHANNELS
+from tinyalexnet.ops.conv2d.winograd.matrices import Tile
+
+Both = tuple[list[Loop], list[Loop]]
+"""Of the forward, and of the backward."""
+
+Loops = dict[str, Callable[[], list[Loop]]]
+"""Of "out", "dw" and "dx"."""
+
+
+def conv(layer: Layer, x_shape: Shape, shape: Shape) -> Both:
+    def loops(result: str) -> list[Loop]:
+        tile = layer._tile(x_shape, result)
+        found = gemm(layer, x_shape, shape) if tile is None else of_tiles(layer, x_shape, shape, tile)
+        name = "forward" if result == "out" else result
+        return [*staged_as(name, found[result]())] * layer.groups
+
+    return loops("out"), [*loops("dw"), *(loops("dx") if layer.needs_dx else [])]
+
+
+def of_tiles(layer: Layer, x_shape: Shape, shape: Shape, tile: Tile) -> Loops:
+    """Winograd's loops of one group."""
+    window, groups = layer.window, layer.groups
+    stride_h, stride_w = window.stride
+    n, channels, filters = x_shape[0], x_shape[3] // groups, shape[3] // groups
+    depth = stride_h * stride_w * channels
+    rests = (before % step for before, step in zip(window.before(x_shape[1:3]), window.stride, strict=True))
+    size = tuple(-(-(k + rest) // step) for k, rest, step in zip(x_shape[1:3], rests, window.stride, strict=True))
+    w_bytes = FLOAT * math.prod((*tile.r, depth, filters))
+    # Space to depth, and one thread does it.
+    blocked = [Loop("", 1, bytes=2 * w_bytes, stage="filters in blocks")] if window.stride != (1, 1) else []
+    return {
+        "out": lambda: [*blocked, *winograd(tile, n, shape[1:3], depth, filters)],
+        "dw": lambda: [*gradient(tile, n, shape[1:3], depth, filters), *blocked],
+        "dx": lambda: [*blocked, *winograd(tile, n, size, filters, depth)],
+    }
+
+
+def staged_as(name: str, loops: list[Loop]) -> Iterator[Loop]:
+    return (replace(loop, stage=f"{name} {loop.stage}".strip()) for loop in loops)
+
+
+def filters_loop(kernel: str, tile: Tile, channels: int, filters: int) -> Loop:
+    """U of filters, or the filters of dU."""
+    blocks = blocks_of(filters)
+    elements = tile.points * blocks.width * np.tile(pieces_of(channels, CHANNELS), blocks.number)
+    return Loop(kernel, elements.size, bytes=2 * FLOAT * elements, stage="filters")
+
+
+def points_of_strips(grid: TileGrid) -> np.ndarray:
+    """Points of each strip's tiles, all together."""
+    is_large = np.arange(grid.strips) % grid.tiles_h < grid.large_h
+    return (grid.n_h - 1 + is_large) * (grid.tiles_w * (grid.n_w - 1) + grid.large_w)
+
+
+def point_products(grid: TileGrid, begin: int, end: int, number: int, multiply_adds: int) -> np.ndarray:
+    """Of each point and block of filters, over some strips; ``multiply_adds`` is that of a tile."""
+    large = int(np.count_nonzero(np.arange(begin, end) % grid.tiles_h < grid.large_h))
+    down, across = np.full(grid.n_h, end - begin), np.full(grid.n_w, grid.tiles_w)
+    down[-1], across[-1] = large, grid.large_w
+    tiles = np.outer(down, across).reshape(-1)
+    return np.repeat(tiles[np.arange(tiles.size) * SPREAD % tiles.size] * multiply_adds, number)
+
+
+def held(grid: TileGrid) -> Iterator[tuple[int, int]]:
+    """The strips that a staged schedule holds at a time."""
+    for begin in range(0, grid.strips, grid.chunk_strips):
+        yield begin, min(begin + grid.chunk_strips, grid.strips)
+
+
+def winograd(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int) -> list[Loop]:
+    """A convolution with outputs of ``size``: the forward, or dx."""
+    blocks = blocks_of(filters)
+    plan = plan_convolution(tile, n, (size[0], size[1]), depth, blocks, FLOAT, LIMITS)
+    grid, points = plan.grid, points_of_strips(plan.grid)
+    loops = [filters_loop("filters_to_points", tile, depth, filters)]
+    if plan.fused:
+        of_tasks = np.add.reduceat(points, np.arange(0, grid.strips, grid.chunk_strips))
+        moved = 2 * FLOAT * (depth + blocks.filters) * of_tasks
+        return [*loops, Loop("convolve_fused", of_tasks.size, depth * blocks.filters * of_tasks, moved)]
+    for begin, end in held(grid):
+        some = points[begin:end]
+        products = point_products(grid, begin, end, blocks.number, depth * blocks.width)
+        loops += [
+            Loop("convolve_staged", some.size, bytes=2 * FLOAT * depth * some, stage="transforms"),
+            Loop("convolve_staged", products.size, products, stage="products"),
+            Loop("convolve_staged", some.size, bytes=2 * FLOAT * blocks.filters * some, stage="transforms back"),
+        ]
+    return loops
+
+
+def gradient(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int) -> list[Loop]:
+    """The gradient of the filters."""
+    blocks = blocks_of(filters)
+    plan = plan_accumulation(tile, n, (size[0], size[1]), depth, blocks, FLOAT, LIMITS)
+    grid, points = plan.grid, points_of_strips(plan.grid)
+    last = filters_loop("filters_from_points", tile, depth, filters)
+    if plan.splits > 1:
+        bounds = np.arange(plan.splits + 1) * grid.strips // plan.splits
+        of_tasks = np.add.reduceat(points, bounds[:-1])
+        moved = 2 * FLOAT * (depth + blocks.filters) * of_tasks
+        added = 3 * FLOAT * (plan.splits - 1)
+        return [
+            Loop("accumulate_split", plan.splits, depth * blocks.filters * of_tasks, moved),
+            Loop("accumulate_split", tile.points * blocks.number, bytes=added * depth * blocks.width, stage="copies"),
+            Loop("", 1, bytes=added * blocks.filters, stage="db"),
+            last,
+        ]
+    loops = []
+    for begin, end in held(grid):
+        moved = 2 * FLOAT * (depth + blocks.filters) * points[begin:end]
+        products = point_products(grid, begin, end, blocks.number, depth * blocks.width)
+        loops += [
+            Loop("accumulate_staged", moved.size, bytes=moved, stage="transforms"),
+            Loop("accumulate_staged", products.size, products, stage="products"),
+        ]
+    return [*loops, last]
+
+
+def gemm(layer: Layer, x_shape: Shape, shape: Shape) -> Loops:
+    """im2col and matrix products, of one group."""
+    (n, out_h, out_w, all_filters), w = shape, layer.params["w"]
+    filters, depth = all_filters // layer.groups, math.prod(w.shape[:3])
+    is_grey = x_shape[3] == 1
+    is_few = not is_grey and has_few_windows(shape, depth)
+    dx_is_few = layer.window.stride == (1, 1) and has_few_windows(x_shape, math.prod(w.shape[:2]) * filters)
+    images = max(1, BLOCK_PIXELS // (out_h * out_w))
+
+    def loop(kernel: str, of_rows: np.ndarray) -> Loop:
+        products = of_rows * out_w * depth * filters
+        return Loop(kernel, products.size, products, (GEMM_MULTIPLY_ADD - 1) / BYTE * products)
+
+    def dw() -> list[Loop]:
+        rows = pieces_of(n * out_h, rows_per_block(shape))
+        slices = min(PARTIAL_SUMS, rows.size)
+        parts = np.add.reduceat(rows, rows.size * np.arange(slices) // slices)
+        added = FLOAT * (slices + 1)
+        # Grey images have few sums, which NumPy adds.
+        copies = Loop("_backward_params", depth, bytes=added * filters, stage="copies")
+        if is_grey:
+            copies = replace(copies, kernel="", tasks=1, bytes=copies.total / BYTE)
+        return [loop("_backward_params", parts), copies, Loop("", 1, bytes=added * filters, stage="db")]
+
+    def few_dx() -> list[Loop]:
+        turned = Loop("_turn", 0, bytes=2 * FLOAT * filters * pieces_of(w.shape[2], few.LANES), stage="filters")
+        turned = replace(turned, bytes=np.tile(turned.bytes, math.prod(w.shape[:2])))
+        of_dx = few_forward((*x_shape[:3], w.shape[2]), math.prod(w.shape[:2]) * filters)
+        return [replace(turned, tasks=turned.bytes.size), *of_dx]
+
+    return {
+        "out": lambda: (
+            few_forward((*shape[:3], filters), depth)
+            if is_few
+            else [loop("_forward", pieces_of(n * out_h, rows_per_block(shape)))]
+        ),
+        "dw": lambda: few_dw((*shape[:3], filters), depth) if is_few else dw(),
+        "dx": lambda: few_dx() if dx_is_few else [loop("_backward_input", out_h * pieces_of(n, images))],
+    }
+
+
+def few_forward(shape: Shape, depth: int) -> list[Loop]:
+    n, out_h, out_w, filters = shape
+    windows = n * out_h * out_w
+    lines = slices_of(n * out_h, min(few.SLICES, n * out_h))
+    rows = slices_of(windows, few.slices_of_windows(windows, filters))
+    products = depth * np.outer(pieces_of(filters, few.FILTERS), rows).reshape(-1)
+    im2col = Loop("_forward", lines.size, bytes=2 * FLOAT * out_w * depth * lines, stage="im2col")
+    return [im2col, Loop("_forward", products.size, products)]
+
+
+def few_dw(shape: Shape, depth: int) -> list[Loop]:
+    n, out_h, out_w, filters = shape
+    windows = n * out_h * out_w
+    lines = slices_of(n * out_h, min(few.SLICES, n * out_h))
+    rows = slices_of(depth, few.slices_of_dw(depth))
+    return [
+        Loop("_backward_params", lines.size, bytes=2 * FLOAT * out_w * (depth + filters) * lines, stage="im2col"),
+        Loop("_backward_params", rows.size, windows * filters * rows),
+        Loop("", 1, bytes=FLOAT * windows * filters, stage="db"),
+    ]
