@@ -30,6 +30,7 @@ DIGITS = Dataset("random digits", images(40), images(30))
 def test_it_changes_nothing(changes):
     one, other = (Training(Settings("digits", batch_size=16, **changes), DIGITS) for _ in range(2))
     other.advance()
+    assert one.digest() != other.digest()
     digests = [one.digest()]
     one.rehearse()
     digests.append(one.digest())

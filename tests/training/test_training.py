@@ -89,6 +89,12 @@ def test_it_learns_and_says_so(tmp_path):
         assert moved["ratio"] == moved["update"] / moved["weight"]
 
 
+def test_a_line_of_the_log_has_the_rate_of_its_last_step(tmp_path):
+    """Step 19, the twentieth, is the first at half the rate."""
+    run(tmp_path, "run", epochs=4, schedule="step:19:0.5")
+    assert [record["rate"] for record in read_log(tmp_path / "run.jsonl") if "rate" in record] == [0.01]
+
+
 class Stop(KeyboardInterrupt):
     pass
 
@@ -144,13 +150,20 @@ def test_beside_a_gpu_the_next_batch_is_made_while_it_computes(monkeypatch):
     order = []
     batch, captured = beside.batch, beside._step
     monkeypatch.setattr(beside, "batch", lambda step, rows: order.append(f"batch {step}") or batch(step, rows))
-    monkeypatch.setattr(beside, "_step", lambda *arrays: order.append("step") or captured(*arrays))
+
+    def step(*arrays):
+        order.append("step")
+        logits, loss = captured(*arrays)
+        return logits, np.array([loss, np.nan])  # a loss that is still on the GPU is the first of several sums
+
+    monkeypatch.setattr(beside, "_step", step)
     for _ in range(3):
         plain.advance()
     monkeypatch.setattr(steps, "device", lambda backend: SimpleNamespace(on_host=False))
     for _ in range(3):
         beside.advance()
     assert order == ["batch 0", "step", "batch 1", "step", "batch 2", "step", "batch 3"]
+    assert plain.progress == beside.progress
     for name, value in plain.net.params.items():
         np.testing.assert_array_equal(beside.net.params[name], value)
 
@@ -164,6 +177,8 @@ def test_an_epoch_sees_every_image_once():
     epochs = [np.concatenate([run.batch(6 * epoch + i)[1] for i in range(6)]) for epoch in range(2)]
     assert all(len(set(seen.tolist())) == 48 for seen in epochs)
     assert (epochs[0] != epochs[1]).any()
+    # A run of another version must go on with the same images.
+    np.testing.assert_array_equal(epochs[1], np.random.default_rng([0, 0, 1]).permutation(50)[:48])
 
 
 def test_images_are_centred_and_scaled():
@@ -361,6 +376,7 @@ def test_colours_become_grey_as_pillow_has_it(rng):
         ({"variant": "vgg"}, "variant is 'vgg', but must be one of"),
         ({"variant": "tf2015"}, "variant is 'tf2015', but must be one that classifies"),
         ({"variant": "mnist"}, "data has images of 7 x 8 x 3, but must have at least the 28 x 28 x 1 of 'mnist'"),
+        ({"variant": "wide"}, "data has images of 7 x 8 x 3, but must have at least the 6 x 9 x 3 of 'wide'"),
         ({"epochs": 0}, "epochs is 0, but must be an int >= 1"),
         ({"batch_size": 51}, "batch_size is 51, but must be at most the 50 images there are"),
         ({"pad": 9}, "pad is 9, but must be at most 8, a side of the images"),
@@ -378,7 +394,8 @@ def test_colours_become_grey_as_pillow_has_it(rng):
         ),
     ],
 )
-def test_what_training_refuses(changes, message):
+def test_what_training_refuses(monkeypatch, changes, message):
+    monkeypatch.setitem(VARIANTS, "wide", Variant((6, 9, 3), TINY.layers, num_classes=3))
     with pytest.raises(ValueError, match=message):
         Training(Settings(**{**SETTINGS, **changes}), DATASET)
 
