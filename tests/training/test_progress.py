@@ -30,11 +30,11 @@ def test_timings_are_those_since_they_were_asked():
     """Of a link that has waited and sent before, and does so again."""
     link = SimpleNamespace(waited=5.0, sent=Counter(gather=100), now=lambda ask: ask(), texts=lambda own: [own, own])
     timings = Timings(link)
-    for seconds, waited in ((2.0, 0.5), (1.0, 0.25)):
+    for seconds, waited in ((2.0, 0.5), (1 / 3, 0.25)):
         timings.took(seconds)
         link.waited += waited
         link.sent["counts"] += 8
-        own = {"seconds": seconds, "waited": waited, "sent": {"counts": 8}}
+        own = {"seconds": round(seconds, 6), "waited": waited, "sent": {"counts": 8}}
         assert timings.taken() == {"steps": 1, "processes": [own, own]}
     timings.took(4.0)
     timings.begin()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from tinyalexnet import __main__ as command
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.console import Console
 from tinyalexnet.devices import Device
+from tinyalexnet.parallel import Alone
 from tinyalexnet.training import Settings, Training, augment, checkpoint, plots, read_log, train
 from tinyalexnet.training import run as runs
 from tinyalexnet.training import step as steps
@@ -83,6 +85,8 @@ def test_it_learns_and_says_so(tmp_path):
         f"epoch 8: loss {epochs[7]['loss']:.4f}, accuracy {epochs[7]['accuracy']:.2%}; test loss "
     )
     assert epochs[-1]["test_accuracy"] >= 0.95 > epochs[0]["accuracy"]
+    assert epochs[-1]["accuracy"] >= 0.9
+    assert {record["whole_epoch"] for record in epochs} == {True}
     assert [record["step"] for record in log if "whole_epoch" not in record] == list(range(20, 121, 20))
     for name, moved in epochs[-1]["layers"].items():
         assert moved["update"] > 0, name
@@ -130,6 +134,48 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatc
     for name, value in whole[0].items():
         np.testing.assert_array_equal(parts[0][name], value)
     assert read_log(tmp_path / "whole.jsonl") == read_log(tmp_path / "parts.jsonl")
+
+
+def test_a_run_that_is_done_goes_on_without_a_step(tmp_path, monkeypatch):
+    run(tmp_path, "run", epochs=1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(Training, "advance", lambda *_, **how: pytest.fail("a step"))
+    code, out, err = run(tmp_path, "run", resume=True, epochs=1)
+    assert (code, out) == (0, "")
+    assert err.startswith("goes on after step 6 of ")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_first_step_alone_is_where_kernels_are_compiled(monkeypatch):
+    """It has lines of its own, and no bar that would stand still meanwhile."""
+    compiling, under = [False], []
+    advance = Training.advance
+
+    @contextmanager
+    def noted(self, hardware):
+        compiling[0] = True
+        yield []
+        compiling[0] = False
+
+    def advanced(self, statistics=False):
+        under.append(compiling[0])
+        return advance(self, statistics)
+
+    monkeypatch.setattr(Console, "compiling", noted)
+    monkeypatch.setattr(Training, "advance", advanced)
+    assert train(Settings(**SETTINGS | {"epochs": 1}), DATASET, io.StringIO(), Console(io.StringIO(), True)) == 0
+    assert under == [True, *5 * [False]]
+
+
+def test_dropout_draws_in_each_step_and_in_no_evaluation():
+    training = Training(Settings(**SETTINGS), DATASET)
+    (generator,) = [layer.rng for _, layer in training.net.leaves() if layer.rng is not None]
+    moved = []
+    for act in (training.advance, lambda: training.evaluate(DATASET.test), training.advance):
+        before = generator.bit_generator.state
+        act()
+        moved.append(generator.bit_generator.state != before)
+    assert moved == [True, False, True]
 
 
 def test_a_batch_is_a_function_of_its_step():
@@ -269,6 +315,35 @@ def test_images_a_second_count_the_steps_alone(tmp_path, monkeypatch):
     assert timed == {"step": 20, "epoch": 4, "images_a_second": 4, "steps": 19, "processes": [alone]}
 
 
+def test_seconds_of_waiting_are_those_of_the_steps_after_the_first(tmp_path, monkeypatch):
+    link, advance = Alone(), Training.advance
+
+    def waiting(self, statistics=False):
+        link.waited += 0.5
+        return advance(self, statistics)
+
+    monkeypatch.setattr(Training, "advance", waiting)
+    files = Files(timings=str(tmp_path / "timings"))
+    train(Settings(**SETTINGS | {"epochs": 4}), DATASET, io.StringIO(), Console(io.StringIO(), True), files, link)
+    (timed,) = read_log(tmp_path / "timings")
+    assert [process["waited"] for process in timed["processes"]] == [9.5]
+
+
+def test_each_line_is_there_at_once():
+    """Though it goes into a file: also that of a first step, which is a whole epoch here."""
+
+    class Out(io.StringIO):
+        seen = 0
+
+        def flush(self):
+            self.seen = self.getvalue().count("\n")
+
+    out = Out()
+    for epochs in (1, 2):
+        train(Settings(**SETTINGS | {"epochs": epochs, "batch_size": 50}), DATASET, out, Console(io.StringIO(), True))
+        assert out.seen == out.getvalue().count("\n") == 2 * epochs - 1
+
+
 def test_ten_views_are_averaged():
     run = Training(Settings(**SETTINGS, views=10), DATASET)
     found = run.probabilities(DATASET.test.pixels[:4])
@@ -276,9 +351,12 @@ def test_ten_views_are_averaged():
     np.testing.assert_allclose(found.sum(axis=1), 1)
     single = Training(Settings(**SETTINGS), DATASET).probabilities(DATASET.test.pixels[:4])
     assert (found != single).any()
+    every = run.probabilities(DATASET.test.pixels)
     reached = run.evaluate(DATASET.test)
-    assert 0 <= reached["test_accuracy"] <= 1
-    assert reached["test_loss"] > 0
+    assert reached["test_accuracy"] == np.mean(every.argmax(axis=1) == DATASET.test.labels)
+    # Sums of 20 logarithms in two orders.
+    expected = -np.log(every[np.arange(20), DATASET.test.labels]).mean()
+    np.testing.assert_allclose(reached["test_loss"], expected, rtol=40 * 2**-53)
 
 
 @pytest.mark.parametrize("views", [1, 10])
@@ -330,6 +408,10 @@ def test_the_least_value_of_each_int(name):
     with pytest.raises(ValueError, match=f"^{name} is {least - 1}, but must be an int >= {least}$"):
         check_settings(Settings(**SETTINGS | {name: least - 1}), DATASET)
     assert least == (0 if name in ("pad", "seed", "reference_batch", "warmup") else 1)
+
+
+def test_a_pad_may_be_as_large_as_the_images():
+    assert check_settings(Settings(**SETTINGS, pad=8), DATASET).pad == 8
 
 
 GREY = Variant((6, 6, 1), TINY.layers, num_classes=3)
@@ -606,11 +688,14 @@ def test_after_ctrl_c_there_is_a_picture_if_there_is_something_to_show(tmp_path,
             raise Stop
         return advance(self, statistics)
 
+    caught = []
     monkeypatch.setattr(Training, "advance", stopping)
+    monkeypatch.setattr(runs.interrupts, "caught", lambda: caught.append(1))
     plot = tmp_path / "run.svg"
     quiet = Console(io.StringIO(), True)
     assert train(Settings(**SETTINGS), DATASET, io.StringIO(), quiet, Files(plot=str(plot))) == 130
     assert plot.exists() is bool(records)
+    assert caught == [1]
 
 
 def test_the_first_step_of_a_process_has_no_part_in_the_images_a_second(tmp_path, monkeypatch):
