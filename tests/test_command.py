@@ -266,11 +266,11 @@ def test_a_closed_standard_file_becomes_the_null_device(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fstat", closed)
         patch.setattr(os, "open", lambda path, mode: opened.append(path))
-        patch.setattr(os, "fdopen", lambda number, mode, closefd: f"standard file {number}")
+        patch.setattr(os, "fdopen", lambda number, mode, closefd: f"{number} {mode} {closefd}")
         patch.setattr(sys, "stdout", None)
         patch.setattr(sys, "stderr", None)
         command._open_standard_files()
-        assert (sys.stdout, sys.stderr) == ("standard file 1", "standard file 2")
+        assert (sys.stdout, sys.stderr) == ("1 w False", "2 w False")
     assert opened == [os.devnull]
 
 

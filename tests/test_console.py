@@ -116,14 +116,20 @@ def test_warnings_are_one_line_without_source(console, quiet):
 
 
 def test_without_a_terminal_a_bar_is_a_line_now_and_then(impatient, console):
-    out = io.StringIO()
+    class Out(io.StringIO):
+        flushed = ""
+
+        def flush(self):
+            self.flushed = self.getvalue()
+
+    out = Out()
     with console.bar("training", 9, done=4) as (advance, write):
         said_within(console, "^training: 4 of 9\n")
         advance("loss 3")
         advance()
         write("a line", out)
         said_within(console, "training: 6 of 9, loss 3\n")
-    assert out.getvalue() == "a line\n"
+    assert out.getvalue() == out.flushed == "a line\n"
 
 
 class Compiles:

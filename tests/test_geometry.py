@@ -37,6 +37,17 @@ def test_same_puts_the_odd_row_at_the_bottom_and_right():
     assert Window(1, 3, "SAME").pads((5, 5)) == ((0, 0), (0, 0))
 
 
+def test_rows_and_columns_have_pads_of_their_own():
+    window = Window(3, 2, "SAME")
+    assert window.before((4, 5)) == (0, 1)
+    assert window.description((4, 5)) == {
+        "kernel": (3, 3),
+        "stride": (2, 2),
+        "pads": ((0, 1), (1, 1)),
+        "padding": "SAME",
+    }
+
+
 @given(
     length=st.integers(1, 40),
     kernel=st.integers(1, 9),

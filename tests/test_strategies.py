@@ -73,6 +73,11 @@ def test_all_that_multiples_of_a_tile_would_hide_is_drawn(wanted):
     assert wanted(found)
 
 
+def test_a_pooling_may_be_padded_by_all_but_one_row_of_its_kernel():
+    found = find(geometries(pooling=True), lambda drawn: max(drawn.pads[0]) == below(drawn, 0) > 1, settings=PATIENT)
+    assert max(found.pads[0]) == below(found, 0)
+
+
 @given(geometries())
 def test_sizes_have_limits(drawn):
     """Of images, steps, batch and groups: larger ones take time, and show nothing else."""
