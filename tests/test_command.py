@@ -163,8 +163,10 @@ def refusal(capsys, error):
     ],
 )
 def test_what_the_system_refuses_is_one_line(capsys, monkeypatch, error, line):
-    monkeypatch.setattr(command, "_give_up_output", lambda: None)
+    gone = []
+    monkeypatch.setattr(command, "_give_up_output", lambda: gone.append(1))
     assert refusal(capsys, error) == line
+    assert len(gone) == (line == SENTENCE)
 
 
 def test_a_sentence_of_the_package_is_one_line(capsys):

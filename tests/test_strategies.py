@@ -83,6 +83,7 @@ def test_sizes_have_limits(drawn):
     """Of images, steps, batch and groups: larger ones take time, and show nothing else."""
     assert max(drawn.window.stride) <= 4
     assert drawn.x_shape[0] <= 3
+    assert max(drawn.x_shape[3], drawn.filters) <= 3 * drawn.groups
     assert max(drawn.x_shape[1:3]) <= 9
     assert drawn.groups in (1, 2, 3)
 
@@ -125,6 +126,10 @@ def test_separated_arrays_are(array):
     assert np.diff(ordered).min(initial=1) > 0.499
     assert np.abs(ordered).min() > 0.249
     assert abs(np.sign(ordered).sum()) <= 1
+
+
+def test_each_class_is_drawn():
+    assert find(labels(2, 3), lambda drawn: set(drawn) == {0, 2}, settings=PATIENT).dtype == np.int64
 
 
 @given(labels(5, 3))

@@ -809,6 +809,30 @@ def test_wrong_use_is_one_line_and_code_2(known, capsys, monkeypatch, tmp_path, 
     assert err.count("\n") == 1
 
 
+def test_a_file_that_cannot_be_written_is_told_before_images_are_read(capsys, monkeypatch):
+    monkeypatch.setattr("tinyalexnet.training.data.load", lambda *_: pytest.fail("images are read"))
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["train", "--log=no/such/log"])
+    assert "log is 'no/such/log'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize("bars", [False, True])
+def test_images_are_waited_for_aloud_unless_a_bar_shows_how_they_come(known, monkeypatch, download, bars):
+    waits = []
+
+    @contextmanager
+    def waiting(self, what):
+        waits.append(what)
+        yield
+
+    monkeypatch.setattr(Console, "waiting", waiting)
+    monkeypatch.setattr(Console, "shows_bars", bars)
+    monkeypatch.setattr("tinyalexnet.training.train", lambda *_: 0)
+    assert command.main(["train", "--data=mnist", *["--download"] * download]) == 0
+    assert waits == ["reading mnist"] * (not (download and bars))
+
+
 def test_a_reader_who_has_seen_enough(known, monkeypatch):
     def closed(*_):
         raise BrokenPipeError
