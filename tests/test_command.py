@@ -259,9 +259,10 @@ def test_a_process_ends_with_the_code_of_its_command(process, monkeypatch):
 
 
 def test_a_closed_standard_file_becomes_the_null_device(monkeypatch):
-    opened = []
+    opened, asked = [], []
 
     def closed(number):
+        asked.append(number)
         if number == 1:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
@@ -273,7 +274,7 @@ def test_a_closed_standard_file_becomes_the_null_device(monkeypatch):
         patch.setattr(sys, "stderr", None)
         command._open_standard_files()
         assert (sys.stdout, sys.stderr) == ("1 w False", "2 w False")
-    assert opened == [os.devnull]
+    assert (opened, asked) == ([os.devnull], [0, 1, 2])
 
 
 def test_after_a_signal_nothing_else_runs(process, monkeypatch):

@@ -47,6 +47,7 @@ def test_rows_and_columns_have_pads_of_their_own():
         "pads": ((0, 1), (1, 1)),
         "padding": "SAME",
     }
+    assert Window(3, 2, ((0, 1), (1, 1))).description((4, 5)) == {**window.description((4, 5)), "padding": None}
 
 
 @given(

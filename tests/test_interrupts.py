@@ -186,9 +186,13 @@ def test_a_second_one_within_a_moment_is_the_same_and_a_later_one_ends_it_at_onc
     assert ended.written == [(2, "interrupted\n")]
 
 
-def test_at_the_very_end_of_a_process_its_result_counts():
+def test_at_the_very_end_of_a_process_its_result_counts(monkeypatch):
     """Python would take the handler away and let the signal kill what has ended well."""
-    interrupts._finish()
+    registered = []
+    monkeypatch.setattr(interrupts.atexit, "register", registered.append)
+    interrupts.install()
+    (finish,) = registered
+    finish()
     assert [signal.getsignal(number) for number in WORDS] == [signal.SIG_IGN] * 2
 
 

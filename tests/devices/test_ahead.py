@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numba
@@ -222,12 +223,15 @@ def test_the_device_compiles_what_is_missing_if_it_is_enough(monkeypatch):
     assert len(said) == 2
 
 
-def test_the_console_says_what_was_compiled():
-    err = io.StringIO()
+def test_the_console_says_what_was_compiled(monkeypatch):
+    err, waits = io.StringIO(), []
+    monkeypatch.setattr(Console, "waiting", lambda self, text: nullcontext(waits.append(text)))
 
     def compile_ahead(run, on_start, on_end, least):
         assert least == 2
+        assert waits[0]() == "looking for kernels to compile ..."
         on_start()
+        assert waits[0]() == "compiling ..."
         on_end("relu.cpu._forward", 1.26)
 
     names = Console(err, quiet=False).compile_ahead(SimpleNamespace(compile_ahead=compile_ahead), run)
