@@ -61,7 +61,7 @@ def test_without_a_size_the_first_image_has_it_and_another_is_named(folder, name
 
 def test_the_first_image_to_train_on_has_the_size(tmp_path):
     """Though its class has no other image."""
-    for name, height in (("train/cat/x.png", 6), ("train/dog/x.png", 6), ("test/cat/x.png", 5), ("test/dog/x.png", 5)):
+    for name, height in (("train/cat/x.png", 6), ("train/dog/x.png", 5), ("test/cat/x.png", 5), ("test/dog/x.png", 5)):
         save(tmp_path / name, noise(0, height))
     with pytest.raises(ValueError, match="has 5 x 8 pixels, but must have 6 x 8"):
         data.load("folder", tmp_path)

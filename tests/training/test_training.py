@@ -459,6 +459,7 @@ def test_colours_become_grey_as_pillow_has_it(rng):
         ({"variant": "tf2015"}, "variant is 'tf2015', but must be one that classifies"),
         ({"variant": "mnist"}, "data has images of 7 x 8 x 3, but must have at least the 28 x 28 x 1 of 'mnist'"),
         ({"variant": "wide"}, "data has images of 7 x 8 x 3, but must have at least the 6 x 9 x 3 of 'wide'"),
+        ({"variant": "tall"}, "data has images of 7 x 8 x 3, but must have at least the 8 x 6 x 3 of 'tall'"),
         ({"epochs": 0}, "epochs is 0, but must be an int >= 1"),
         ({"batch_size": 51}, "batch_size is 51, but must be at most the 50 images there are"),
         ({"pad": 9}, "pad is 9, but must be at most 8, a side of the images"),
@@ -477,7 +478,8 @@ def test_colours_become_grey_as_pillow_has_it(rng):
     ],
 )
 def test_what_training_refuses(monkeypatch, changes, message):
-    monkeypatch.setitem(VARIANTS, "wide", Variant((6, 9, 3), TINY.layers, num_classes=3))
+    for name, shape in (("wide", (6, 9, 3)), ("tall", (8, 6, 3))):
+        monkeypatch.setitem(VARIANTS, name, Variant(shape, TINY.layers, num_classes=3))
     with pytest.raises(ValueError, match=message):
         Training(Settings(**{**SETTINGS, **changes}), DATASET)
 
