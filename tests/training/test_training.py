@@ -93,10 +93,11 @@ def test_it_learns_and_says_so(tmp_path):
         assert moved["ratio"] == moved["update"] / moved["weight"]
 
 
-def test_a_line_of_the_log_has_the_rate_of_its_last_step(tmp_path):
-    """Step 19, the twentieth, is the first at half the rate."""
-    run(tmp_path, "run", epochs=4, schedule="step:19:0.5")
-    assert [record["rate"] for record in read_log(tmp_path / "run.jsonl") if "rate" in record] == [0.01]
+@pytest.mark.parametrize(("every", "rate"), [(19, 0.01), (20, 0.02)])
+def test_a_line_of_the_log_has_the_rate_of_its_last_step(tmp_path, every, rate):
+    """That of step 19, the twentieth, after which the line is written."""
+    run(tmp_path, "run", epochs=4, schedule=f"step:{every}:0.5")
+    assert [record["rate"] for record in read_log(tmp_path / "run.jsonl") if "rate" in record] == [rate]
 
 
 class Stop(KeyboardInterrupt):
