@@ -163,8 +163,10 @@ def refusal(capsys, error):
     ],
 )
 def test_what_the_system_refuses_is_one_line(capsys, monkeypatch, error, line):
-    monkeypatch.setattr(command, "_give_up_output", lambda: None)
+    gone = []
+    monkeypatch.setattr(command, "_give_up_output", lambda: gone.append(1))
     assert refusal(capsys, error) == line
+    assert len(gone) == (line == SENTENCE)
 
 
 def test_a_sentence_of_the_package_is_one_line(capsys):
@@ -257,21 +259,22 @@ def test_a_process_ends_with_the_code_of_its_command(process, monkeypatch):
 
 
 def test_a_closed_standard_file_becomes_the_null_device(monkeypatch):
-    opened = []
+    opened, asked = [], []
 
     def closed(number):
+        asked.append(number)
         if number == 1:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fstat", closed)
         patch.setattr(os, "open", lambda path, mode: opened.append(path))
-        patch.setattr(os, "fdopen", lambda number, mode, closefd: f"standard file {number}")
+        patch.setattr(os, "fdopen", lambda number, mode, closefd: f"{number} {mode} {closefd}")
         patch.setattr(sys, "stdout", None)
         patch.setattr(sys, "stderr", None)
         command._open_standard_files()
-        assert (sys.stdout, sys.stderr) == ("standard file 1", "standard file 2")
-    assert opened == [os.devnull]
+        assert (sys.stdout, sys.stderr) == ("1 w False", "2 w False")
+    assert (opened, asked) == ([os.devnull], [0, 1, 2])
 
 
 def test_after_a_signal_nothing_else_runs(process, monkeypatch):

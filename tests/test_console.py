@@ -33,6 +33,15 @@ def quiet():
     return Console(io.StringIO(), quiet=True)
 
 
+class Out(io.StringIO):
+    """What was written, and how much of it a reader of the file would see."""
+
+    flushed = ""
+
+    def flush(self):
+        self.flushed = self.getvalue()
+
+
 def said_within(console, pattern, seconds=20.0):
     """Waits until what was said matches."""
     deadline = time.monotonic() + seconds
@@ -64,6 +73,12 @@ def test_the_longer_it_waits_the_less_it_says(console, monkeypatch):
     assert len(said) > 700
     assert all(0 <= after - before - max(10, after / 200) < 1 for before, after in itertools.pairwise(said))
     assert console.err.getvalue() == "reading ...\n" * len(said)
+
+
+def test_a_part_of_a_line_is_seen_at_once():
+    console = Console(Out(), quiet=False)
+    console.line("compiling ...", end="")
+    assert console.err.flushed == "compiling ..."
 
 
 def test_a_short_wait_is_silent(console):
@@ -116,14 +131,14 @@ def test_warnings_are_one_line_without_source(console, quiet):
 
 
 def test_without_a_terminal_a_bar_is_a_line_now_and_then(impatient, console):
-    out = io.StringIO()
+    out = Out()
     with console.bar("training", 9, done=4) as (advance, write):
         said_within(console, "^training: 4 of 9\n")
         advance("loss 3")
         advance()
         write("a line", out)
         said_within(console, "training: 6 of 9, loss 3\n")
-    assert out.getvalue() == "a line\n"
+    assert out.getvalue() == out.flushed == "a line\n"
 
 
 class Compiles:
@@ -166,9 +181,11 @@ def test_nothing_remains_of_a_bar():
         def isatty(self):
             return True
 
-    console = Console(Terminal(), quiet=False)
-    with console.bar("steps", 2) as (advance, _):
+    console, out = Console(Terminal(), quiet=False), Out()
+    with console.bar("steps", 2) as (advance, write):
         advance("note")
+        write("a line", out)
+        assert out.flushed == "a line\n"
     assert "steps" in console.err.getvalue()
     assert console.err.getvalue().rstrip(" ").endswith("\r")
     assert "\n" not in console.err.getvalue()

@@ -37,6 +37,19 @@ def test_same_puts_the_odd_row_at_the_bottom_and_right():
     assert Window(1, 3, "SAME").pads((5, 5)) == ((0, 0), (0, 0))
 
 
+def test_rows_and_columns_have_pads_of_their_own():
+    window = Window(3, 2, "SAME")
+    assert window.before((4, 5)) == (0, 1)
+    assert Window(3, 1, 0).pads((4, 5)) == ((0, 0), (0, 0))
+    assert window.description((4, 5)) == {
+        "kernel": (3, 3),
+        "stride": (2, 2),
+        "pads": ((0, 1), (1, 1)),
+        "padding": "SAME",
+    }
+    assert Window(3, 2, ((0, 1), (1, 1))).description((4, 5)) == {**window.description((4, 5)), "padding": None}
+
+
 @given(
     length=st.integers(1, 40),
     kernel=st.integers(1, 9),
@@ -81,6 +94,8 @@ def test_positions_visit_each_pixel_of_each_window_once(size, stride):
         ((3, 1, -1), "padding is -1, but must"),
         ((3, 1, (1, 1)), r"padding is \(1, 1\), but must"),
         ((3, 1, ((1, 1), (1, -1))), r"padding is \(\(1, 1\), \(1, -1\)\), but must"),
+        ((3, 1, ((0, 1), 2)), r"padding is \(\(0, 1\), 2\), but must"),
+        ((3, 1, (2, (0, 1))), r"padding is \(2, \(0, 1\)\), but must"),
         ((3, 1, (1, 1, 1)), r"padding is \(1, 1, 1\), but must"),
         ((3, 1, None), "padding is None, but must"),
     ],

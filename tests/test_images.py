@@ -66,6 +66,8 @@ def test_fewer_images_than_photographs_uses_the_first(tmp_path):
 def test_photographs_that_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="holds at least one"):
         images.load_images(tmp_path, (1, 8, 8, 3))
+    with pytest.raises(ValueError, match=r"^images is '.*none', but must be a folder that exists$"):
+        images.load_images(tmp_path / "none", (1, 8, 8, 3))
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(ValueError, match=r"'.*broken\.png' must be an image, but cannot be read as one"):
         images.load_images(tmp_path, (1, 8, 8, 3))

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ import pytest
 
 from tinyalexnet import interrupts
 from tinyalexnet.command import Parser, exit_code
+from tinyalexnet.console import Console
 
 ROOT = Path(__file__).parent.parent
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -119,6 +121,8 @@ def test_what_was_swallowed_is_found_at_the_end(heeded, capsys, outcome):
 
 
 def test_a_command_may_catch_it_and_finish(heeded, capsys):
+    finished = []
+
     def run(console):
         try:
             signal.raise_signal(signal.SIGINT)
@@ -126,10 +130,45 @@ def test_a_command_may_catch_it_and_finish(heeded, capsys):
             interrupts.caught()
         with console.bar("steps", 1) as (advance, _):
             advance()
+        finished.append(1)
         return 130
 
     assert exit_code(Parser(prog="test"), run) == 130
     assert capsys.readouterr().err == "interrupted\n"
+    assert finished == [1]
+
+
+@pytest.mark.parametrize("tqdm", [True, False])
+def test_each_step_of_a_bar_and_each_kernel_asks_if_there_was_one(monkeypatch, tqdm):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    class Hardware:
+        @contextmanager
+        def report_compilation(self, on_start, on_end):
+            on_start("conv")
+            yield
+
+        def compile_ahead(self, run, on_start, on_end, least):
+            pass
+
+    if not tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    else:
+        pytest.importorskip("tqdm")
+    asked = []
+    monkeypatch.setattr(interrupts, "check", lambda: asked.append(1))
+    console = Console(Terminal(), quiet=False)
+    with console.bar("steps", 2) as (advance, _):
+        advance()
+        advance()
+    assert len(asked) == 2
+    with console.compiling(Hardware()):
+        assert len(asked) == 3
+    assert len(asked) == 4
+    console.compile_ahead(Hardware(), None)
+    assert len(asked) == 5
 
 
 def test_a_second_one_within_a_moment_is_the_same_and_a_later_one_ends_it_at_once(heeded, ended, monkeypatch):
@@ -147,9 +186,13 @@ def test_a_second_one_within_a_moment_is_the_same_and_a_later_one_ends_it_at_onc
     assert ended.written == [(2, "interrupted\n")]
 
 
-def test_at_the_very_end_of_a_process_its_result_counts():
+def test_at_the_very_end_of_a_process_its_result_counts(monkeypatch):
     """Python would take the handler away and let the signal kill what has ended well."""
-    interrupts._finish()
+    registered = []
+    monkeypatch.setattr(interrupts.atexit, "register", registered.append)
+    interrupts.install()
+    (finish,) = registered
+    finish()
     assert [signal.getsignal(number) for number in WORDS] == [signal.SIG_IGN] * 2
 
 

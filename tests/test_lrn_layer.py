@@ -89,9 +89,12 @@ def test_the_defaults_are_those_systems_own():
         (lambda size: LocalResponseNorm.from_cuda_convnet(size, 1e-4, 0.75), "size"),
     ],
 )
-def test_even_windows_are_refused(constructor, name):
+def test_odd_windows_are_taken_and_even_ones_refused(constructor, name):
+    assert [constructor(size).radius for size in (1, 3)] == [0, 1]
     with pytest.raises(ValueError, match=f"{name} is 4, but must be odd"):
         constructor(4)
+    with pytest.raises(ValueError, match=f"{name} is 0, but must be an int >= 1"):
+        constructor(0)
 
 
 @given(size=st.sampled_from([1, 3, 5]), options=OPTIONS, seed=st.integers(0, 100))

@@ -43,6 +43,8 @@ def test_the_benchmark_is_one_of_the_commands(monkeypatch):
         (["train", "--epoch=3"], "unrecognized arguments: --epoch=3: did you mean --epochs?"),
         (["train", "--data=digit"], "did you mean digits?"),
         (["bench", "--variant=tf2016"], "did you mean tf2017?"),
+        (["train", "--variant=tf2015"], "argument --variant: invalid choice: 'tf2015'"),
+        (["classify", "a.png"], "the following arguments are required: --weights"),
         (["gradcheck", "--direction=2"], "did you mean --directions?"),
         (["classify", "a.png", "--weights=b", "--lables=c"], "did you mean --labels?"),
         (["--versio"], "unrecognized arguments: --versio: did you mean --version?"),

@@ -167,6 +167,7 @@ def test_the_cost_is_the_sum_of_the_layers():
     net, shape = classifier("reference"), (2, 5, 5, 3)
     conv, dense = 2 * 3 * 3 * 4 * 27, 2 * 36 * 5
     assert net.cost(shape) == Cost(conv + dense, conv + dense, "")
+    assert net["features"].cost(shape) == Cost(conv, conv, "")
     assert net.output_shapes(shape) == {"features": (2, 3, 3, 4), "flat": (2, 36), "head": (2, 5)}
 
 

@@ -73,11 +73,17 @@ def test_all_that_multiples_of_a_tile_would_hide_is_drawn(wanted):
     assert wanted(found)
 
 
+def test_a_pooling_may_be_padded_by_all_but_one_row_of_its_kernel():
+    found = find(geometries(pooling=True), lambda drawn: max(drawn.pads[0]) == below(drawn, 0) > 1, settings=PATIENT)
+    assert max(found.pads[0]) == below(found, 0)
+
+
 @given(geometries())
 def test_sizes_have_limits(drawn):
     """Of images, steps, batch and groups: larger ones take time, and show nothing else."""
     assert max(drawn.window.stride) <= 4
     assert drawn.x_shape[0] <= 3
+    assert max(drawn.x_shape[3], drawn.filters) <= 3 * drawn.groups
     assert max(drawn.x_shape[1:3]) <= 9
     assert drawn.groups in (1, 2, 3)
 
@@ -120,6 +126,10 @@ def test_separated_arrays_are(array):
     assert np.diff(ordered).min(initial=1) > 0.499
     assert np.abs(ordered).min() > 0.249
     assert abs(np.sign(ordered).sum()) <= 1
+
+
+def test_each_class_is_drawn():
+    assert find(labels(2, 3), lambda drawn: set(drawn) == {0, 2}, settings=PATIENT).dtype == np.int64
 
 
 @given(labels(5, 3))

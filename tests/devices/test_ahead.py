@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numba
@@ -20,7 +21,7 @@ from tinyalexnet.console import FIRST_TIME, Console
 from tinyalexnet.devices import device
 from tinyalexnet.devices.cpu import ahead, compiler
 from tinyalexnet.devices.cpu.threads import ParallelKernel
-from tinyalexnet.layers import Conv2d
+from tinyalexnet.layers import Conv2d, Dropout
 from tinyalexnet.network import Sequential
 
 
@@ -222,12 +223,15 @@ def test_the_device_compiles_what_is_missing_if_it_is_enough(monkeypatch):
     assert len(said) == 2
 
 
-def test_the_console_says_what_was_compiled():
-    err = io.StringIO()
+def test_the_console_says_what_was_compiled(monkeypatch):
+    err, waits = io.StringIO(), []
+    monkeypatch.setattr(Console, "waiting", lambda self, text: nullcontext(waits.append(text)))
 
     def compile_ahead(run, on_start, on_end, least):
         assert least == 2
+        assert waits[0]() == "looking for kernels to compile ..."
         on_start()
+        assert waits[0]() == "compiling ..."
         on_end("relu.cpu._forward", 1.26)
 
     names = Console(err, quiet=False).compile_ahead(SimpleNamespace(compile_ahead=compile_ahead), run)
@@ -238,6 +242,7 @@ def test_the_console_says_what_was_compiled():
 @pytest.mark.parametrize(("variant", "asked"), [("digits", None), ("tf2015", ["tf2015"])])
 def test_warm_takes_a_step_of_each_network_at_each_batch(monkeypatch, variant, asked):
     steps, err = [], io.StringIO()
+    layers = [("conv", Conv2d(1, 1, 1, needs_dx=False)), ("drop", Dropout(0.5, rng=0))]
 
     class Net(Sequential):
         def forward(self, x):
@@ -249,11 +254,12 @@ def test_warm_takes_a_step_of_each_network_at_each_batch(monkeypatch, variant, a
 
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
     monkeypatch.setattr(compiler, "keeps_code", lambda: True)
-    monkeypatch.setattr(warm, "alexnet", lambda name: Net([("conv", Conv2d(1, 1, 1, needs_dx=False))]))
+    monkeypatch.setattr(warm, "alexnet", lambda name: Net(layers))
     monkeypatch.setattr(warm, "VARIANTS", {variant: VARIANTS[variant]})
-    monkeypatch.setattr(Console, "compile_ahead", lambda self, hardware, run, least: [run(), least][1:])
+    monkeypatch.setattr(Console, "compile_ahead", lambda self, hardware, run, least: run() or ["kernel"] * least)
     assert warm.warm(asked, Console(err, quiet=False)) == 0
     assert [shape[0] for shape, _ in steps] == [*warm.BATCHES, warm.BATCHES[-1]]
+    assert [train for _, train in steps] == [*len(warm.BATCHES) * [True], False]
     assert {shape[1:] for shape, _ in steps} == {VARIANTS[variant].image_shape}
     assert err.getvalue().startswith("1 kernels compiled in ")
 

@@ -158,6 +158,60 @@ def test_without_any_folder_it_is_said_once(monkeypatch):
     assert [given["fastmath"] for given in options] == [False, {"contract"}]
 
 
+def test_kernels_alone_are_parallel_and_keep_their_names(monkeypatch):
+    options = []
+
+    def njit(**given):
+        options.append(given)
+        return lambda function: SimpleNamespace(py_func=function)
+
+    monkeypatch.setattr(compiler.numba, "njit", njit)
+    for decorator in (compiler.inner, compiler.fused_inner):
+        decorator(mask)
+    for decorator in (compiler.parallel, compiler.streaming):
+        assert decorator(mask).__name__ == "mask"
+    own = {"cache": True, "fastmath": False, "error_model": "numpy"}
+    assert options == [own, {**own, "fastmath": {"contract"}}, *2 * [{**own, "parallel": True}]]
+
+
+def test_code_is_as_old_as_the_sources_of_its_operation_and_of_all(tmp_path):
+    """Of a kernel outside ``ops``, those of the folder of the compiler."""
+    folder = tmp_path / "ops" / "conv" / "deep"
+    folder.mkdir(parents=True)
+    for name, text in (("deep/cpu.py", "kernel = len\n"), ("formula.py", "")):
+        (folder.parent / name).write_text(text)
+    everywhere = compiler._sources(Path(compiler.__file__).parent)
+    for file in (folder / "cpu.py", tmp_path / "elsewhere.py"):
+        cache = SimpleNamespace(_cache_file=SimpleNamespace(_source_stamp="own"))
+        code = SimpleNamespace(co_filename=str(file))
+        dispatcher = SimpleNamespace(_cache=cache, py_func=SimpleNamespace(__code__=code))
+        assert compiler.stamped(dispatcher) is dispatcher
+        own, of_all, of_operation = cache._cache_file._source_stamp
+        assert (own, of_all) == ("own", everywhere)
+        names = [(name, size) for name, _, size in of_operation]
+        if file.parent == folder:
+            assert names == [("deep/cpu.py", 13), ("formula.py", 0)]
+        else:
+            assert of_operation == everywhere
+
+
+def test_the_seconds_of_a_kernel_are_those_of_all_that_it_compiles(monkeypatch):
+    clock, said = iter([10.0, 11.0, 14.5, 20.0, 20.25]), []
+    monkeypatch.setattr(compiler, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    listener = compiler.CompilationListener(said.append, said.append)
+    data = {"dispatcher": SimpleNamespace(py_func=mask)}
+    outer = SimpleNamespace(data=data)
+    listener.on_start(outer)
+    listener.on_start(outer)
+    listener.on_end(outer)
+    listener.on_end(outer)
+    listener.on_start(outer)
+    listener.on_end(outer)
+    name = f"{__name__}.mask"
+    assert said == [name, 4.5, name, 0.25]
+    assert listener.names == [name, name]
+
+
 @pytest.mark.compiled
 def test_a_cache_that_cannot_be_written_is_left(tmp_path):
     full = (

@@ -61,14 +61,17 @@ class NVMLError(Exception):
 def library(millijoules):
     """What ``nvidia-ml-py`` has."""
 
+    begun = []
+
     def read(gpu):
+        assert begun
         assert gpu == b"0000:1b:00.0"
         if millijoules is None:
             raise NVMLError
         return millijoules
 
     return SimpleNamespace(
-        nvmlInit=lambda: None,
+        nvmlInit=lambda: begun.append(1),
         nvmlDeviceGetHandleByPciBusId=lambda bus_id: bus_id,
         nvmlDeviceGetTotalEnergyConsumption=read,
         NVMLError=NVMLError,

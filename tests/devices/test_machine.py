@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,12 +73,15 @@ def test_a_limit_of_any_group_that_the_process_is_in(group):
     assert machine.available_memory() == 4500
 
 
-@pytest.mark.parametrize("path", ["/", "/docker/0123"])
-def test_a_limit_of_control_groups_of_version_1(group, path):
+@pytest.mark.parametrize(
+    ("path", "inside"), [("/", ""), ("/docker/0123", ""), ("/docker/a:b", "docker/a:b")], ids=["root", "outside", "own"]
+)
+def test_a_limit_of_control_groups_of_version_1(group, path, inside):
     machine._GROUPS_OF_PROCESS.write_text(f"5:cpu,cpuacct:/\n4:memory:{path}\n1:name=systemd:/\n")
-    write(group / "memory", limit_in_bytes=2**63 - 4096, usage_in_bytes=100)
+    own = group / "memory" / inside
+    write(own, limit_in_bytes=2**63 - 4096, usage_in_bytes=100)
     assert machine.available_memory() == 1000 * 1024
-    write(group / "memory", limit_in_bytes=5100, usage_in_bytes=2100, stat="inactive_file 1\ntotal_inactive_file 1000")
+    write(own, limit_in_bytes=5100, usage_in_bytes=2100, stat="inactive_file 1\ntotal_inactive_file 1000")
     assert machine.available_memory() == 4000
 
 
@@ -90,16 +93,29 @@ def test_of_version_1_only_the_group_of_the_memory_counts(group):
     assert machine.available_memory() == 3000
 
 
-def test_peak_memory(monkeypatch):
+def test_peak_memory(monkeypatch, tmp_path):
+    """By /proc; else by the resource module, in kB or, on macOS, in bytes; or nobody tells."""
     peak = machine.peak_memory()
-    monkeypatch.setattr(machine, "_STATUS", Path("none"))
-    for found in (peak, machine.peak_memory()):
-        assert found is None or 10_000_000 < found < 10**12
-    if machine.resource is not None:
-        monkeypatch.setattr(machine.sys, "platform", "darwin")
-        assert machine.peak_memory() == machine.resource.getrusage(machine.resource.RUSAGE_SELF).ru_maxrss
+    assert peak is None or 10_000_000 < peak < 10**12
+    status = tmp_path / "status"
+    monkeypatch.setattr(machine, "_STATUS", status)
+    used = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda who: SimpleNamespace(ru_maxrss=500))
+    monkeypatch.setattr(machine, "resource", used)
+    for platform, expected in (("linux", 500 * 1024), ("darwin", 500)):
+        monkeypatch.setattr(machine.sys, "platform", platform)
+        assert machine.peak_memory() == expected
     monkeypatch.setattr(machine, "resource", None)
     assert machine.peak_memory() is None
+    status.write_text("Name:\tpython\nVmPeak:\t  900 kB\nVmHWM:\t  700 kB\n")
+    assert machine.peak_memory() == 700 * 1024
+
+
+def test_the_names_of_the_libraries_with_blas(monkeypatch):
+    own = {"user_api": "blas", "internal_api": "openblas", "version": "0.3.30", "architecture": "Zen"}
+    others = [{"user_api": "openmp", "internal_api": "openmp", "version": None}]
+    others += [{"user_api": "blas", "internal_api": "mkl", "version": None}]
+    monkeypatch.setattr(machine, "threadpool_info", lambda: [own, *others])
+    assert machine.blas_names() == ["openblas 0.3.30 Zen", "mkl"]
 
 
 def test_a_system_without_the_resource_module(monkeypatch):

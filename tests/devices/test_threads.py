@@ -246,7 +246,10 @@ def test_after_a_fork_a_kernel_that_cannot_run_says_so(kernels, layer, vendor, r
     calls = []
     run = kernel(lambda: calls.append(1))
     ParallelKernel.lock.acquire()  # as another thread did
+    threads.one_blas_thread()._lock.acquire()
     threads._after_fork()
+    with threads.one_blas_thread():
+        pass
     kernels("workqueue")
     if refused:
         with pytest.raises(RuntimeError, match=r"^a compiled kernel is called in a process .*'spawn'.*workqueue$"):

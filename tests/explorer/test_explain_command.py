@@ -146,3 +146,15 @@ def test_every_backend_computes_the_pass(run, loss):
     for name, array in (("fc4", "out"), ("conv1", "dx"), ("conv2", "dw")):
         expected = passes["reference"].array(name, array)
         np.testing.assert_allclose(passes[run.name].array(name, array), expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Options(variant="vgg"), "^variant is 'vgg', but must be one of"),
+        (Options(seed=-1, weights="none"), "^seed is -1, but must be an int >= 0$"),
+    ],
+)
+def test_options_are_checked_before_anything_is_read(options, message):
+    with pytest.raises(ValueError, match=message):
+        prepared(options, None, Console(sys.stderr, quiet=True))

@@ -52,17 +52,19 @@ def test_another_shape_and_a_ratio_are_said():
         assert_same_function(lambda x, w, b: 3 * (x @ w + b), "dense")
 
 
-def test_both_sums_are_written_out():
-    def without_bias(x, w, b):
-        return x @ w - b
-
+def test_both_sums_are_written_out_and_a_ratio_is_explained_by_the_batch():
     with pytest.raises(AssertionError) as caught:
-        assert_same_function(without_bias, "dense")
-    yours, right = str(caught.value).splitlines()[-2:]
-    assert "(x[0,0]) + " in yours
-    assert "(without x)" in yours
-    assert "right: " in right
-    assert "(without x)" in right
+        assert_same_function(lambda x, w, b: x @ w - b, "dense")
+    assert str(caught.value).splitlines()[1:] == [
+        "    All 2 elements of out are wrong.",
+        "    out[0,0], yours: 6 = 1·3 (x[0,0]) + 2·2 (x[0,1]) + -1 (without x)",
+        "              right: 8 = 1·3 (x[0,0]) + 2·2 (x[0,1]) + 1 (without x)",
+    ]
+    with pytest.raises(AssertionError) as caught:
+        assert_same_function(lambda x, w, b: (x @ w + b) / len(x), "dense")
+    assert str(caught.value).splitlines()[1] == (
+        "    Each element is 0.5 = 1/2 times the right one: usually a mean over the batch, where a sum belongs."
+    )
 
 
 def test_a_function_that_is_not_linear_has_no_sums():

@@ -154,6 +154,8 @@ def test_the_other_losses(rng):
     found = trace(net, x, OneOutput((1, 2)))
     assert explain(found, "loss", "loss").value == x[1, 2]
     assert [explain(found, "loss", "dx", index).value for index in ((1, 2), (1, 1))] == [1, 0]
+    loss, dout = OneOutput((0, 1), "reference")(np.array([[2, 5.5, 7]], np.float32))
+    assert (loss, dout.tolist(), dout.dtype) == (5.5, [[0, 1, 0]], np.float32)
     assert list(map(repr, (L2Loss(), CrossEntropyLoss([3]), OneOutput((1, 2))))) == [
         "L2Loss()",
         "CrossEntropyLoss([3])",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tracemalloc
 from collections import Counter
 from fractions import Fraction
@@ -97,12 +98,15 @@ def test_the_views_by_hand():
 
 def test_mirror_exchanges_left_and_right_of_about_half_of_the_images(rng):
     images = numbered(10_000, 2, 3, 2, dtype=np.float64)
+    drawn = copy.deepcopy(rng).integers(0, 2, 10_000)
     out = mirror(images, rng)
     mirrored = out[:, 0, 0, 0] != images[:, 0, 0, 0]
     for image, result, flipped in zip(images, out, mirrored, strict=True):
         np.testing.assert_array_equal(result, image[:, ::-1] if flipped else image, strict=True)
     # 5000 with a standard deviation of sqrt(10000) / 2 = 50; five of them.
     assert abs(np.count_nonzero(mirrored) - 5000) < 250
+    # Those of the ones, so that a run of another version goes on with the same images.
+    np.testing.assert_array_equal(mirrored, drawn == 1)
     # And no pattern: of 9999 neighbours, as many are alike as not.
     assert abs(np.count_nonzero(mirrored[1:] == mirrored[:-1]) - 5000) < 250
 

@@ -7,6 +7,7 @@ import gc
 import hashlib
 import http.server
 import io
+import logging
 import sys
 import tarfile
 import threading
@@ -63,10 +64,14 @@ def archive(members):
     return packed.getvalue()
 
 
-def test_files_are_fetched_into_a_new_folder_and_only_once(server, tmp_path, monkeypatch):
+def test_files_are_fetched_into_a_new_folder_and_only_once_and_in_silence(server, tmp_path, monkeypatch):
+    pooch = pytest.importorskip("pooch")
     serve(server, monkeypatch, "mnist", CONTENTS)
     folder = tmp_path / "new" / "mnist"
+    logger = pooch.get_logger()
+    logger.setLevel("INFO")
     fetch("mnist", folder)
+    assert not logger.isEnabledFor(logging.WARNING)  # of pooch: the command says itself what it fetches
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENTS
     (server / IDX_FILES[0]).unlink()
     fetch("mnist", folder)

@@ -59,6 +59,14 @@ def test_without_a_size_the_first_image_has_it_and_another_is_named(folder, name
     assert repr(str(folder / name)) in str(caught.value)
 
 
+def test_the_first_image_to_train_on_has_the_size(tmp_path):
+    """Though its class has no other image."""
+    for name, height in (("train/cat/x.png", 6), ("train/dog/x.png", 5), ("test/cat/x.png", 5), ("test/dog/x.png", 5)):
+        save(tmp_path / name, noise(0, height))
+    with pytest.raises(ValueError, match="has 5 x 8 pixels, but must have 6 x 8"):
+        data.load("folder", tmp_path)
+
+
 def test_a_size_crops_about_the_middle(folder):
     """Edges left and right of a square are cropped. Nothing is scaled, so the square is unchanged to the last bit."""
     square = noise(40, 12, 12)

@@ -1,8 +1,12 @@
-"""The sums of a training's log by hand."""
+"""The sums of a training's log, and its timings, by hand."""
 
 from __future__ import annotations
 
+from collections import Counter
+from types import SimpleNamespace
+
 from tinyalexnet.training.progress import Pace, Sums
+from tinyalexnet.training.timings import Timings
 
 
 def test_means_of_steps_of_different_sizes():
@@ -20,3 +24,18 @@ def test_a_pace_is_that_of_the_median_step_since_it_was_asked():
     pace.seconds += [0.5, 100.0, 0.25]
     assert pace.taken() == 24
     assert pace.taken() is None
+
+
+def test_timings_are_those_since_they_were_asked():
+    """Of a link that has waited and sent before, and does so again."""
+    link = SimpleNamespace(waited=5.0, sent=Counter(gather=100), now=lambda ask: ask(), texts=lambda own: [own, own])
+    timings = Timings(link)
+    for seconds, waited in ((2.0, 0.5), (1 / 3, 0.25)):
+        timings.took(seconds)
+        link.waited += waited
+        link.sent["counts"] += 8
+        own = {"seconds": round(seconds, 6), "waited": waited, "sent": {"counts": 8}}
+        assert timings.taken() == {"steps": 1, "processes": [own, own]}
+    timings.took(4.0)
+    timings.begin()
+    assert timings.taken()["steps"] == 0

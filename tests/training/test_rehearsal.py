@@ -14,7 +14,9 @@ from tinyalexnet.devices.cpu.threads import ParallelKernel
 from tinyalexnet.parallel import Alone
 from tinyalexnet.training import Settings, Training, train
 from tinyalexnet.training import run as runs
+from tinyalexnet.training import step as steps
 from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.training.optimizer import SGD
 
 
 def images(count):
@@ -30,6 +32,7 @@ DIGITS = Dataset("random digits", images(40), images(30))
 def test_it_changes_nothing(changes):
     one, other = (Training(Settings("digits", batch_size=16, **changes), DIGITS) for _ in range(2))
     other.advance()
+    assert one.digest() != other.digest()
     digests = [one.digest()]
     one.rehearse()
     digests.append(one.digest())
@@ -37,6 +40,27 @@ def test_it_changes_nothing(changes):
     assert digests[0] == digests[1]
     assert one.digest() == other.digest()
     assert one.evaluate(DIGITS.test) == other.evaluate(DIGITS.test)
+
+
+def test_what_is_rehearsed(monkeypatch):
+    """The first shard forward and back, a part of an evaluation, and the update."""
+    training, called = Training(Settings("digits", batch_size=16, shards=3, views=10), DIGITS), []
+    net = training.net
+    forward, backward, move = net.forward, net.backward, SGD.move
+    monkeypatch.setattr(net, "forward", lambda x: called.append((net.train, x.shape, x.dtype.name)) or forward(x))
+    monkeypatch.setattr(net, "backward", lambda dout: called.append(("backward", dout.shape)) or backward(dout))
+    monkeypatch.setattr(SGD, "move", lambda self, grads: called.append(set(grads)) or move(self, grads))
+    training.rehearse()
+    assert called == [
+        (True, (5, 8, 8, 1), "float32"),
+        ("backward", (5, 10)),
+        (False, (300, 8, 8, 1), "float32"),
+        set(net.params),
+    ]
+    called.clear()
+    monkeypatch.setattr(steps, "EVALUATION_BATCH", 29)
+    training.rehearse()
+    assert (False, (20, 8, 8, 1), "float32") in called
 
 
 def test_columns_of_dense_layers_are_not_rehearsed(monkeypatch):

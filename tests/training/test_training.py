@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from tinyalexnet import __main__ as command
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.console import Console
 from tinyalexnet.devices import Device
+from tinyalexnet.parallel import Alone
 from tinyalexnet.training import Settings, Training, augment, checkpoint, plots, read_log, train
 from tinyalexnet.training import run as runs
 from tinyalexnet.training import step as steps
@@ -83,10 +85,19 @@ def test_it_learns_and_says_so(tmp_path):
         f"epoch 8: loss {epochs[7]['loss']:.4f}, accuracy {epochs[7]['accuracy']:.2%}; test loss "
     )
     assert epochs[-1]["test_accuracy"] >= 0.95 > epochs[0]["accuracy"]
+    assert epochs[-1]["accuracy"] >= 0.9
+    assert {record["whole_epoch"] for record in epochs} == {True}
     assert [record["step"] for record in log if "whole_epoch" not in record] == list(range(20, 121, 20))
     for name, moved in epochs[-1]["layers"].items():
         assert moved["update"] > 0, name
         assert moved["ratio"] == moved["update"] / moved["weight"]
+
+
+@pytest.mark.parametrize(("every", "rate"), [(19, 0.01), (20, 0.02)])
+def test_a_line_of_the_log_has_the_rate_of_its_last_step(tmp_path, every, rate):
+    """That of step 19, the twentieth, after which the line is written."""
+    run(tmp_path, "run", epochs=4, schedule=f"step:{every}:0.5")
+    assert [record["rate"] for record in read_log(tmp_path / "run.jsonl") if "rate" in record] == [rate]
 
 
 class Stop(KeyboardInterrupt):
@@ -126,6 +137,48 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(tmp_path, monkeypatc
     assert read_log(tmp_path / "whole.jsonl") == read_log(tmp_path / "parts.jsonl")
 
 
+def test_a_run_that_is_done_goes_on_without_a_step(tmp_path, monkeypatch):
+    run(tmp_path, "run", epochs=1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(Training, "advance", lambda *_, **how: pytest.fail("a step"))
+    code, out, err = run(tmp_path, "run", resume=True, epochs=1)
+    assert (code, out) == (0, "")
+    assert err.startswith("goes on after step 6 of ")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_first_step_alone_is_where_kernels_are_compiled(monkeypatch):
+    """It has lines of its own, and no bar that would stand still meanwhile."""
+    compiling, under = [False], []
+    advance = Training.advance
+
+    @contextmanager
+    def noted(self, hardware):
+        compiling[0] = True
+        yield []
+        compiling[0] = False
+
+    def advanced(self, statistics=False):
+        under.append(compiling[0])
+        return advance(self, statistics)
+
+    monkeypatch.setattr(Console, "compiling", noted)
+    monkeypatch.setattr(Training, "advance", advanced)
+    assert train(Settings(**SETTINGS | {"epochs": 1}), DATASET, io.StringIO(), Console(io.StringIO(), True)) == 0
+    assert under == [True, *5 * [False]]
+
+
+def test_dropout_draws_in_each_step_and_in_no_evaluation():
+    training = Training(Settings(**SETTINGS), DATASET)
+    (generator,) = [layer.rng for _, layer in training.net.leaves() if layer.rng is not None]
+    moved = []
+    for act in (training.advance, lambda: training.evaluate(DATASET.test), training.advance):
+        before = generator.bit_generator.state
+        act()
+        moved.append(generator.bit_generator.state != before)
+    assert moved == [True, False, True]
+
+
 def test_a_batch_is_a_function_of_its_step():
     one, other = (Training(Settings(**SETTINGS, mirror=True, pad=1), DATASET) for _ in range(2))
     one.advance()
@@ -144,13 +197,20 @@ def test_beside_a_gpu_the_next_batch_is_made_while_it_computes(monkeypatch):
     order = []
     batch, captured = beside.batch, beside._step
     monkeypatch.setattr(beside, "batch", lambda step, rows: order.append(f"batch {step}") or batch(step, rows))
-    monkeypatch.setattr(beside, "_step", lambda *arrays: order.append("step") or captured(*arrays))
+
+    def step(*arrays):
+        order.append("step")
+        logits, loss = captured(*arrays)
+        return logits, np.array([loss, np.nan])  # a loss that is still on the GPU is the first of several sums
+
+    monkeypatch.setattr(beside, "_step", step)
     for _ in range(3):
         plain.advance()
     monkeypatch.setattr(steps, "device", lambda backend: SimpleNamespace(on_host=False))
     for _ in range(3):
         beside.advance()
     assert order == ["batch 0", "step", "batch 1", "step", "batch 2", "step", "batch 3"]
+    assert plain.progress == beside.progress
     for name, value in plain.net.params.items():
         np.testing.assert_array_equal(beside.net.params[name], value)
 
@@ -164,6 +224,8 @@ def test_an_epoch_sees_every_image_once():
     epochs = [np.concatenate([run.batch(6 * epoch + i)[1] for i in range(6)]) for epoch in range(2)]
     assert all(len(set(seen.tolist())) == 48 for seen in epochs)
     assert (epochs[0] != epochs[1]).any()
+    # A run of another version must go on with the same images.
+    np.testing.assert_array_equal(epochs[1], np.random.default_rng([0, 0, 1]).permutation(50)[:48])
 
 
 def test_images_are_centred_and_scaled():
@@ -254,6 +316,35 @@ def test_images_a_second_count_the_steps_alone(tmp_path, monkeypatch):
     assert timed == {"step": 20, "epoch": 4, "images_a_second": 4, "steps": 19, "processes": [alone]}
 
 
+def test_seconds_of_waiting_are_those_of_the_steps_after_the_first(tmp_path, monkeypatch):
+    link, advance = Alone(), Training.advance
+
+    def waiting(self, statistics=False):
+        link.waited += 0.5
+        return advance(self, statistics)
+
+    monkeypatch.setattr(Training, "advance", waiting)
+    files = Files(timings=str(tmp_path / "timings"))
+    train(Settings(**SETTINGS | {"epochs": 4}), DATASET, io.StringIO(), Console(io.StringIO(), True), files, link)
+    (timed,) = read_log(tmp_path / "timings")
+    assert [process["waited"] for process in timed["processes"]] == [9.5]
+
+
+def test_each_line_is_there_at_once():
+    """Though it goes into a file: also that of a first step, which is a whole epoch here."""
+
+    class Out(io.StringIO):
+        seen = 0
+
+        def flush(self):
+            self.seen = self.getvalue().count("\n")
+
+    out = Out()
+    for epochs in (1, 2):
+        train(Settings(**SETTINGS | {"epochs": epochs, "batch_size": 50}), DATASET, out, Console(io.StringIO(), True))
+        assert out.seen == out.getvalue().count("\n") == 2 * epochs - 1
+
+
 def test_ten_views_are_averaged():
     run = Training(Settings(**SETTINGS, views=10), DATASET)
     found = run.probabilities(DATASET.test.pixels[:4])
@@ -261,9 +352,12 @@ def test_ten_views_are_averaged():
     np.testing.assert_allclose(found.sum(axis=1), 1)
     single = Training(Settings(**SETTINGS), DATASET).probabilities(DATASET.test.pixels[:4])
     assert (found != single).any()
+    every = run.probabilities(DATASET.test.pixels)
     reached = run.evaluate(DATASET.test)
-    assert 0 <= reached["test_accuracy"] <= 1
-    assert reached["test_loss"] > 0
+    assert reached["test_accuracy"] == np.mean(every.argmax(axis=1) == DATASET.test.labels)
+    # Sums of 20 logarithms in two orders.
+    expected = -np.log(every[np.arange(20), DATASET.test.labels]).mean()
+    np.testing.assert_allclose(reached["test_loss"], expected, rtol=40 * 2**-53)
 
 
 @pytest.mark.parametrize("views", [1, 10])
@@ -317,6 +411,10 @@ def test_the_least_value_of_each_int(name):
     assert least == (0 if name in ("pad", "seed", "reference_batch", "warmup") else 1)
 
 
+def test_a_pad_may_be_as_large_as_the_images():
+    assert check_settings(Settings(**SETTINGS, pad=8), DATASET).pad == 8
+
+
 GREY = Variant((6, 6, 1), TINY.layers, num_classes=3)
 
 
@@ -361,6 +459,8 @@ def test_colours_become_grey_as_pillow_has_it(rng):
         ({"variant": "vgg"}, "variant is 'vgg', but must be one of"),
         ({"variant": "tf2015"}, "variant is 'tf2015', but must be one that classifies"),
         ({"variant": "mnist"}, "data has images of 7 x 8 x 3, but must have at least the 28 x 28 x 1 of 'mnist'"),
+        ({"variant": "wide"}, "data has images of 7 x 8 x 3, but must have at least the 6 x 9 x 3 of 'wide'"),
+        ({"variant": "tall"}, "data has images of 7 x 8 x 3, but must have at least the 8 x 6 x 3 of 'tall'"),
         ({"epochs": 0}, "epochs is 0, but must be an int >= 1"),
         ({"batch_size": 51}, "batch_size is 51, but must be at most the 50 images there are"),
         ({"pad": 9}, "pad is 9, but must be at most 8, a side of the images"),
@@ -378,7 +478,9 @@ def test_colours_become_grey_as_pillow_has_it(rng):
         ),
     ],
 )
-def test_what_training_refuses(changes, message):
+def test_what_training_refuses(monkeypatch, changes, message):
+    for name, shape in (("wide", (6, 9, 3)), ("tall", (8, 6, 3))):
+        monkeypatch.setitem(VARIANTS, name, Variant(shape, TINY.layers, num_classes=3))
     with pytest.raises(ValueError, match=message):
         Training(Settings(**{**SETTINGS, **changes}), DATASET)
 
@@ -589,11 +691,14 @@ def test_after_ctrl_c_there_is_a_picture_if_there_is_something_to_show(tmp_path,
             raise Stop
         return advance(self, statistics)
 
+    caught = []
     monkeypatch.setattr(Training, "advance", stopping)
+    monkeypatch.setattr(runs.interrupts, "caught", lambda: caught.append(1))
     plot = tmp_path / "run.svg"
     quiet = Console(io.StringIO(), True)
     assert train(Settings(**SETTINGS), DATASET, io.StringIO(), quiet, Files(plot=str(plot))) == 130
     assert plot.exists() is bool(records)
+    assert caught == [1]
 
 
 def test_the_first_step_of_a_process_has_no_part_in_the_images_a_second(tmp_path, monkeypatch):
@@ -705,6 +810,30 @@ def test_wrong_use_is_one_line_and_code_2(known, capsys, monkeypatch, tmp_path, 
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_written_is_told_before_images_are_read(capsys, monkeypatch):
+    monkeypatch.setattr("tinyalexnet.training.data.load", lambda *_: pytest.fail("images are read"))
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["train", "--log=no/such/log"])
+    assert "log is 'no/such/log'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize("bars", [False, True])
+def test_images_are_waited_for_aloud_unless_a_bar_shows_how_they_come(known, monkeypatch, download, bars):
+    waits = []
+
+    @contextmanager
+    def waiting(self, what):
+        waits.append(what)
+        yield
+
+    monkeypatch.setattr(Console, "waiting", waiting)
+    monkeypatch.setattr(Console, "shows_bars", bars)
+    monkeypatch.setattr("tinyalexnet.training.train", lambda *_: 0)
+    assert command.main(["train", "--data=mnist", *["--download"] * download]) == 0
+    assert waits == ["reading mnist"] * (not (download and bars))
 
 
 def test_a_reader_who_has_seen_enough(known, monkeypatch):

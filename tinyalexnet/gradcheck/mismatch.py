@@ -30,8 +30,9 @@ def mismatch(
         return [f"{output} has shape {found.shape}, but must have shape {right.shape}."]
     wrong = wrong_elements(found, right, subject.rounding)
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    first = pool.get("x", pool.get("dout"))
-    meanings = {} if first is None else factors(np.shape(first), np.shape(pool.get("dout", first)))
+    # Without images there is no batch, as in the shape of a number.
+    first = pool.get("x", pool.get("dout", 0.0))
+    meanings = factors(np.shape(first), np.shape(pool.get("dout", first)))
     ratio = ratio_sentence(found, right, meanings)
     lines = [ratio] if ratio else []
     lines += wrong_part(output, wrong, index)
