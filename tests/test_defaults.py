@@ -193,11 +193,11 @@ LIMITS = {
         "FILTER_MULTIPLE": 64,
         "FEW_MULTIPLY_ADD": {"out": 0.9, "dw": 1.0, "dx": 1.15},
         "LOOPS": 5_000_000,
-        # Chooses by itself, takes strides, when smaller tiles are used, what runs in place of Winograd, and how large
-        # an im2col matrix may be for a schedule of its own.
+        # Chooses by itself, takes strides, when smaller tiles are used, what runs in place of Winograd, and how many
+        # windows have a schedule of their own.
         "ABILITIES": {
             "reference": (False, True, None, "direct", 0),
-            "cpu": (True, True, (0, 1.0), "gemm", 5_242_880),
+            "cpu": (True, True, (0, 1.0), "gemm", 800),
             "cuda": (True, False, (512, 0.9), "gemm", 0),
         },
     },
