@@ -193,16 +193,16 @@ LIMITS = {
         "FILTER_MULTIPLE": 64,
         "FEW_MULTIPLY_ADD": {"out": 0.9, "dw": 1.0, "dx": 1.15},
         "LOOPS": 5_000_000,
-        # Chooses by itself, takes strides, when smaller tiles are used, what runs in place of Winograd, and how large
-        # an im2col matrix may be for a schedule of its own.
+        # Chooses by itself, takes strides, when smaller tiles are used, what runs in place of Winograd, and how many
+        # windows have a schedule of their own.
         "ABILITIES": {
             "reference": (False, True, None, "direct", 0),
-            "cpu": (True, True, (0, 1.0), "gemm", 5_242_880),
+            "cpu": (True, True, (0, 1.0), "gemm", 800),
             "cuda": (True, False, (512, 0.9), "gemm", 0),
         },
     },
     "ops.conv2d.cpu_few": {"FILTERS": 64, "DEPTH": 96, "SLICES": 16},
-    "ops.dense.cpu": {"SLICES": 16, "VECTORS": 16, "ROWS": (4, 64)},
+    "ops.dense.cpu": {"SLICES": 16, "ROWS": 32, "COLUMNS": 1024},
     "ops.l2_loss.cpu": {"SLICES": 64, "LANES": 64},
     "ops.lrn.terms": {"OF_A_POWER": 12},
     "ops.softmax_cross_entropy.terms": {"OF_AN_EXPONENTIAL": 12},

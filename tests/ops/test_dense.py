@@ -77,6 +77,7 @@ def test_products_of_any_size_give_the_same_sums(monkeypatch, rng, n, inputs, ou
     """A product of at most so many multiply-adds: each element is in one product, whatever is cut."""
     monkeypatch.setattr(cpu, "SMALL_PRODUCT", limit)
     monkeypatch.setattr(cpu, "SMALL_OUTPUT", limit // 2)
+    monkeypatch.setattr(cpu, "ROWS", 2)
     x, w, b, dout = (
         rng.integers(-4, 5, shape).astype(np.float32)
         for shape in [(n, inputs), (inputs, outputs), outputs, (n, outputs)]
@@ -89,11 +90,11 @@ def test_products_of_any_size_give_the_same_sums(monkeypatch, rng, n, inputs, ou
 @pytest.mark.parametrize("n", [0, 1, 2, 8, 16, 17, 32, 33, 64])
 @pytest.mark.parametrize(("inputs", "outputs"), [(3136, 1024), (9216, 4096), (4096, 1000), (64, 10), (1, 2_000_000)])
 def test_few_vectors_are_multiplied_in_small_products(n, inputs, outputs):
-    """Or in those of a slice, where they are small already, or w is so wide that one row of it is not."""
-    for most in (cpu.MOST_FORWARD, cpu.MOST_GRADIENT // outputs):
-        vectors, rows = cpu._cut(n, most, (inputs, outputs))
-        rows = min(rows, -(-inputs // cpu.SLICES))
-        assert vectors * rows * outputs <= max(cpu.SMALL_PRODUCT, outputs) or n > most
-        # A large product would be cut no finer than it must be: another row or vector is too many.
-        if vectors < n or rows < inputs // cpu.SLICES:
-            assert (rows + 1) * vectors * outputs > cpu.SMALL_PRODUCT or vectors == 1
+    """Or in those of a slice, where they are small already."""
+    rows, columns = cpu._block(n, (inputs, outputs), n <= cpu.MOST_VECTORS)
+    rows = min(rows, -(-inputs // cpu.SLICES))
+    assert n * rows * columns <= cpu.SMALL_PRODUCT or n > cpu.MOST_VECTORS
+    if columns < outputs:
+        # No narrower than it must be.
+        assert columns == cpu.COLUMNS or n * cpu.ROWS * (columns + 1) > cpu.SMALL_PRODUCT
+        assert n * rows * outputs > min(cpu.SMALL_PRODUCT, n * rows * cpu.COLUMNS)

@@ -66,9 +66,16 @@ def test_dw_is_cut_for_sixteen_tasks_of_at_most_160_rows(rows, slices):
     assert cpu_few.slices_of_dw(rows) == slices
 
 
-def test_few_windows_have_an_im2col_matrix_of_at_most_5_mb():
-    assert has_few_windows((1, 32, 40, 9), FEW_BYTES // (4 * 32 * 40))
-    assert not has_few_windows((1, 32, 40, 9), FEW_BYTES // (4 * 32 * 40) + 1)
+def test_few_windows_are_at_most_800_of_an_im2col_matrix_of_5_mb():
+    assert has_few_windows((2, 20, 16, 64), FEW_BYTES // (4 * 640))
+    assert not has_few_windows((2, 20, 16, 64), FEW_BYTES // (4 * 640) + 1)
+    assert has_few_windows((2, 20, 20, 64), 512)
+    assert not has_few_windows((1, 801, 1, 64), 512)
+
+
+def test_few_windows_have_128_kb_of_weights():
+    assert has_few_windows((2, 3, 4, 64), 512)
+    assert not has_few_windows((2, 3, 4, 64), 511)
 
 
 CONV3 = (13, 13, 192), 384, Window(3, 1, "SAME"), 1, np.dtype(np.float32)

@@ -14,7 +14,6 @@ from ...devices.cpu.gemm import add_product
 from ...devices.cpu.memory import empty
 from ...geometry import Pair
 from .cpu_im2col import im2col
-from .cpu_tasks import add_to_rows
 
 Placement = tuple[Pair, Pair, Pair]
 
@@ -74,11 +73,23 @@ def slices_of_dw(rows: int) -> int:
 
 
 @inner
-def _copy_rows(source, target):  # type: ignore[no-untyped-def]
-    for row in range(source.shape[0]):
-        values, to = source[row], target[row]
-        for i in range(values.size):
-            to[i] = values[i]
+def _copy_part(matrix, first, last, left, right, target):  # type: ignore[no-untyped-def]
+    """Rows ``first`` up to ``last``, columns ``left`` up to ``right``."""
+    for row in range(first, last):
+        # Of a part of a matrix Numba does not know that elements of a row are neighbours; of these views it does.
+        source, to = matrix[row, left:right], target[row - first, : right - left]
+        for i in range(source.size):
+            to[i] = source[i]
+
+
+@inner
+def _add_to_part(row, matrix, first, last, left, right):  # type: ignore[no-untyped-def]
+    """The same part, plus a row."""
+    terms = row[left:right]
+    for r in range(first, last):
+        total = matrix[r, left:right]
+        for i in range(total.size):
+            total[i] += terms[i]
 
 
 @parallel
@@ -113,9 +124,9 @@ def _forward(x, w, b, kernel, stride, pad, slices, cols, out):  # type: ignore[n
         some = np.empty((DEPTH, right - left), w.dtype)
         for step in range(steps):
             first, last = slice_bounds(step, steps, depth)
-            _copy_rows(w[first:last, left:right], some)
+            _copy_part(w, first, last, left, right, some)
             add_product(cols[begin:end, first:last], some[: last - first], step > 0, pixels[begin:end, left:right])
-        add_to_rows(pixels[begin:end, left:right], b[left:right])
+        _add_to_part(b, pixels, begin, end, left, right)
 
 
 @parallel
@@ -128,7 +139,8 @@ def _backward_params(dout, x, kernel, stride, pad, slices, cols, gradients, dw):
         begin, end = first * out_w, last * out_w
         im2col(x, first, last, out_h, out_w, kernel, stride, pad, cols[begin:end])
         for block in range(blocks):
-            _copy_rows(pixels[begin:end, block * FILTERS : (block + 1) * FILTERS], gradients[block, begin:end])
+            left, right = block * FILTERS, min((block + 1) * FILTERS, filters)
+            _copy_part(pixels, begin, end, left, right, gradients[block, begin:end])
     steps = (windows + DEPTH - 1) // DEPTH
     for index in numba.prange(slices):
         first, last = slice_bounds(np.intp(index), slices, dw.shape[0])

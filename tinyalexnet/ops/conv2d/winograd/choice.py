@@ -23,8 +23,9 @@ TRANSFORMED_ELEMENT = 40
 GEMM_MULTIPLY_ADD = 1.15
 """Cost of one multiply-add of im2col and matrix product, the copying included."""
 
-FEW_BYTES = 5 << 20
-"""On "cpu", an im2col matrix of up to this size stays in the cache that the cores share (``conv2d/cpu_few.py``)."""
+FEW_WINDOWS, FEW_BYTES, MANY_WEIGHTS = 800, 5 << 20, 1 << 15
+"""On "cpu", an im2col matrix of up to so many rows, if it stays in the cache that the cores share, has a schedule of
+its own (``conv2d/cpu_few.py``). Fewer weights, 128 KB, stay in the cache of a core anyway."""
 
 FEW_MULTIPLY_ADD = {"out": 0.9, "dw": 1.0, "dx": 1.15}
 """Cost of one multiply-add then, by what is computed. Measured on two cores of a Xeon with AVX-512, on the layers of
@@ -49,19 +50,19 @@ class Ability(NamedTuple):
     """Limits of a backend's Winograd, and the name of the algorithm that it uses otherwise.
 
     ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; without ``small_tiles`` all
-    tiles are large. An im2col matrix of at most ``few_bytes`` has a schedule of its own.
+    tiles are large. Up to ``few`` windows of an im2col matrix have a schedule of their own.
     """
 
     chooses: bool
     strides: bool
     small_tiles: SmallTiles | None
     otherwise: str
-    few_bytes: int = 0
+    few: int = 0
 
 
 ABILITIES = {
     "reference": Ability(chooses=False, strides=True, small_tiles=None, otherwise="direct"),
-    "cpu": Ability(chooses=True, strides=True, small_tiles=SmallTiles(0, 1.0), otherwise="gemm", few_bytes=FEW_BYTES),
+    "cpu": Ability(chooses=True, strides=True, small_tiles=SmallTiles(0, 1.0), otherwise="gemm", few=FEW_WINDOWS),
     # Measured on an H100: below this, more blocks and longer kernels cost more than the points that are saved.
     "cuda": Ability(chooses=True, strides=False, small_tiles=SmallTiles(512, 0.9), otherwise="gemm"),
 }
@@ -124,14 +125,16 @@ def choose_tile(
     out_shape = n, *window.output_size((height, width)), filters // groups
     depth = math.prod(window.kernel) * (channels // groups)
     multiply_adds = math.prod(out_shape) * depth
-    if has_few_windows(out_shape, depth, ability.few_bytes):
+    if has_few_windows(out_shape, depth, ability.few):
         return tile if cost + LOOPS < FEW_MULTIPLY_ADD[result] * multiply_adds else None
     return tile if cost < GEMM_MULTIPLY_ADD * multiply_adds else None
 
 
-def has_few_windows(out_shape: Shape, depth: int, most: int = FEW_BYTES) -> bool:
-    """If the im2col matrix of ``depth`` columns, for outputs (N, OH, OW, F), has ``most`` bytes at most, in float32."""
-    return 4 * math.prod(out_shape[:3]) * depth <= most
+def has_few_windows(out_shape: Shape, depth: int, most: int = FEW_WINDOWS) -> bool:
+    """If the im2col matrix of ``depth`` columns, for outputs (N, OH, OW, F), has at most so many rows and FEW_BYTES,
+    and there are many weights."""
+    windows = math.prod(out_shape[:3])
+    return windows <= most and 4 * windows * depth <= FEW_BYTES and depth * out_shape[3] >= MANY_WEIGHTS
 
 
 def has_small_tiles(tile: Tile, backend: str, n: int, out_size: Pair) -> bool:
