@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import bench
+from tests.benchmark.at_once import AtOnce
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.benchmark import matrix, versus
 from tinyalexnet.benchmark.matrix import _Progress
@@ -150,6 +151,16 @@ def test_the_table_and_its_summary(timer):
     assert "| backend reference, 1 threads |" in err[0]
     assert timer.measured == [(n, ["torch", "onnxruntime"]) for n in (1, 4, 1, 4)]
     assert FakePeer.running == 0
+
+
+def test_every_line_is_shown_at_once(timer, monkeypatch):
+    with AtOnce() as out:
+        matrix.run(options(), Matrix(True, ("plain",), (1, 4), False), out, Console(io.StringIO(), False))
+        assert len(out.getvalue().splitlines()) == 10
+        # And those that say what is left out.
+        monkeypatch.setattr(host.Device, "free_memory", lambda self: 1)
+        matrix.run(options(), Matrix(True, ("plain",), (1, 4), False), out, Console(io.StringIO(), False))
+        assert out.getvalue().count("left out") == 2
 
 
 def test_without_another_framework_it_has_the_times_of_this_one(timer):
