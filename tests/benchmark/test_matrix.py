@@ -189,6 +189,16 @@ def test_a_cell_that_does_not_fit_in_memory_is_left_out(timer, tmp_path, monkeyp
     assert (len(stored["cells"]), stored["left_out"]) == (1, [])
 
 
+def test_three_processes_may_need_all_memory(timer, monkeypatch):
+    monkeypatch.setattr(matrix, "memory_estimate", lambda *_: 1_000_000_000)
+    free = iter([3_000_000_000, 2_999_999_999])
+    monkeypatch.setattr(host.Device, "free_memory", lambda self: next(free))
+    _, out, _ = run(options(passes=("Forward",)), variants=("plain",))
+    assert out[1].startswith("plain               1  Forward ")
+    assert out[2] == "plain               4  left out: needs about 3.0 GB of memory, and 3.0 GB is available"
+    assert timer.measured == [(1, ["torch", "onnxruntime"])]
+
+
 def test_memory_of_earlier_cells_is_given_back(timer, monkeypatch):
     events = []
     monkeypatch.setattr(host.Device, "release_memory", lambda self: events.append("released"))

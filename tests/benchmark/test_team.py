@@ -262,6 +262,7 @@ def test_photographs(tmp_path):
         image.fromarray(np.full((9, 9, 3), shade, np.uint8)).save(tmp_path / name)
     say = Console(io.StringIO(), True)
     found = team._batch(options(images=str(tmp_path)), (4, 7, 7, 3), slice(1, 4), None, say)
+    assert (found.size, found.first, found.labels.tolist()) == (4, 1, [0, 0, 0])
     # Half the distance from their mean: the second, the first and the second once more.
     expected = np.array([90, -90, 90]).reshape(3, 1, 1, 1) / 255
     np.testing.assert_allclose(found.images, np.broadcast_to(expected, (3, 7, 7, 3)), rtol=1e-5)
