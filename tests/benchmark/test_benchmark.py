@@ -296,6 +296,22 @@ def test_an_unknown_amount_of_memory_refuses_nothing(tiny, monkeypatch):
         run_text(tiny)
 
 
+def test_the_images_are_normal_with_a_deviation_of_a_tenth(tiny):
+    net = alexnet("tiny", "reference")
+    work = main.workload(with_options(tiny, seed=3), net, (2, 7, 7, 3), None, None)
+    drawn = np.random.default_rng(3).standard_normal((2, 7, 7, 3), dtype=np.float32)
+    np.testing.assert_array_equal(work.images, drawn * np.float32(0.1))
+
+
+def test_memory_may_be_needed_to_the_last_byte(tiny):
+    hardware = SimpleNamespace(free_memory=lambda: 2_000_000_000)
+    main.refuse_too_large(2_000_000_000, tiny, hardware)
+    with pytest.raises(
+        ValueError, match=r"^batch_size is 2, but needs about 2.0 GB of memory, and 2.0 GB is available$"
+    ):
+        main.refuse_too_large(2_000_000_001, tiny, hardware)
+
+
 def test_the_page_s_large_batch_is_estimated_below_what_tensorflow_took():
     net = alexnet(backend="reference")
     assert memory_estimate(net, (512, 227, 227, 3), "cpu", backward=True) < 2.3e9

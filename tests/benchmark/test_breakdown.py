@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.benchmark.at_once import AtOnce
 from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Pool, Relu
@@ -126,14 +127,22 @@ def test_the_table_and_the_ledger_as_text():
     conv1.seconds = {"forward": 0.003, "dw": 0.001}
     pool1 = LayerRow("pool1", (2, 2, 2, 8), seconds={"forward": 0.0005, "dx": 0.0005})
     lines = table([conv1, pool1], Peak(2e9, 3e9), ("forward", "dx", "dw"))
-    words = [" ".join(line.split()) for line in lines]
-    assert words[0] == "layer output parameters multiply-adds algorithm forward dx dw GFLOP/s of peak of step"
     # 2 passes of 2 * 3e6 operations in 4 ms are 3 GFLOP/s; the products' third of that is 1, half of the peak of 2.
-    assert words[1] == "conv1 [2, 5, 5, 8] 100 3000000 F(5x5, 3x3) 3.00 1.00 3 50% 80.0%"
-    assert words[2] == "pool1 [2, 2, 2, 8] 0.50 0.50 20.0%"
-    assert words[3] == "sum 100 3000000 3.50 0.50 1.00"
+    columns = [
+        ("layer ", "conv1 ", "pool1 ", "sum   "),
+        (" output              ", " [2, 5, 5, 8]        ", " [2, 2, 2, 8]        ", " " * 21),
+        (" parameters", "        100", " " * 11, "        100"),
+        ("  multiply-adds", "        3000000", " " * 15, "        3000000"),
+        (" algorithm    ", " F(5x5, 3x3)  ", " " * 14, " " * 14),
+        ("  forward", "     3.00", "     0.50", "     3.50"),
+        ("       dx", " " * 9, "     0.50", "     0.50"),
+        ("       dw", "     1.00", " " * 9, "     1.00"),
+        ("  GFLOP/s", "        3", " " * 9, ""),
+        ("  of peak", "      50%", " " * 9, ""),
+        ("  of step", "    80.0%", "    20.0%", ""),
+    ]
+    assert lines[:4] == ["".join(row) for row in zip(*columns, strict=True)]
     assert lines[4] == "peak 2 GFLOP/s, of a product of 64 x 64 matrices; memory 3 GB/s, of a copy"
-    assert len({len(line) for line in lines[:3]}) == 1
     held = {"images": 1e6, "parameters": 2e6, "gradients": 3e6, "activations": 4e6, "caches": 5e6, "kernels": 0}
     assert ledger_line(held, None).endswith("all activations 4 MB, of which 5 MB wait for the backward")
     assert ledger_line({**held, "kernels": 6e6}, 7e6).endswith(
@@ -170,7 +179,9 @@ def test_the_benchmark_prints_draws_and_stores_it(tmp_path, backend):
     memory.empty((memory.LEAST_BYTES,), np.uint8)  # so that there is something to report
     out = io.StringIO()
     picture, results = tmp_path / "layers.png", tmp_path / "results.json"
-    assert run(options(backend=backend, plot=str(picture), json=str(results)), out, io.StringIO()) == 0
+    err = io.StringIO()
+    assert run(options(backend=backend, plot=str(picture), json=str(results)), out, err) == 0
+    assert err.getvalue().endswith(f"wrote {picture}\nwrote {results}\n")
     lines = out.getvalue().splitlines()
     names = [line.split()[0] for line in lines[-9:]]
     assert names == ["layer", "conv1", "pool1", "relu1", "conv2", "relu2", "sum", "peak", "memory:"]
@@ -178,8 +189,16 @@ def test_the_benchmark_prints_draws_and_stores_it(tmp_path, backend):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["layers.png", "results.json"]
     stored = json.loads(results.read_text())["layers"]
     assert [row["name"] for row in stored["rows"]] == names[1:6]
+    passes = [",".join(row["seconds"]) for row in stored["rows"]]
+    assert passes == ["forward,dw", "forward,dx", "forward,dx", "forward,dx,dw", "forward,dx"]
     assert stored["machine"]["peak"] > 0
     assert stored["memory"]["kernels"] == (memory.held() if backend == "cpu" else 0)
+
+
+def test_every_line_is_shown_at_once():
+    with AtOnce() as out:
+        assert run(options(num_batches=11, layers=True), out, io.StringIO()) == 0
+        assert out.getvalue().count("step 10,") == 2
 
 
 def test_the_forward_alone_has_one_column_of_times():

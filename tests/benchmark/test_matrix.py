@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import bench
+from tests.benchmark.at_once import AtOnce
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
 from tinyalexnet.benchmark import matrix, versus
 from tinyalexnet.benchmark.matrix import _Progress
@@ -152,6 +153,16 @@ def test_the_table_and_its_summary(timer):
     assert FakePeer.running == 0
 
 
+def test_every_line_is_shown_at_once(timer, monkeypatch):
+    with AtOnce() as out:
+        matrix.run(options(), Matrix(True, ("plain",), (1, 4), False), out, Console(io.StringIO(), False))
+        assert len(out.getvalue().splitlines()) == 10
+        # And those that say what is left out.
+        monkeypatch.setattr(host.Device, "free_memory", lambda self: 1)
+        matrix.run(options(), Matrix(True, ("plain",), (1, 4), False), out, Console(io.StringIO(), False))
+        assert out.getvalue().count("left out") == 2
+
+
 def test_without_another_framework_it_has_the_times_of_this_one(timer):
     _, out, _ = run(options(versus=(), passes=("Forward",)), variants=("plain",))
     assert out == [
@@ -176,6 +187,16 @@ def test_a_cell_that_does_not_fit_in_memory_is_left_out(timer, tmp_path, monkeyp
     run(options(json=str(target)), resume=True, variants=("plain",), batches=(4,))
     stored = json.loads(target.read_text())
     assert (len(stored["cells"]), stored["left_out"]) == (1, [])
+
+
+def test_three_processes_may_need_all_memory(timer, monkeypatch):
+    monkeypatch.setattr(matrix, "memory_estimate", lambda *_: 1_000_000_000)
+    free = iter([3_000_000_000, 2_999_999_999])
+    monkeypatch.setattr(host.Device, "free_memory", lambda self: next(free))
+    _, out, _ = run(options(passes=("Forward",)), variants=("plain",))
+    assert out[1].startswith("plain               1  Forward ")
+    assert out[2] == "plain               4  left out: needs about 3.0 GB of memory, and 3.0 GB is available"
+    assert timer.measured == [(1, ["torch", "onnxruntime"])]
 
 
 def test_memory_of_earlier_cells_is_given_back(timer, monkeypatch):

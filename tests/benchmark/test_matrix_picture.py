@@ -45,8 +45,12 @@ def test_each_framework_and_pass_has_a_map(figure):
     for axes in maps:
         assert [label.get_text() for label in axes.get_yticklabels()] == ["owt", "digits"]
         assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "8"]
+        assert axes.get_yticks().tolist() == axes.get_xticks().tolist() == [0.5, 1.5]
         assert axes.yaxis_inverted()
+        assert not axes.get_frame_on()
+        assert axes.get_xlabel() == "batch size"
     assert [label.get_text() for label in bar.get_yticklabels()] == ["1/4", "1/2", "1", "2", "4"]
+    assert bar.get_yticks().tolist() == [1 / 4, 1 / 2, 1, 2, 4]
 
 
 def test_a_cell_has_the_median_and_the_quartiles_and_a_colour_between(figure):

@@ -6,6 +6,8 @@ import io
 import json
 import re
 import threading
+from collections import Counter
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -260,6 +262,7 @@ def test_photographs(tmp_path):
         image.fromarray(np.full((9, 9, 3), shade, np.uint8)).save(tmp_path / name)
     say = Console(io.StringIO(), True)
     found = team._batch(options(images=str(tmp_path)), (4, 7, 7, 3), slice(1, 4), None, say)
+    assert (found.size, found.first, found.labels.tolist()) == (4, 1, [0, 0, 0])
     # Half the distance from their mean: the second, the first and the second once more.
     expected = np.array([90, -90, 90]).reshape(3, 1, 1, 1) / 255
     np.testing.assert_allclose(found.images, np.broadcast_to(expected, (3, 7, 7, 3)), rtol=1e-5)
@@ -278,6 +281,22 @@ def test_a_picture_is_of_the_table(tmp_path, monkeypatch):
     assert path == file
     assert f"Forward-backward of {title}, medians of 2 rounds\n" in out
     assert err.endswith(f"wrote {file}\n")
+
+
+def test_each_bar_is_full_at_the_end(monkeypatch):
+    moved, plain = [], Console.bar
+
+    @contextmanager
+    def bar(say, name, total):
+        with plain(say, name, total) as (advance, write):
+            yield lambda: (advance(), moved.append((name, total))), write
+
+    monkeypatch.setattr(Console, "bar", bar)
+    ran(2, Sharing("mpi", SHARDS, scaling=True))
+    steps = timing.BURN_IN_STEPS + 12
+    # Two rounds of two sizes; each bar is in both processes.
+    assert Counter(moved) == {(name, total): 2 * total for name, total in [
+        ("Forward", steps), ("Forward-backward", steps), ("scaling", 4)]}  # fmt: skip
 
 
 @pytest.mark.parametrize(("machines", "power"), [(("a", "a"), "W, "), (("a", "b"), "power unknown")])
