@@ -204,6 +204,13 @@ def test_all_have_the_gradients_of_the_batch(variant, monkeypatch):
             np.testing.assert_allclose(alone[name], gradient, atol=1.0e-4 * np.abs(gradient).max(), err_msg=name)
 
 
+def test_a_share_is_of_the_timed_steps_and_without_what_was_waited():
+    work = works("tiny")(Alone())
+    work._taken = [(9.0, 9.0, 9), (1.0, 2.0, 30), (3.0, 4.0, 50)]  # in a step: exchanging, waiting, bytes
+    timed = SimpleNamespace(durations=[10.0, 20.0], cpu_utilisation=lambda threads: threads / 4)
+    assert work.share(timed, 2) == shared.Share(15.0 - 3.0, 2.0, 3.0, 40.0, 0.5)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_a_forward_is_of_each_image_once_and_ends_when_all_are_done(size, monkeypatch):
     seen, lock, forward = [], threading.Lock(), Sequential.forward

@@ -111,19 +111,23 @@ def test_a_state_is_saved_and_restored_by_all(tmp_path):
     on(3, refused)
 
 
-def test_what_processes_do_not_have_in_common_is_named(monkeypatch):
+@pytest.mark.parametrize("last", [1, 2])
+def test_what_processes_do_not_have_in_common_is_named(last):
+    """The last of two, or of three, differs from the others."""
+
     def flip(training):
-        if training.link.rank == 2 and training.progress.step == 1:
+        if training.link.rank == last and training.progress.step == 1:
             training.net.params["conv1.w"].view("u4")[0, 0, 0, 0] ^= 1
 
-    wrong = (
-        "the digest of the weights after step 2 of process 2 is [0-9a-f]{64}, but must be [0-9a-f]{64} as of process 0"
-    )
+    digest = "[0-9a-f]{64}"
     for run, message in (
-        (trained(before=flip), wrong),
         (
-            lambda link: trained(seed=link.rank // 2)(link),
-            r"settings of process 2 is Settings\(.*seed=1.* as of process 0",
+            trained(before=flip),
+            f"the digest of the weights after step 2 of process {last} is {digest}, but must be {digest} as of process 0",
+        ),
+        (
+            lambda link: trained(seed=link.rank // last)(link),
+            rf"settings of process {last} is Settings\(.*seed=1.* as of process 0",
         ),
     ):
 
@@ -131,7 +135,7 @@ def test_what_processes_do_not_have_in_common_is_named(monkeypatch):
             with pytest.raises(ValueError, match=message):
                 run(link)
 
-        on(3, refused)
+        on(last + 1, refused)
 
 
 def names(size):
