@@ -8,7 +8,8 @@ are then matrix products with the filters as a (KH*KW*C, F) matrix W:
 At stride 1 the whole im2col matrix would be KH*KW times the batch. So each task makes it for a block of output pixels,
 multiplies that, and goes on to the next block. Blocks depend on the shapes alone, never on the number of threads, and
 so does every rounding error. A grouped convolution is one separate convolution after the other, on copied slices of the
-channels. Grey images have a matrix the other way round: ``cpu_grey``.
+channels. Grey images have a matrix the other way round: ``cpu_grey``. Few windows are cut along the filters:
+``cpu_few``.
 """
 
 import numba
