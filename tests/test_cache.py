@@ -62,6 +62,13 @@ def one_image_of_many_channels():
     out = conv2d_forward(x, w, normal(384), window, 1, "winograd")
     yield from (out, *conv2d_backward_params(normal(*out.shape), x, window, 1, "winograd"))
 @call
+def few_windows_of_many_weights():
+    x, w = normal(1, 13, 13, 64), normal(3, 3, 64, 96)
+    out = conv2d_forward(x, w, normal(96), window, 1, "gemm")
+    dout = normal(*out.shape)
+    yield from (out, conv2d_backward_input(dout, w, x.shape, window, 1, "gemm"))
+    yield from conv2d_backward_params(dout, x, window, 1, "gemm")
+@call
 def many_large_images():
     x, w = normal(64, 55, 55, 16), normal(3, 3, 16, 128)
     out = conv2d_forward(x, w, normal(128), window, 1, "winograd")
