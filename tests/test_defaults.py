@@ -50,6 +50,7 @@ FLAGS = {
         "dense": "rows",
         "blocks": 1,
         "scheme": "a",
+        "groups": 1,
         "overlap": False,
         "learning_rate": 0.02,
         "reference_batch": 0,

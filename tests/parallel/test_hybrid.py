@@ -15,8 +15,8 @@ from tests.parallel.as_threads import on
 from tests.parallel.test_shards import Kept, dataset, network
 from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential
 from tinyalexnet.console import Console
-from tinyalexnet.parallel import Alone, HybridStep, Placement, passes_of
-from tinyalexnet.parallel.cost import activation_bytes, gradient_bytes
+from tinyalexnet.parallel import Alone, HybridStep, Placement, Teams, cut, passes_of
+from tinyalexnet.parallel.cost import activation_bytes, column_gradient_bytes, gradient_bytes
 from tinyalexnet.training import Settings, Training, train
 from tinyalexnet.training import step as steps
 from tinyalexnet.training.run import Files
@@ -54,9 +54,13 @@ def assert_same(found, expected):
     assert found[1:4] == expected[1:4]
 
 
-@pytest.mark.parametrize("scheme", "abc")
-def test_any_number_of_processes_has_the_state_of_one(scheme):
-    settings = replace(COLUMNS, scheme=scheme)
+GROUPS = [("a", 1), ("b", 1), ("c", 1), ("a", 2), ("a", 3), ("a", 4), ("b", 2), ("c", 2)]
+
+
+@pytest.mark.parametrize(("scheme", "groups"), GROUPS)
+def test_any_number_of_processes_has_the_state_of_one(scheme, groups):
+    """As one team and as several: of 2 groups 4 processes are two teams of two."""
+    settings = replace(COLUMNS, scheme=scheme, groups=groups)
     (alone,) = on(1, trained(settings))
     assert alone[4] == {}
     for processes in (2, 3, 4):
@@ -64,24 +68,31 @@ def test_any_number_of_processes_has_the_state_of_one(scheme):
             assert_same(found, alone)
 
 
+def test_groups_change_nothing_in_scheme_b():
+    """A pass has the rows of one shard there, in whatever group that is."""
+    found = [on(2, trained(replace(COLUMNS, scheme="b", groups=groups)))[0] for groups in (1, 2, 4)]
+    for other in found[1:]:
+        assert_same(other, found[0])
+
+
 def test_one_shard_and_one_block_are_a_step_without_either():
     """To the last bit; and the other ways are near."""
     (plain,) = on(1, trained(PLAIN))
     (one,) = on(1, trained(replace(PLAIN, dense="columns")))
     assert_same(one, plain)
-    for scheme in "abc":
-        (other,) = on(1, trained(replace(COLUMNS, scheme=scheme)))
+    for scheme, groups in GROUPS:
+        (other,) = on(1, trained(replace(COLUMNS, scheme=scheme, groups=groups)))
         for name, value in plain[0][0].items():
             np.testing.assert_allclose(other[0][0][name], value, atol=1e-4)
         for name, moved in plain[1][-1].items():
             assert other[1][-1][name].update == pytest.approx(moved.update, rel=1e-3)
 
 
-@pytest.mark.parametrize("scheme", "abc")
+@pytest.mark.parametrize(("scheme", "groups"), GROUPS)
 @pytest.mark.parametrize("processes", [2, 3, 4])
-def test_bytes_are_those_of_the_formula(processes, scheme):
+def test_bytes_are_those_of_the_formula(processes, scheme, groups):
     """Of three steps. In digits the dense layers are of 64 -> 64 -> 10 features or the like."""
-    settings = replace(COLUMNS, scheme=scheme)
+    settings = replace(COLUMNS, scheme=scheme, groups=groups)
     shapes = Training(PLAIN, dataset()).placement.shapes
     dense = [shape for name, shape in shapes.items() if len(shape) == 2]
     features = [dense[0][0], *(shape[1] for shape in dense)]
@@ -94,9 +105,11 @@ def test_bytes_are_those_of_the_formula(processes, scheme):
         return dict(link.sent)
 
     for rank, found in enumerate(on(processes, sent)):
-        expected = activation_bytes(features, 20, 4, 6, processes, rank, scheme)
-        assert found["activations"] == 3 * expected
-        assert found["gradients"] == 3 * gradient_bytes(int(convolutions), 4, processes, rank)
+        expected = activation_bytes(features, 20, 4, 6, processes, rank, scheme, groups)
+        assert found.get("activations", 0) == 3 * expected
+        expected = gradient_bytes(int(convolutions), 4, processes, rank)
+        expected += column_gradient_bytes(features, 4, 6, processes, rank, scheme, groups)
+        assert found["gradients"] == 3 * expected
 
 
 def test_bytes_by_hand():
@@ -110,24 +123,80 @@ def test_bytes_by_hand():
         assert found == 4 * (4 * 6 + 8 * 2 + 8 * 1 + 8 * 2 + 4 * 6)
 
 
-@given(st.integers(1, 60), st.integers(1, 6), st.integers(1, 6), st.sampled_from("abc"))
-def test_each_image_is_in_one_pass(batch, shards, processes, scheme):
+@pytest.mark.parametrize(("rank", "scheme", "passes"), [(0, "a", 1), (3, "a", 1), (1, "b", 2)])
+def test_bytes_of_two_teams_by_hand(rank, scheme, passes):
+    """Four processes in two teams of two, 16 images: in a team it is as above, with its 8 images.
+
+    Between the teams: the gradients of 7 * 2 + 5 * 1 parameters, half of which each of two processes adds up. In scheme
+    b a team sums its two passes first, one node of the tree of four.
+    """
+    assert activation_bytes([6, 4, 2], 16, 4, 2, 4, rank, scheme, 2) == 4 * (4 * 6 + 8 * 2 + 8 * 1 + 8 * 2 + 4 * 6)
+    own = 9 + rank // 2
+    assert column_gradient_bytes([6, 4, 2], 4, 2, 4, rank, scheme, 2) == 4 * (19 - own + own)
+    assert len(passes_of(16, 4, 4, scheme, 2)) == 2 * passes
+
+
+def test_one_team_sends_no_gradients_of_columns():
+    assert column_gradient_bytes([6, 4, 2], 4, 2, 2, 1) == 0
+    assert activation_bytes([6, 4, 2], 8, 2, 2, 2, 0, "a", 2) == 0, "and two of one process no outputs"
+
+
+@given(st.integers(1, 60), st.integers(1, 6), st.integers(1, 6), st.sampled_from("abc"), st.integers(1, 6))
+def test_each_image_is_in_one_pass(batch, shards, processes, scheme, groups):
     shards = min(batch, shards)
-    processes = min(shards, processes)
-    if scheme == "c" and batch // shards < shards:
-        with pytest.raises(ValueError, match=f"shards is {shards}, but must be at most the {batch // shards} images"):
-            passes_of(batch, shards, processes, scheme)
+    processes, groups = min(shards, processes), min(shards, groups)
+    given = batch, shards, processes, scheme, groups
+    if scheme == "c" and max(group.stop - group.start for group in cut(shards, groups)) > batch // shards:
+        times = f" times the {groups} groups" if groups > 1 else ""
+        message = (
+            f"shards is {shards}, but must be at most the {batch // shards} images of a shard{times} in scheme 'c'"
+        )
+        with pytest.raises(ValueError, match=message):
+            passes_of(*given)
         return
-    found = passes_of(batch, shards, processes, scheme)
-    assert len(found) == (1 if scheme == "a" else shards)
+    found = passes_of(*given)
+    assert len(found) == (groups if scheme == "a" else shards)
     assert sorted(np.concatenate([rows for of in found for rows in of])) == list(range(batch))
-    of_one = passes_of(batch, shards, 1, scheme)
+    of_one = passes_of(batch, shards, 1, scheme, groups)
     for of, (alone,) in zip(found, of_one, strict=True):
         assert len(of) == processes
         # In one order, whatever the number of processes: a product may round by it.
         np.testing.assert_array_equal(np.concatenate(of), alone)
         assert (np.diff(alone) > 0).all()
         assert alone.size
+    teams = [Teams(Placed(rank, processes), groups) for rank in range(processes)]
+    for number, of in enumerate(found):
+        members = {rank for rank, rows in enumerate(of) if rows.size}
+        (team,) = {teams[rank].number for rank in members}
+        assert number in range(len(found))[teams[min(members)].of(len(found))]
+        assert members <= set(range(processes)[teams[min(members)].members]), team
+
+
+class Placed(Alone):
+    """A process whose place is known, and nothing else."""
+
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+
+
+@pytest.mark.parametrize(
+    ("processes", "groups", "count", "places"),
+    [
+        (4, 2, 2, [(0, 0), (0, 1), (1, 0), (1, 1)]),
+        (4, 1, 1, [(0, 0), (0, 1), (0, 2), (0, 3)]),
+        (3, 2, 1, [(0, 0), (0, 1), (0, 2)]),
+        (2, 4, 2, [(0, 0), (1, 0)]),
+        (6, 4, 2, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]),
+        (1, 4, 1, [(0, 0)]),
+    ],
+)
+def test_teams_divide_the_processes_and_the_groups(processes, groups, count, places):
+    def divided(link):
+        teams, wanted = Teams(link, groups), (count, processes // count, processes // count, count)
+        assert (teams.count, teams.size, teams.own.size, teams.across.size) == wanted
+        return teams.number, teams.own.rank, teams.across.rank
+
+    assert on(processes, divided) == [(team, place, team) for team, place in places]
 
 
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
@@ -135,13 +204,13 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
 
     def ran(link, name, epochs, resume=False):
         checkpoint, log, plot = (str(tmp_path / f"{name}{end}") for end in ("", ".log", ".svg"))
-        settings = replace(COLUMNS, scheme="b", epochs=epochs, checkpoint_every=3)
+        settings = replace(COLUMNS, groups=2, epochs=epochs, checkpoint_every=3)
         quiet = Console(io.StringIO(), True)
         assert train(settings, dataset(), io.StringIO(), quiet, Files(checkpoint, resume, log, plot), link) == 0
 
     on(1, lambda link: ran(link, "whole", 12))
     on(3, lambda link: ran(link, "parts", 5))
-    on(2, lambda link: ran(link, "parts", 12, resume=True))
+    on(4, lambda link: ran(link, "parts", 12, resume=True))
     for end in ("", ".log"):
         assert (tmp_path / f"parts{end}").read_bytes() == (tmp_path / f"whole{end}").read_bytes()
     assert (tmp_path / "parts.svg").exists()
@@ -182,6 +251,12 @@ def test_one_other_layer_is_enough():
 def test_more_processes_than_blocks_are_refused():
     with pytest.raises(ValueError, match="blocks is 2, but must be at least the 3 processes there are"):
         on(3, lambda link: Placement(small(), link, 2))
+
+
+def test_each_team_needs_as_many_blocks_as_it_has_processes():
+    assert [place.columns.own for place in on(4, lambda link: Placement(small(), link, 2, 2))] == cut(2, 2) * 2
+    with pytest.raises(ValueError, match="blocks is 2, but must be at least the 4 processes there are"):
+        on(4, lambda link: Placement(small(), link, 2))
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3])
@@ -231,7 +306,7 @@ def test_dropout_before_the_dense_layers_draws_for_each_batch(rng, scheme):
     def loss(out, labels, batch):
         return float(len(out)), np.zeros_like(out)
 
-    step = HybridStep(Placement(net, Alone(), 1).columns, loss, Kept(), 2, Alone(), scheme)
+    step = HybridStep(Placement(net, Alone(), 1).columns, loss, Kept(), 2, Teams(Alone(), 1), scheme)
     first, second = step(x, labels, 6), step(x, labels, 6)
     for found in (first, second):
         # Products of 3 and of 6 rows may round by it.
@@ -247,6 +322,10 @@ def test_dropout_before_the_dense_layers_draws_for_each_batch(rng, scheme):
         ({"scheme": "d", "dense": "columns"}, "scheme is 'd', but must be one of 'a', 'b', 'c'"),
         ({"scheme": "b"}, "scheme is 'b', but must be 'a' if dense is 'rows'"),
         ({"blocks": 2}, "blocks is 2, but must be 1 if dense is 'rows'"),
+        ({"groups": 2}, "groups is 2, but must be 1 if dense is 'rows'"),
+        ({"dense": "columns", "groups": 0}, "groups is 0, but must be an int >= 1"),
+        ({"dense": "columns", "groups": 4, "shards": 3}, "groups is 4, but must be at most the 3 shards"),
+        ({"dense": "columns", "scheme": "c", "shards": 9, "groups": 4}, "but must be at most the 2 images of a shard"),
         ({"dense": "columns", "blocks": 0}, "blocks is 0, but must be an int >= 1"),
         ({"dense": "columns", "scheme": "c", "shards": 5}, "shards is 5, but must be at most the 4 images of a shard"),
         ({"dense": "columns", "blocks": 11}, "blocks is 11, but must be at most the 10 columns of"),

@@ -17,7 +17,7 @@ from tests.parallel.as_threads import Comm, World, on
 from tinyalexnet.__main__ import main
 from tinyalexnet.command import Parser
 from tinyalexnet.devices import device
-from tinyalexnet.parallel import Alone, MPILink, check_same, command, first, mpi
+from tinyalexnet.parallel import Alone, MPILink, check_same, command, first, mpi, part
 
 
 def test_what_is_exchanged_comes_from_each_in_order():
@@ -95,39 +95,71 @@ def test_seconds_of_exchanges_are_counted_by_what_they_were(monkeypatch):
         return dict(link.exchanging)
 
     monkeypatch.setattr(Comm, "of_all", later)
-    monkeypatch.setattr(mpi, "time", SimpleNamespace(**vars(time) | {"perf_counter": now}))
-    assert on(3, exchanged) == [{"numbers": 2.0, "pieces": 6.0}] * 3
+    monkeypatch.setattr(part, "time", SimpleNamespace(**vars(time) | {"perf_counter": now}))
+    assert on(3, exchanged) == [{"numbers": 2.0, "pieces": 6.0, "state": 2.0}] * 3
     assert on(1, exchanged) == [{}]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_the_first_processes_have_a_link_of_their_own(size):
-    def divided(link):
-        part = link.among(size)
-        if part is None:
-            return None
-        found = part.now(lambda: part.texts(str(link.rank)))
-        part.close()
-        return part.rank, part.size, found, isinstance(part, Alone)
+@pytest.mark.parametrize("parts", [[7, 7, 7], [0, 1, 0], [2, 1, 1], [0, 1, 2]])
+def test_some_processes_have_a_link_of_their_own(parts):
+    """Those that ask with the same number. What goes over it counts in both."""
 
-    found = on(3, divided)
-    everyone = [str(rank) for rank in range(size)]
-    assert found == [(rank, size, everyone, size == 1) if rank < size else None for rank in range(3)]
-    part = Alone().among(1)
-    assert (part.rank, part.size) == (0, 1)
+    def divided(link):
+        some = link.split(parts[link.rank])
+        numbers = some.now(lambda: some.gather("numbers", np.array([link.rank]), [1] * some.size)).tolist()
+        link.now(lambda: link.gather("all", np.zeros(1), [1] * 3))
+        some.rest()
+        some.close()
+        return some.rank, some.size, numbers, isinstance(some, Alone), some.sent, link.sent
+
+    for rank, found in enumerate(on(3, divided)):
+        of = [other for other in range(3) if parts[other] == parts[rank]]
+        counted = {"numbers": 8 * (len(of) - 1)} if len(of) > 1 else {}
+        assert found == (of.index(rank), len(of), of, len(of) == 1, counted, counted | {"all": 16})
+    alone = Alone().split(1)
+    assert (alone.rank, alone.size) == (0, 1)
+
+
+def test_the_parts_of_a_part_count_in_all_of_them():
+    def divided(link):
+        half = link.split(link.rank // 2)
+        smaller = half.split(5)
+        smaller.now(lambda: smaller.broadcast(np.zeros(3)))
+        assert smaller.exchanging == half.exchanging == link.exchanging
+        assert 0 < smaller.waited <= half.waited <= link.waited
+        return smaller.sent["state"], half.sent["state"], link.sent["state"]
+
+    assert on(4, divided) == [(24, 24, 24), (0, 0, 0)] * 2
+
+
+def test_jobs_of_all_parts_run_in_one_order():
+    """The thread of the link runs them: what begins first is through first, whichever part it is of."""
+
+    def ordered(link):
+        order, begun = [], threading.Event()
+        one, other = link.split(0), link.split(1)
+        waits = [one.later(lambda: begun.wait(10) and order.append("first"))]
+        waits += [link.later(lambda: order.append("second")), other.later(lambda: order.append("third"))]
+        assert order == []
+        begun.set()
+        for wait in waits:
+            wait()
+        return order
+
+    assert on(2, ordered) == [["first", "second", "third"]] * 2
 
 
 def test_a_rest_ends_when_all_are_here(monkeypatch):
     """Each time anew. Who is early sleeps, and says in between what the others do."""
     naps, arrived = [], [threading.Event() for _ in range(2)]
-    monkeypatch.setattr(mpi, "NAP", 0.001)
+    monkeypatch.setattr(part, "NAP", 0.001)
     sleep = time.sleep
 
     def nap(seconds):
         naps.append(seconds)
         sleep(seconds)
 
-    monkeypatch.setattr(mpi, "time", SimpleNamespace(**vars(time) | {"sleep": nap}))
+    monkeypatch.setattr(part, "time", SimpleNamespace(**vars(time) | {"sleep": nap}))
 
     def resting(link):
         early = []

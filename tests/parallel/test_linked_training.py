@@ -138,6 +138,25 @@ def test_what_processes_do_not_have_in_common_is_named(last):
         on(last + 1, refused)
 
 
+@pytest.mark.parametrize("wrong", [0, 2, 3])
+def test_teams_compare_their_columns(wrong):
+    """Of four processes in two teams 0 and 2 have the same columns, and 1 and 3."""
+
+    def flip(training):
+        if training.link.rank == wrong and training.progress.step == 1:
+            (name, *_) = training.placement.columns.params
+            training.placement.columns.params[name].view("u4")[0, 0] ^= 1
+
+    named, right = (2, 0) if wrong == 0 else (wrong, wrong - 2)
+    message = f"the digest of the weights after step 2 of process {named} is .* as of process {right}"
+
+    def refused(link):
+        with pytest.raises(ValueError, match=message):
+            trained(before=flip, dense="columns", blocks=2, groups=2)(link)
+
+    on(4, refused)
+
+
 def names(size):
     return f"run{size}", f"log{size}", f"plot{size}.svg", f"timings{size}"
 

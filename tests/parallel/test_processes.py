@@ -77,9 +77,13 @@ def test_checkpoint_log_and_output_are_those_of_one_process(runs, sizes):
         same("alone", f"on{size}")
 
 
-@pytest.mark.parametrize(("scheme", "sizes"), [("a", (2, 4)), ("b", (3,)), ("c", (2,))])
-def test_dense_layers_by_columns(runs, scheme, sizes):
-    flags = [*FLAGS, "--epochs=1", "--shards=4", "--dense=columns", "--blocks=8", f"--scheme={scheme}"]
+@pytest.mark.parametrize(
+    ("flags", "sizes"), [(("a", 1), (2, 4)), (("b", 1), (3,)), (("c", 1), (2,)), (("a", 2), (2, 4))]
+)
+def test_dense_layers_by_columns(runs, flags, sizes):
+    scheme, groups = flags
+    flags = [*FLAGS, "--epochs=1", "--shards=4", "--dense=columns", "--blocks=8"]
+    flags += [f"--scheme={scheme}", f"--groups={groups}"]
     assert runs(0, "tinyalexnet", "train", *flags, *files("alone")).returncode == 0
     for size in sizes:
         found = runs(size, "tinyalexnet", "train", *flags, "--parallel=mpi", *files(f"on{size}"))

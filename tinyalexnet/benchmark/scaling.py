@@ -61,7 +61,8 @@ def measure(
     ``step_of`` makes the step of a team, and ``expected(size, rank)`` is what a process should send in it. ``done`` is
     called after each turn.
     """
-    teams = {size: team for size in sizes(link.size) if (team := link.among(size)) is not None}
+    parts = {size: link.split(int(link.rank >= size)) for size in sizes(link.size)}
+    teams = {size: team for size, team in parts.items() if link.rank < size}
     steps = {size: step_of(team) for size, team in teams.items()}
     seconds: dict[int, list[float]] = {size: [] for size in sizes(link.size)}
     taken: Counter[int] = Counter()
@@ -76,8 +77,6 @@ def measure(
             done()
     own = {size: team.sent[GRADIENTS] // taken[size] for size, team in teams.items()}
     every = [json.loads(text) for text in link.now(lambda: link.texts(json.dumps(own)))]
-    for team in teams.values():
-        team.close()
     return [
         Row(
             size,

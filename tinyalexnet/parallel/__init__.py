@@ -6,6 +6,7 @@ from .link import Alone, Link
 from .mpi import MPILink
 from .placement import Placement
 from .shards import ShardedStep
+from .teams import Teams
 from .tree import Tree, cut, nodes, spans
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MPILink",
     "Placement",
     "ShardedStep",
+    "Teams",
     "Tree",
     "check_same",
     "cut",

@@ -8,13 +8,19 @@ from collections.abc import Callable
 from .link import Link
 
 
-def check_same(link: Link, **values: str) -> None:
-    """ValueError on all processes, which names one, if one of its values is not that of process 0."""
+def check_same(link: Link, kinds: int = 1, /, **values: str) -> None:
+    """ValueError on all processes, which names one, if one of its values is not that of process 0.
+
+    With several ``kinds`` process r must have those of process r % kinds.
+    """
     every = [json.loads(text) for text in link.now(lambda: link.texts(json.dumps(values)))]
     for rank, theirs in enumerate(every):
-        for name, value in every[0].items():
+        first = rank % kinds
+        for name, value in every[first].items():
             if theirs[name] != value:
-                raise ValueError(f"{name} of process {rank} is {theirs[name]}, but must be {value} as of process 0")
+                raise ValueError(
+                    f"{name} of process {rank} is {theirs[name]}, but must be {value} as of process {first}"
+                )
 
 
 def first(link: Link, job: Callable[[], None]) -> None:

@@ -42,7 +42,7 @@ class Columns:
         A layer's columns are cut evenly, and block k of every layer is on the same process.
     Errors
         ValueError if the network does not end with dense layers, with ReLU and dropout between them, and begin with
-        others; if a layer has fewer columns than ``blocks``, or there are more processes than blocks.
+        others; if a layer has fewer columns than ``blocks``, or there are more processes in ``link`` than blocks.
     Source
         Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014; docs/parallel.md.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .hybrid import passes_of
+from .teams import teams_of
 from .tree import cut, nodes, spans
 
 
@@ -29,25 +30,60 @@ def activation_bytes(
     processes: int,
     rank: int,
     scheme: str = "a",
+    groups: int = 1,
     itemsize: int = 4,
 ) -> int:
     """For dense layers in columns, of so many features: the inputs of the first one, then the outputs of each.
 
     Math
-        In a pass of N rows, n of them of this process: forward n f_0 (P - 1) for the rows, and N c_i (P - 1) for the
-        c_i columns that it computes of layer i. Backward, with k nodes of the tree over the blocks: k N (f_i - c_i)
-        for each layer below another one, and k (N - n) f_0 for the rows. The sum over all passes, times itemsize.
+        P are the processes of a team. In a pass of N rows, n of them of this process: forward n f_0 (P - 1) for the
+        rows, and N c_i (P - 1) for the c_i columns that it computes of layer i. Backward, with k nodes of the tree over
+        the blocks: k N (f_i - c_i) for each layer below another one, and k (N - n) f_0 for the rows. The sum over all
+        passes of the team, times itemsize.
     """
-    own = cut(blocks, processes)[rank]
-    held = len(nodes(own, blocks))
-    columns = []
-    for count in features[1:]:
-        every = cut(count, blocks)
-        columns.append(every[own.stop - 1].stop - every[own.start].start)
+    team, place, size = _place(processes, rank, groups)
+    columns = _columns(features, blocks, size, place)
+    held = len(nodes(cut(blocks, size)[place], blocks))
+    every = passes_of(batch, shards, processes, scheme, groups)
     total = 0
-    for of in passes_of(batch, shards, processes, scheme):
+    for of in every[spans(len(every), processes // size)[team]]:
         mine, rows = len(of[rank]), sum(map(len, of))
-        total += mine * features[0] * (processes - 1) + held * (rows - mine) * features[0]
-        total += rows * sum(columns) * (processes - 1)
+        total += mine * features[0] * (size - 1) + held * (rows - mine) * features[0]
+        total += rows * sum(columns) * (size - 1)
         total += held * rows * sum(f - c for f, c in zip(features[1:-1], columns[:-1], strict=True))
     return itemsize * total
+
+
+def column_gradient_bytes(
+    features: Sequence[int],
+    shards: int,
+    blocks: int,
+    processes: int,
+    rank: int,
+    scheme: str = "a",
+    groups: int = 1,
+    itemsize: int = 4,
+) -> int:
+    """For the sum of the gradients of dense layers in columns over the teams.
+
+    Math
+        ``gradient_bytes`` of the Σ_i (f_(i-1) + 1) c_i parameters of this process, with a summand for each pass and a
+        process for each team.
+    """
+    team, place, size = _place(processes, rank, groups)
+    columns = _columns(features, blocks, size, place)
+    elements = sum((f + 1) * c for f, c in zip(features, columns, strict=False))
+    return gradient_bytes(elements, groups if scheme == "a" else shards, processes // size, team, itemsize)
+
+
+def _place(processes: int, rank: int, groups: int) -> tuple[int, int, int]:
+    """A process's team, its place in it, and the processes of a team."""
+    size = processes // teams_of(processes, groups)
+    return *divmod(rank, size), size
+
+
+def _columns(features: Sequence[int], blocks: int, processes: int, place: int) -> list[int]:
+    """How many columns of each dense layer a process of a team has."""
+    own = cut(blocks, processes)[place]
+    every = [cut(count, blocks)[own] for count in features[1:]]
+    return [some[-1].stop - some[0].start for some in every]

@@ -1,8 +1,8 @@
 """A step whose convolutions are split by images and whose dense layers by columns: "One weird trick".
 
 The layers before the first dense one are computed shard by shard, as in ``ShardedStep``. Then every process gets the
-rows of all shards, and computes its columns of the dense layers for them: all rows at once (scheme a), those of one
-shard after the other (b), or a part of every shard after the other (c).
+rows of all shards of a group, and computes its columns of the dense layers for them: all rows at once (scheme a), those
+of one shard after the other (b), or a part of every shard after the other (c).
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import numpy as np
 
 from ..captured import Optimizer, Result
 from .columns import Columns
-from .link import Link
+from .exchange import Arrays, added, total
 from .shards import Loss, own_rows, own_shards, same_weights
-from .sums import GradientSums, as_number, leaves_of
+from .sums import GradientSums, as_number, leaves_of, total_loss
+from .teams import Teams
 from .tree import Tree, cut, spans
 
 SCHEMES = ("a", "b", "c")
@@ -26,13 +27,15 @@ SCHEMES = ("a", "b", "c")
 class HybridStep:
     """``step(x, labels)``: as ``ShardedStep``, with the dense layers in blocks of columns.
 
-    The bits depend on the number of shards, the number of blocks and the scheme, and not on the number of processes.
-    With one shard and one block they are those of a step without either.
+    Each of the ``teams`` has all columns, and takes the images of some of the groups, one group after the other. The
+    bits depend on the number of shards, of blocks and of groups and on the scheme, and not on the number of processes.
+    With one of each they are those of a step without.
 
     Shapes
         As ``ShardedStep``. ``optimizer`` is of the parameters of ``columns.head`` and of ``columns``.
     Errors
-        As ``ShardedStep``; ValueError if there are fewer images in a shard than passes of scheme c.
+        As ``ShardedStep``; ValueError if there are more groups than shards, or fewer images in a shard than passes of a
+        group in scheme c.
     Source
         Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014; docs/parallel.md.
     """
@@ -43,15 +46,15 @@ class HybridStep:
         loss: Loss,
         optimizer: Optimizer,
         shards: int,
-        link: Link,
+        teams: Teams,
         scheme: str = "a",
         overlap: bool = False,
     ) -> None:
         self._columns, self._loss, self._optimizer = columns, loss, optimizer
-        self._shards, self._link, self._scheme = shards, link, scheme
-        self._own, self._runs = own_shards(shards, link), cut(shards, link.size)
+        self._shards, self._teams, self._scheme, self._overlap = shards, teams, scheme, overlap
+        self._own = own_shards(shards, teams.link)
         self._leaves = leaves_of(columns.head)
-        self._sums = GradientSums(columns.head, shards, link, overlap)
+        self._sums = GradientSums(columns.head, shards, teams.link, overlap)
 
     def rows(self, batch: int) -> slice:
         """The images of a batch of N that this process computes."""
@@ -59,16 +62,18 @@ class HybridStep:
 
     def __call__(self, x: np.ndarray, labels: np.ndarray, batch: int) -> Result:
         """Takes a step on a batch of N images, of which x and labels are the ``rows`` of this process."""
-        passes = passes_of(batch, self._shards, self._link.size, self._scheme)
-        own = self.rows(batch)
-        labels = self._all_labels(labels, batch)
+        teams, own = self._teams, self.rows(batch)
+        every = passes_of(batch, self._shards, teams.link.size, self._scheme, teams.groups)
+        numbers, members = teams.of(len(every)), teams.members
+        passes = [of[members] for of in every[numbers]]
+        labels, first = self._labels(labels, passes)
         for layer in self._leaves:
             layer.draw()
         with same_weights(self._own):
-            flat, saved = self._head_forward(x, batch)
+            flat, saved = self._head_forward(x, batch, self._own)
             self._columns.draw()
-            dense: Tree[dict[str, np.ndarray]] = Tree(_added, len(passes))
-            losses: Tree[float] = Tree(lambda a, b: a + b, len(passes))
+            dense: Tree[Arrays] = Tree(added, len(every))
+            losses: list[float] = []
             dflat, logits = np.empty_like(flat), []
             ahead = self._gathering(flat, passes[0], own.start)
             for number, of in enumerate(passes):
@@ -76,31 +81,34 @@ class HybridStep:
                 if number + 1 < len(passes):
                     ahead = self._gathering(flat, passes[number + 1], own.start)
                 out = self._columns.forward(here, rows, batch)
-                loss, dout = self._loss(out, labels[rows], batch)
+                loss, dout = self._loss(out, labels[rows - first], batch)
                 dx, grads = self._columns.backward(dout, [len(some) for some in of])
-                dflat[of[self._link.rank] - own.start] = dx
-                dense.put(grads, number)
-                losses.put(as_number(loss), number)
+                dflat[of[teams.own.rank] - own.start] = dx
+                dense.put(list(grads.values()), numbers.start + number)
+                losses.append(as_number(loss))
                 logits.append(out)
+            summed = partial(teams.across.later, partial(total, teams.across, dense.held, len(every)))
+            begun = summed() if self._overlap else None
             self._head_backward(dflat, batch, saved)
-        self._optimizer.move(self._sums.result() | dense.result(), losses.result())
-        every = np.empty((batch, logits[0].shape[1]), logits[0].dtype)
-        every[np.concatenate([rows for of in passes for rows in of])] = np.concatenate(logits)
-        return Result(every[own], losses.result())
+        found = total_loss(teams.across, losses, len(every))
+        dense_grads = dict(zip(grads, (begun or summed())(), strict=True))
+        self._optimizer.move(self._sums.result() | dense_grads, found)
+        return Result(_in_order(logits, passes)[own.start - first : own.stop - first], found)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """The output (N, K) without dropout, on all processes, for images x that all of them have."""
-        of = rows_of(len(x), self._shards, self._link.size)
-        own = of[self._link.rank]
-        first = own[0] if own.size else 0
-        flat, _ = self._head_forward(x[first : first + own.size], len(x))
+        """The output (N, K) without dropout, on all processes of a team, for images x that all of them have."""
+        team = self._teams.own
+        of, own = rows_of(len(x), self._shards, team.size), cut(self._shards, team.size)[team.rank]
+        rows = of[team.rank]
+        first = rows[0] if rows.size else 0
+        flat, _ = self._head_forward(x[first : first + rows.size], len(x), own)
         return self._columns.forward(self._gathering(flat, of, first)(), np.concatenate(of), len(x))
 
-    def _head_forward(self, x: np.ndarray, batch: int) -> tuple[np.ndarray, list[list[Any]]]:
-        """The output of the layers before the dense ones for the rows of this process, and what each shard saved."""
+    def _head_forward(self, x: np.ndarray, batch: int, own: slice) -> tuple[np.ndarray, list[list[Any]]]:
+        """The output of the layers before the dense ones for x, the rows of some shards, and what each shard saved."""
         outs, saved = [np.empty((0, self._columns.in_features), x.dtype)], []
         shards, at = spans(batch, self._shards), 0
-        for shard in range(self._own.start, self._own.stop):
+        for shard in range(own.start, own.stop):
             rows = shards[shard]
             if rows.start == rows.stop:
                 continue
@@ -121,17 +129,25 @@ class HybridStep:
             self._sums.backward(shard, dflat[shards[shard].start - first : shards[shard].stop - first])
 
     def _gathering(self, flat: np.ndarray, of: list[np.ndarray], first: int) -> Callable[[], np.ndarray]:
-        """Begins to gather the rows of a pass from all processes; returns what waits for them."""
-        link, width = self._link, self._columns.in_features
+        """Begins to gather the rows of a pass from all processes of the team; returns what waits for them."""
+        link, width = self._teams.own, self._columns.in_features
         mine = np.ascontiguousarray(flat[of[link.rank] - first]).reshape(-1)
         counts = [len(rows) * width for rows in of]
         wait = link.later(partial(link.gather, "activations", mine, counts))
         return lambda: wait().reshape(-1, width)
 
-    def _all_labels(self, labels: np.ndarray, batch: int) -> np.ndarray:
-        link = self._link
-        counts = [len(rows) for rows in rows_of(batch, self._shards, link.size)]
-        return link.now(lambda: link.gather("labels", np.ascontiguousarray(labels), counts))
+    def _labels(self, own: np.ndarray, passes: list[list[np.ndarray]]) -> tuple[np.ndarray, int]:
+        """The labels of all images of the team, and the number of the first one in the batch."""
+        link = self._teams.own
+        counts = [sum(len(of[rank]) for of in passes) for rank in range(link.size)]
+        every = link.now(lambda: link.gather("labels", np.ascontiguousarray(own), counts))
+        return every, min(int(rows[0]) for of in passes for rows in of if rows.size)
+
+
+def _in_order(outs: Arrays, passes: list[list[np.ndarray]]) -> np.ndarray:
+    """The outputs of all passes in the order of the images."""
+    order = np.concatenate([rows for of in passes for rows in of]).argsort()
+    return np.concatenate(outs)[order]
 
 
 def rows_of(batch: int, shards: int, processes: int) -> list[np.ndarray]:
@@ -140,36 +156,35 @@ def rows_of(batch: int, shards: int, processes: int) -> list[np.ndarray]:
     return [np.arange(every[run.start].start, every[run.stop - 1].stop) for run in cut(shards, processes)]
 
 
-def passes_of(batch: int, shards: int, processes: int, scheme: str) -> list[list[np.ndarray]]:
+def passes_of(batch: int, shards: int, processes: int, scheme: str, groups: int = 1) -> list[list[np.ndarray]]:
     """For each pass of the dense layers the numbers of the images of each process: together each image once.
 
+    A pass has images of one group of shards: in scheme a all of them, in b those of a shard, in c a part of each shard.
+
     Errors
-        ValueError if scheme c would have passes without images.
+        ValueError if there are more groups than shards, or scheme c would have passes without images.
     """
-    if scheme == "a":
-        return [rows_of(batch, shards, processes)]
     every, runs = cut(batch, shards), cut(shards, processes)
-    if scheme == "c" and batch // shards < shards:
+    if groups > shards:
+        raise ValueError(f"groups is {groups}, but must be at most the {shards} shards")
+    if scheme == "c" and batch // shards * groups < shards:
+        times = f" times the {groups} groups" if groups > 1 else ""
         raise ValueError(
-            f"shards is {shards}, but must be at most the {batch // shards} images of a shard in scheme 'c'"
+            f"shards is {shards}, but must be at most the {batch // shards} images of a shard{times} in scheme 'c'"
         )
     found = []
-    for number in range(shards):
-        of = []
-        for run in runs:
-            chosen = [np.arange(0)]
-            for shard in range(run.start, run.stop):
-                rows = np.arange(every[shard].start, every[shard].stop)
-                if scheme == "c":
-                    chosen.append(rows[spans(len(rows), shards)[number]])
-                elif shard == number:
-                    chosen.append(rows)
-            of.append(np.concatenate(chosen))
-        found.append(of)
+    for group in cut(shards, groups):
+        size = group.stop - group.start
+        for number in range(1 if scheme == "a" else size):
+            of = []
+            for run in runs:
+                chosen = [np.arange(0)]
+                for shard in range(max(run.start, group.start), min(run.stop, group.stop)):
+                    rows = np.arange(every[shard].start, every[shard].stop)
+                    if scheme == "c":
+                        rows = rows[spans(len(rows), size)[number]]
+                    if scheme != "b" or shard == group.start + number:
+                        chosen.append(rows)
+                of.append(np.concatenate(chosen))
+            found.append(of)
     return found
-
-
-def _added(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    for name, gradient in a.items():
-        np.add(gradient, b[name], out=gradient)
-    return a

@@ -56,8 +56,11 @@ class Link(Protocol):
     def broadcast(self, array: np.ndarray) -> None:
         """Writes what process 0 has in its array into the arrays of the others, which have its shape."""
 
-    def among(self, size: int) -> Link | None:
-        """A link of the first ``size`` processes alone; None on the others. All must ask for it."""
+    def split(self, part: int) -> Link:
+        """A link of those processes alone that ask with the same number, in their order. All must ask for it.
+
+        What it sends and how long it waits counts here too.
+        """
 
     def rest(self) -> None:
         """Waits, and leaves its processors to others, until all processes are here."""
@@ -99,7 +102,7 @@ class Alone:
     def broadcast(self, array: np.ndarray) -> None:
         """Nothing."""
 
-    def among(self, size: int) -> Link | None:
+    def split(self, part: int) -> Link:
         """Another one without others."""
         return Alone()
 

@@ -6,22 +6,18 @@ waits for their results, can be interrupted and can lose patience.
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import sys
 import time
 import traceback
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent import futures
 from typing import Any, NoReturn, TypeVar
 
-import numpy as np
-
 from ..geometry import as_number
-from .link import Alone, Link
+from .part import Part
 
 T = TypeVar("T")
 
@@ -30,9 +26,6 @@ PATIENCE = 300.0
 
 HEAD_START = 1.0
 """Seconds, or half of the patience, that who waits in an exchange gives to who has ended, to say so first."""
-
-NAP = 0.005
-"""Seconds between two looks if all are here, for a process that rests."""
 
 ENDING = 5
 """Seconds that MPI has to end all processes."""
@@ -44,7 +37,7 @@ LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 """Where launchers of MPICH and its kin, and of Open MPI, say how many processes they have started."""
 
 
-class MPILink:
+class MPILink(Part):
     """A ``Link`` over all processes of ``mpiexec``, or over those of a communicator of mpi4py.
 
     In a program of its own: ``with MPILink() as link: ...``. An error in one process then shows its traceback and ends
@@ -62,11 +55,8 @@ class MPILink:
         self._patience = as_number("patience", patience)
         world = _world() if comm is None else comm
         # Calls of its own must not meet those of others on the same communicator.
-        self._comm, self._end = world.Dup(), world.Dup()
-        self.rank, self.size = world.Get_rank(), world.Get_size()
-        self.sent: Counter[str] = Counter()
-        self.waited = 0.0
-        self.exchanging: defaultdict[str, float] = defaultdict(float)
+        super().__init__(world.Dup(), None)
+        self._end = world.Dup()
         self._thread = futures.ThreadPoolExecutor(1, "tinyalexnet-mpi")
         self._last: futures.Future[Any] | None = None
         self._left: Any = None
@@ -101,64 +91,6 @@ class MPILink:
                 self.waited += time.perf_counter() - begin
 
         return wait
-
-    def now(self, job: Callable[[], T]) -> T:
-        """As ``Link.now``."""
-        return self.later(job)()
-
-    def exchange(self, what: str, pieces: np.ndarray, to: Sequence[int], from_: Sequence[int]) -> np.ndarray:
-        """As ``Link.exchange``."""
-        received = np.empty(sum(from_), pieces.dtype)
-        begin = time.perf_counter()
-        self._comm.Alltoallv([pieces, (to, _starts(to))], [received, (from_, _starts(from_))])
-        self.exchanging[what] += time.perf_counter() - begin
-        self.sent[what] += pieces.itemsize * (sum(to) - to[self.rank])
-        return received
-
-    def gather(self, what: str, mine: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-        """As ``Link.gather``."""
-        every = np.empty(sum(counts), mine.dtype)
-        begin = time.perf_counter()
-        self._comm.Allgatherv(mine, [every, (counts, _starts(counts))])
-        self.exchanging[what] += time.perf_counter() - begin
-        self.sent[what] += mine.nbytes * (self.size - 1)
-        return every
-
-    def texts(self, text: str) -> list[str]:
-        """As ``Link.texts``."""
-        mine = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
-        counts = self.gather("texts", np.array([mine.size]), [1] * self.size).tolist()
-        every = self.gather("texts", mine, counts).tobytes()
-        parts = (every[at : at + n] for at, n in zip(_starts(counts), counts, strict=True))
-        return [part.decode("utf-8", "surrogateescape") for part in parts]
-
-    def broadcast(self, array: np.ndarray) -> None:
-        """As ``Link.broadcast``."""
-        self._comm.Bcast(array)
-        if self.rank == 0:
-            self.sent["state"] += array.nbytes * (self.size - 1)
-
-    def among(self, size: int) -> Link | None:
-        """As ``Link.among``."""
-
-        def divided() -> Link | None:
-            comm = self._comm.Split(int(self.rank >= size), self.rank)
-            if self.rank >= size:
-                return None
-            return Alone() if size == 1 else MPILink(self._patience, comm)
-
-        return self.now(divided)
-
-    def rest(self) -> None:
-        """As ``Link.rest``."""
-
-        def asleep() -> None:
-            # MPI's own barrier would ask without a pause, and so keep a processor from who computes.
-            all_here = self._comm.Ibarrier()
-            while not all_here.Test():
-                time.sleep(NAP)
-
-        self.now(asleep)
 
     def close(self) -> None:
         """As ``Link.close``; ends all processes if the others do not close theirs within the patience.
@@ -195,11 +127,6 @@ class MPILink:
             signal.alarm(ENDING)
         self._comm.Abort(code)
         os._exit(code)
-
-
-def _starts(counts: Sequence[int]) -> list[int]:
-    """Where each of some arrays begins that stand one after the other."""
-    return [0, *itertools.accumulate(counts)][:-1]
 
 
 def _world() -> Any:

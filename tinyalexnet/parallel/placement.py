@@ -11,20 +11,23 @@ from ..devices import to_host
 from ..network import Sequential
 from .columns import Columns
 from .link import Link
+from .teams import Teams
 
 
 class Placement:
     """The parameters that this process has, and how they become those of one process.
 
-    With ``blocks`` the dense layers are in columns: ``columns``. Else every process has all parameters.
+    With ``blocks`` the dense layers are in columns, ``columns``, and each of the ``teams`` has all of them; it takes
+    some of the ``groups`` of images. Else every process has all parameters, and is a team of its own.
 
     Errors
         As ``Columns``.
     """
 
-    def __init__(self, net: Sequential, link: Link, blocks: int | None = None) -> None:
+    def __init__(self, net: Sequential, link: Link, blocks: int | None = None, groups: int = 1) -> None:
         self.shapes = {name: tuple(value.shape) for name, value in net.params.items()}
-        self.columns = None if blocks is None else Columns(net, blocks, link)
+        self.teams = Teams(link, link.size if blocks is None else groups)
+        self.columns = None if blocks is None else Columns(net, blocks, self.teams.own)
         self.common: dict[str, Any] = net.params
         """Those that every process has."""
         self.params = self.common | (self.columns.params if self.columns else {})

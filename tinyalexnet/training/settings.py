@@ -31,6 +31,12 @@ class Settings:
     )
     blocks: int = option(1, "parts of the columns of a dense layer; they fix the rounding (%(default)s)", metavar="N")
     scheme: str = option("a", "the order in which dense columns take the images (%(default)s)", choices=SCHEMES)
+    groups: int = option(
+        1,
+        "parts of a batch that dense columns take one after the other; processes share them; they fix the rounding "
+        "(%(default)s)",
+        metavar="N",
+    )
     overlap: bool = option(
         False, "exchange gradients while the layers before still compute: gains where a processor is free for it"
     )
@@ -109,13 +115,13 @@ def _check_columns(settings: Settings) -> None:
     for name, allowed in (("dense", ("rows", "columns")), ("scheme", SCHEMES)):
         if (value := getattr(settings, name)) not in allowed:
             raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, allowed))}")
-    for name, default in (("blocks", 1), ("scheme", "a")):
+    for name, default in (("blocks", 1), ("scheme", "a"), ("groups", 1)):
         if settings.dense == "rows" and (value := getattr(settings, name)) != default:
             raise ValueError(f"{name} is {value!r}, but must be {default!r} if dense is 'rows'")
     if settings.dense == "columns":
         if not device(settings.backend).on_host:
             raise ValueError(f"dense is 'columns', but must be 'rows' on the backend {settings.backend!r}")
-        passes_of(settings.batch_size, settings.shards, 1, settings.scheme)
+        passes_of(settings.batch_size, settings.shards, 1, settings.scheme, settings.groups)
 
 
 def _checked(name: str, value: Any, kind: type) -> Any:

@@ -7,7 +7,7 @@ holds. So a run that was stopped and goes on gives the same bits as a run that w
 import functools
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Training:
         settings = check_settings(settings, dataset)
         self.settings, self.dataset, self.progress = settings, dataset, Progress()
         self.link: Link = link or Alone()
+        if self.link.size > 1:  # before any other exchange, which is as the settings say
+            check_same(self.link, version=__version__, settings=str(settings), data=self.fingerprint)
         self.image_size = check_variant(settings.variant).image_shape[:2]
         self.net = alexnet(
             settings.variant,
@@ -60,7 +62,9 @@ class Training:
             num_classes=len(dataset.train.classes),
             precision=settings.precision,
         )
-        self.placement = Placement(self.net, self.link, settings.blocks if settings.dense == "columns" else None)
+        self.placement = Placement(
+            self.net, self.link, settings.blocks if settings.dense == "columns" else None, settings.groups
+        )
         self.optimizer = SGD(
             self.placement.params,
             settings.learning_rate,
@@ -76,20 +80,18 @@ class Training:
         self.mean = augment.mean_image(pixels)
         self.scale = np.float32(1 / max(_standard_deviation(pixels), 1.0))
         self.colours = self._colours() if settings.colour_noise else None
-        if self.link.size > 1:
-            check_same(self.link, version=__version__, settings=str(settings), data=self.fingerprint)
 
     def _make_step(self) -> None:
         """The functions of a step and of a forward, and the images of a batch that this process computes."""
         settings, graph = self.settings, not self.settings.no_graph
-        given = self._loss, self.optimizer, settings.shards, self.link
+        given = self._loss, self.optimizer, settings.shards
         step: ShardedStep | HybridStep
         if self.placement.columns is None:
-            step = ShardedStep(self.net, *given, settings.overlap)
+            step = ShardedStep(self.net, *given, self.link, settings.overlap)
             captured = self.net.captured(graph=graph)
             self._forward: Callable[[Any], Any] = lambda x: captured(x).out
         else:
-            step = HybridStep(self.placement.columns, *given, settings.scheme, settings.overlap)
+            step = HybridStep(self.placement.columns, *given, self.placement.teams, settings.scheme, settings.overlap)
             self._forward = step.forward
         self._rows = step.rows(settings.batch_size)
         self._step: Callable[[Any, Any], Result] = functools.partial(step, batch=settings.batch_size)
@@ -157,7 +159,7 @@ class Training:
             sums.add(loss, right, self.settings.batch_size)
         self.progress.step += 1
         if self.link.size > 1 and self.progress.step % COMPARE_EVERY == 0:
-            check_same(self.link, **{f"the digest of the weights after step {self.progress.step}": self.digest()})
+            self._compare()
         return self._statistics(weights) if statistics else {}
 
     def rehearse(self) -> None:
@@ -190,7 +192,7 @@ class Training:
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """The probability of each class (N, K): the mean over the views of each image, without dropout.
 
-        If dense layers are in columns, all processes must ask for it.
+        If dense layers are in columns, all processes of a team must ask for it.
         """
         self.net.train = False
         images = self._prepared(pixels)
@@ -207,13 +209,11 @@ class Training:
         """The mean loss and the accuracy on some images."""
         at_a_time = EVALUATION_BATCH // self.settings.views
         parts = [slice(first, first + at_a_time) for first in range(0, len(images.labels), at_a_time)]
-        if self.placement.columns is not None:
-            every = np.array([self._evaluated(images, part) for part in parts])
-        else:
-            shares = spans(len(parts), self.link.size)
-            found = [self._evaluated(images, part) for part in parts[shares[self.link.rank]]]
-            counts = [2 * (share.stop - share.start) for share in shares]
-            every = self.link.now(lambda: self.link.gather("evaluation", np.array(found).reshape(-1), counts))
+        teams = self.placement.teams
+        shares = spans(len(parts), teams.count)
+        found = np.array([self._evaluated(images, part) for part in parts[shares[teams.number]]]).reshape(-1)
+        counts = [2 * (share.stop - share.start) for share in shares]
+        every = teams.across.now(lambda: teams.across.gather("evaluation", found, counts))
         loss, right = 0.0, 0
         for part_loss, part_right in every.reshape(-1, 2).tolist():
             loss, right = loss + part_loss, right + int(part_right)
@@ -229,10 +229,14 @@ class Training:
 
     def digest(self) -> str:
         """A digest of the weights that every process has: equal on all."""
-        digest = hashlib.sha256()
-        for value in self.placement.common.values():
-            digest.update(np.ascontiguousarray(to_host(value)).data)
-        return digest.hexdigest()
+        return _digest(self.placement.common)
+
+    def _compare(self) -> None:
+        """ValueError, which names the process, if weights that several processes have are not equal."""
+        name, place = f"the digest of the weights after step {self.progress.step}", self.placement
+        check_same(self.link, **{name: self.digest()})
+        if place.columns is not None:
+            check_same(self.link, place.teams.size, **{name: _digest(place.columns.params)})
 
     def _sum(self, count: int) -> int:
         """The sum over all processes."""
@@ -265,6 +269,13 @@ class Training:
         digest = hashlib.sha256(np.ascontiguousarray(train.pixels).data)
         digest.update(train.labels.tobytes())
         return f"{self.dataset.name}, {len(train.labels)} images, sha256 {digest.hexdigest()}"
+
+
+def _digest(arrays: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for value in arrays.values():
+        digest.update(np.ascontiguousarray(to_host(value)).data)
+    return digest.hexdigest()
 
 
 @functools.lru_cache(maxsize=1)
