@@ -129,8 +129,14 @@ class Noise(Layer):
     def draw(self):
         if self.train:
             self._gpu.asked.append("draw")
-            self._number.values[0] = self.rng.integers(1000)
+            self._drawn = self.rng.integers(1000)
+            self._number.values[0] = self._drawn
             self._is_drawn = True
+
+    def part(self, first):
+        self._gpu.asked.append(f"part {first}")
+        self._number.values[0] = self._drawn + first
+        self._is_drawn = True
 
     def forward(self, x):
         if not self.train:
@@ -313,6 +319,22 @@ def test_without_a_graph_each_call_runs_the_step(gpu, rng):
     gpu.asked.clear()
     steps[1](There(x))
     assert gpu.asked == ["draw", "noise", "forward"]
+
+
+@pytest.mark.parametrize(("graph", "asked"), [(True, ["send", "part 3", "replay"]), (False, ["part 3", "to_device"])])
+def test_parts_of_a_batch_share_what_was_drawn_for_all(gpu, rng, graph, asked):
+    """Each says where it begins, and nothing is drawn. The first of them is recorded, and changes nothing either."""
+    net = Network(gpu)
+    step = captured.CapturedStep(net, [net.noise, net.scale], None, None, graph)
+    x, _ = batch(rng, 4, 3)
+    for _ in range(2):
+        net.noise.draw()
+        state = net.noise.rng.bit_generator.state
+        for first in (5, 0, 3):
+            gpu.asked.clear()
+            np.testing.assert_array_equal(step(x, first=first).out.values, 2 * (x + net.noise._drawn + first))
+            assert net.noise.rng.bit_generator.state == state
+        assert gpu.asked[: len(asked)] == asked
 
 
 def test_a_forward_that_is_not_captured_draws_anew(gpu, rng):

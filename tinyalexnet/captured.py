@@ -28,6 +28,9 @@ class Optimizer(Protocol):
 class CapturedStep:
     """``step(x, *targets)``: forward, and with a ``loss`` also backward, and with an ``optimizer`` also the update.
 
+    With ``first`` it is a step of a part of a batch, that from image ``first`` on, for which the caller has drawn what
+    layers draw at random.
+
     On a GPU the first call for arrays of these shapes records all launches of the step as a CUDA graph, and every call
     replays it: the step then takes as long as its kernels, and no longer as long as Python needs to launch them. The
     results have the same bits as without, which ``graph=False`` is for. On the other devices a call just runs the step.
@@ -61,22 +64,22 @@ class CapturedStep:
         self._random = [layer for layer in leaves if layer.rng is not None]
         self._recorded: dict[Any, _Recorded] = {}
 
-    def __call__(self, x: Any, *targets: Any) -> Result:
-        hardware = self._hardware
-        if hardware.on_host:
-            return self._step(x, targets)
-        given = (x, *targets)
-        if not self._graph:
-            there = [array if hardware.holds(array) else hardware.to_device(array) for array in given]
-            return self._step(there[0], tuple(there[1:]))
+    def __call__(self, x: Any, *targets: Any, first: int | None = None) -> Result:
+        hardware, given = self._hardware, (x, *targets)
+        if hardware.on_host or not self._graph:
+            if first is not None:
+                self._begin(first)
+            if not hardware.on_host:
+                given = tuple(array if hardware.holds(array) else hardware.to_device(array) for array in given)
+            return self._step(given[0], given[1:])
         key = *(_place(hardware, array) for array in given), *self._circumstances()
         recorded = self._recorded.get(key)
         if recorded is None:
-            recorded = self._recorded[key] = self._record(hardware, given)
+            recorded = self._recorded[key] = self._record(hardware, given, first)
         for array, own in zip(given, recorded.arrays, strict=True):
             if own is not array:
                 hardware.send(own, array)
-        self._draw()
+        self._begin(first)
         for layer, saved, grads in recorded.layers:
             layer._saved, layer.grads = saved, grads
         result: Result = recorded.replay()
@@ -101,7 +104,7 @@ class CapturedStep:
             self._optimizer.move(self._net.grads, loss)
         return Result(out, loss)
 
-    def _record(self, hardware: Device, given: tuple[Any, ...]) -> "_Recorded":
+    def _record(self, hardware: Device, given: tuple[Any, ...], first: int | None) -> "_Recorded":
         """Records the step. Its rehearsals must leave no trace: in parameters, velocities and random generators."""
         arrays = tuple(array if hardware.holds(array) else hardware.to_device(array) for array in given)
         generators = [layer.rng.bit_generator for layer in self._random if layer.rng is not None]
@@ -109,7 +112,7 @@ class CapturedStep:
         changed = list(self._changed())
         before = [hardware.to_host(array) for array in changed]
         try:
-            replay = hardware.captured(lambda: self._step(arrays[0], arrays[1:]), self._draw)
+            replay = hardware.captured(lambda: self._step(arrays[0], arrays[1:]), lambda: self._begin(first))
         finally:
             for array, values in zip(changed, before, strict=True):
                 hardware.write(array, values)
@@ -125,12 +128,16 @@ class CapturedStep:
             yield from self._net.params.values()
             yield from self._optimizer.state.values()
 
-    def _draw(self) -> None:
+    def _begin(self, first: int | None) -> None:
+        """What must be said before a forward: of a whole batch, or of a part of one."""
         for layer in self._random:
-            layer.draw()
+            if first is None:
+                layer.draw()
+            else:
+                layer.part(first)
 
     def _forget_draws(self) -> None:
-        """What was drawn is used up: a forward that no graph replays must draw anew."""
+        """A mask is used up: a forward that no graph replays must draw a new one."""
         for layer in self._random:
             layer._is_drawn = False
 

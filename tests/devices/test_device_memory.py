@@ -143,3 +143,24 @@ def test_sizes_are_those_that_kernels_can_count(monkeypatch):
     arrays.check_size("x", 7)
     with pytest.raises(ValueError, match="x has 8 elements, but may have at most 7 on a GPU: take a smaller batch"):
         arrays.check_size("x", 8)
+
+
+@pytest.mark.cuda
+def test_arrays_that_were_sent_are_received_by_pinned_memory(rng, monkeypatch):
+    """And the host gets copies of its own, which the next exchange leaves alone."""
+    values = [rng.standard_normal((3, 5)), rng.integers(0, 9, 7), np.zeros((0, 3)), rng.standard_normal(4)]
+    arrays, waits, gpu = [memory.to_device(value) for value in values], [], driver.driver()
+    copy = gpu.copy_to_host
+    monkeypatch.setattr(
+        gpu, "copy_to_host", lambda array, address, wait=True: waits.append(wait) or copy(array, address, wait)
+    )
+    for expected in ([True, True, True], [False, False, True]):
+        waits.clear()
+        found = memory.received(arrays)
+        assert waits == expected
+        for one, value in zip(found, values, strict=True):
+            np.testing.assert_array_equal(one, value, strict=True)
+        for at in (0, 1):
+            values[at] = -values[at]
+            memory.send(arrays[at], values[at])
+        np.testing.assert_array_equal(found[0], -values[0])

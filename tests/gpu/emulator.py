@@ -113,7 +113,7 @@ class EmulatedDriver:
         state.requests.append("host_to_device")
         ctypes.memmove(address, array.ctypes.data, array.nbytes)
 
-    def copy_to_host(self, array: np.ndarray, address: int) -> None:
+    def copy_to_host(self, array: np.ndarray, address: int, wait: bool = True) -> None:
         self._refuse_to_wait()
         state.requests.append("device_to_host")
         ctypes.memmove(array.ctypes.data, address, array.nbytes)

@@ -45,11 +45,13 @@ def test_a_mask_is_a_function_of_index_and_seed(run, rate):
     assert run(dropout_mask, (0, 3), rate, 1).shape == (0, 3)
 
 
-@pytest.mark.parametrize("first", [0, 1, 6, 1001])
+@pytest.mark.parametrize("first", [0, 1, 6, 98])
 def test_the_mask_of_a_part_is_a_part_of_the_mask(run, first):
-    """Also if it begins between the four elements that a thread of a GPU draws."""
+    """Also if it begins between the four elements that a thread of a GPU draws, and for images of one element."""
     whole = run(dropout_mask, (2000,), 0.5, 11)
-    np.testing.assert_array_equal(run(dropout_mask, (7, 19), 0.5, 11, first=first).ravel(), whole[first : first + 133])
+    at = 19 * first
+    np.testing.assert_array_equal(run(dropout_mask, (7, 19), 0.5, 11, first=first).ravel(), whole[at : at + 133])
+    np.testing.assert_array_equal(run(dropout_mask, (133,), 0.5, 11, first=at), whole[at : at + 133])
 
 
 def test_what_is_dropped_cannot_leak(run):

@@ -102,7 +102,7 @@ def test_loss_output_and_gradients_are_near_those_of_the_batch(backend, shards, 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.5])
 def test_parts_of_a_mask_are_the_mask(backend, rate):
     all_of_it = dropout_mask((7, 5, 3), rate, 11, backend)
-    parts = [dropout_mask((n, 5, 3), rate, 11, backend, first=15 * at) for at, n in ((0, 2), (2, 4), (6, 1))]
+    parts = [dropout_mask((n, 5, 3), rate, 11, backend, first=at) for at, n in ((0, 2), (2, 4), (6, 1))]
     np.testing.assert_array_equal(np.concatenate(parts), all_of_it)
 
 
@@ -203,14 +203,23 @@ def test_shards_must_fit_the_batch(shards):
         Training(Settings("digits", batch_size=10, shards=shards, backend="reference"), dataset())
 
 
-def test_where_gradients_are_on_a_gpu_their_sums_are_written(monkeypatch, rng):
-    """By a device that passes for one: it has copies of all that it is given."""
+@pytest.mark.parametrize(
+    ("overlap", "graph", "by"), [(False, True, "send"), (False, False, "write"), (True, True, "write")]
+)
+def test_where_gradients_are_on_a_gpu_their_sums_are_written(monkeypatch, rng, overlap, graph, by):
+    """By a device that passes for one: it has copies of all that it is given, or that it gives."""
     x, labels = rng.standard_normal((7, 7, 7, 2)).astype(np.float32), rng.integers(0, 3, 7)
     found = []
     for on_host in (True, False):
         net, kept = network("reference"), Kept()
-        step = ShardedStep(net, cross_entropy("reference"), kept, 3)
-        gpu = SimpleNamespace(on_host=on_host, to_device=np.copy, write=np.copyto, number=lambda value, _: value)
+        step = ShardedStep(net, cross_entropy("reference"), kept, 3, overlap=overlap, graph=graph)
+        gpu = SimpleNamespace(
+            on_host=on_host,
+            to_device=np.copy,
+            received=lambda arrays: [array.copy() for array in arrays],
+            number=lambda value, _: value,
+            **{by: np.copyto},
+        )
         monkeypatch.setattr(step._sums, "hardware", gpu)
         step(x, labels)
         found.append(kept.grads)
@@ -222,10 +231,11 @@ def test_where_gradients_are_on_a_gpu_their_sums_are_written(monkeypatch, rng):
 
 
 @pytest.mark.cuda
-def test_a_training_in_shards_on_a_gpu():
-    """Near that of the host, and the same bits each time."""
-    settings = Settings("digits", batch_size=6, shards=3, mirror=True, backend="cuda")
-    first, again = (weights(settings, 1) for _ in range(2))
+@pytest.mark.parametrize("changes", [{}, {"no_graph": True}, {"overlap": True}])
+def test_a_training_in_shards_on_a_gpu(changes):
+    """Near that of the host, and the same bits each time: captured, kernel by kernel, and layer by layer."""
+    settings = Settings("digits", batch_size=7, shards=3, mirror=True, backend="cuda")
+    first, again = weights(settings, 1), weights(replace(settings, **changes), 1)
     host = weights(replace(settings, backend="reference"), 1)
     for name, value in first.net.params.items():
         np.testing.assert_array_equal(to_host(value), to_host(again.net.params[name]))

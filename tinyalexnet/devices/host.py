@@ -97,10 +97,14 @@ class Device:
         step()
         return time.perf_counter() - start
 
-    def number(self, value: float, dtype: np.dtype, held: Any = None) -> Any:
+    def received(self, arrays: list[Any]) -> list[np.ndarray]:
+        """``to_host`` of several arrays, which waits once for all: quick from those that ``send`` has written to."""
+        return arrays
+
+    def number(self, value: float | tuple[float, ...], dtype: np.dtype, held: Any = None) -> Any:
         """A number as kernels take it that may be captured: itself on the host, on a GPU an array of one element.
 
-        ``held``, the array of the number before, is overwritten.
+        Several numbers are in one array. ``held``, that of the number before, is overwritten.
         """
         return value
 

@@ -135,20 +135,26 @@ class Dropout(Layer):
         super().__init__(backend)
         self.rate, self.train = check_rate(rate), train
         self.rng: np.random.Generator = as_generator(rng)
+        self._drawn, self._first = 0, 0
         self._seed: Any = None
-        self._first = 0
+        """What the mask is made from: ``_drawn``, or on a GPU an array of it and the first image."""
         self._mask: np.ndarray | None = None
 
     def draw(self) -> None:
         """Takes the seed of the next forward's mask from ``rng``."""
         if self.train:
-            seed = int(self.rng.integers(1 << 63))
-            self._seed = device(self.backend).number(seed, np.dtype(np.int64), self._seed)
-            self._is_drawn, self._mask = True, None
+            self._drawn, self._mask = int(self.rng.integers(1 << 63)), None
+            self.part(0)
 
     def part(self, first: int) -> None:
         """As ``Layer.part``: the mask is that of the whole batch, from image ``first`` on."""
-        self._first, self._is_drawn = first, self.train
+        if self.train:
+            hardware = device(self.backend)
+            if hardware.on_host:
+                self._seed = self._drawn
+            else:
+                self._seed = hardware.number((self._drawn, first), np.dtype(np.int64), self._seed)
+            self._first, self._is_drawn = first, True
 
     def columns(self, chosen: slice, width: int) -> Layer:
         """As ``Layer.columns``: the mask is that of this layer, as it has drawn it."""
@@ -168,8 +174,8 @@ class Dropout(Layer):
             return x
         if not self._is_drawn:
             self.draw()
-        first, self._first, self._is_drawn = self._first * math.prod(x.shape[1:]), 0, False
-        kept = dropout_mask(x.shape, self.rate, self._seed, self.backend, first=first)
+        self._is_drawn = False
+        kept = dropout_mask(x.shape, self.rate, self._seed, self.backend, first=self._first)
         self._save(x.shape, kept)
         return dropout(x, kept, self.rate, self.backend)
 
@@ -203,7 +209,7 @@ class Dropout(Layer):
         return f"rate={self.rate:g}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_seed": None, "_first": 0, "_mask": None, "_is_drawn": False}
+        return super().__getstate__() | {"_drawn": 0, "_first": 0, "_seed": None, "_mask": None, "_is_drawn": False}
 
 
 class _DropoutColumns(Dropout):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..captured import Optimizer, Result
+from ..captured import CapturedStep, Optimizer, Result
 from ..devices import to_host
 from ..network import Sequential
 from ..ops.conv2d.winograd.kept import unchanged_filters
@@ -27,7 +27,8 @@ class ShardedStep:
     number of shards, and on nothing else: not on how many processes there are.
 
     With ``overlap`` a layer's gradients are exchanged while the layers before it compute; else when the backward is
-    through. On a GPU the gradients are added by the host, to which they are copied.
+    through. On a GPU the gradients are added by the host, to which they are copied; without ``overlap`` a shard is a
+    captured step there, unless ``graph`` is False.
 
     Shapes
         x (n, ...) and labels (n,), the ``rows`` of this process -> ``Result(out, loss)``, out (n, K) of its shards and
@@ -48,12 +49,15 @@ class ShardedStep:
         shards: int,
         link: Link | None = None,
         overlap: bool = False,
+        graph: bool = True,
     ) -> None:
         self._net, self._loss, self._optimizer, self._shards = net, loss, optimizer, shards
         self._link: Link = link or Alone()
         self._own = own_shards(shards, self._link)
         self._leaves = leaves_of(net)
-        self._sums = GradientSums(net, shards, self._link, overlap)
+        self._overlap, self._graph = overlap, graph
+        self._sums = GradientSums(net, shards, self._link, overlap, same_arrays=graph and not overlap)
+        self._captured: dict[int, CapturedStep] = {}
 
     def rows(self, batch: int) -> slice:
         """The images of a batch of N that this process computes."""
@@ -69,18 +73,36 @@ class ShardedStep:
         outs, losses = [], []
         with same_weights(self._own):
             for shard in range(self._own.start, self._own.stop):
-                rows = slice(shards[shard].start - first, shards[shard].stop - first)
-                for layer in self._leaves:
-                    layer.part(shards[shard].start)
-                images, targets = map(hardware.to_device, (x[rows], labels[rows]))
-                out = self._net.forward(images)
-                loss, dout = self._loss(out, targets, batch)
+                start, stop = shards[shard].start, shards[shard].stop
+                run = self._layer_by_layer if self._overlap else self._at_once
+                out, loss = run(
+                    shard, start, x[start - first : stop - first], labels[start - first : stop - first], batch
+                )
                 outs.append(to_host(out))
                 losses.append(as_number(loss))
-                self._sums.backward(shard, dout)
         loss = total_loss(self._link, losses, self._shards)
         self._optimizer.move(self._sums.result(), hardware.number(loss, np.dtype(np.float64)))
         return Result(np.concatenate(outs), loss)
+
+    def _layer_by_layer(self, shard: int, first: int, x: Any, labels: Any, batch: int) -> Result:
+        """The forward and the backward of a shard, whose gradients are exchanged as soon as they are there."""
+        images, targets = map(self._sums.hardware.to_device, (x, labels))
+        for layer in self._leaves:
+            layer.part(first)
+        out = self._net.forward(images)
+        loss, dout = self._loss(out, targets, batch)
+        self._sums.backward(shard, dout)
+        return Result(out, loss)
+
+    def _at_once(self, shard: int, first: int, x: Any, labels: Any, batch: int) -> Result:
+        """The same as one captured step, and then its gradients."""
+        step = self._captured.get(batch)
+        if step is None:
+            loss = lambda out, targets: self._loss(out, targets, batch)  # noqa: E731
+            step = self._captured[batch] = self._net.captured(loss, graph=self._graph)
+        found = step(x, labels, first=first)
+        self._sums.add(shard)
+        return found
 
 
 def own_shards(shards: int, link: Link) -> slice:

@@ -17,13 +17,17 @@ from .tree import Tree, cut
 
 
 class GradientSums:
-    """For each step: ``begin``, a ``backward`` for each shard of this process, and ``result``.
+    """For each step ``begin``, for each shard of this process ``backward``, or ``add`` if that has run, and ``result``.
 
-    With ``overlap`` a layer's gradients are exchanged while the layers before it compute; else when all is computed.
+    With ``overlap`` a layer's gradients are exchanged while the layers before it compute, in the last ``backward``;
+    else when all is computed. If a GPU has them in the ``same_arrays`` in each step, they come and go by pinned memory.
     """
 
-    def __init__(self, net: Sequential, shards: int, link: Link, overlap: bool) -> None:
+    def __init__(
+        self, net: Sequential, shards: int, link: Link, overlap: bool = False, same_arrays: bool = False
+    ) -> None:
         self._net, self._shards, self._link, self._overlap = net, shards, link, overlap
+        self._same_arrays = same_arrays
         self._last = cut(shards, link.size)[link.rank].stop - 1
         self.hardware = hardware_of(net)
         sizes = {name: sum(value.nbytes for value in layer.params.values()) for name, layer in reversed(list(net))}
@@ -42,16 +46,27 @@ class GradientSums:
             if shard == self._last and self._overlap:
                 self._waits[end] = self._begun(end)
 
+    def add(self, shard: int) -> None:
+        """Takes the gradients that the network has of a shard."""
+        places = [(end, array) for end in self._ends for _, _, array in self._places(end)]
+        every = self.hardware.received([array for _, array in places])
+        for end in self._ends:
+            arrays = [found for (of, _), found in zip(places, every, strict=True) if of == end]
+            self._sums[end].put(arrays, shard)
+
     def result(self) -> dict[str, Any]:
         """The sums by the parameters' names, on the device of the network."""
         if not self._overlap:
             self._waits = {end: self._begun(end) for end in self._sums}
         found: dict[str, Any] = {}
         for end, wait in self._waits.items():
-            places = [(name, key) for name in self._ends[end] for key in self._net[name].grads]
-            for (name, key), sum_ in zip(places, wait(), strict=True):
-                found[f"{name}.{key}"] = self._placed(sum_, self._net[name].grads[key])
+            for (name, key, gradient), sum_ in zip(self._places(end), wait(), strict=True):
+                found[f"{name}.{key}"] = self._placed(sum_, gradient)
         return found
+
+    def _places(self, end: str) -> list[tuple[str, str, Any]]:
+        """The gradients of a bucket, each with its layer and its name there."""
+        return [(name, key, array) for name in self._ends[end] for key, array in self._net[name].grads.items()]
 
     def _ready(self, dout: Any) -> Iterator[tuple[str, Arrays]]:
         """The gradients of each bucket, by its last layer, as soon as they are there."""
@@ -69,7 +84,7 @@ class GradientSums:
         """A sum where the gradients are: itself, or a copy on the GPU."""
         if self.hardware.on_host:
             return sum_
-        self.hardware.write(gradient, sum_)
+        (self.hardware.send if self._same_arrays else self.hardware.write)(gradient, sum_)
         return gradient
 
 

@@ -87,7 +87,7 @@ class Training:
         given = self._loss, self.optimizer, settings.shards
         step: ShardedStep | HybridStep
         if self.placement.columns is None:
-            step = ShardedStep(self.net, *given, self.link, settings.overlap)
+            step = ShardedStep(self.net, *given, self.link, settings.overlap, graph)
             captured = self.net.captured(graph=graph)
             self._forward: Callable[[Any], Any] = lambda x: captured(x).out
         else:

@@ -78,10 +78,14 @@ class Cuda(Device):
     def send(self, target: Any, array: Any) -> None:
         memory.send(target, array)
 
-    def number(self, value: float, dtype: np.dtype, held: Any = None) -> Any:
+    def received(self, arrays: list[Any]) -> list[np.ndarray]:
+        return memory.received(arrays)
+
+    def number(self, value: float | tuple[float, ...], dtype: np.dtype, held: Any = None) -> Any:
+        numbers = np.array(value, dtype).reshape(-1)
         if held is None:
-            return memory.to_device(np.array([value], dtype))
-        memory.send(held, np.array([value], dtype))
+            return memory.to_device(numbers)
+        memory.send(held, numbers)
         return held
 
     def captured(self, step: Callable[[], Any], prepare: Callable[[], object]) -> Callable[[], Any]:

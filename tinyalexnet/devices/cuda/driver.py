@@ -139,10 +139,12 @@ class Driver:
         if wait:
             self.wait()
 
-    def copy_to_host(self, array: np.ndarray, address: int) -> None:
+    def copy_to_host(self, array: np.ndarray, address: int, wait: bool = True) -> None:
+        """Without ``wait``, the array must be in pinned memory; it has the elements when the copy is done."""
         self._bind()
         self._check(self._calls.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, self._handle))
-        self.wait()
+        if wait:
+            self.wait()
 
     def copy_on_device(self, target: int, source: int, size: int) -> None:
         self._bind()

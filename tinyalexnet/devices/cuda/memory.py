@@ -143,10 +143,16 @@ def send(target: DeviceArray, array: Any) -> None:
 
 @dataclass
 class _Staging:
-    """Pinned memory of one device array, and the mark behind its last copy: before that it must not be changed."""
+    """Pinned memory of one device array, and the mark behind its last copy, after which the host may use it."""
 
     pinned: np.ndarray
     sent: Any = None
+
+    def copied(self, array: DeviceArray) -> np.ndarray:
+        """What came of the array, which has this memory."""
+        with one_at_a_time:
+            driver().wait_for(self.sent)
+        return self.pinned.view(array.dtype).reshape(array.shape).copy()
 
 
 _staging: weakref.WeakKeyDictionary[Memory, _Staging] = weakref.WeakKeyDictionary()
@@ -168,3 +174,18 @@ def to_host(array: DeviceArray) -> np.ndarray:
         with one_at_a_time:
             driver().copy_to_host(host, array.address)
     return host
+
+
+def received(arrays: list[DeviceArray]) -> list[np.ndarray]:
+    """``to_host`` of several arrays. Those that ``send`` has written to come by way of their pinned memory, at the full
+    rate of the link between GPU and host, and the GPU copies them while the host copies the ones before."""
+    stagings = [_staging.get(array.memory) if array.nbytes else None for array in arrays]
+    with one_at_a_time:
+        for array, staging in zip(arrays, stagings, strict=True):
+            if staging is not None:
+                driver().copy_to_host(staging.pinned, array.address, wait=False)
+                staging.sent = driver().event()
+    return [
+        to_host(array) if staging is None else staging.copied(array)
+        for array, staging in zip(arrays, stagings, strict=True)
+    ]

@@ -44,11 +44,12 @@ def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu", *, 
     """The elements to keep: each with probability 1 - ``rate``, a function of its index and the seed alone.
 
     Math
-        kept[i] = (u >= rate). i counts the elements in row-major order; u, in [0, 1), is the upper 24 of the 32 bits of
-        ``philox(first + i, seed)``, divided by 2^24. So the masks of the parts of a batch, whose first elements have
-        the indices ``first`` in it, are together the mask of the batch.
+        kept[i] = (u >= rate). i counts the elements in row-major order, from the first of a whole batch on; u, in
+        [0, 1), is the upper 24 of the 32 bits of ``philox(i, seed)``, divided by 2^24. So the masks of the parts of a
+        batch, which begin with its images ``first``, are together the mask of the batch.
     Shapes
-        -> bool of ``shape``. ``seed`` is an int; on a GPU also a device array of one int64, which the kernel reads.
+        -> bool of ``shape``. ``seed`` is an int; on a GPU also a device array of two int64, which the kernel reads in
+        place of both: seed and first.
     Errors
         ValueError if a size is below 0, rate not at least 0 and below 1, or seed or first not an int from 0 to
         2^63 - 1.

@@ -1,5 +1,7 @@
 """Dropout, compiled."""
 
+import math
+
 import numba
 import numpy as np
 
@@ -24,7 +26,7 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
 def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int, first: int) -> np.ndarray:
     """Schedule: parallel over SLICES slices of the elements."""
     kept = empty(shape, np.bool_)
-    _draw(seed, threshold, first, kept.reshape(-1))
+    _draw(seed, threshold, first * math.prod(shape[1:]), kept.reshape(-1))
     return kept
 
 

@@ -1,5 +1,6 @@
 """Dropout on a GPU."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ def dropout(x: Any, kept: Any, rate: float) -> Any:
 def dropout_mask(shape: tuple[int, ...], threshold: int, seed: Any, first: int) -> Any:
     """Schedule: one thread per four elements, which it draws and writes at once."""
     kept = empty(shape, np.bool_)
-    seed = to_device(np.array([seed], np.int64)) if isinstance(seed, int) else seed
-    launch_by_four(_draw, (kept,), seed, threshold, first)
+    seed = to_device(np.array([seed, first], np.int64)) if isinstance(seed, int) else seed
+    launch_by_four(_draw, (kept,), seed, threshold, math.prod(shape[1:]))
     return kept
 
 
@@ -45,8 +46,8 @@ _four_scaled = unrolled_tuple(4, "values, kept, factor", "scaled(values[{k}], ke
 
 
 @kernel
-def _draw(seeds, threshold, first, kept):  # type: ignore[no-untyped-def]
-    at, seed = 4 * cuda.grid(1), seeds[0]
+def _draw(seeds, threshold, of_an_image, kept):  # type: ignore[no-untyped-def]
+    at, seed, first = 4 * cuda.grid(1), seeds[0], seeds[1] * of_an_image
     if at + 4 <= kept.size:
         store_bytes(kept, at, _four_are_kept(first + at, seed, threshold))
     else:

@@ -13,6 +13,6 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
 
 
 def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int, first: int) -> np.ndarray:
-    indices = first + np.arange(math.prod(shape), dtype=np.int64)
+    indices = first * math.prod(shape[1:]) + np.arange(math.prod(shape), dtype=np.int64)
     kept: np.ndarray = (philox(indices, seed) >> 8 >= threshold).reshape(shape)
     return kept
