@@ -19,6 +19,7 @@ from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params
 from tinyalexnet.ops.conv2d.winograd import cpu
 from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
+    FEW,
     LANES,
     MOST_IN_BLOCK,
     Limits,
@@ -188,8 +189,10 @@ SCHEDULES = {
     "fused, several strips a task": Limits(least_rows=1, least_tasks=1, chunk_bytes=228_000),
     "fused, slices of channels": Limits(least_rows=1, slice_bytes=300),
     "staged": Limits(least_rows=10**9),
-    "staged, strip by strip": Limits(least_rows=10**9, held_bytes=1),
-    "staged, several strips a chunk": Limits(least_rows=10**9, held_bytes=300_000),
+    "staged, strip by strip": Limits(least_rows=10**9, held_bytes=1, split_chunks=10**9),
+    "staged, several strips a chunk": Limits(least_rows=10**9, held_bytes=210_000),
+    "staged, three equal chunks": Limits(least_rows=10**9, held_bytes=300_000),
+    "staged, two equal chunks": Limits(least_rows=10**9, held_bytes=500_000, least_tasks=4),
     "staged, slices of channels": Limits(least_rows=10**9, slice_bytes=300),
     "split": Limits(least_tasks=3, split_chunks=1, small_product=1, chunk_bytes=10**9),
     "split, several strips a chunk": Limits(least_tasks=3, split_chunks=1, small_product=2000, chunk_bytes=10**9),
@@ -202,14 +205,16 @@ PLANS = {
     "fused, several strips a task": (SEVERAL_TASKS, 15, (True, 1, 6), (1, 1, 15)),
     "fused, slices of channels": (SEVERAL_TASKS, 15, (True, 5, 1), (1, 5, 15)),
     "staged, strip by strip": (SEVERAL_TASKS, 15, (False, 1, 1), (1, 1, 1)),
-    "staged, several strips a chunk": (SEVERAL_TASKS, 15, (False, 1, 6), (1, 1, 6)),
+    "staged, several strips a chunk": (SEVERAL_TASKS, 15, (False, 1, 4), (1, 1, 4)),
+    "staged, three equal chunks": (SEVERAL_TASKS, 15, (False, 1, 5), (1, 1, 5)),
+    "staged, two equal chunks": (SEVERAL_TASKS, 15, (False, 1, 8), (1, 1, 8)),
     "staged, slices of channels": (GROUPS_OF_TWO_BLOCKS, 6, (False, 43, 6), (1, 43, 6)),
     "split": (SEVERAL_TASKS, 15, (False, 1, 1), (3, 1, 1)),
     "split, several strips a chunk": (SEVERAL_TASKS, 15, (False, 1, 2), (3, 1, 2)),
-    "split, slices of channels": (SEVERAL_TASKS, 15, (False, 5, 3), (3, 5, 5)),
+    "split, slices of channels": (SEVERAL_TASKS, 15, (False, 5, 5), (3, 5, 5)),
 }
 """Of an example, its strips, and for the convolution and for the gradient of its filters: fused or the splits, the
-slices of the channels, and the strips of a chunk. Where there are several chunks of several, the last is not full."""
+slices of the channels, and the strips of a chunk. Of four chunks of several, and of two, the last is not full."""
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -298,8 +303,11 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
             assert plan.grid.chunk_strips * plan.grid.tiles_w * deepest * blocks.width <= limits.small_product
         if held and plan.grid.chunk_strips > 1:
             assert plan.grid.chunk_strips * of_strip <= limits.held_bytes
+        chunks = -(-plan.grid.strips // plan.grid.chunk_strips)
+        if held and chunks <= FEW:
+            assert plan.grid.strips > chunks * (plan.grid.chunk_strips - 1)  # all but equal
     if accumulation.splits > 1:
-        assert accumulation.splits == limits.least_tasks
+        assert accumulation.splits in (limits.least_tasks, limits.least_tasks // 2)
         assert u_bytes <= limits.chunk_bytes  # dU has the size of U
         assert accumulation.grid.chunk_strips * of_strip <= limits.chunk_bytes
         per_task = accumulation.grid.strips // accumulation.splits
@@ -337,8 +345,14 @@ def test_the_batch_size_decides_which_schedule_runs():
     # 96 strips are 6 for each of 16 tasks, with 18 rows: enough.
     assert planned(32, (13, 13), 256, 256)[0].fused
     assert conv3[1].splits == image[1].splits == 1
-    conv1 = planned(128, (55, 55), 48, 64)  # an 11 x 11 kernel at stride 4 is 3 x 3 of blocks of 48 elements
-    assert conv1[1].splits == Limits().least_tasks
+    # An 11 x 11 kernel at stride 4 is 3 x 3 of blocks of 48 elements. Of 8 images 8 tasks have less than a chunk each.
+    splits = [planned(n, (55, 55), 48, 64)[1].splits for n in (128, 32, 16, 8)]
+    assert splits == [16, 16, 8, 1]
+
+
+def test_few_chunks_are_equal_and_of_many_each_is_for_all_tasks():
+    """conv5 of the benchmark, whose chunks may have 40 strips: 24 strips, 48 and 384."""
+    assert [planned(n, (13, 13), 256, 256)[1].grid.chunk_strips for n in (8, 16, 128)] == [24, 24, 32]
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

@@ -16,6 +16,10 @@ MOST_IN_BLOCK, LANES = 64, 16
 """Filters of one matrix product at most, and what their number is a multiple of: a vector register of AVX-512."""
 
 
+FEW = 3
+"""Chunks of a batch that are of equal size, whatever that is. Of more a small last one costs little."""
+
+
 class Blocks(NamedTuple):
     """Filters in ``number`` equal blocks of ``width``; the last is filled up with zeros."""
 
@@ -46,7 +50,8 @@ class Limits(NamedTuple):
     ``held_bytes``: V and M, or V and dM, that the staged schedule holds at a time, so that they too stay in that cache.
     ``least_tasks``: small inputs are cut finer, so that this many threads have work.
     ``split_chunks``: each task sums its own dU if it has at least this many chunks and dU fits in ``chunk_bytes``; a
-    smaller dU needs that much fewer. Adding the copies is then cheaper than reading data that another core wrote.
+    smaller dU needs that much fewer. Adding the copies is then cheaper than reading data that another core wrote. Half
+    as many tasks will do for it.
     ``least_rows``: below this many rows of a product the time to load U dominates. The staged schedule loads U once,
     the fused one once per task.
     """
@@ -176,12 +181,13 @@ def plan_accumulation(
     du_bytes = tile.points * depth * blocks.filters * itemsize
     chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
     chunks = max(limits.split_chunks * du_bytes // limits.chunk_bytes, 1)
-    enough = 0 < chunks * chunk_strips <= grid.strips // limits.least_tasks
-    if enough and du_bytes <= limits.chunk_bytes and limits.least_tasks > 1:
-        # Of equal size: a last chunk of few strips would have products of few rows.
-        of_task = -(-grid.strips // limits.least_tasks)
-        chunk_strips = -(-of_task // -(-of_task // chunk_strips))
-        return AccumulationPlan(grid._replace(chunk_strips=chunk_strips), limits.least_tasks)
+    for splits in (limits.least_tasks, limits.least_tasks // 2):
+        enough = splits > 1 and 0 < chunks * chunk_strips <= grid.strips // splits
+        if enough and du_bytes <= limits.chunk_bytes:
+            # Of equal size: a last chunk of few strips would have products of few rows.
+            of_task = -(-grid.strips // splits)
+            chunk_strips = -(-of_task // -(-of_task // chunk_strips))
+            return AccumulationPlan(grid._replace(chunk_strips=chunk_strips), splits)
     return AccumulationPlan(_in_even_shares(grid, limits), 1)
 
 
@@ -198,7 +204,11 @@ def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, limits: Li
 
 
 def _in_even_shares(grid: TileGrid, limits: Limits) -> TileGrid:
-    """The grid with a multiple of ``least_tasks`` strips in a chunk, if it has that many."""
+    """The grid with FEW chunks of equal size: each loads U, or adds to dU. Of more, each has a multiple of
+    ``least_tasks`` strips, if it has that many."""
+    chunks = -(-grid.strips // grid.chunk_strips)
+    if chunks <= FEW:
+        return grid._replace(chunk_strips=-(-grid.strips // chunks))
     rest = grid.chunk_strips % limits.least_tasks
     return grid._replace(chunk_strips=grid.chunk_strips - rest) if rest < grid.chunk_strips else grid
 
