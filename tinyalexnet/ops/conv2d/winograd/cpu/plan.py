@@ -170,7 +170,7 @@ def plan_convolution(
     strips = max(1, min(in_cache, grid.chunk_strips, grid.strips // limits.least_tasks))
     if strips * grid.tiles_w < limits.least_rows:
         return ConvolutionPlan(_in_even_shares(grid, limits), False)
-    return ConvolutionPlan(grid._replace(chunk_strips=strips), True)
+    return ConvolutionPlan(grid._replace(chunk_strips=_for_all_threads(strips, grid, limits)), True)
 
 
 def plan_accumulation(
@@ -201,6 +201,16 @@ def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, limits: Li
     chunk_strips = max(1, min(in_product, in_memory, strips))
     counts = tiles_h, tiles_w, *tile.large_counts(size)
     return TileGrid(*tile.m, *tile.n, *counts, tile.sum_point, strips, chunk_strips, slices)
+
+
+def _for_all_threads(strips: int, grid: TileGrid, limits: Limits) -> int:
+    """At most a quarter more strips in a task, if the tasks, now fewer, are then ``least_tasks`` or twice as many: 19
+    tasks would be 10 and 9 for two threads, and two and one for sixteen."""
+    rounds = -(-grid.strips // strips) // limits.least_tasks
+    if rounds not in (1, 2):
+        return strips
+    even = -(-grid.strips // (rounds * limits.least_tasks))
+    return even if even <= min(grid.chunk_strips, 5 * strips // 4) else strips
 
 
 def _in_even_shares(grid: TileGrid, limits: Limits) -> TileGrid:
