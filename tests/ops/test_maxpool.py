@@ -11,7 +11,7 @@ from strategies import Case, cases
 
 from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import separated_values
-from tinyalexnet.ops.maxpool import maxpool_backward, maxpool_forward
+from tinyalexnet.ops.maxpool import argmax_dtype, maxpool_backward, maxpool_forward
 
 ALEXNET_POOL = Case(Window(3, 2), (2, 13, 13, 5), 5, 1, 1)
 
@@ -144,6 +144,11 @@ def test_a_large_window_needs_more_than_a_byte(run):
     assert argmax.dtype == np.int32
     dx = run(maxpool_backward, np.ones_like(out), argmax, x.shape, Window(17))
     assert dx[0, 16, 16, 0] == dx.sum() == 1
+
+
+@pytest.mark.parametrize(("kernel", "dtype"), [((1, 256), np.uint8), ((256, 1), np.uint8), ((257, 1), np.int32)])
+def test_one_byte_holds_256_positions(kernel, dtype):
+    assert argmax_dtype(Window(kernel)) == dtype
 
 
 def test_strided_input(run, rng):
