@@ -17,7 +17,7 @@ from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import assert_gradients
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 from tinyalexnet.ops.conv2d.winograd import cpu
-from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile
+from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile, has_small_tiles, performed_multiply_adds
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     LANES,
     MOST_IN_BLOCK,
@@ -397,6 +397,37 @@ def test_auto_on_a_gpu_takes_winograd_for_stride_1_alone():
         choose_tile("winograd", "cuda", *strided, F32)
 
 
+def test_each_group_has_the_tile_of_a_convolution_of_its_size():
+    """Of tiles that cost the same, as 2 x 5 and 5 x 2 on a square, the one with fewer rows."""
+    window = Window(3, 1, "SAME")
+    for groups in (1, 4):
+        layer = (1, 13, 13, 16 * groups), 16 * groups, window, groups, F32
+        assert choose_tile("winograd", "cpu", *layer).m == (2, 5)
+        assert choose_tile("auto", "cpu", *layer) is None
+
+
+def test_a_stride_has_the_tile_of_a_convolution_over_blocks_of_pixels():
+    strided = choose_tile("winograd", "cpu", (1, 24, 24, 4), 4, Window(6, 2), 1, F32)
+    assert strided == choose_tile("winograd", "cpu", (1, 12, 12, 16), 4, Window(3), 1, F32)
+    assert strided.m == (2, 5)
+
+
+def test_the_multiply_adds_of_points_blocks_and_groups():
+    """13 = 5 + 4 + 4 outputs have 7 + 6 + 6 points; a block of 2 x 3 pixels has six times the channels."""
+    tile = Tile(cook_toom(5, 3), cook_toom(5, 3))
+    found = performed_multiply_adds(tile, "cpu", (2, 26, 39, 8), 10, Window((6, 9), (2, 3), "SAME"), 2)
+    assert found == 2 * 19 * 19 * (2 * 3 * 8 // 2) * 10
+
+
+def test_small_tiles_on_a_gpu_need_512_tiles_and_must_save_a_tenth_of_the_points():
+    tile = Tile(cook_toom(5, 3), cook_toom(5, 3))
+    # 9 = 5 + 4 both ways: 13 * 13 points in place of 14 * 14. 10 = 5 + 5 has none.
+    assert has_small_tiles(tile, "cuda", 128, (9, 9))
+    assert not has_small_tiles(tile, "cuda", 127, (9, 9))
+    assert not has_small_tiles(tile, "cuda", 128, (10, 9))
+    assert not has_small_tiles(tile, "reference", 128, (9, 9))
+
+
 def test_what_the_choice_refuses():
     with pytest.raises(ValueError, match="algorithm is 'fft', but must be one of 'auto', 'gemm', 'winograd'"):
         choose_tile("fft", "cpu", *CONV3, F32)
@@ -417,6 +448,17 @@ def test_a_tile_counts():
     assert tile.points_of((13, 13)) == (7 + 6 + 6) * (8 + 7 + 7 + 7)
     assert tile.smaller == Tile(cook_toom(4, 3), cook_toom(3, 5))
     assert (tile.counts((10, 2)), tile.large_counts((10, 2))) == ((2, 1), (2, 0))
+
+
+def test_a_tile_of_one_output_has_no_smaller_one():
+    one, two = cook_toom(1, 3), cook_toom(2, 3)
+    assert Tile(two, one).smaller == Tile(one, one).smaller == Tile(one, one)
+
+
+def test_matrices_are_read_only():
+    tile = Tile(cook_toom(2, 3), cook_toom(3, 2))
+    for matrix in (*tile.at(F32), *tile.g(F64), *tile.bt(F32)):
+        assert not matrix.flags.writeable
 
 
 @pytest.mark.parametrize(("m", "r"), ALL)
