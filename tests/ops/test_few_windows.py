@@ -45,6 +45,17 @@ def test_each_schedule_is_the_convolution_to_the_last_bit_on_integers(dtype, few
         np.testing.assert_array_equal(got, exact)
 
 
+@pytest.mark.parametrize(("stride", "results"), [(1, 3), ((1, 2), 2), ((2, 1), 2)])
+def test_each_group_asks_with_its_own_sizes(stride, results):
+    """Rows and columns of an im2col matrix: of the images for out and dw; at stride 1 of dout, for dx."""
+    case = Case(Window((2, 3), stride, "SAME"), (2, 5, 8, 4), 6, 2, 1)
+    out, dx, depth = (2, *case.out_size, 3), ((2, 5, 8, 2), 2 * 3 * 3), 2 * 3 * 2
+    with mock.patch.object(cpu, "has_few_windows", return_value=False) as asked:
+        passes(case, case.integers())
+    asked_for = [(out, depth)] * 2 + [dx] * 2 * (results - 2) + [(out, depth)] * 2
+    assert [call.args for call in asked.call_args_list] == asked_for
+
+
 def test_an_example_has_several_of_all():
     windows, depth = 5 * 9 * 8, 9 * 12
     assert SEVERAL_OF_ALL.filters > cpu_few.FILTERS

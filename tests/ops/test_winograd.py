@@ -23,6 +23,7 @@ from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     MOST_IN_BLOCK,
     Limits,
     blocks_of,
+    image_view,
     plan_accumulation,
     plan_convolution,
 )
@@ -318,9 +319,9 @@ def test_blocks_of_filters_are_few_even_and_hardly_wider_than_they_must_be(filte
     assert (blocks.number - 1) * MOST_IN_BLOCK < filters <= blocks.filters < filters + blocks.number * LANES
 
 
-def planned(n, size, depth, filters, m=(5, 5), r=(3, 3)):
+def planned(n, size, depth, filters, m=(5, 5), r=(3, 3), **limits):
     tile = Tile(cook_toom(m[0], r[0]), cook_toom(m[1], r[1]))
-    sizes = tile, n, size, depth, blocks_of(filters), 4, Limits()
+    sizes = tile, n, size, depth, blocks_of(filters), 4, Limits(**limits)
     return plan_convolution(*sizes), plan_accumulation(*sizes)
 
 
@@ -339,6 +340,31 @@ def test_the_batch_size_decides_which_schedule_runs():
     assert conv3[1].splits == image[1].splits == 1
     conv1 = planned(128, (55, 55), 48, 64)  # an 11 x 11 kernel at stride 4 is 3 x 3 of blocks of 48 elements
     assert conv1[1].splits == Limits().least_tasks
+
+
+def test_schedules_change_at_the_very_value_of_their_limits():
+    conv1 = (55, 55), 48, 64
+    du_bytes = 49 * 48 * 64 * 4
+
+    def splits(n, **limits):
+        return planned(n, *conv1, **limits)[1].splits
+
+    assert planned(128, (13, 13), 192, 384, least_rows=24 * 3)[0].fused
+    assert not planned(128, (13, 13), 192, 384, least_rows=24 * 3 + 1)[0].fused
+    assert [splits(128, chunk_bytes=size) for size in (du_bytes - 1, du_bytes)] == [1, 16]
+    # Four chunks of two strips in each of 16 slices: of 12 images with 11 strips, not of 11.
+    assert [splits(n, chunk_bytes=du_bytes) for n in (11, 12)] == [1, 16]
+    assert splits(128, least_tasks=2) == 2
+    alone = {"least_tasks": 1, "held_bytes": 10**9}
+    assert planned(128, *conv1, **alone)[1] == planned(128, *conv1, **alone, split_chunks=10**9)[1]
+    # 83 strips of a slice in chunks of at most 13: seven, of at most 12.
+    assert planned(120, *conv1)[1].grid.chunk_strips == 12
+
+
+def test_blocks_of_pixels_cover_an_image_and_its_padding():
+    images = np.zeros((2, 9, 8, 4), np.float32)
+    assert cpu._size_in_blocks(image_view(images, slice(0, 4), (2, 1), (2, 3))) == (6, 3)
+    assert cpu._size_in_blocks(image_view(images, slice(0, 4), (0, 0), (1, 1))) == (9, 8)
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
