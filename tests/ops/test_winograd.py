@@ -17,6 +17,7 @@ from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import assert_gradients
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 from tinyalexnet.ops.conv2d.winograd import cpu
+from tinyalexnet.ops.conv2d.winograd.blocks import filters_from_blocks, filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile, has_small_tiles, performed_multiply_adds
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     LANES,
@@ -103,12 +104,16 @@ SEVERAL_TASKS = Case(Window(3, 1, "SAME"), (5, 13, 12, 7), 70, 1, 1)
 TWO_BLOCKS_EACH_WAY = Case(Window((3, 2), 1, "SAME"), (2, 9, 8, 66), 130, 1, 2)
 GROUPS_OF_TWO_BLOCKS = Case(Window(3, 1, "SAME"), (2, 9, 8, 132), 140, 2, 6)
 FIRST_LAYER = Case(Window(11, 4), (2, 35, 31, 3), 5, 1, 3)
+# 10 = 4 + 3 + 3 rows and 13 = 5 + 4 + 4 columns: sums of eight terms along both axes, of five and of four for filters.
+EIGHT_POINTS = Case(Window((5, 4), 1, "SAME"), (2, 10, 13, 3), 5, 1, 7)
 STRIDED_PADDED = Case(Window((5, 4), (2, 3), ((1, 3), (2, 0))), (2, 17, 19, 30), 20, 2, 4)
-UNREACHED_PIXELS = Case(Window(2, 5), (1, 9, 9, 2), 3, 1, 5)
+# Between two windows, and past the last block of 5 x 5 pixels.
+UNREACHED_PIXELS = Case(Window((2, 5), 5), (1, 11, 14, 2), 3, 1, 5)
 
 
 @examples
 @given(case=cases())
+@example(case=EIGHT_POINTS)
 @example(case=SEVERAL_TASKS)
 @example(case=TWO_BLOCKS_EACH_WAY)
 @example(case=GROUPS_OF_TWO_BLOCKS)
@@ -340,6 +345,18 @@ def test_the_batch_size_decides_which_schedule_runs():
     assert conv3[1].splits == image[1].splits == 1
     conv1 = planned(128, (55, 55), 48, 64)  # an 11 x 11 kernel at stride 4 is 3 x 3 of blocks of 48 elements
     assert conv1[1].splits == Limits().least_tasks
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (1, 2), (2, 1), (2, 3)])
+def test_filters_over_blocks_have_each_element_once(rng, stride):
+    w = rng.integers(1, 9, (3, 4, 2, 5))
+    blocks = filters_to_blocks(w, stride)
+    assert blocks.shape == (-(-3 // stride[0]), -(-4 // stride[1]), stride[0] * stride[1] * 2, 5)
+    for kh, kw, c in np.ndindex(3, 4, 2):
+        channel = (kh % stride[0] * stride[1] + kw % stride[1]) * 2 + c
+        np.testing.assert_array_equal(blocks[kh // stride[0], kw // stride[1], channel], w[kh, kw, c])
+    assert np.count_nonzero(blocks) == w.size
+    np.testing.assert_array_equal(filters_from_blocks(blocks, Window((3, 4), stride)), w)
 
 
 def test_schedules_change_at_the_very_value_of_their_limits():
