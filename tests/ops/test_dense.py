@@ -104,12 +104,14 @@ def test_a_product_is_cut_if_it_is_larger_than_small(monkeypatch, n, inputs, out
     assert cpu._block(n, (inputs, outputs), few) == block
 
 
-@pytest.mark.parametrize(("n", "blocks"), [(64, [(2, 1), (1, 1), (2, 1)]), (65, [(40, 2)] * 3)])
+@pytest.mark.parametrize(
+    ("n", "blocks"), [(64, [(2, 1), (1, 1, 16), (2, 1, 16)]), (65, [(40, 2), (40, 2, 16), (40, 2, 16)])]
+)
 def test_the_vectors_of_up_to_64_are_few(monkeypatch, n, blocks):
-    """Rows and columns of w in a product, where each is too large: those of dx have few elements too."""
+    """Rows and columns of w in a product, where each is too large, and of dx and dw the slices."""
     found = []
-    for name, at in (("_forward", 3), ("_backward_input", 2), ("_backward_params", 2)):
-        monkeypatch.setattr(cpu, name, lambda *arguments, at=at: found.append(arguments[at : at + 2]))
+    for name, sizes in (("_forward", slice(3, 5)), ("_backward_input", slice(2, 5)), ("_backward_params", slice(2, 5))):
+        monkeypatch.setattr(cpu, name, lambda *arguments, sizes=sizes: found.append(arguments[sizes]))
     for name, size in (("SMALL_PRODUCT", 1), ("SMALL_OUTPUT", 100), ("ROWS", 2), ("MOST_GRADIENT", 128)):
         monkeypatch.setattr(cpu, name, size)
     x, w, dout = (np.ones(shape, np.float32) for shape in ((n, 40), (40, 2), (n, 2)))

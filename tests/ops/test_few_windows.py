@@ -17,7 +17,7 @@ from tinyalexnet.ops.conv2d.winograd.choice import FEW_BYTES, choose_tile, has_f
 
 examples = fewer(compiled=0.5, otherwise=0.3)
 # More filters and windows than a product has, and more channels than a step; 5 images for a backward of several tasks.
-SEVERAL_OF_ALL = Case(Window(3, 1, "SAME"), (5, 9, 8, 12), 70, 1, 1)
+SEVERAL_OF_ALL = Case(Window(3, 1, "SAME"), (5, 9, 8, 20), 70, 1, 1)
 SEVERAL_BLOCKS = Case(Window((3, 2), 1, ((2, 0), (1, 1))), (2, 23, 23, 4), 6, 2, 2)
 STRIDES = Case(Window(3, (2, 1), 1), (3, 11, 7, 3), 5, 1, 3)
 
@@ -57,9 +57,10 @@ def test_each_group_asks_with_its_own_sizes(stride, results):
 
 
 def test_an_example_has_several_of_all():
-    windows, depth = 5 * 9 * 8, 9 * 12
+    windows, depth = 5 * 9 * 8, 9 * 20
     assert SEVERAL_OF_ALL.filters > cpu_few.FILTERS
     assert depth > cpu_few.DEPTH
+    assert SEVERAL_OF_ALL.x_shape[3] > cpu_few.LANES
     assert windows > 2 * cpu_few.MOST_ROWS
     assert cpu_few.slices_of_windows(windows, 70) == 4 > windows / cpu_few.MOST_ROWS  # 8 tasks with 2 blocks of filters
 
