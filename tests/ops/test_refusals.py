@@ -59,6 +59,7 @@ REFUSED = [
         ValueError,
         r"w has shape \(3, 3, 0, 6\), but must .*, \(3, 3, 4, 6\)",
     ),
+    (conv2d_forward, (X, W[:, :, :0], B, WINDOW, 2), ValueError, r"w has shape \(3, 3, 0, 6\), .*, \(3, 3, 2, 6\)"),
     (conv2d_forward, (X, W.astype(float), B, WINDOW), TypeError, "x has dtype float32, but must have the dtype of w"),
     (
         conv2d_forward,

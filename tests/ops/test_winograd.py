@@ -446,7 +446,8 @@ def test_each_group_has_the_tile_of_a_convolution_of_its_size():
     for groups in (1, 4):
         layer = (1, 13, 13, 16 * groups), 16 * groups, window, groups, F32
         assert choose_tile("winograd", "cpu", *layer).m == (2, 5)
-        assert choose_tile("auto", "cpu", *layer) is None
+        # More images have too many windows for the schedule of few.
+        assert choose_tile("auto", "cpu", *layer) is choose_tile("auto", "cpu", (8, *layer[0][1:]), *layer[1:]) is None
 
 
 def test_a_stride_has_the_tile_of_a_convolution_over_blocks_of_pixels():
