@@ -87,6 +87,40 @@ def test_products_of_any_size_give_the_same_sums(monkeypatch, rng, n, inputs, ou
     np.testing.assert_array_equal(cpu.dense_backward_params(dout, x)[0], x.T @ dout, strict=True)
 
 
+@pytest.mark.parametrize(
+    ("n", "inputs", "outputs", "few", "block"),
+    [
+        (5, 32, 100, True, (32, 100)),
+        (5, 33, 100, True, (2, 100)),
+        (5, 33, 101, True, (2, 100)),
+        (501, 32, 3, True, (2, 1)),
+        (501, 32, 3, False, (32, 3)),
+    ],
+)
+def test_a_product_is_cut_if_it_is_larger_than_small(monkeypatch, n, inputs, outputs, few, block):
+    """Of sixteen slices, 2 or 3 inputs in each; 5 vectors, 2 inputs and 100 outputs are 1000 multiply-adds."""
+    monkeypatch.setattr(cpu, "SMALL_PRODUCT", 1000)
+    monkeypatch.setattr(cpu, "ROWS", 2)
+    assert cpu._block(n, (inputs, outputs), few) == block
+
+
+@pytest.mark.parametrize(
+    ("n", "blocks"), [(64, [(2, 1), (1, 1, 16), (2, 1, 16)]), (65, [(40, 2), (40, 2, 16), (40, 2, 16)])]
+)
+def test_the_vectors_of_up_to_64_are_few(monkeypatch, n, blocks):
+    """Rows and columns of w in a product, where each is too large, and of dx and dw the slices."""
+    found = []
+    for name, sizes in (("_forward", slice(3, 5)), ("_backward_input", slice(2, 5)), ("_backward_params", slice(2, 5))):
+        monkeypatch.setattr(cpu, name, lambda *arguments, sizes=sizes: found.append(arguments[sizes]))
+    for name, size in (("SMALL_PRODUCT", 1), ("SMALL_OUTPUT", 100), ("ROWS", 2), ("MOST_GRADIENT", 128)):
+        monkeypatch.setattr(cpu, name, size)
+    x, w, dout = (np.ones(shape, np.float32) for shape in ((n, 40), (40, 2), (n, 2)))
+    cpu.dense_forward(x, w, w[0])
+    cpu.dense_backward_input(dout, w)
+    cpu.dense_backward_params(dout, x)
+    assert found == blocks
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 8, 16, 17, 32, 33, 64])
 @pytest.mark.parametrize(("inputs", "outputs"), [(3136, 1024), (9216, 4096), (4096, 1000), (64, 10), (1, 2_000_000)])
 def test_few_vectors_are_multiplied_in_small_products(n, inputs, outputs):

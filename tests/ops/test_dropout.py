@@ -45,6 +45,12 @@ def test_a_mask_is_a_function_of_index_and_seed(run, rate):
     assert run(dropout_mask, (0, 3), rate, 1).shape == (0, 3)
 
 
+def test_an_element_whose_random_number_is_the_rate_is_kept(run):
+    bits = philox(5, 11) >> 8
+    assert run(dropout_mask, (1,), bits / (1 << 24), 11, first=5).all()
+    assert not run(dropout_mask, (1,), (bits + 1) / (1 << 24), 11, first=5).any()
+
+
 @pytest.mark.parametrize("first", [0, 1, 6, 98])
 def test_the_mask_of_a_part_is_a_part_of_the_mask(run, first):
     """Also if it begins between the four elements that a thread of a GPU draws, and for images of one element."""

@@ -17,7 +17,7 @@ from tinyalexnet.ops.conv2d.winograd.choice import FEW_BYTES, choose_tile, has_f
 
 examples = fewer(compiled=0.5, otherwise=0.3)
 # More filters and windows than a product has, and more channels than a step; 5 images for a backward of several tasks.
-SEVERAL_OF_ALL = Case(Window(3, 1, "SAME"), (5, 9, 8, 12), 70, 1, 1)
+SEVERAL_OF_ALL = Case(Window(3, 1, "SAME"), (5, 9, 8, 20), 70, 1, 1)
 SEVERAL_BLOCKS = Case(Window((3, 2), 1, ((2, 0), (1, 1))), (2, 23, 23, 4), 6, 2, 2)
 STRIDES = Case(Window(3, (2, 1), 1), (3, 11, 7, 3), 5, 1, 3)
 
@@ -45,10 +45,22 @@ def test_each_schedule_is_the_convolution_to_the_last_bit_on_integers(dtype, few
         np.testing.assert_array_equal(got, exact)
 
 
+@pytest.mark.parametrize(("stride", "results"), [(1, 3), ((1, 2), 2), ((2, 1), 2)])
+def test_each_group_asks_with_its_own_sizes(stride, results):
+    """Rows and columns of an im2col matrix: of the images for out and dw; at stride 1 of dout, for dx."""
+    case = Case(Window((2, 3), stride, "SAME"), (2, 5, 8, 4), 6, 2, 1)
+    out, dx, depth = (2, *case.out_size, 3), ((2, 5, 8, 2), 2 * 3 * 3), 2 * 3 * 2
+    with mock.patch.object(cpu, "has_few_windows", return_value=False) as asked:
+        passes(case, case.integers())
+    asked_for = [(out, depth)] * 2 + [dx] * 2 * (results - 2) + [(out, depth)] * 2
+    assert [call.args for call in asked.call_args_list] == asked_for
+
+
 def test_an_example_has_several_of_all():
-    windows, depth = 5 * 9 * 8, 9 * 12
+    windows, depth = 5 * 9 * 8, 9 * 20
     assert SEVERAL_OF_ALL.filters > cpu_few.FILTERS
     assert depth > cpu_few.DEPTH
+    assert SEVERAL_OF_ALL.x_shape[3] > cpu_few.LANES
     assert windows > 2 * cpu_few.MOST_ROWS
     assert cpu_few.slices_of_windows(windows, 70) == 4 > windows / cpu_few.MOST_ROWS  # 8 tasks with 2 blocks of filters
 

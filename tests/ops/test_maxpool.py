@@ -11,7 +11,7 @@ from strategies import Case, cases
 
 from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import separated_values
-from tinyalexnet.ops.maxpool import maxpool_backward, maxpool_forward
+from tinyalexnet.ops.maxpool import argmax_dtype, maxpool_backward, maxpool_forward
 
 ALEXNET_POOL = Case(Window(3, 2), (2, 13, 13, 5), 5, 1, 1)
 
@@ -144,6 +144,24 @@ def test_a_large_window_needs_more_than_a_byte(run):
     assert argmax.dtype == np.int32
     dx = run(maxpool_backward, np.ones_like(out), argmax, x.shape, Window(17))
     assert dx[0, 16, 16, 0] == dx.sum() == 1
+
+
+@pytest.mark.parametrize(("kernel", "dtype"), [((1, 256), np.uint8), ((256, 1), np.uint8), ((257, 1), np.int32)])
+def test_one_byte_holds_256_positions(kernel, dtype):
+    assert argmax_dtype(Window(kernel)) == dtype
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_position_beyond_a_window_is_taken_for_one_of_its_256(run, rng, sign):
+    """The winners are in the last row of each window, or in its first: a byte counts on from 255 to 0."""
+    x = sign * np.arange(22 * 18, dtype=np.float32).reshape(1, 22, 18, 1)
+    window = Window(16, (2, 1))
+    out, argmax = run(maxpool_forward, x, window)
+    dout = rng.integers(1, 5, out.shape).astype(np.float32)
+    expected, expected_argmax, expected_dx = loops.maxpool(x, dout, (16, 16), (2, 1), ((0, 0), (0, 0)))
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(argmax, expected_argmax)
+    np.testing.assert_array_equal(run(maxpool_backward, dout, argmax, x.shape, window), expected_dx)
 
 
 def test_strided_input(run, rng):

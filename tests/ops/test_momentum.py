@@ -76,6 +76,16 @@ def test_rate_and_momentum_may_be_where_a_captured_step_reads_them(run, rng, dty
         assert (found[0] != w).all()
 
 
+@pytest.mark.parametrize("loss", [0.0, np.nan, np.inf, -np.inf])
+def test_nothing_moves_if_the_loss_is_not_finite(run, loss):
+    w, v, dw = (run.to_device(np.full(3, value)) for value in (1.0, 2.0, 4.0))
+    held = run.device.number(loss, np.dtype(np.float64))
+    momentum_step(w, v, dw, 0.5, 0.25, 0.0, backend=run.name, loss=held)
+    moves = loss == 0
+    np.testing.assert_array_equal(run.to_host(v), np.full(3, -1.5 if moves else 2.0))
+    np.testing.assert_array_equal(run.to_host(w), np.full(3, -0.5 if moves else 1.0))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity_stay_in_their_element(run, value):
     ones = np.ones(3, np.float32)

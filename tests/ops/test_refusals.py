@@ -59,6 +59,7 @@ REFUSED = [
         ValueError,
         r"w has shape \(3, 3, 0, 6\), but must .*, \(3, 3, 4, 6\)",
     ),
+    (conv2d_forward, (X, W[:, :, :0], B, WINDOW, 2), ValueError, r"w has shape \(3, 3, 0, 6\), .*, \(3, 3, 2, 6\)"),
     (conv2d_forward, (X, W.astype(float), B, WINDOW), TypeError, "x has dtype float32, but must have the dtype of w"),
     (
         conv2d_forward,
@@ -119,6 +120,7 @@ REFUSED = [
         ValueError,
         r"dout has shape \(1, 5, 5, 4\), but must have the shape of x",
     ),
+    (lrn_backward, (X[0], X[0], X[0], 2, 1.0, 0.5), ValueError, r"x has shape \(5, 5, 4\), but must have the four"),
     (lrn_backward, (X, X, X.astype(float), 2, 1.0, 0.5), TypeError, "scale has dtype float64, but must have the dtype"),
     (dense_forward, (X, f32(4, 3), f32(3)), ValueError, r"x has shape \(2, 5, 5, 4\), but must have the two"),
     (dense_forward, (f32(2, 0), f32(0, 3), f32(3)), ValueError, r"x has shape \(2, 0\), but must have no dimension"),
@@ -142,6 +144,7 @@ REFUSED = [
         "x has dtype float32, but must have the dtype of w",
     ),
     (dense_backward_input, (f32(2, 4), f32(4, 3)), ValueError, r"dout has shape \(2, 4\), but must have the output's"),
+    (dense_backward_input, (f32(2, 3), f32(3)), ValueError, r"w has shape \(3,\), but must have the two dimensions"),
     (dense_backward_input, (f32(2), f32(4, 3)), ValueError, r"dout has shape \(2,\), but must have the two"),
     (dense_backward_params, (f32(2, 3), f32(3, 4)), ValueError, r"dout has shape \(2, 3\), but must have the output's"),
     (dense_backward_params, (np.ones((2, 3)), f32(2, 4)), TypeError, "dout has dtype float64, but must have the dtype"),
@@ -176,6 +179,9 @@ REFUSED = [
         ValueError,
         r"dw has shape \(2,\), but must have the shape of w",
     ),
+    (momentum_step, (f32(3), f32(3), f32(3), np.nan, 0, 0), ValueError, "rate is nan, but must be a finite number"),
+    (momentum_step, (f32(3), f32(3), f32(3), 1, np.inf, 0), ValueError, "momentum is inf, but must be a finite number"),
+    (momentum_step, (f32(3), f32(3), f32(3), 1, 0, "a"), ValueError, "decay is 'a', but must be a finite number"),
     (softmax_cross_entropy, (f32(4), np.array([0])), ValueError, r"logits has shape \(4,\), but must have the two"),
     (
         softmax_cross_entropy,
@@ -211,6 +217,12 @@ REFUSED_ON_THE_HOST = [
     (relu_forward, (f32(4), f32(8)[::2]), ValueError, "out is strided or read-only, but must be C-contiguous"),
     (relu_forward, (f32(4), READ_ONLY), ValueError, "out is strided or read-only, but must be C-contiguous"),
     (momentum_step, (f32(3), f32(6)[::2], f32(3), 1, 0, 0), ValueError, "v is strided or read-only, but must be C-con"),
+    (
+        momentum_step,
+        (f32(3), f32(3), f32(3), f32(1), 0, 0),
+        ValueError,
+        r"rate is array\(.*\), but must be a finite number",
+    ),
     (momentum_step, (READ_ONLY, f32(4), f32(4), 1, 0, 0), ValueError, "w is strided or read-only, but must be C-con"),
     (
         softmax_cross_entropy,

@@ -16,6 +16,7 @@ def test_the_formula_and_its_derivative_of_0_at_0(run, dtype):
     x = np.array([-np.inf, -1, -0.0, 0, 1e-40, 2, np.inf, np.nan], dtype)
     y = run(relu_forward, x)
     np.testing.assert_array_equal(y, np.array([0, 0, 0, 0, 1e-40, 2, np.inf, np.nan], dtype), strict=True)
+    assert not np.signbit(y[:4]).any()
     dx = run(relu_backward, np.arange(3, 11).astype(dtype), y)
     np.testing.assert_array_equal(dx, np.array([0, 0, 0, 0, 7, 8, 9, 10], dtype), strict=True)
 

@@ -10,6 +10,7 @@ import pytest
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.conv2d import cpu as conv2d
 from tinyalexnet.ops.conv2d import cpu_grey
+from tinyalexnet.ops.conv2d.cpu_tasks import rows_per_block
 from tinyalexnet.ops.dense import cpu as dense
 
 
@@ -24,6 +25,22 @@ def told(monkeypatch):
     for module in (conv2d, cpu_grey, dense):
         monkeypatch.setattr(module, "products", products)
     return numbers
+
+
+@pytest.mark.parametrize(
+    ("out_shape", "rows"), [((128, 13, 13, 9), 34), ((3, 40, 20, 9), 7), ((1, 13, 13, 9), 1), ((2, 500, 500, 9), 1)]
+)
+def test_a_task_has_448_output_pixels_or_a_sixteenth_of_all(out_shape, rows):
+    assert rows_per_block(out_shape) == rows
+
+
+@pytest.mark.parametrize(("size", "images"), [((8, 20), 2), ((30, 20), 1)])
+def test_a_task_of_dx_has_whole_images(monkeypatch, size, images):
+    found = []
+    monkeypatch.setattr(conv2d, "_backward_input", lambda *arguments: found.append(arguments[5]))
+    dout, w = np.ones((3, *size, 5), np.float32), np.ones((1, 1, 2, 5), np.float32)
+    conv2d.conv2d_backward_input(dout, w, (3, *size, 2), Window(1), 1)
+    assert found == [images]
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(3, 1), (1, 1), (4, 2)])

@@ -75,6 +75,13 @@ def test_parts_of_a_batch_have_its_gradient_and_add_up_to_its_loss(run, rng, dty
     assert sum(scalar(part) for part, _ in parts) == pytest.approx(scalar(loss), rel=1e-15)
 
 
+def test_a_batch_has_at_least_one_row(run):
+    logits, labels = np.array([[1.0, 2.0]]), np.array([0])
+    assert scalar(run(softmax_cross_entropy, logits, labels, batch=1)[0]) == pytest.approx(np.log1p(np.e), rel=1e-14)
+    with pytest.raises(ValueError, match=r"^batch is 0, but must be an int >= 1$"):
+        run(softmax_cross_entropy, logits, labels, batch=0)
+
+
 def test_strided_logits(run, rng):
     run.skip_without_views()
     logits, labels = rng.standard_normal((3, 8))[:, ::2].astype(np.float32), np.array([0, 3, 1])

@@ -152,6 +152,17 @@ def test_a_power_rounds_more_often_the_larger_its_logarithm(traces):
     assert norm.terms("out", (0, 0, 0, 0), arrays).roundings == 12
 
 
+def test_each_pixel_has_the_gradients_of_the_windows_that_it_won(traces):
+    dx = traces["max"].steps["layer"].arrays["dx"]
+    assert (dx != 0).any()
+    for index in np.ndindex(dx.shape):
+        assert terms_of(traces["max"], "dx", index).value() == pytest.approx(dx[index], abs=1e-6), index
+
+
+def test_a_relu_has_two_terms(traces):
+    assert terms_of(traces["relu"], "out", (1, 0, 2, 3)).count == 2
+
+
 def test_probabilities_round_with_the_spread_of_the_logits():
     """For each class, 12 times for an exponential, and once for each unit between the largest and the smallest."""
     logits = np.array([[1, 3.5, -1], [0, 0, 0]], np.float32)
@@ -161,6 +172,8 @@ def test_probabilities_round_with_the_spread_of_the_logits():
     assert [functions["dx"]((n, 0)).roundings for n in (0, 1)] == [3 + 12 + 5 + 2, 3 + 12 + 2]
     assert functions["loss"](()).absolute_roundings == 2 * (3 + 12 + 5)
     assert functions["loss"](()).computed_in == np.float32
+    logits[0, 0] = np.inf
+    assert functions["p"]((0, 0)).roundings == 3 + 12
 
 
 def test_the_largest_logit_is_subtracted_so_that_no_exponential_is_too_large():

@@ -17,13 +17,15 @@ from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import assert_gradients
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 from tinyalexnet.ops.conv2d.winograd import cpu
-from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile
+from tinyalexnet.ops.conv2d.winograd.blocks import filters_from_blocks, filters_to_blocks
+from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile, has_small_tiles, performed_multiply_adds
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     FEW,
     LANES,
     MOST_IN_BLOCK,
     Limits,
     blocks_of,
+    image_view,
     plan_accumulation,
     plan_convolution,
 )
@@ -103,12 +105,16 @@ SEVERAL_TASKS = Case(Window(3, 1, "SAME"), (5, 13, 12, 7), 70, 1, 1)
 TWO_BLOCKS_EACH_WAY = Case(Window((3, 2), 1, "SAME"), (2, 9, 8, 66), 130, 1, 2)
 GROUPS_OF_TWO_BLOCKS = Case(Window(3, 1, "SAME"), (2, 9, 8, 132), 140, 2, 6)
 FIRST_LAYER = Case(Window(11, 4), (2, 35, 31, 3), 5, 1, 3)
+# 10 = 4 + 3 + 3 rows and 13 = 5 + 4 + 4 columns: sums of eight terms along both axes, of five and of four for filters.
+EIGHT_POINTS = Case(Window((5, 4), 1, "SAME"), (2, 10, 13, 3), 5, 1, 7)
 STRIDED_PADDED = Case(Window((5, 4), (2, 3), ((1, 3), (2, 0))), (2, 17, 19, 30), 20, 2, 4)
-UNREACHED_PIXELS = Case(Window(2, 5), (1, 9, 9, 2), 3, 1, 5)
+# Between two windows, and past the last block of 5 x 5 pixels.
+UNREACHED_PIXELS = Case(Window((2, 5), 5), (1, 11, 14, 2), 3, 1, 5)
 
 
 @examples
 @given(case=cases())
+@example(case=EIGHT_POINTS)
 @example(case=SEVERAL_TASKS)
 @example(case=TWO_BLOCKS_EACH_WAY)
 @example(case=GROUPS_OF_TWO_BLOCKS)
@@ -329,9 +335,9 @@ def test_blocks_of_filters_are_few_even_and_hardly_wider_than_they_must_be(filte
     assert (blocks.number - 1) * MOST_IN_BLOCK < filters <= blocks.filters < filters + blocks.number * LANES
 
 
-def planned(n, size, depth, filters, m=(5, 5), r=(3, 3)):
+def planned(n, size, depth, filters, m=(5, 5), r=(3, 3), **limits):
     tile = Tile(cook_toom(m[0], r[0]), cook_toom(m[1], r[1]))
-    sizes = tile, n, size, depth, blocks_of(filters), 4, Limits()
+    sizes = tile, n, size, depth, blocks_of(filters), 4, Limits(**limits)
     return plan_convolution(*sizes), plan_accumulation(*sizes)
 
 
@@ -363,6 +369,43 @@ def test_few_tasks_are_as_many_for_each_of_sixteen_threads():
 def test_few_chunks_are_equal_and_of_many_each_is_for_all_tasks():
     """conv5 of the benchmark, whose chunks may have 40 strips: 24 strips, 48 and 384."""
     assert [planned(n, (13, 13), 256, 256)[1].grid.chunk_strips for n in (8, 16, 128)] == [24, 24, 32]
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (1, 2), (2, 1), (2, 3)])
+def test_filters_over_blocks_have_each_element_once(rng, stride):
+    w = rng.integers(1, 9, (3, 4, 2, 5))
+    blocks = filters_to_blocks(w, stride)
+    assert blocks.shape == (-(-3 // stride[0]), -(-4 // stride[1]), stride[0] * stride[1] * 2, 5)
+    for kh, kw, c in np.ndindex(3, 4, 2):
+        channel = (kh % stride[0] * stride[1] + kw % stride[1]) * 2 + c
+        np.testing.assert_array_equal(blocks[kh // stride[0], kw // stride[1], channel], w[kh, kw, c])
+    assert np.count_nonzero(blocks) == w.size
+    np.testing.assert_array_equal(filters_from_blocks(blocks, Window((3, 4), stride)), w)
+
+
+def test_schedules_change_at_the_very_value_of_their_limits():
+    conv1 = (55, 55), 48, 64
+    du_bytes = 49 * 48 * 64 * 4
+
+    def splits(n, **limits):
+        return planned(n, *conv1, **limits)[1].splits
+
+    assert planned(128, (13, 13), 192, 384, least_rows=24 * 3)[0].fused
+    assert not planned(128, (13, 13), 192, 384, least_rows=24 * 3 + 1)[0].fused
+    assert [splits(128, chunk_bytes=size) for size in (du_bytes - 1, du_bytes)] == [1, 16]
+    # Four chunks of two strips in each of 16 slices: of 12 images with 11 strips, not of 11.
+    assert [splits(n, chunk_bytes=du_bytes) for n in (11, 12)] == [1, 16]
+    assert splits(128, least_tasks=2) == 2
+    alone = {"least_tasks": 1, "held_bytes": 10**9}
+    assert planned(128, *conv1, **alone)[1] == planned(128, *conv1, **alone, split_chunks=10**9)[1]
+    # 83 strips of a slice in chunks of at most 13: seven, of at most 12.
+    assert planned(120, *conv1)[1].grid.chunk_strips == 12
+
+
+def test_blocks_of_pixels_cover_an_image_and_its_padding():
+    images = np.zeros((2, 9, 8, 4), np.float32)
+    assert cpu._size_in_blocks(image_view(images, slice(0, 4), (2, 1), (2, 3))) == (6, 3)
+    assert cpu._size_in_blocks(image_view(images, slice(0, 4), (0, 0), (1, 1))) == (9, 8)
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
@@ -421,6 +464,38 @@ def test_auto_on_a_gpu_takes_winograd_for_stride_1_alone():
         choose_tile("winograd", "cuda", *strided, F32)
 
 
+def test_each_group_has_the_tile_of_a_convolution_of_its_size():
+    """Of tiles that cost the same, as 2 x 5 and 5 x 2 on a square, the one with fewer rows."""
+    window = Window(3, 1, "SAME")
+    for groups in (1, 4):
+        layer = (1, 13, 13, 16 * groups), 16 * groups, window, groups, F32
+        assert choose_tile("winograd", "cpu", *layer).m == (2, 5)
+        # More images have too many windows for the schedule of few.
+        assert choose_tile("auto", "cpu", *layer) is choose_tile("auto", "cpu", (8, *layer[0][1:]), *layer[1:]) is None
+
+
+def test_a_stride_has_the_tile_of_a_convolution_over_blocks_of_pixels():
+    strided = choose_tile("winograd", "cpu", (1, 24, 24, 4), 4, Window(6, 2), 1, F32)
+    assert strided == choose_tile("winograd", "cpu", (1, 12, 12, 16), 4, Window(3), 1, F32)
+    assert strided.m == (2, 5)
+
+
+def test_the_multiply_adds_of_points_blocks_and_groups():
+    """13 = 5 + 4 + 4 outputs have 7 + 6 + 6 points; a block of 2 x 3 pixels has six times the channels."""
+    tile = Tile(cook_toom(5, 3), cook_toom(5, 3))
+    found = performed_multiply_adds(tile, "cpu", (2, 26, 39, 8), 10, Window((6, 9), (2, 3), "SAME"), 2)
+    assert found == 2 * 19 * 19 * (2 * 3 * 8 // 2) * 10
+
+
+def test_small_tiles_on_a_gpu_need_512_tiles_and_must_save_a_tenth_of_the_points():
+    tile = Tile(cook_toom(5, 3), cook_toom(5, 3))
+    # 9 = 5 + 4 both ways: 13 * 13 points in place of 14 * 14. 10 = 5 + 5 has none.
+    assert has_small_tiles(tile, "cuda", 128, (9, 9))
+    assert not has_small_tiles(tile, "cuda", 127, (9, 9))
+    assert not has_small_tiles(tile, "cuda", 128, (10, 9))
+    assert not has_small_tiles(tile, "reference", 128, (9, 9))
+
+
 def test_what_the_choice_refuses():
     with pytest.raises(ValueError, match="algorithm is 'fft', but must be one of 'auto', 'gemm', 'winograd'"):
         choose_tile("fft", "cpu", *CONV3, F32)
@@ -441,6 +516,17 @@ def test_a_tile_counts():
     assert tile.points_of((13, 13)) == (7 + 6 + 6) * (8 + 7 + 7 + 7)
     assert tile.smaller == Tile(cook_toom(4, 3), cook_toom(3, 5))
     assert (tile.counts((10, 2)), tile.large_counts((10, 2))) == ((2, 1), (2, 0))
+
+
+def test_a_tile_of_one_output_has_no_smaller_one():
+    one, two = cook_toom(1, 3), cook_toom(2, 3)
+    assert Tile(two, one).smaller == Tile(one, one).smaller == Tile(one, one)
+
+
+def test_matrices_are_read_only():
+    tile = Tile(cook_toom(2, 3), cook_toom(3, 2))
+    for matrix in (*tile.at(F32), *tile.g(F64), *tile.bt(F32)):
+        assert not matrix.flags.writeable
 
 
 @pytest.mark.parametrize(("m", "r"), ALL)

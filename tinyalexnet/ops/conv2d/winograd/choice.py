@@ -171,9 +171,6 @@ def _best_tile(x_shape: ImagesShape, group_filters: int, window: Window) -> tupl
     best: tuple[Tile | None, float] = None, float("inf")
     for m_h in range(1, MOST_POINTS - r_h + 2):
         for m_w in range(1, MOST_POINTS - r_w + 2):
-            # A filter of one element leaves nothing to gain, and a tile is a pixel.
-            if (r_h == 1 and m_h > 1) or (r_w == 1 and m_w > 1):
-                continue
             tile = Tile(cook_toom(m_h, r_h), cook_toom(m_w, r_w))
             # A transform gains nothing from smaller tiles: each size has a loop of its own, and short loops are slow.
             tiles_h, tiles_w = tile.counts(size)
