@@ -17,6 +17,7 @@ from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Va
 from tinyalexnet.benchmark import matrix, versus
 from tinyalexnet.benchmark.matrix import _Progress
 from tinyalexnet.benchmark.options import BATCHES, Matrix, Options, check_matrix
+from tinyalexnet.benchmark.timing import Workload
 from tinyalexnet.benchmark.versus import Choice, Comparison
 from tinyalexnet.console import Console
 from tinyalexnet.devices import host
@@ -197,6 +198,14 @@ def test_three_processes_may_need_all_memory(timer, monkeypatch):
     assert out[1].startswith("plain               1  Forward ")
     assert out[2] == "plain               4  left out: needs about 3.0 GB of memory, and 3.0 GB is available"
     assert timer.measured == [(1, ["torch", "onnxruntime"])]
+
+
+def test_each_pass_is_taken_once_before_it_is_timed(timer, monkeypatch):
+    """So that no turn has fewer steps because the first waited for a compiler."""
+    taken = []
+    monkeypatch.setattr(Workload, "finished_step", lambda self, name: lambda: taken.append(name))
+    run(options(), variants=("plain",))
+    assert taken == ["Forward", "Forward-backward"] * 2
 
 
 def test_memory_of_earlier_cells_is_given_back(timer, monkeypatch):

@@ -130,12 +130,13 @@ def test_figures_by_hand():
 
 def test_the_picture(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "save", lambda figure, path, dpi: figures.append((figure, path)))
+    monkeypatch.setattr(plots, "save", lambda figure, path, dpi: figures.append((figure, path, dpi)))
     shares = [Share(0.004, 0.003, 0.001, 1000.0, 0.9), Share(0.003, 0.0015, 0.002, 1200.0, 0.8)]
     plots.scaling(ROWS, shares, "a title", "a.svg")
-    ((figure, path),) = figures
-    assert path == "a.svg"
+    ((figure, *where),) = figures
+    assert where == ["a.svg", 120]
     assert figure.get_suptitle() == "a title"
+    assert figure.get_size_inches().tolist() == [12, 5]
     left, right = figure.axes
     ideal, measured = left.lines
     assert ideal.get_xydata().tolist() == [[0, 0], [2, 2]]

@@ -263,6 +263,13 @@ def test_the_images_that_a_process_needs(rank, alone, scaled):
     assert team._rows(link, 8, 4, True) == slice(*scaled)
 
 
+def test_the_images_are_those_of_the_batch_and_no_more():
+    say = Console(io.StringIO(), True)
+    whole, part = (team._batch(options(), (BATCH, 7, 7, 3), rows, None, say) for rows in (slice(0, 7), slice(2, 5)))
+    np.testing.assert_array_equal(part.images, whole.images[2:5])
+    assert (part.size, part.first, part.labels.tolist()) == (BATCH, 2, [0, 0, 0])
+
+
 def test_photographs(tmp_path):
     image = pytest.importorskip("PIL.Image")
     for name, shade in (("a.png", 20), ("b.png", 200)):
@@ -337,14 +344,14 @@ def test_the_memory_of_all_processes_of_a_machine_must_be_there(machines, times,
     def one(link):
         own.rank = link.rank
         with pytest.raises(ValueError, match="too large"):
-            team.run(options(threads=1), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
+            team.run(options(threads=1, batch_size=10), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
 
     on(3, one)
     net = alexnet("tiny", "reference")
-    elements, images = 28 * 4 + 37 * 2, (2, 2, 3)
+    elements, images = 28 * 4 + 37 * 2, (3, 3, 4)
     for rank in range(3):
-        # Shards of at most 3 images; a tree of 3 shards holds at most 2 sums, and two more are on their way.
-        own_bytes = memory_estimate(net, (3, 7, 7, 3), "reference", True) + 4 * images[rank] * 147 + 4 * 4 * elements
+        # Shards of at most 4 images; a tree of 3 shards holds at most 2 sums, and two more are on their way.
+        own_bytes = memory_estimate(net, (4, 7, 7, 3), "reference", True) + 4 * images[rank] * 147 + 4 * 4 * elements
         assert needed[rank] == times[rank] * own_bytes
 
 
@@ -404,9 +411,11 @@ def test_an_interrupt_counts_what_was_finished(finished, monkeypatch, tmp_path):
 
         return one
 
+    caught = []
+    monkeypatch.setattr("tinyalexnet.interrupts.caught", lambda: caught.append(1))
     monkeypatch.setattr(shared.SharedWork, "step", interrupted)
     ((code, out, err),) = ran(1, json=str(tmp_path / "run.json"))
-    assert code == 130
+    assert (code, caught) == (130, [1])
     assert out.count(" across ") == bool(finished)
     assert f"Forward across {finished} steps" in out or not finished
     found = json.loads((tmp_path / "run.json").read_text())
