@@ -192,6 +192,7 @@ def test_json(tiny, tmp_path):
     file = tmp_path / "run.json"
     run_text(with_options(tiny, json=str(file)))
     result = json.loads(file.read_text())
+    assert file.read_text() == json.dumps(result, indent=2) + "\n"
     assert result["options"]["batch_size"] == 2
     assert result["options"]["threads"] == machine.cores()
     assert set(result["versions"]) == {"tinyalexnet", "python", "numpy", "numba", "scipy"}

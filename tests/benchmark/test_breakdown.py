@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.benchmark.at_once import AtOnce
-from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, l2_loss
+from tinyalexnet import Conv2d, Dropout, MaxPool2d, ReLU, Sequential, alexnet, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Pool, Relu
 from tinyalexnet.benchmark import PASSES, Options, breakdown, plots, run
@@ -88,6 +88,18 @@ def test_a_breakdown_computes_what_a_step_computes():
     other.backward(other.forward(images))
     for name, gradient in other.grads.items():
         np.testing.assert_array_equal(net.grads[name], gradient)
+
+
+def test_each_step_draws_its_dropout():
+    drawn = []
+
+    class Noted(Dropout):
+        def draw(self):
+            drawn.append(1)
+            super().draw()
+
+    measured(Sequential([("drop1", Noted(0.5, backend="reference"))]), backward=False, rounds=3)
+    assert len(drawn) == 3
 
 
 def test_each_pass_has_its_own_seconds_and_the_loss_is_in_none(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -431,6 +432,8 @@ def test_it_says_which_cell_it_measures_and_how_long_it_will_take(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(matrix, "time", SimpleNamespace(monotonic=lambda: now[0]))
     said = []
+    checked = []
+    monkeypatch.setattr(matrix.interrupts, "check", lambda: checked.append(1))
     progress = _Progress(Console(io.StringIO(), False), [("a", 1), ("b", 2), ("c", 3), ("d", 4)])
     with progress.shown():
         for place, seconds in (("a", 7260), ("b", 100), ("c", 80), ("d", 1)):
@@ -445,11 +448,26 @@ def test_it_says_which_cell_it_measures_and_how_long_it_will_take(monkeypatch):
         "cell 3 of 4, c, batch 8, about 2 h 3 min left: 1 of 5, measuring",
         "cell 4 of 4, d, batch 8, about 41 min left: 1 of 5, measuring",
     ]
+    assert len(checked) == 8
     progress = _Progress(Console(io.StringIO(), False), [("a", 1), ("b", 2)])
     for name, left in (("a", ""), ("b", ", nearly done")):
         with progress.cell(name, 8, 5):
             assert progress._text == f"cell {1 + (name == 'b')} of 2, {name}, batch 8{left}"
             now[0] += 10
+
+
+@pytest.mark.parametrize("shows_bars", [True, False])
+def test_where_no_bars_are_shown_it_is_said_now_and_then(shows_bars):
+    said = []
+
+    @contextmanager
+    def waiting(text):
+        said.append(text())
+        yield
+
+    with _Progress(SimpleNamespace(shows_bars=shows_bars, waiting=waiting), [("a", 1)]).shown():
+        pass
+    assert said == ([] if shows_bars else ["beginning"])
 
 
 def test_a_terminal_has_a_bar_for_each_cell_whose_end_is_reached(timer, monkeypatch):

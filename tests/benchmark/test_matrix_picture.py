@@ -53,6 +53,8 @@ def test_each_framework_and_pass_has_a_map(figure):
         assert {tick.tick1line.get_markersize() for tick in (*axes.xaxis.majorTicks, *axes.yaxis.majorTicks)} == {0}
         assert axes.get_xlabel() == "batch size"
     assert [label.get_text() for label in bar.get_yticklabels()] == ["1/4", "1/2", "1", "2", "4"]
+    assert len(bar.yaxis.get_minorticklocs()) == 0
+    assert bar.get_box_aspect() == pytest.approx(6 * figure.get_size_inches()[1])
     assert bar.get_yticks().tolist() == [1 / 4, 1 / 2, 1, 2, 4]
 
 

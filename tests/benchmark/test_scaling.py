@@ -143,6 +143,7 @@ def test_the_picture(monkeypatch):
     assert measured.get_xydata().tolist() == [[1, 1], [2, 2]]
     (quartiles,) = left.collections
     assert [segment.tolist() for segment in quartiles.get_segments()] == [[[1, 1], [1, 1]], [[2, 1.5], [2, 2.5]]]
+    assert all(tick == int(tick) for tick in left.get_xticks())
     assert (left.get_xlabel(), left.get_ylabel()) == ("processes", "speed-up")
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["ideal", "measured, with quartiles"]
     bars = {

@@ -265,9 +265,9 @@ def test_the_images_that_a_process_needs(rank, alone, scaled):
 
 def test_the_images_are_those_of_the_batch_and_no_more():
     say = Console(io.StringIO(), True)
-    whole, part = (team._batch(options(), (BATCH, 7, 7, 3), rows, None, say) for rows in (slice(0, 7), slice(2, 5)))
-    np.testing.assert_array_equal(part.images, whole.images[2:5])
-    assert (part.size, part.first, part.labels.tolist()) == (BATCH, 2, [0, 0, 0])
+    whole, part = (team._batch(options(), (9, 7, 7, 3), rows, None, say) for rows in (slice(0, 9), slice(2, 9)))
+    np.testing.assert_array_equal(part.images, whole.images[2:])
+    assert (part.size, part.first, part.labels.tolist()) == (9, 2, [0] * 7)
 
 
 def test_photographs(tmp_path):

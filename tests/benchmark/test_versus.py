@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 
 import bench
+from tests.benchmark.at_once import AtOnce
 from tinyalexnet import (
     AvgPool2d,
     Conv2d,
@@ -323,7 +325,7 @@ def test_the_benchmark_prints_the_comparison_after_its_lines(tmp_path, variant, 
     assert stored["ratio"]["Forward"][0] <= stored["ratio"]["Forward"][1] <= stored["ratio"]["Forward"][2]
 
 
-def test_the_bar_of_a_comparison_is_full_at_the_end(monkeypatch):
+def test_the_bar_of_a_comparison_is_full_at_the_end_and_its_lines_are_shown_at_once(monkeypatch):
     moved, plain = [], Console.bar
 
     @contextmanager
@@ -332,17 +334,20 @@ def test_the_bar_of_a_comparison_is_full_at_the_end(monkeypatch):
             yield lambda: (advance(), moved.append((name, total))), write
 
     monkeypatch.setattr(Console, "bar", bar)
-    assert run(options(versus=(Choice("fake"),), rounds=3), io.StringIO(), io.StringIO()) == 0
+    with AtOnce() as out:
+        assert run(options(versus=(Choice("fake"),), rounds=3), out, io.StringIO()) == 0
+        assert "versus fake 1.2" in out.getvalue()
     assert moved.count(("versus", 6)) == 6
 
 
-def test_another_process_has_a_session_of_its_own_and_no_results_that_run_code(rng, tmp_path):
+def test_another_process_has_a_session_of_its_own_is_killed_and_its_results_run_no_code(rng):
     """Ctrl-C is for this one alone."""
     with Peer(Choice("fake"), 1, network(rng), np.zeros((1, 11, 10, 4), np.float32)) as peer:
         assert os.getsid(peer._process.pid) == peer._process.pid
         peer._ask = lambda command: np.savez(peer._folder / "results.npz", output=np.array([{}]))
         with pytest.raises(ValueError, match="allow_pickle=False"):
             peer.results()
+    assert peer._process.returncode == -signal.SIGKILL
 
 
 def test_what_cannot_be_compared_is_one_line(capsys, monkeypatch):
