@@ -15,7 +15,8 @@ import pytest
 import bench
 from tests.benchmark.at_once import AtOnce
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
-from tinyalexnet.benchmark import matrix, versus
+from tinyalexnet.benchmark import cells, matrix, versus
+from tinyalexnet.benchmark.cells import Cell
 from tinyalexnet.benchmark.matrix import _Progress
 from tinyalexnet.benchmark.options import BATCHES, Matrix, Options, check_matrix
 from tinyalexnet.benchmark.timing import Workload
@@ -153,6 +154,16 @@ def test_the_table_and_its_summary(timer):
     assert "| backend reference, 1 threads |" in err[0]
     assert timer.measured == [(n, ["torch", "onnxruntime"]) for n in (1, 4, 1, 4)]
     assert FakePeer.running == 0
+
+
+def test_the_summary_is_of_quartiles_and_the_least_is_by_the_median():
+    """One cell with quartiles of 1 and 9, where it is not ahead, and one with 2.5 and 3.5."""
+    found = [
+        Cell(name, 1, "", {}, {"torch": Comparison("torch", "torch 9", {"Forward": [(1.0, r) for r in ratios]}, 1e-7)})
+        for name, ratios in (("plain", (1, 1, 2, 9, 9)), ("labelled", (2.5, 2.5, 3, 3.5, 3.5)))
+    ]
+    first, _ = cells.summary(found)
+    assert first == "torch 9, Forward: ahead in 1 of 2 cells, behind in 0; least 2.00 times as fast (plain, batch 1)"
 
 
 def test_every_line_is_shown_at_once(timer, monkeypatch):
@@ -305,10 +316,11 @@ def test_ctrl_c_keeps_the_finished_cells_and_a_later_run_measures_the_others(tim
     assert undated[0] == undated[1]
 
 
-def test_ctrl_c_before_the_first_cell_writes_nothing(timer, tmp_path):
-    timer.wrong[0] = KeyboardInterrupt()
+def test_ctrl_c_before_the_first_cell_writes_nothing(timer, tmp_path, monkeypatch):
+    timer.wrong[0], caught = KeyboardInterrupt(), []
+    monkeypatch.setattr(matrix.interrupts, "caught", lambda: caught.append(1))
     code, out, err = run(options(json=str(tmp_path / "m.json")))
-    assert (code, len(out), len(err)) == (130, 1, 1)
+    assert (code, len(out), len(err), caught) == (130, 1, 1, [1])
     assert not list(tmp_path.iterdir())
 
 

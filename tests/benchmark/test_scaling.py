@@ -156,6 +156,7 @@ def test_the_picture(monkeypatch):
         "exchanging, in a thread beside": (COLOURS["dw"], [(0, 3), (0, 1.5)]),
     }
     assert [label.get_text() for label in right.get_yticklabels()] == ["process 0", "process 1"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == list(bars)
     assert right.get_xlabel() == "milliseconds a step"
     assert right.yaxis_inverted()
     computing, waiting, exchanging = right.containers

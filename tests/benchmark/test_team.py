@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 import bench
+from tests.benchmark.at_once import AtOnce
 from tests.parallel.as_threads import on
 from tinyalexnet import Sequential, alexnet, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
 from tinyalexnet.benchmark import Options, command, run, shared, team, timing
 from tinyalexnet.benchmark.memory import memory_estimate
-from tinyalexnet.benchmark.options import Sharing
+from tinyalexnet.benchmark.options import Sharing, check_sharing
 from tinyalexnet.console import Console
 from tinyalexnet.devices import device
 from tinyalexnet.parallel import Alone
@@ -52,11 +53,12 @@ def options(**changes):
 
 
 def ran(size, sharing=SHARING, **changes):
-    """The code and the two outputs of each process."""
+    """The code and the two outputs of each process, whose lines are shown at once."""
 
     def one(link):
-        out, err = io.StringIO(), io.StringIO()
+        out, err = AtOnce(), io.StringIO()
         code = team.run(options(**changes), sharing, out, Console(err, changes.get("quiet", link.rank > 0)), link)
+        assert out.waiting == ""
         return code, out.getvalue(), err.getvalue()
 
     return on(size, one)
@@ -270,6 +272,14 @@ def test_the_images_are_those_of_the_batch_and_no_more():
     assert (part.size, part.first, part.labels.tolist()) == (9, 2, [0] * 7)
 
 
+def test_a_part_of_a_batch_is_found_by_the_numbers_of_its_images():
+    """Of the last five of eight that one process has."""
+    batch = shared.Batch(8, 3, np.arange(3, 8), 10 * np.arange(3, 8))
+    for rows, images in ((slice(3, 5), [3, 4]), (slice(4, 8), [4, 5, 6, 7])):
+        found, labels = batch.part(rows)
+        assert (found.tolist(), labels.tolist()) == (images, [10 * n for n in images])
+
+
 def test_photographs(tmp_path):
     image = pytest.importorskip("PIL.Image")
     for name, shade in (("a.png", 20), ("b.png", 200)):
@@ -381,6 +391,10 @@ def test_what_cannot_be_is_refused_by_all(sharing, changes, message):
     assert on(2, one) == [""] * 2
 
 
+def test_each_image_may_be_a_shard():
+    assert check_sharing(options(), Sharing("mpi", BATCH), 2) == BATCH
+
+
 def test_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(type(device("reference")), "on_host", False)
     with pytest.raises(ValueError, match="backend is 'reference', but must be one of the host with parallel"):
@@ -395,7 +409,7 @@ def test_options_that_differ_are_named():
     on(2, one)
 
 
-@pytest.mark.parametrize("finished", [0, 5, 12])
+@pytest.mark.parametrize("finished", [0, 1, 11, 12])
 def test_an_interrupt_counts_what_was_finished(finished, monkeypatch, tmp_path):
     """And has nothing of the processes, unless all steps of a run were finished."""
     count = finished and timing.BURN_IN_STEPS + finished

@@ -354,6 +354,7 @@ def test_an_exercise_that_was_begun_is_checked_at_the_start(cli, terminal_out, m
 @pytest.mark.parametrize("missing", ["rich", "watchfiles"])
 def test_watching_needs_its_packages_and_says_what_to_do(cli, terminal_out, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr(dojo, "saves", lambda folder: [])
     code, _, err = cli()
     assert code == 2
     assert err == (
