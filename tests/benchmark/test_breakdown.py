@@ -90,16 +90,20 @@ def test_a_breakdown_computes_what_a_step_computes():
         np.testing.assert_array_equal(net.grads[name], gradient)
 
 
-def test_each_step_draws_its_dropout():
-    drawn = []
+def test_dropout_is_drawn_for_each_step_and_outside_of_its_time():
+    done = []
 
     class Noted(Dropout):
         def draw(self):
-            drawn.append(1)
+            done.append("drawn")
             super().draw()
 
+        def forward(self, x):
+            done.append("forward")
+            return super().forward(x)
+
     measured(Sequential([("drop1", Noted(0.5, backend="reference"))]), backward=False, rounds=3)
-    assert len(drawn) == 3
+    assert done == ["drawn", "forward"] * 3
 
 
 def test_each_pass_has_its_own_seconds_and_the_loss_is_in_none(monkeypatch):
