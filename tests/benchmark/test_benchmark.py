@@ -25,8 +25,9 @@ from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Norm, Pool, Rel
 from tinyalexnet.benchmark import Options, legacy_statistics, main, memory_estimate, report, run, statistics
 from tinyalexnet.benchmark.options import checked_threads
 from tinyalexnet.benchmark.report import write_json
-from tinyalexnet.benchmark.timing import BURN_IN_STEPS, Workload
+from tinyalexnet.benchmark.timing import BURN_IN_STEPS, TimedRun, Workload
 from tinyalexnet.benchmark.versus import Choice
+from tinyalexnet.console import Console
 from tinyalexnet.devices import device, machine
 
 BENCH = Path(__file__).parents[2] / "bench.py"
@@ -191,6 +192,7 @@ def test_json(tiny, tmp_path):
     file = tmp_path / "run.json"
     run_text(with_options(tiny, json=str(file)))
     result = json.loads(file.read_text())
+    assert file.read_text() == json.dumps(result, indent=2) + "\n"
     assert result["options"]["batch_size"] == 2
     assert result["options"]["threads"] == machine.cores()
     assert set(result["versions"]) == {"tinyalexnet", "python", "numpy", "numba", "scipy"}
@@ -303,6 +305,28 @@ def test_the_images_are_normal_with_a_deviation_of_a_tenth(tiny):
     np.testing.assert_array_equal(work.images, drawn * np.float32(0.1))
 
 
+@pytest.mark.parametrize("no_graph", [True, False])
+def test_a_step_is_a_graph_unless_it_must_not_be(tiny, no_graph):
+    net = alexnet("tiny", "reference")
+    assert main.workload(with_options(tiny, no_graph=no_graph), net, (2, 7, 7, 3), None, None).graph is not no_graph
+
+
+def test_labels_are_drawn_from_all_classes(monkeypatch):
+    monkeypatch.setitem(VARIANTS, "classes", Variant((7, 7, 3), (Flat(), Full("fc1")), num_classes=3))
+    drawn = np.random.default_rng(5).integers(0, 3, 50)
+    np.testing.assert_array_equal(main.labels_of(Options(variant="classes", seed=5), (50, 3)), drawn)
+    assert set(drawn.tolist()) == {0, 1, 2}
+
+
+def test_energy_is_told_by_the_second_and_by_the_image(tiny):
+    """80 J in 10 s, of four steps with two images each."""
+    timed, err = TimedRun("Forward", [1.0] * 4, 3.0, 80.0, 10.0), io.StringIO()
+    report.report_run(timed, tiny, 1, io.StringIO(), Console(err, False))
+    assert err.getvalue() == (
+        "Forward: CPU utilisation 75 % (process CPU time / wall time x 1 threads); 8 W, 10 J / image\n"
+    )
+
+
 def test_memory_may_be_needed_to_the_last_byte(tiny):
     hardware = SimpleNamespace(free_memory=lambda: 2_000_000_000)
     main.refuse_too_large(2_000_000_000, tiny, hardware)
@@ -326,10 +350,13 @@ def test_every_step_of_the_compiled_backend(tiny, monkeypatch):
     assert re.search(r"\d+ functions compiled.*; ready after \d", err)
 
 
-def test_the_cpu_backend_without_the_jit(tiny):
+def test_the_cpu_backend_without_the_jit(tiny, monkeypatch):
+    """And what is missing would be compiled ahead, for all passes."""
+    ahead = []
+    monkeypatch.setattr(Console, "compile_ahead", lambda say, device, run: ahead.append(device.compiles) or ["a"])
     code, _, err = run_text(with_options(tiny, backend="cpu", num_batches=1))
-    assert code == 0
-    assert "functions compiled" in err
+    assert (code, ahead) == (0, [True])
+    assert re.search(r"^\d+ functions compiled; ready after ", err, flags=re.MULTILINE)
 
 
 @pytest.mark.compiled

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.benchmark.at_once import AtOnce
-from tinyalexnet import Conv2d, MaxPool2d, ReLU, Sequential, alexnet, l2_loss
+from tinyalexnet import Conv2d, Dropout, MaxPool2d, ReLU, Sequential, alexnet, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Pool, Relu
 from tinyalexnet.benchmark import PASSES, Options, breakdown, plots, run
@@ -88,6 +88,22 @@ def test_a_breakdown_computes_what_a_step_computes():
     other.backward(other.forward(images))
     for name, gradient in other.grads.items():
         np.testing.assert_array_equal(net.grads[name], gradient)
+
+
+def test_dropout_is_drawn_for_each_step_and_outside_of_its_time():
+    done = []
+
+    class Noted(Dropout):
+        def draw(self):
+            done.append("drawn")
+            super().draw()
+
+        def forward(self, x):
+            done.append("forward")
+            return super().forward(x)
+
+    measured(Sequential([("drop1", Noted(0.5, backend="reference"))]), backward=False, rounds=3)
+    assert done == ["drawn", "forward"] * 3
 
 
 def test_each_pass_has_its_own_seconds_and_the_loss_is_in_none(monkeypatch):

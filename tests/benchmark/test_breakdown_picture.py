@@ -20,16 +20,17 @@ ROWS = [
 @pytest.fixture
 def figure(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "save", lambda figure, path, dpi: figures.append((figure, path)))
+    monkeypatch.setattr(plots, "save", lambda figure, path, dpi: figures.append((figure, path, dpi)))
     plots.breakdown(ROWS, Peak(8e9, 2e9), "a title", "a.svg")
-    ((drawn, path),) = figures
-    assert path == "a.svg"
+    ((drawn, *where),) = figures
+    assert where == ["a.svg", 120]
     return drawn
 
 
 def test_the_times_of_a_layer_s_passes_are_one_bar(figure):
     axes = figure.axes[0]
     assert figure.get_suptitle() == "a title"
+    assert figure.get_size_inches().tolist() == [12, 5]
     assert axes.get_xlabel() == "milliseconds a batch"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["conv1", "pool1", "fc2"]
     assert axes.yaxis_inverted()

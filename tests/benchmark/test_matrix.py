@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,11 @@ import pytest
 import bench
 from tests.benchmark.at_once import AtOnce
 from tinyalexnet.alexnet import VARIANTS, Conv, Drop, Flat, Full, Pool, Relu, Variant
-from tinyalexnet.benchmark import matrix, versus
+from tinyalexnet.benchmark import cells, matrix, versus
+from tinyalexnet.benchmark.cells import Cell
 from tinyalexnet.benchmark.matrix import _Progress
 from tinyalexnet.benchmark.options import BATCHES, Matrix, Options, check_matrix
+from tinyalexnet.benchmark.timing import Workload
 from tinyalexnet.benchmark.versus import Choice, Comparison
 from tinyalexnet.console import Console
 from tinyalexnet.devices import host
@@ -153,6 +156,16 @@ def test_the_table_and_its_summary(timer):
     assert FakePeer.running == 0
 
 
+def test_the_summary_is_of_quartiles_and_the_least_is_by_the_median():
+    """One cell with quartiles of 1 and 9, where it is not ahead, and one with 2.5 and 3.5."""
+    found = [
+        Cell(name, 1, "", {}, {"torch": Comparison("torch", "torch 9", {"Forward": [(1.0, r) for r in ratios]}, 1e-7)})
+        for name, ratios in (("plain", (1, 1, 2, 9, 9)), ("labelled", (2.5, 2.5, 3, 3.5, 3.5)))
+    ]
+    first, _ = cells.summary(found)
+    assert first == "torch 9, Forward: ahead in 1 of 2 cells, behind in 0; least 2.00 times as fast (plain, batch 1)"
+
+
 def test_every_line_is_shown_at_once(timer, monkeypatch):
     with AtOnce() as out:
         matrix.run(options(), Matrix(True, ("plain",), (1, 4), False), out, Console(io.StringIO(), False))
@@ -197,6 +210,14 @@ def test_three_processes_may_need_all_memory(timer, monkeypatch):
     assert out[1].startswith("plain               1  Forward ")
     assert out[2] == "plain               4  left out: needs about 3.0 GB of memory, and 3.0 GB is available"
     assert timer.measured == [(1, ["torch", "onnxruntime"])]
+
+
+def test_each_pass_is_taken_once_before_it_is_timed(timer, monkeypatch):
+    """So that no turn has fewer steps because the first waited for a compiler."""
+    taken = []
+    monkeypatch.setattr(Workload, "finished_step", lambda self, name: lambda: taken.append(name))
+    run(options(), variants=("plain",))
+    assert taken == ["Forward", "Forward-backward"] * 2
 
 
 def test_memory_of_earlier_cells_is_given_back(timer, monkeypatch):
@@ -295,10 +316,11 @@ def test_ctrl_c_keeps_the_finished_cells_and_a_later_run_measures_the_others(tim
     assert undated[0] == undated[1]
 
 
-def test_ctrl_c_before_the_first_cell_writes_nothing(timer, tmp_path):
-    timer.wrong[0] = KeyboardInterrupt()
+def test_ctrl_c_before_the_first_cell_writes_nothing(timer, tmp_path, monkeypatch):
+    timer.wrong[0], caught = KeyboardInterrupt(), []
+    monkeypatch.setattr(matrix.interrupts, "caught", lambda: caught.append(1))
     code, out, err = run(options(json=str(tmp_path / "m.json")))
-    assert (code, len(out), len(err)) == (130, 1, 1)
+    assert (code, len(out), len(err), caught) == (130, 1, 1, [1])
     assert not list(tmp_path.iterdir())
 
 
@@ -422,6 +444,8 @@ def test_it_says_which_cell_it_measures_and_how_long_it_will_take(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(matrix, "time", SimpleNamespace(monotonic=lambda: now[0]))
     said = []
+    checked = []
+    monkeypatch.setattr(matrix.interrupts, "check", lambda: checked.append(1))
     progress = _Progress(Console(io.StringIO(), False), [("a", 1), ("b", 2), ("c", 3), ("d", 4)])
     with progress.shown():
         for place, seconds in (("a", 7260), ("b", 100), ("c", 80), ("d", 1)):
@@ -436,11 +460,26 @@ def test_it_says_which_cell_it_measures_and_how_long_it_will_take(monkeypatch):
         "cell 3 of 4, c, batch 8, about 2 h 3 min left: 1 of 5, measuring",
         "cell 4 of 4, d, batch 8, about 41 min left: 1 of 5, measuring",
     ]
+    assert len(checked) == 8
     progress = _Progress(Console(io.StringIO(), False), [("a", 1), ("b", 2)])
     for name, left in (("a", ""), ("b", ", nearly done")):
         with progress.cell(name, 8, 5):
             assert progress._text == f"cell {1 + (name == 'b')} of 2, {name}, batch 8{left}"
             now[0] += 10
+
+
+@pytest.mark.parametrize("shows_bars", [True, False])
+def test_where_no_bars_are_shown_it_is_said_now_and_then(shows_bars):
+    said = []
+
+    @contextmanager
+    def waiting(text):
+        said.append(text())
+        yield
+
+    with _Progress(SimpleNamespace(shows_bars=shows_bars, waiting=waiting), [("a", 1)]).shown():
+        pass
+    assert said == ([] if shows_bars else ["beginning"])
 
 
 def test_a_terminal_has_a_bar_for_each_cell_whose_end_is_reached(timer, monkeypatch):

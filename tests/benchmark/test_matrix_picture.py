@@ -27,15 +27,17 @@ def cell(variant, batch_size, ratio):
 @pytest.fixture
 def figure(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "save", lambda figure, path, dpi: figures.append((figure, path)))
+    monkeypatch.setattr(plots, "save", lambda figure, path, dpi: figures.append((figure, path, dpi)))
     plots.matrix([cell("owt", 1, 2.0), cell("owt", 8, 0.25), cell("digits", 1, 40.0)], "a title", "a.svg")
-    ((drawn, path),) = figures
-    assert path == "a.svg"
+    ((drawn, *where),) = figures
+    assert where == ["a.svg", 120]
     return drawn
 
 
 def test_each_framework_and_pass_has_a_map(figure):
     assert figure.get_suptitle() == "a title"
+    # Inches: beside and above the maps is room for names; a cell is 0.8 wide and 0.45 high.
+    assert figure.get_size_inches().tolist() == pytest.approx([3 + 2 * (1.6 + 2 * 0.8), 1.6 + 2 * (0.9 + 2 * 0.45)])
     *maps, bar = figure.axes
     assert [axes.get_title() for axes in maps] == [
         "torch 9, compiled, Forward",
@@ -48,8 +50,11 @@ def test_each_framework_and_pass_has_a_map(figure):
         assert axes.get_yticks().tolist() == axes.get_xticks().tolist() == [0.5, 1.5]
         assert axes.yaxis_inverted()
         assert not axes.get_frame_on()
+        assert {tick.tick1line.get_markersize() for tick in (*axes.xaxis.majorTicks, *axes.yaxis.majorTicks)} == {0}
         assert axes.get_xlabel() == "batch size"
     assert [label.get_text() for label in bar.get_yticklabels()] == ["1/4", "1/2", "1", "2", "4"]
+    assert len(bar.yaxis.get_minorticklocs()) == 0
+    assert bar.get_box_aspect() == pytest.approx(6 * figure.get_size_inches()[1])
     assert bar.get_yticks().tolist() == [1 / 4, 1 / 2, 1, 2, 4]
 
 
@@ -66,6 +71,13 @@ def test_a_cell_has_the_median_and_the_quartiles_and_a_colour_between(figure):
         red, _, blue = mesh.to_rgba(2.0)[:3]
         assert red < 1 - 0.2 < blue
         assert min(mesh.to_rgba(1.0)) > 0.99
+
+
+def test_one_framework_and_one_pass_are_one_map(tmp_path):
+    one = cell("owt", 1, 2.0)
+    del one.versus["torch --compile"]
+    plots.matrix([one], "a title", str(tmp_path / "a.svg"))
+    assert "onnxruntime 8, Forward" in (tmp_path / "a.svg").read_text()
 
 
 def test_it_is_written_as_a_file(tmp_path):

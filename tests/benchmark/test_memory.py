@@ -67,3 +67,10 @@ def test_memory_by_size_has_one_array_of_each_and_what_a_forward_alone_leaves(mo
     """Scratch of 16, 8 and 40 bytes, and the input of c, which has 40 bytes too. Gradients have room for what waits."""
     found = estimate(monkeypatch, backward, makes_temporaries=False, reuses_by_size=True)
     assert found == FIXED + copies * PARAMETERS + IMAGES + 2 * KEPT + (16 + 8 + 40) + waiting
+
+
+def test_gradients_have_room_for_what_waits_as_far_as_they_reach(monkeypatch):
+    """Of the 56 bytes that wait the two copies of the gradients of a single parameter take 8."""
+    monkeypatch.setattr(Net, "params", {"w": np.zeros(1, np.float32)})
+    found = estimate(monkeypatch, True, makes_temporaries=False, reuses_by_size=True)
+    assert found == FIXED + 3 * 4 + IMAGES + 2 * KEPT + (16 + 8 + 40) + (56 - 2 * 4)

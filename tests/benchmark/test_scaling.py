@@ -130,18 +130,20 @@ def test_figures_by_hand():
 
 def test_the_picture(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "save", lambda figure, path, dpi: figures.append((figure, path)))
+    monkeypatch.setattr(plots, "save", lambda figure, path, dpi: figures.append((figure, path, dpi)))
     shares = [Share(0.004, 0.003, 0.001, 1000.0, 0.9), Share(0.003, 0.0015, 0.002, 1200.0, 0.8)]
     plots.scaling(ROWS, shares, "a title", "a.svg")
-    ((figure, path),) = figures
-    assert path == "a.svg"
+    ((figure, *where),) = figures
+    assert where == ["a.svg", 120]
     assert figure.get_suptitle() == "a title"
+    assert figure.get_size_inches().tolist() == [12, 5]
     left, right = figure.axes
     ideal, measured = left.lines
     assert ideal.get_xydata().tolist() == [[0, 0], [2, 2]]
     assert measured.get_xydata().tolist() == [[1, 1], [2, 2]]
     (quartiles,) = left.collections
     assert [segment.tolist() for segment in quartiles.get_segments()] == [[[1, 1], [1, 1]], [[2, 1.5], [2, 2.5]]]
+    assert all(tick == int(tick) for tick in left.get_xticks())
     assert (left.get_xlabel(), left.get_ylabel()) == ("processes", "speed-up")
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["ideal", "measured, with quartiles"]
     bars = {
@@ -154,6 +156,7 @@ def test_the_picture(monkeypatch):
         "exchanging, in a thread beside": (COLOURS["dw"], [(0, 3), (0, 1.5)]),
     }
     assert [label.get_text() for label in right.get_yticklabels()] == ["process 0", "process 1"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == list(bars)
     assert right.get_xlabel() == "milliseconds a step"
     assert right.yaxis_inverted()
     computing, waiting, exchanging = right.containers

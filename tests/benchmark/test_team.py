@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 import bench
+from tests.benchmark.at_once import AtOnce
 from tests.parallel.as_threads import on
 from tinyalexnet import Sequential, alexnet, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
 from tinyalexnet.benchmark import Options, command, run, shared, team, timing
 from tinyalexnet.benchmark.memory import memory_estimate
-from tinyalexnet.benchmark.options import Sharing
+from tinyalexnet.benchmark.options import Sharing, check_sharing
 from tinyalexnet.console import Console
 from tinyalexnet.devices import device
 from tinyalexnet.parallel import Alone
@@ -52,11 +53,12 @@ def options(**changes):
 
 
 def ran(size, sharing=SHARING, **changes):
-    """The code and the two outputs of each process."""
+    """The code and the two outputs of each process, whose lines are shown at once."""
 
     def one(link):
-        out, err = io.StringIO(), io.StringIO()
+        out, err = AtOnce(), io.StringIO()
         code = team.run(options(**changes), sharing, out, Console(err, changes.get("quiet", link.rank > 0)), link)
+        assert out.waiting == ""
         return code, out.getvalue(), err.getvalue()
 
     return on(size, one)
@@ -263,6 +265,21 @@ def test_the_images_that_a_process_needs(rank, alone, scaled):
     assert team._rows(link, 8, 4, True) == slice(*scaled)
 
 
+def test_the_images_are_those_of_the_batch_and_no_more():
+    say = Console(io.StringIO(), True)
+    whole, part = (team._batch(options(), (9, 7, 7, 3), rows, None, say) for rows in (slice(0, 9), slice(2, 9)))
+    np.testing.assert_array_equal(part.images, whole.images[2:])
+    assert (part.size, part.first, part.labels.tolist()) == (9, 2, [0] * 7)
+
+
+def test_a_part_of_a_batch_is_found_by_the_numbers_of_its_images():
+    """Of the last five of eight that one process has."""
+    batch = shared.Batch(8, 3, np.arange(3, 8), 10 * np.arange(3, 8))
+    for rows, images in ((slice(3, 5), [3, 4]), (slice(4, 8), [4, 5, 6, 7])):
+        found, labels = batch.part(rows)
+        assert (found.tolist(), labels.tolist()) == (images, [10 * n for n in images])
+
+
 def test_photographs(tmp_path):
     image = pytest.importorskip("PIL.Image")
     for name, shade in (("a.png", 20), ("b.png", 200)):
@@ -337,14 +354,14 @@ def test_the_memory_of_all_processes_of_a_machine_must_be_there(machines, times,
     def one(link):
         own.rank = link.rank
         with pytest.raises(ValueError, match="too large"):
-            team.run(options(threads=1), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
+            team.run(options(threads=1, batch_size=10), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
 
     on(3, one)
     net = alexnet("tiny", "reference")
-    elements, images = 28 * 4 + 37 * 2, (2, 2, 3)
+    elements, images = 28 * 4 + 37 * 2, (3, 3, 4)
     for rank in range(3):
-        # Shards of at most 3 images; a tree of 3 shards holds at most 2 sums, and two more are on their way.
-        own_bytes = memory_estimate(net, (3, 7, 7, 3), "reference", True) + 4 * images[rank] * 147 + 4 * 4 * elements
+        # Shards of at most 4 images; a tree of 3 shards holds at most 2 sums, and two more are on their way.
+        own_bytes = memory_estimate(net, (4, 7, 7, 3), "reference", True) + 4 * images[rank] * 147 + 4 * 4 * elements
         assert needed[rank] == times[rank] * own_bytes
 
 
@@ -374,6 +391,10 @@ def test_what_cannot_be_is_refused_by_all(sharing, changes, message):
     assert on(2, one) == [""] * 2
 
 
+def test_each_image_may_be_a_shard():
+    assert check_sharing(options(), Sharing("mpi", BATCH), 2) == BATCH
+
+
 def test_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(type(device("reference")), "on_host", False)
     with pytest.raises(ValueError, match="backend is 'reference', but must be one of the host with parallel"):
@@ -388,7 +409,7 @@ def test_options_that_differ_are_named():
     on(2, one)
 
 
-@pytest.mark.parametrize("finished", [0, 5, 12])
+@pytest.mark.parametrize("finished", [0, 1, 11, 12])
 def test_an_interrupt_counts_what_was_finished(finished, monkeypatch, tmp_path):
     """And has nothing of the processes, unless all steps of a run were finished."""
     count = finished and timing.BURN_IN_STEPS + finished
@@ -404,9 +425,11 @@ def test_an_interrupt_counts_what_was_finished(finished, monkeypatch, tmp_path):
 
         return one
 
+    caught = []
+    monkeypatch.setattr("tinyalexnet.interrupts.caught", lambda: caught.append(1))
     monkeypatch.setattr(shared.SharedWork, "step", interrupted)
     ((code, out, err),) = ran(1, json=str(tmp_path / "run.json"))
-    assert code == 130
+    assert (code, caught) == (130, [1])
     assert out.count(" across ") == bool(finished)
     assert f"Forward across {finished} steps" in out or not finished
     found = json.loads((tmp_path / "run.json").read_text())

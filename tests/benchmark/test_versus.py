@@ -8,8 +8,11 @@ import io
 import itertools
 import json
 import math
+import os
 import shutil
+import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +21,7 @@ import numpy as np
 import pytest
 
 import bench
+from tests.benchmark.at_once import AtOnce
 from tinyalexnet import (
     AvgPool2d,
     Conv2d,
@@ -38,6 +42,7 @@ from tinyalexnet.benchmark import Options, run, versus
 from tinyalexnet.benchmark import options as bench_options
 from tinyalexnet.benchmark.timing import Workload
 from tinyalexnet.benchmark.versus import ON_GPU, PACKAGES, Choice, Comparison, Peer, check_choice, compare, describe
+from tinyalexnet.console import Console
 from tinyalexnet.devices import device
 
 TINY = Variant(
@@ -320,6 +325,31 @@ def test_the_benchmark_prints_the_comparison_after_its_lines(tmp_path, variant, 
     assert stored["ratio"]["Forward"][0] <= stored["ratio"]["Forward"][1] <= stored["ratio"]["Forward"][2]
 
 
+def test_the_bar_of_a_comparison_is_full_at_the_end_and_its_lines_are_shown_at_once(monkeypatch):
+    moved, plain = [], Console.bar
+
+    @contextmanager
+    def bar(say, name, total):
+        with plain(say, name, total) as (advance, write):
+            yield lambda: (advance(), moved.append((name, total))), write
+
+    monkeypatch.setattr(Console, "bar", bar)
+    with AtOnce() as out:
+        assert run(options(versus=(Choice("fake"),), rounds=3), out, io.StringIO()) == 0
+        assert "versus fake 1.2" in out.getvalue()
+    assert moved.count(("versus", 6)) == 6
+
+
+def test_another_process_has_a_session_of_its_own_is_killed_and_its_results_run_no_code(rng):
+    """Ctrl-C is for this one alone."""
+    with Peer(Choice("fake"), 1, network(rng), np.zeros((1, 11, 10, 4), np.float32)) as peer:
+        assert os.getsid(peer._process.pid) == peer._process.pid
+        peer._ask = lambda command: np.savez(peer._folder / "results.npz", output=np.array([{}]))
+        with pytest.raises(ValueError, match="allow_pickle=False"):
+            peer.results()
+    assert peer._process.returncode == -signal.SIGKILL
+
+
 def test_what_cannot_be_compared_is_one_line(capsys, monkeypatch):
     def message(*arguments):
         with pytest.raises(SystemExit) as stop:
@@ -347,7 +377,7 @@ def test_a_framework_that_is_not_known_is_refused(rng):
         Peer(Choice("caffe"), 1, network(rng), np.zeros((1, 11, 10, 4), np.float32))
 
 
-def test_a_process_that_ends_says_why(rng):
+def test_a_process_that_ends_says_why(rng, tmp_path):
     net = network(rng)
     images = rng.standard_normal((5, 11, 10, 4)).astype(np.float32)
     with pytest.raises(ChildProcessError, match="versus is 'fake', but its process ended: 13 threads"):
@@ -361,6 +391,14 @@ def test_a_process_that_ends_says_why(rng):
     with (
         pytest.raises(ChildProcessError, match="its process ended: without a word"),
         Peer(Choice("fake", "/bin/true"), 1, net, images),
+    ):
+        pass
+    one_line = tmp_path / "python"
+    one_line.write_text("#!/bin/sh\necho no such law >&2\n")
+    one_line.chmod(0o755)
+    with (
+        pytest.raises(ChildProcessError, match="its process ended: no such law"),
+        Peer(Choice("fake", str(one_line)), 1, net, images),
     ):
         pass
 

@@ -351,8 +351,10 @@ def test_an_exercise_that_was_begun_is_checked_at_the_start(cli, terminal_out, m
     assert plain(terminal_out.getvalue()).endswith("All 6 exercises are solved. Well done!\n")
 
 
-def test_watching_needs_its_packages_and_says_what_to_do(cli, terminal_out, monkeypatch):
-    monkeypatch.setitem(sys.modules, "watchfiles", None)
+@pytest.mark.parametrize("missing", ["rich", "watchfiles"])
+def test_watching_needs_its_packages_and_says_what_to_do(cli, terminal_out, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr(dojo, "saves", lambda folder: [])
     code, _, err = cli()
     assert code == 2
     assert err == (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from learners import defined
@@ -59,6 +61,11 @@ def test_the_losses_that_are_told_are_those_before_the_first_step_and_after_the_
     assert gates["loss"] == f"Before the first step the loss is {losses[0]:.4g}."
     assert gates["training"] == f"In 60 steps the loss fell from {losses[0]:.4g} to {losses[-1]:.4g}."
     assert f"{losses[-2]:.4g}" != f"{losses[-1]:.4g}"
+    bound = losses[-1]  # must be fallen below
+    exact = replace(EXERCISE, task=replace(EXERCISE.task, bound=bound))
+    *_, training, again = examine(exact, Inside({"loss_and_gradients": solve})).gates
+    assert (training.state, again.state) == ("wrong", "later")
+    assert training.sentence.endswith(f" to {bound:.4g}, but must fall below {bound:g}.")
 
 
 @pytest.mark.parametrize("name", ["w1", "b1", "w2", "b2"])

@@ -58,6 +58,7 @@ def test_the_stub_fails_and_says_something_to_do(exercise, tmp_path):
     assert first.sentence in words(result.text)
     if isinstance(exercise.task, (Bug, Speed)):  # code that runs, and the first gates are open
         assert result.gates[0].state == "ok"
+    assert ("The file is as it was written, and the bug is in it. " in result.text) == isinstance(exercise.task, Bug)
     if isinstance(exercise.task, Bug):
         (beast,) = [one for one in exercise.task.subject.beasts if one.name == result.mistake]
         assert words(beast.sentence) not in words(result.text), "the bug is to be found"
@@ -135,6 +136,21 @@ def test_what_an_exercise_asks_for():
     assert {
         name: (task.factor, task.rounds, task.seconds) for name, task in tasks.items() if isinstance(task, Speed)
     } == {"fast_dense": (20, 9, 0.8), "fast_conv2d": (20, 9, 0.8)}
+    timed = {name: task.large() for name, task in tasks.items() if isinstance(task, Speed)}
+    assert {
+        name: {key: value.shape if isinstance(value, np.ndarray) else value for key, value in pool.items()}
+        for name, pool in timed.items()
+    } == {
+        "fast_dense": {"x": (16, 32), "w": (32, 24), "b": (24,)},
+        "fast_conv2d": {
+            "x": (2, 8, 8, 8),
+            "w": (3, 3, 4, 8),
+            "b": (8,),
+            "stride": (1, 1),
+            "pads": ((1, 1), (1, 1)),
+            "groups": 2,
+        },
+    }
     # Which windows hold a pixel is asked for without an order.
     assert [name for name, task in tasks.items() if isinstance(task, Derive) and not task.ordered] == ["which_windows"]
     training = tasks["train_network"]

@@ -175,12 +175,13 @@ def test_a_loop_is_stopped_though_the_shell_ignores_ctrl_c(written):
 
 
 def test_the_time_is_for_all_calls_together(written):
-    text = "import time\ndef f(x):\n    time.sleep(0.4)"
+    """Each has less than a second of its own; on a busy machine fewer than two may be done in one."""
+    text, done = "import time\ndef f(x):\n    time.sleep(0.4)", []
     with Process(written(text), Limits(seconds=1)) as code:
-        for _ in range(2):
-            code.call("f", {"x": 1})
-        with pytest.raises(StoppedError, match="ran longer than 1 s"):
-            code.call("f", {"x": 1})
+        with pytest.raises(StoppedError, match="ran longer than 1 s"):  # noqa: PT012
+            for _ in range(3):
+                done.append(code.call("f", {"x": 1}))
+        assert done
 
 
 def test_what_was_printed_before_the_end_is_there(written):
@@ -251,6 +252,27 @@ def alive(pid):
         return False
 
 
+def test_nothing_is_left_of_a_process_whose_file_fails(written):
+    code = Process(written("1 / 0"), LIMITS)
+    with pytest.raises(StoppedError, match="ZeroDivisionError"):
+        code.__enter__()
+    assert code.process.returncode == -signal.SIGKILL
+    assert code.process.stdin.closed
+    assert code.process.stdout.closed
+    assert code.output.closed
+
+
+def test_the_system_limits_memory_and_files_and_keeps_no_image_of_a_crash(written):
+    resource = pytest.importorskip("resource")
+    names = "RLIMIT_AS", "RLIMIT_FSIZE", "RLIMIT_CORE"
+    most = [resource.getrlimit(getattr(resource, name))[1] for name in names]
+    text = f"import resource\nfound = [resource.getrlimit(getattr(resource, name))[0] for name in {names}]"
+    with Process(written(text), LIMITS) as code:
+        found = code.value("found")
+    for limit, asked, largest in zip(found, (LIMITS.memory, LIMITS.written, 0), most, strict=True):
+        assert limit == (asked if largest == resource.RLIM_INFINITY else min(asked, largest))
+
+
 def test_the_parent_executes_nothing_of_the_file(written, tmp_path):
     marker = tmp_path / "executed"
     text = f"import os\nopen({str(marker)!r}, 'a').write(f'{{os.getpid()}} ')\ndef f(x):\n    return x\n"
@@ -267,6 +289,10 @@ def test_a_process_that_does_not_start_is_an_error_of_the_system(written, monkey
         Process(written("")).__enter__()
     broken.write_text("import time\ntime.sleep(60)")
     with pytest.raises(OSError, match="could not be started: "):
+        Process(written(""), Limits(start=0.1)).__enter__()
+    # A process that is slow to start may hear of the signal later, if at all.
+    monkeypatch.setattr(subprocess.Popen, "send_signal", lambda self, number: None)
+    with pytest.raises(OSError, match=r"could not be started: it gave no sign within 0\.1 s$"):
         Process(written(""), Limits(start=0.1)).__enter__()
 
 

@@ -45,6 +45,7 @@ def test_values_in_sentences():
     assert value_text(((1, 2), [3.5])) == "((1, 2), (3.5))"
     assert value_text(np.array([[1.0, 2]])) == "[[1 2]]"
     assert value_text(np.arange(2.0).reshape(1, 1, 2, 1)) == "[0 1] of shape (1, 1, 2, 1)"
+    assert value_text(np.arange(2.0).reshape(1, 1, 2)) == "[0 1] of shape (1, 1, 2)"
     assert value_text(np.bool_(True)) == "True"
     assert value_text(None) == "None"
     assert value_text("x") == "a str"

@@ -63,6 +63,7 @@ class Comm:
     def Allgatherv(self, mine, receive):
         target, (counts, starts) = receive
         for theirs, at, n in zip(self.of_all(mine.copy()), starts, counts, strict=True):
+            assert len(theirs) == n  # one element would be repeated here, and MPI repeats none
             target[at : at + n] = theirs
 
     def Bcast(self, array):

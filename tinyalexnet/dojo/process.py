@@ -83,7 +83,8 @@ class Process(Code):
 
     def _start(self) -> None:
         try:
-            self._reply(self.limits.start)
+            if self._reply(self.limits.start):  # not the sign that it is ready, but what stands for a late reply
+                raise StoppedError(f"it gave no sign within {self.limits.start:g} s")
         except StoppedError as stopped:
             raise OSError(f"the process for your code could not be started: {stopped.printed or stopped}") from None
 

@@ -67,9 +67,8 @@ def _windows_page(subject: Subject, pool: Pool) -> Page:
     """The window of each output pixel; nothing for operations without windows, or for large images."""
     if not subject.name.startswith(WINDOWED):
         return Page()
-    kernel = pool["kernel"] if "kernel" in pool else pool["w"].shape[:2]
     steps = pool.get("dilation", (1, 1))
-    reach = tuple((length - 1) * step + 1 for length, step in zip(kernel, steps, strict=True))
+    reach = tuple((length - 1) * step + 1 for length, step in zip(pool["kernel"], steps, strict=True))
     window = Window((reach[0], reach[1]), pool["stride"], pool["pads"])
     size = pool["x_shape"][1:3] if "x_shape" in pool else pool["x"].shape[1:3]
     out_h, out_w = window.output_size(size)

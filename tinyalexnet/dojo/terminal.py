@@ -52,4 +52,4 @@ def _console(out: TextIO) -> Any:
         from rich.console import Console
     except ImportError:
         return None
-    return Console(file=out, highlight=False, markup=False, emoji=False)
+    return Console(file=out)

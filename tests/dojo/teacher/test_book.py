@@ -11,7 +11,7 @@ from tinyalexnet.dojo.check import Gate, Result
 from tinyalexnet.dojo.page import Page
 from tinyalexnet.dojo.path import EXERCISES
 from tinyalexnet.dojo.teacher import grade
-from tinyalexnet.dojo.teacher.book import Book
+from tinyalexnet.dojo.teacher.book import Book, check_targets
 from tinyalexnet.dojo.teacher.course import Course
 from tinyalexnet.dojo.teacher.grade import Grade
 
@@ -76,6 +76,18 @@ def test_a_page_for_each_student(book, tmp_path):
         "```text\n'''\n```\n"
     ).replace("Dense, backward", DENSE.title)
     assert "hidden" not in (tmp_path / "pages" / "Bob the second.md").read_text()
+
+
+def test_pages_may_go_into_a_folder_that_is_empty_and_a_file_is_new(tmp_path):
+    pages, new = tmp_path / "pages", tmp_path / "a.csv"
+    pages.mkdir()
+    found = check_targets({"feedback": str(pages), "csv": str(new), "json": None})
+    assert found == {"feedback": pages, "csv": new}
+    with pytest.raises(ValueError, match=r"^csv is '.*pages', which is there already: nothing is overwritten$"):
+        check_targets({"csv": str(pages)})
+    (pages / "Ada.md").touch()
+    with pytest.raises(ValueError, match=r"^feedback is '.*pages', which is there already: nothing is overwritten$"):
+        check_targets({"feedback": str(pages)})
 
 
 def result(exercise, *states):
