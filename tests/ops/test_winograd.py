@@ -393,8 +393,10 @@ def test_schedules_change_at_the_very_value_of_their_limits():
     assert planned(128, (13, 13), 192, 384, least_rows=24 * 3)[0].fused
     assert not planned(128, (13, 13), 192, 384, least_rows=24 * 3 + 1)[0].fused
     assert [splits(128, chunk_bytes=size) for size in (du_bytes - 1, du_bytes)] == [1, 16]
-    # Four chunks of two strips in each of 16 slices: of 12 images with 11 strips, not of 11.
-    assert [splits(n, chunk_bytes=du_bytes) for n in (11, 12)] == [1, 16]
+    # Four chunks of two strips in each of 16 slices: of 12 images with 11 strips, not of 11; in each of 8: of 6.
+    assert [splits(n, chunk_bytes=du_bytes) for n in (5, 6, 11, 12)] == [1, 8, 8, 16]
+    # Of one image, too few strips for two: half of that is one, which is no split.
+    assert [splits(1, chunk_bytes=du_bytes, least_tasks=tasks) for tasks in (1, 2)] == [1, 1]
     assert splits(128, least_tasks=2) == 2
     alone = {"least_tasks": 1, "held_bytes": 10**9}
     assert planned(128, *conv1, **alone)[1] == planned(128, *conv1, **alone, split_chunks=10**9)[1]
