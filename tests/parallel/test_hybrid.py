@@ -249,13 +249,13 @@ def test_one_other_layer_is_enough():
 
 
 def test_more_processes_than_blocks_are_refused():
-    with pytest.raises(ValueError, match="blocks is 2, but must be at least the 3 processes there are"):
+    with pytest.raises(ValueError, match="blocks is 2, but must be at least the 3 processes that share the columns"):
         on(3, lambda link: Placement(small(), link, 2))
 
 
 def test_each_team_needs_as_many_blocks_as_it_has_processes():
     assert [place.columns.own for place in on(4, lambda link: Placement(small(), link, 2, 2))] == cut(2, 2) * 2
-    with pytest.raises(ValueError, match="blocks is 2, but must be at least the 4 processes there are"):
+    with pytest.raises(ValueError, match="blocks is 2, but must be at least the 4 processes that share the columns"):
         on(4, lambda link: Placement(small(), link, 2))
 
 

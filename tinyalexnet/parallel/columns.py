@@ -50,7 +50,9 @@ class Columns:
     def __init__(self, net: Sequential, blocks: int, link: Link) -> None:
         self._link, self._blocks = link, blocks
         if link.size > blocks:
-            raise ValueError(f"blocks is {blocks}, but must be at least the {link.size} processes there are")
+            raise ValueError(
+                f"blocks is {blocks}, but must be at least the {link.size} processes that share the columns"
+            )
         self._runs = cut(blocks, link.size)
         self.own = self._runs[link.rank]
         self.head, groups = _cut_in_two(net)
