@@ -248,6 +248,19 @@ def test_one_other_layer_is_enough():
     assert [name for name, _ in Placement(net, Alone(), 2).columns.head] == ["flatten"]
 
 
+def test_a_process_has_its_parts_of_what_one_process_has():
+    """Of a network with a layer that every process has."""
+
+    def parts(link):
+        place = Placement(Sequential(network("reference")), link, 2)
+        return place.params, place.own(place.whole(place.params))
+
+    for params, own in on(2, parts):
+        assert params.keys() == own.keys() >= {"conv.w", "conv.b"}
+        for name, value in params.items():
+            np.testing.assert_array_equal(own[name], value, err_msg=name)
+
+
 def test_more_processes_than_blocks_are_refused():
     with pytest.raises(ValueError, match="blocks is 2, but must be at least the 3 processes that share the columns"):
         on(3, lambda link: Placement(small(), link, 2))

@@ -550,3 +550,12 @@ def test_processes_share_their_processors(monkeypatch):
     assert held == []
     monkeypatch.undo()
     assert device("cpu").most_threads() >= 1
+
+
+@pytest.mark.parametrize(("threads", "share"), [(8, 2), (3, 1), (2, 1)])
+def test_processes_of_one_machine_share_its_threads(monkeypatch, threads, share):
+    """Each has one at least."""
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    monkeypatch.setattr(command, "device", lambda backend: SimpleNamespace(most_threads=lambda: threads))
+    assert on(3, lambda link: command.fair_share(link, "cpu")) == [share] * 3
+    assert command.fair_share(Alone(), "cpu") is None

@@ -70,10 +70,11 @@ def test_scalars_empty_tensors_and_strides_that_are_never_taken(tmp_path):
         empty=tensor(size=(0, 3), stride=(3, 1)),
         nothing=tensor(storage("1", 0), size=(2, 0, 2**40), stride=(7, 7, 7)),
         row=tensor(size=(1, 3), stride=(2**62, 2)),
+        deep=tensor(size=(1,) * 64, stride=(7,) * 64),
     )
     found = load(archived(tmp_path / "a", pickled, {"data/0": NUMBERS.tobytes(), "data/1": b""}))
     np.testing.assert_array_equal(found["scalar"], np.float32(5))
-    assert [array.shape for array in found.values()] == [(), (0, 3), (2, 0, 2**40), (1, 3)]
+    assert [array.shape for array in found.values()] == [(), (0, 3), (2, 0, 2**40), (1, 3), (1,) * 64]
     np.testing.assert_array_equal(found["row"], [[0, 2, 4]])
 
 
