@@ -381,6 +381,7 @@ def test_the_defaults_are_those_of_the_documented_run():
         "dense": "rows",
         "blocks": 1,
         "scheme": "a",
+        "groups": 1,
         "overlap": False,
         "learning_rate": 0.02,
         "reference_batch": 0,
