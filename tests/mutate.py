@@ -69,6 +69,9 @@ Reached = dict[str, dict[int, set[tuple[int, str]]]]
 FAILED = 1
 """pytest's exit code if a test failed. Others are noticed too, as 2: a file of tests cannot be imported."""
 
+SHRINKS = "--ignore=docs/strategies.md"
+"""Its example is what hypothesis shrinks to, for which it takes no time here."""
+
 NOTICED, SURVIVES, ENDLESS = "noticed", "survives", "noticed: the tests do not end"
 FAILS_ANYHOW = "not noticed: the test that fails does so without it"
 
@@ -189,7 +192,7 @@ def tests_by_line(folder: Path, kept: Path) -> Reached:
 
     if not kept.exists():
         print("runs all tests once, to see which lines they reach ...", file=sys.stderr, flush=True)
-        code = pytest(folder, "--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0")
+        code = pytest(folder, "--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0", SHRINKS)
         if code:
             sys.exit(f"the tests fail without any change: pytest ended with {code}")
         shutil.copy(folder / ".coverage", kept)
