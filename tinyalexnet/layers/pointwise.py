@@ -149,11 +149,8 @@ class Dropout(Layer):
     def part(self, first: int) -> None:
         """As ``Layer.part``: the mask is that of the whole batch, from image ``first`` on."""
         if self.train:
-            hardware = device(self.backend)
-            if hardware.on_host:
-                self._seed = self._drawn
-            else:
-                self._seed = hardware.number((self._drawn, first), np.dtype(np.int64), self._seed)
+            hardware, numbers = device(self.backend), (self._drawn, first)
+            self._seed = self._drawn if hardware.on_host else hardware.number(numbers, np.dtype(np.int64), self._seed)
             self._first, self._is_drawn = first, True
 
     def columns(self, chosen: slice, width: int) -> Layer:
