@@ -186,6 +186,16 @@ def collected(folder: Path) -> set[str]:
     return names | {name.partition("[")[0] for name in names}
 
 
+def known_as(test: str, names: set[str]) -> str | None:
+    """What pytest runs for a test: an example of a page needs those before it, so the page; None if there is no such
+    test now."""
+    page = test.partition("::")[0]
+    if page.endswith(".md"):
+        return page if any(name.startswith(f"{page}::") for name in names) else None
+    name = test if test in names else test.partition("[")[0]
+    return name if name in names else None
+
+
 def tests_by_line(folder: Path, kept: Path) -> Reached:
     """The tests that run each line, measured by running all, unless ``kept`` is there."""
     from coverage import CoverageData
@@ -204,9 +214,8 @@ def tests_by_line(folder: Path, kept: Path) -> Reached:
     # can have other names in the next run: the bytes of a file with a date.
     names, asked = collected(folder), {}
     for context, lines in breadth.items():
-        test = context.rpartition("|")[0]
-        known = test if test in names else test.partition("[")[0]
-        if known in names:
+        known = known_as(context.rpartition("|")[0], names)
+        if known is not None:
             asked[context] = lines, known
     found = {}
     for name, lines in contexts.items():

@@ -94,6 +94,15 @@ def test_the_names_of_tests_are_those_that_pytest_finds(folder):
     assert mutate.collected(folder) == names
 
 
+def test_a_name_is_one_that_pytest_can_run_alone():
+    """Parameters may have other names in the next run, and an example of a page needs those before it."""
+    names = {"test_a.py::test_one", "test_a.py::test_two[1]", "test_a.py::test_two", "docs/a.md::line:3,column:1"}
+    tests = ["test_a.py::test_one", "test_a.py::test_two[1]", "test_a.py::test_two[2]", "test_a.py::test_three"]
+    tests += ["docs/a.md::line:9,column:1", "docs/b.md::line:3,column:1"]
+    found = [mutate.known_as(test, names) for test in tests]
+    assert found == ["test_a.py::test_one", "test_a.py::test_two[1]", "test_a.py::test_two", None, "docs/a.md", None]
+
+
 def test_the_tests_of_a_line_are_those_that_reach_it_and_of_an_import_those_of_the_file():
     reached = {"a.py": {1: {(9, "first")}, 3: {(9, "first"), (2, "second"), (4, "second")}, 4: set()}, "b.py": {}}
 
