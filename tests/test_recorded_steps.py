@@ -361,6 +361,24 @@ def test_a_step_that_fails_is_not_recorded_and_leaves_no_trace(gpu, rng):
     np.testing.assert_array_equal(step(x, targets).out.values, 2 * (x + np.random.default_rng(5).integers(1000)))
 
 
+def test_what_was_drawn_for_a_record_that_failed_is_not_used(gpu, rng, monkeypatch):
+    """Else the next two forwards would have the same number: the generator is as it was."""
+
+    def fails(step, prepare):
+        prepare()
+        raise RuntimeError("no graph")
+
+    net = Network(gpu)
+    step = captured.CapturedStep(net, [net.noise, net.scale], None, None)
+    x, _ = batch(rng, 4, 3)
+    monkeypatch.setattr(gpu, "captured", fails)
+    with pytest.raises(RuntimeError, match="no graph"):
+        step(x)
+    draws = np.random.default_rng(5)
+    for _ in range(2):
+        np.testing.assert_array_equal(net.forward(There(x)).values, 2 * (x + draws.integers(1000)))
+
+
 def test_the_gpu_is_that_of_any_layer(gpu, rng):
     """A layer without arrays of its own, as Flatten, is of the host."""
     net = Network(gpu)
