@@ -19,7 +19,8 @@ def p_terms(index: Index, arrays: Arrays) -> Terms:
     n, k = index
     row = elements("x", logits, grid(n, range(logits.shape[1])), "logits")
     largest = row.values.max()
-    exponentials = Factor("exp(logit - largest)", np.exp(row.values - largest), "x", row.indices)
+    with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, as in the forward
+        exponentials = Factor("exp(logit - largest)", np.exp(row.values - largest), "x", row.indices)
     own = Factor("exp(logit - largest)", exponentials.values[k : k + 1], "x", grid(n, k))
     return Terms(
         "p[n,k] = exp(logits[n,k]) / Σ_j exp(logits[n,j])",
