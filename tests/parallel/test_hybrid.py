@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -134,6 +135,25 @@ def test_bytes_of_two_teams_by_hand(rank, scheme, passes):
     own = 9 + rank // 2
     assert column_gradient_bytes([6, 4, 2], 4, 2, 4, rank, scheme, 2) == 4 * (19 - own + own)
     assert len(passes_of(16, 4, 4, scheme, 2)) == 2 * passes
+
+
+@pytest.mark.parametrize(("scheme", "nodes"), [("a", 1), ("b", 2), ("c", 2)])
+def test_gradients_of_columns_are_those_of_a_team_s_passes(scheme, nodes):
+    """Of six shards the first of two teams has three, in b and c three passes: two nodes of the tree of six. A process
+    has all 7 * 4 + 5 * 2 parameters, and adds up half."""
+    assert column_gradient_bytes([6, 4, 2], 6, 2, 2, 0, scheme, 2) == 4 * (nodes * 19 + 19)
+
+    def sent(link):
+        Training(replace(COLUMNS, batch_size=36, shards=6, scheme=scheme, groups=2), dataset(), link).advance()
+        return dict(link.sent)
+
+    shapes = Training(PLAIN, dataset()).placement.shapes
+    dense = [shape for shape in shapes.values() if len(shape) == 2]
+    convolutions = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith("conv"))
+    features = [dense[0][0], *(shape[1] for shape in dense)]
+    for rank, found in enumerate(on(2, sent)):
+        expected = gradient_bytes(convolutions, 6, 2, rank)
+        assert found["gradients"] == expected + column_gradient_bytes(features, 6, 6, 2, rank, scheme, 2)
 
 
 def test_one_team_sends_no_gradients_of_columns():
