@@ -7,7 +7,6 @@ import json
 import re
 import threading
 from collections import Counter
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -307,19 +306,11 @@ def test_a_picture_is_of_the_table(tmp_path, monkeypatch):
     assert err.endswith(f"wrote {file}\n")
 
 
-def test_each_bar_is_full_at_the_end(monkeypatch):
-    moved, plain = [], Console.bar
-
-    @contextmanager
-    def bar(say, name, total):
-        with plain(say, name, total) as (advance, write):
-            yield lambda: (advance(), moved.append((name, total))), write
-
-    monkeypatch.setattr(Console, "bar", bar)
+def test_each_bar_is_full_at_the_end(bars_moved):
     ran(2, Sharing("mpi", SHARDS, scaling=True))
     steps = timing.BURN_IN_STEPS + 12
     # Two rounds of two sizes; each bar is in both processes.
-    assert Counter(moved) == {(name, total): 2 * total for name, total in [
+    assert Counter(bars_moved) == {(name, total): 2 * total for name, total in [
         ("Forward", steps), ("Forward-backward", steps), ("scaling", 4)]}  # fmt: skip
 
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,7 +41,6 @@ from tinyalexnet.benchmark import Options, run, versus
 from tinyalexnet.benchmark import options as bench_options
 from tinyalexnet.benchmark.timing import Workload
 from tinyalexnet.benchmark.versus import ON_GPU, PACKAGES, Choice, Comparison, Peer, check_choice, compare, describe
-from tinyalexnet.console import Console
 from tinyalexnet.devices import device
 
 TINY = Variant(
@@ -325,19 +323,11 @@ def test_the_benchmark_prints_the_comparison_after_its_lines(tmp_path, variant, 
     assert stored["ratio"]["Forward"][0] <= stored["ratio"]["Forward"][1] <= stored["ratio"]["Forward"][2]
 
 
-def test_the_bar_of_a_comparison_is_full_at_the_end_and_its_lines_are_shown_at_once(monkeypatch):
-    moved, plain = [], Console.bar
-
-    @contextmanager
-    def bar(say, name, total):
-        with plain(say, name, total) as (advance, write):
-            yield lambda: (advance(), moved.append((name, total))), write
-
-    monkeypatch.setattr(Console, "bar", bar)
+def test_the_bar_of_a_comparison_is_full_at_the_end_and_its_lines_are_shown_at_once(bars_moved):
     with AtOnce() as out:
         assert run(options(versus=(Choice("fake"),), rounds=3), out, io.StringIO()) == 0
         assert "versus fake 1.2" in out.getvalue()
-    assert moved.count(("versus", 6)) == 6
+    assert bars_moved.count(("versus", 6)) == 6
 
 
 def test_another_process_has_a_session_of_its_own_is_killed_and_its_results_run_no_code(rng):
