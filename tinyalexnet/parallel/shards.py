@@ -70,14 +70,12 @@ class ShardedStep:
         for layer in self._leaves:
             layer.draw()
         self._sums.begin()
+        run = self._layer_by_layer if self._overlap else self._at_once
         outs, losses = [], []
         with same_weights(self._own):
             for shard in range(self._own.start, self._own.stop):
-                start, stop = shards[shard].start, shards[shard].stop
-                run = self._layer_by_layer if self._overlap else self._at_once
-                out, loss = run(
-                    shard, start, x[start - first : stop - first], labels[start - first : stop - first], batch
-                )
+                rows = slice(shards[shard].start - first, shards[shard].stop - first)
+                out, loss = run(shard, shards[shard].start, x[rows], labels[rows], batch)
                 outs.append(to_host(out))
                 losses.append(as_number(loss))
         loss = total_loss(self._link, losses, self._shards)

@@ -15,7 +15,6 @@ from ..matrices import MOST_POINTS, Matrices, Tile
 MOST_IN_BLOCK, LANES = 64, 16
 """Filters of one matrix product at most, and what their number is a multiple of: a vector register of AVX-512."""
 
-
 FEW = 3
 """Chunks of a batch that are of equal size, whatever that is. Of more a small last one costs little."""
 
