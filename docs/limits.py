@@ -1,11 +1,12 @@
-"""python docs/limits.py [BATCH]: what other sizes of chunks would cost the convolutions of the benchmark, here.
+r"""python docs/limits.py [BATCH]: what other sizes of chunks would cost the convolutions of the benchmark, here.
 
 The convolutions of ``tf2015``, forward, dx and dw, by Winograd's algorithm. For each field of ``Limits``
 (``ops/conv2d/winograd/cpu/plan.py``): the time with a quarter, a half, twice and four times its value, over the time
 with its value, in turn; the median over the rounds with its quartiles. A ratio below 1 is a value to try on this
 machine. To stand in for a processor with AVX2 alone:
 
-    OPENBLAS_CORETYPE=Haswell NUMBA_CPU_NAME=haswell NUMBA_CACHE_DIR=FOLDER python docs/limits.py
+    NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx,+avx2,+fma,+bmi,+bmi2,+f16c,+popcnt NUMBA_CACHE_DIR=FOLDER \
+    python docs/limits.py
 """
 
 from __future__ import annotations

@@ -244,8 +244,6 @@ def test_a_limit(module):
 def test_the_order_of_the_sums_of_winograd():
     sizes = found("ops.conv2d.winograd.cpu.plan:Limits")()._asdict()
     assert sizes == {
-        "small_product": 1_000_000,
-        "slice_bytes": 24_576,
         "chunk_bytes": 3_145_728,
         "most_bytes": 9_437_184,
         "held_bytes": 12_582_912,

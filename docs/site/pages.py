@@ -17,7 +17,7 @@ GROUPS = {
     "Layers, derived": ["conv2d", "maxpool", "avgpool", "lrn", "relu", "dense", "dropout"],
     "Losses and the update": ["softmax_cross_entropy", "l2_loss", "momentum"],
     "Training": ["training", "parallel", "data", "pretrained"],
-    "Speed": ["performance", "winograd", "limits", "ladder", "benchmark"],
+    "Speed": ["performance", "winograd", "tiles", "limits", "ladder", "benchmark"],
     "GPU": ["gpu", "gpu_h100", "tensor_cores", "emulator"],
     "Checked": ["checking", "strategies", "mutation"],
     "Functions": ["api/operations", "api/network", "api/checking"],

@@ -164,18 +164,20 @@ def test_numbas_products_run_on_one_thread_inside_and_on_as_many_as_before_outsi
     assert blas_of_kernels() == before
 
 
+@pytest.mark.parametrize("products", [threads.products, threads.blas_products])
 @pytest.mark.parametrize(("more", "split"), [(-1, False), (0, True)])
-def test_products_hold_blas_to_one_thread_and_numba_too_if_they_are_few(more, split):
+def test_few_products_hold_numba_to_one_thread_and_those_of_blas_always_blas(products, more, split):
     before = blas_of_kernels(), numba.get_num_threads()
+    inside = {1} if products is threads.blas_products else set(before[0])
 
     def fails():
-        with threads.products(threads.SMALL_WORK + more):
-            assert set(blas_of_kernels()) == {1}
+        with products(threads.SMALL_WORK + more):
+            assert set(blas_of_kernels()) == inside
             assert numba.get_num_threads() == (before[1] if split else 1)
-            with threads.products(0):
+            with products(0):
                 assert numba.get_num_threads() == 1
             assert numba.get_num_threads() == (before[1] if split else 1)
-            assert set(blas_of_kernels()) == {1}
+            assert set(blas_of_kernels()) == inside
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

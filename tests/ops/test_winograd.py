@@ -193,45 +193,37 @@ def test_gradients_of_the_layer(backend, rng):
 SCHEDULES = {
     "fused": Limits(least_rows=1),
     "fused, several strips a task": Limits(least_rows=1, least_tasks=1, chunk_bytes=228_000),
-    "fused, slices of channels": Limits(least_rows=1, slice_bytes=300),
     "staged": Limits(least_rows=10**9),
     "staged, strip by strip": Limits(least_rows=10**9, held_bytes=1, split_chunks=10**9),
     "staged, several strips a chunk": Limits(least_rows=10**9, held_bytes=210_000),
     "staged, three equal chunks": Limits(least_rows=10**9, held_bytes=300_000),
     "staged, two equal chunks": Limits(least_rows=10**9, held_bytes=500_000, least_tasks=4),
-    "staged, slices of channels": Limits(least_rows=10**9, slice_bytes=300),
-    "split": Limits(least_tasks=3, split_chunks=1, small_product=1, chunk_bytes=10**9),
-    "split, several strips a chunk": Limits(least_tasks=3, split_chunks=1, small_product=2000, chunk_bytes=10**9),
-    "split, slices of channels": Limits(
-        least_tasks=3, split_chunks=1, small_product=1000, chunk_bytes=10**9, slice_bytes=300
-    ),
+    "split": Limits(least_tasks=3, split_chunks=1, held_bytes=1, chunk_bytes=10**9),
+    "split, several strips a chunk": Limits(least_tasks=3, split_chunks=1, held_bytes=110_000, chunk_bytes=10**9),
 }
 
 PLANS = {
-    "fused, several strips a task": (SEVERAL_TASKS, 15, (True, 1, 6), (1, 1, 15)),
-    "fused, slices of channels": (SEVERAL_TASKS, 15, (True, 5, 1), (1, 5, 15)),
-    "staged, strip by strip": (SEVERAL_TASKS, 15, (False, 1, 1), (1, 1, 1)),
-    "staged, several strips a chunk": (SEVERAL_TASKS, 15, (False, 1, 4), (1, 1, 4)),
-    "staged, three equal chunks": (SEVERAL_TASKS, 15, (False, 1, 5), (1, 1, 5)),
-    "staged, two equal chunks": (SEVERAL_TASKS, 15, (False, 1, 8), (1, 1, 8)),
-    "staged, slices of channels": (GROUPS_OF_TWO_BLOCKS, 6, (False, 43, 6), (1, 43, 6)),
-    "split": (SEVERAL_TASKS, 15, (False, 1, 1), (3, 1, 1)),
-    "split, several strips a chunk": (SEVERAL_TASKS, 15, (False, 1, 2), (3, 1, 2)),
-    "split, slices of channels": (SEVERAL_TASKS, 15, (False, 5, 5), (3, 5, 5)),
+    "fused, several strips a task": (15, (True, 6), (1, 15)),
+    "staged, strip by strip": (15, (False, 1), (1, 1)),
+    "staged, several strips a chunk": (15, (False, 4), (1, 4)),
+    "staged, three equal chunks": (15, (False, 5), (1, 5)),
+    "staged, two equal chunks": (15, (False, 8), (1, 8)),
+    "split": (15, (False, 1), (3, 1)),
+    "split, several strips a chunk": (15, (False, 2), (3, 2)),
 }
-"""Of an example, its strips, and for the convolution and for the gradient of its filters: fused or the splits, the
-slices of the channels, and the strips of a chunk. Of four chunks of several, and of two, the last is not full."""
+"""Of SEVERAL_TASKS the strips, and for the convolution and for the gradient of its filters: fused or the splits, and
+the strips of a chunk. Of four chunks of several, and of two, the last is not full."""
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_schedule_is_what_its_name_says(name):
-    case, strips, *expected = PLANS[name]
+    case, (strips, *expected) = SEVERAL_TASKS, PLANS[name]
     tile = choose_tile("winograd", "cpu", case.x_shape, case.filters, case.window, case.groups, np.float64)
     depth, blocks = case.x_shape[3] // case.groups, blocks_of(case.filters // case.groups)
     sizes = tile, case.x_shape[0], case.out_size, depth, blocks, 8, SCHEDULES[name]
     plans = plan_convolution(*sizes), plan_accumulation(*sizes)
     assert {plan.grid.strips for plan in plans} == {strips}
-    assert [(plan[1], plan.grid.slices, plan.grid.chunk_strips) for plan in plans] == expected
+    assert [(plan[1], plan.grid.chunk_strips) for plan in plans] == expected
 
 
 @pytest.mark.parametrize("limits", SCHEDULES.values(), ids=SCHEDULES)
@@ -265,8 +257,6 @@ SIZES = {
 }
 LIMITS = st.builds(
     Limits,
-    small_product=st.integers(1, 2_000_000),
-    slice_bytes=st.integers(1, 1 << 20),
     chunk_bytes=st.integers(1, 8 << 20),
     most_bytes=st.integers(1, 32 << 20),
     held_bytes=st.integers(1, 32 << 20),
@@ -285,9 +275,6 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
         assert (grid.tiles_h, grid.tiles_w) == tile.counts(size)
         assert grid.strips == n * grid.tiles_h
         assert 1 <= grid.chunk_strips <= grid.strips
-        assert 1 <= grid.slices <= depth
-        if limits.slice_bytes >= 8 * blocks.width:  # two channels
-            assert 4 * blocks.width * -(-depth // grid.slices) < limits.slice_bytes + 4 * blocks.width
         # Large tiles compute m outputs and the others m - 1: no more of them than the image needs.
         for tiles, large, m, outputs in (
             (grid.tiles_h, grid.large_h, grid.m_h, size[0]),
@@ -307,9 +294,6 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
         assert convolution.grid.chunk_strips * of_strip <= in_cache * (5 / 4 if few else 1)
         assert convolution.grid.chunk_strips <= -(-convolution.grid.strips // limits.least_tasks)
     for plan, held in ((convolution, not convolution.fused), (accumulation, accumulation.splits == 1)):
-        if plan.grid.chunk_strips > 1:
-            deepest = -(-depth // plan.grid.slices)
-            assert plan.grid.chunk_strips * plan.grid.tiles_w * deepest * blocks.width <= limits.small_product
         if held and plan.grid.chunk_strips > 1:
             assert plan.grid.chunk_strips * of_strip <= limits.held_bytes
         chunks = -(-plan.grid.strips // plan.grid.chunk_strips)
@@ -349,7 +333,6 @@ def test_the_batch_size_decides_which_schedule_runs():
     of_strip = 4 * 49 * 3 * (192 + 384)
     larger = planned(256, (13, 13), 192, 384)[0].grid
     assert larger.chunk_strips == Limits().most_bytes // of_strip  # U has 14 MB
-    assert conv3[0].grid.slices == 2  # of 96 channels: 24 KB of U
     assert not image[0].fused
     # 96 strips are 6 for each of 16 tasks, with 18 rows: enough.
     assert planned(32, (13, 13), 256, 256)[0].fused

@@ -5,7 +5,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +122,9 @@ class OneNumbaThread:
             self._set(self._before)
 
 
+_AS_IT_IS: AbstractContextManager[None] = nullcontext()
+
+
 class _SmallProducts(OneNumbaThread):
     def __enter__(self) -> None:
         _one_blas_thread.__enter__()
@@ -133,7 +136,12 @@ class _SmallProducts(OneNumbaThread):
 
 
 def products(multiply_adds: int) -> AbstractContextManager[None]:
-    """``with`` it, a kernel may call BLAS: ``one_blas_thread``, and if it has little work, it is not split either."""
+    """``with`` it, a kernel is not split if it has so little work."""
+    return OneNumbaThread() if multiply_adds < SMALL_WORK else _AS_IT_IS
+
+
+def blas_products(multiply_adds: int) -> AbstractContextManager[None]:
+    """The same for a kernel that calls BLAS: ``one_blas_thread`` too."""
     return _SmallProducts() if multiply_adds < SMALL_WORK else _one_blas_thread
 
 

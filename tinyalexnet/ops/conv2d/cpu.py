@@ -16,8 +16,8 @@ import numba
 import numpy as np
 
 from ...devices.cpu.compiler import parallel, slice_bounds
-from ...devices.cpu.gemm import add_product
 from ...devices.cpu.memory import empty
+from ...devices.cpu.panels import add_panel_product
 from ...devices.cpu.threads import products
 from ...geometry import Window
 from . import cpu_few, cpu_grey
@@ -67,7 +67,7 @@ def conv2d_backward_input(
                 cpu_few.backward_input(gradient, kernels, placed, dx)
             else:
                 blocks = images_per_task, rows_per_block(gradient.shape)
-                _backward_input(gradient, _as_matrix(kernels), *placed, *blocks, dx)
+                _backward_input(gradient, _contiguous(_as_matrix(kernels).T), *placed, *blocks, dx)
         return dx
 
     return by_groups(of_group, channels_total, w.shape[3], groups)
@@ -118,12 +118,12 @@ def _forward(x, w, b, kernel, stride, pad, block, out):  # type: ignore[no-untyp
         cols = np.empty(((last - first) * out_w, w.shape[0]), x.dtype)
         im2col(x, first, last, out_h, out_w, kernel, stride, pad, cols)
         out_block = out_pixels[first * out_w : last * out_w]
-        np.dot(cols, w, out_block)
+        add_panel_product(cols, w, False, out_block)
         add_to_rows(out_block, b)
 
 
 @parallel
-def _backward_input(dout, w, kernel, stride, pad, images, block, dx):  # type: ignore[no-untyped-def]
+def _backward_input(dout, w_turned, kernel, stride, pad, images, block, dx):  # type: ignore[no-untyped-def]
     n, out_h, out_w, filters = dout.shape
     dout_pixels = dout.reshape(n * out_h * out_w, filters)
     for task in numba.prange((n + images - 1) // images):
@@ -133,8 +133,8 @@ def _backward_input(dout, w, kernel, stride, pad, images, block, dx):  # type: i
         for first in range(first_image * out_h, last_image * out_h, block):
             last = min(first + block, last_image * out_h)
             # The forward multiplied each window by w; the gradient of the window is dout times w transposed.
-            dcols = np.empty(((last - first) * out_w, w.shape[0]), dx.dtype)
-            np.dot(dout_pixels[first * out_w : last * out_w], w.T, dcols)
+            dcols = np.empty(((last - first) * out_w, w_turned.shape[1]), dx.dtype)
+            add_panel_product(dout_pixels[first * out_w : last * out_w], w_turned, False, dcols)
             col2im(dcols, first, last, out_h, out_w, kernel, stride, pad, dx)
 
 
@@ -154,7 +154,7 @@ def _backward_params(dout, x, kernel, stride, pad, block, blocks, partial_dw, pa
             im2col(x, first, last, out_h, out_w, kernel, stride, pad, cols)
             dout_block = dout_pixels[first * out_w : last * out_w]
             # Every output pixel met the same filters, so their gradient is a sum over pixels.
-            add_product(cols.T, dout_block, number > begin, partial_dw[index])
+            add_panel_product(cols.T, dout_block, number > begin, partial_dw[index])
             add_rows_to(partial_db[index], dout_block)
     for row in numba.prange(depth):
         dw[row] = 0

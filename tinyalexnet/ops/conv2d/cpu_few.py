@@ -10,15 +10,15 @@ import numba
 import numpy as np
 
 from ...devices.cpu.compiler import inner, parallel, slice_bounds
-from ...devices.cpu.gemm import add_product
 from ...devices.cpu.memory import empty
+from ...devices.cpu.panels import add_panel_product
 from ...geometry import Pair
 from .cpu_im2col import im2col
 
 Placement = tuple[Pair, Pair, Pair]
 
 FILTERS, DEPTH = 64, 96
-"""Columns and rows of the filters' matrix in one product: 24 KB, which stay in a core's fastest cache."""
+"""Columns and rows of the filters' matrix in one product: 24 KB, copied into a core's fastest cache."""
 
 LANES = 16
 """Channels that are written together: a cache line."""
@@ -27,7 +27,8 @@ SLICES = 16
 """Slices of the output rows for im2col, and of the rows of dw at least."""
 
 LEAST_ROWS, MOST_ROWS = 48, 160
-"""Windows in one product: fewer are slow, of more OpenBLAS would copy both matrices first (``devices/cpu/blas.py``)."""
+"""Windows in one product: of fewer the copy of the filters would take a good part of the time; more, of DEPTH channels,
+would leave the cache of a core."""
 
 LEAST_TASKS = 8
 """The windows are cut finer, so that this many threads have work: each slice reads the filters again."""
@@ -125,7 +126,9 @@ def _forward(x, w, b, kernel, stride, pad, slices, cols, out):  # type: ignore[n
         for step in range(steps):
             first, last = slice_bounds(step, steps, depth)
             _copy_part(w, first, last, left, right, some)
-            add_product(cols[begin:end, first:last], some[: last - first], step > 0, pixels[begin:end, left:right])
+            add_panel_product(
+                cols[begin:end, first:last], some[: last - first], step > 0, pixels[begin:end, left:right]
+            )
         _add_to_part(b, pixels, begin, end, left, right)
 
 
@@ -149,4 +152,4 @@ def _backward_params(dout, x, kernel, stride, pad, slices, cols, gradients, dw):
             for step in range(steps):
                 begin, end = slice_bounds(step, steps, windows)
                 some = gradients[block, begin:end, : right - left]
-                add_product(cols[begin:end, first:last].T, some, step > 0, dw[first:last, left:right])
+                add_panel_product(cols[begin:end, first:last].T, some, step > 0, dw[first:last, left:right])

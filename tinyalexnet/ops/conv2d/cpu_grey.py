@@ -8,8 +8,8 @@ import numba
 import numpy as np
 
 from ...devices.cpu.compiler import inner, parallel, slice_bounds
-from ...devices.cpu.gemm import add_product
 from ...devices.cpu.memory import empty
+from ...devices.cpu.panels import add_panel_product
 from ...devices.cpu.threads import products
 from ...geometry import Window
 from .cpu_tasks import PARTIAL_SUMS, add_rows_to, add_to_rows, placement, rows_per_block
@@ -78,7 +78,7 @@ def _forward(x, w, b, kernel, stride, pad, block, out):  # type: ignore[no-untyp
         windows = np.empty((w.shape[0], (last - first) * out_w), x.dtype)
         _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, windows)
         out_block = out_pixels[first * out_w : last * out_w]
-        np.dot(windows.T, w, out_block)
+        add_panel_product(windows.T, w, False, out_block)
         add_to_rows(out_block, b)
 
 
@@ -97,5 +97,5 @@ def _backward_params(dout, x, kernel, stride, pad, block, blocks, partial_dw, pa
             windows = np.empty((depth, (last - first) * out_w), x.dtype)
             _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, windows)
             dout_block = dout_pixels[first * out_w : last * out_w]
-            add_product(windows, dout_block, number > begin, partial_dw[index])
+            add_panel_product(windows, dout_block, number > begin, partial_dw[index])
             add_rows_to(partial_db[index], dout_block)

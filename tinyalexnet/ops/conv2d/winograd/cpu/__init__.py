@@ -4,7 +4,6 @@ import numpy as np
 
 from .....devices.cpu.compiler import most_threads
 from .....devices.cpu.memory import empty
-from .....devices.cpu.threads import one_blas_thread
 from .....geometry import Pair, Window
 from ...groups import by_groups, group_slices
 from ..blocks import filters_from_blocks, filters_to_blocks
@@ -95,14 +94,13 @@ def conv2d_backward_params(
         du = empty((plan.splits, tile.points, blocks.number, depth, blocks.width), x.dtype)
         sums = np.zeros((plan.splits, *blocks), x.dtype)
         tiles = plan.grid.chunk_strips * plan.grid.tiles_w
-        with one_blas_thread():
-            if plan.splits > 1:
-                scratch = empty((most_threads(), tiles * tile.points * (depth + blocks.filters)), x.dtype)
-                accumulate_split(images, to_points, gradients, from_pixels, plan.grid, scratch, du, sums)
-            else:
-                v = empty((tile.points, tiles, depth), x.dtype)
-                dm = empty((tile.points, blocks.number, tiles, blocks.width), x.dtype)
-                accumulate_staged(images, to_points, gradients, from_pixels, plan.grid, v, dm, du[0], sums[0])
+        if plan.splits > 1:
+            scratch = empty((most_threads(), tiles * tile.points * (depth + blocks.filters)), x.dtype)
+            accumulate_split(images, to_points, gradients, from_pixels, plan.grid, scratch, du, sums)
+        else:
+            v = empty((tile.points, tiles, depth), x.dtype)
+            dm = empty((tile.points, blocks.number, tiles, blocks.width), x.dtype)
+            accumulate_staged(images, to_points, gradients, from_pixels, plan.grid, v, dm, du[0], sums[0])
         dw = empty((*tile.r, depth, gradients.row_size), x.dtype)
         filters_from_points(du[0], sides(gt, gt), dw)
         db[filters] = sums[0].reshape(-1)[: gradients.row_size]
@@ -149,14 +147,13 @@ def _convolve(src: ImageView, u: np.ndarray, b: np.ndarray, tile: Tile, dst: Ima
     to_pixels = sides(tile.at(dtype), tile.smaller.at(dtype))
     plan = plan_convolution(tile, dst.rows.shape[0], _size_in_blocks(dst), depth, blocks, dtype.itemsize, limits)
     tiles = plan.grid.chunk_strips * plan.grid.tiles_w
-    with one_blas_thread():
-        if plan.fused:
-            scratch = empty((most_threads(), tiles * points * (depth + blocks.filters)), dtype)
-            convolve_fused(src, to_points, u, bias, to_pixels, plan.grid, scratch, dst)
-        else:
-            v = empty((points, tiles, depth), dtype)
-            m = empty((points, count, tiles, width), dtype)
-            convolve_staged(src, to_points, u, bias, to_pixels, plan.grid, v, m, dst)
+    if plan.fused:
+        scratch = empty((most_threads(), tiles * points * (depth + blocks.filters)), dtype)
+        convolve_fused(src, to_points, u, bias, to_pixels, plan.grid, scratch, dst)
+    else:
+        v = empty((points, tiles, depth), dtype)
+        m = empty((points, count, tiles, width), dtype)
+        convolve_staged(src, to_points, u, bias, to_pixels, plan.grid, v, m, dst)
 
 
 def _size_in_blocks(view: ImageView) -> Pair:

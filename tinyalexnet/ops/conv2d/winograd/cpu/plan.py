@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .....devices.cpu.blas import SMALL_PRODUCT
 from .....geometry import Pair
 from ..matrices import MOST_POINTS, Matrices, Tile
 
@@ -40,10 +39,6 @@ def blocks_of(filters: int) -> Blocks:
 class Limits(NamedTuple):
     """The sizes that decide which schedule runs, and how large its chunks are.
 
-    ``small_product``: multiply-adds of a product, so that OpenBLAS does not copy both matrices first: it would be half
-    as fast here.
-    ``slice_bytes``: a slice of U or of dU, in one product, so that it stays in the fastest cache while all tiles of the
-    chunk meet it.
     ``chunk_bytes``: V and M of a task of the fused schedule, so that they stay in the cache that the cores share;
     ``most_bytes`` if U is as large, as it then costs more to read.
     ``held_bytes``: V and M, or V and dM, that the staged schedule holds at a time, so that they too stay in that cache.
@@ -55,8 +50,6 @@ class Limits(NamedTuple):
     the fused one once per task.
     """
 
-    small_product: int = SMALL_PRODUCT
-    slice_bytes: int = 24 << 10
     chunk_bytes: int = 3 << 20
     most_bytes: int = 9 << 20
     held_bytes: int = 12 << 20
@@ -100,8 +93,7 @@ class TileGrid(NamedTuple):
     """How tiles cover a batch, down (h) and across (w).
 
     ``m`` outputs and ``n`` points of a large tile; the ``tiles`` of an image, of which the first ``large`` are large;
-    the point at which A sums up; the ``strips`` of the batch and those of a chunk; the ``slices`` of the channels, of
-    which a product has one.
+    the point at which A sums up; the ``strips`` of the batch and those of a chunk.
     """
 
     m_h: int
@@ -115,7 +107,6 @@ class TileGrid(NamedTuple):
     sum_point: int
     strips: int
     chunk_strips: int
-    slices: int
 
 
 class ConvolutionPlan(NamedTuple):
@@ -191,15 +182,12 @@ def plan_accumulation(
 
 
 def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, limits: Limits) -> TileGrid:
-    """The grid with chunks as large as products may be, and as may be held at a time."""
+    """The grid with chunks as large as may be held at a time."""
     tiles_h, tiles_w = tile.counts(size)
     strips = n * tiles_h
-    slices = min(depth, -(-4 * depth * blocks.width // limits.slice_bytes))
-    in_product = limits.small_product // (-(-depth // slices) * blocks.width * tiles_w)
-    in_memory = _strips_in(limits.held_bytes, tile, tiles_w, depth, blocks)
-    chunk_strips = max(1, min(in_product, in_memory, strips))
+    chunk_strips = max(1, min(_strips_in(limits.held_bytes, tile, tiles_w, depth, blocks), strips))
     counts = tiles_h, tiles_w, *tile.large_counts(size)
-    return TileGrid(*tile.m, *tile.n, *counts, tile.sum_point, strips, chunk_strips, slices)
+    return TileGrid(*tile.m, *tile.n, *counts, tile.sum_point, strips, chunk_strips)
 
 
 def _for_all_threads(strips: int, grid: TileGrid, limits: Limits) -> int:

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from .....devices.cpu.compiler import inner, parallel, slice_bounds
-from .....devices.cpu.gemm import add_product
+from .....devices.cpu.panels import add_panel_product
 from .transforms import add_elements, restore_strip, tiles_of_strips, transform_strip
 
 SPREAD = 13
@@ -21,11 +21,9 @@ SPREAD = 13
 @inner
 def _multiply(v, u, bias, grid, begin, end, p, block, m):  # type: ignore[no-untyped-def]
     """Stage 2: M[p] = V[p] U[p] of the strips from ``begin`` to ``end`` and a block of filters; plus the bias, at the
-    point that all outputs add. One slice of the channels after the other: that of U stays in the fastest cache."""
+    point that all outputs add."""
     tiles = tiles_of_strips(grid, p, begin, end)
-    for index in range(grid.slices):
-        first, last = slice_bounds(index, grid.slices, v.shape[2])
-        add_product(v[p, :tiles, first:last], u[p, block, first:last], index > 0, m[p, block, :tiles])
+    add_panel_product(v[p, :tiles], u[p, block], False, m[p, block, :tiles])
     if p == grid.sum_point:
         for t in range(tiles):
             add_elements(m[p, block, t], bias[block])
@@ -34,11 +32,9 @@ def _multiply(v, u, bias, grid, begin, end, p, block, m):  # type: ignore[no-unt
 @inner
 def _add_gradient(v, dm, grid, begin, end, keep, p, block, du, db):  # type: ignore[no-untyped-def]
     """dU[p] = V[p]ᵀ dM[p] of the strips from ``begin`` to ``end`` and a block of filters, or += if ``keep``; and what
-    they add to db. One slice of the channels after the other, as in ``_multiply``."""
+    they add to db."""
     tiles = tiles_of_strips(grid, p, begin, end)
-    for index in range(grid.slices):
-        first, last = slice_bounds(index, grid.slices, v.shape[2])
-        add_product(v[p, :tiles, first:last].T, dm[p, block, :tiles], keep, du[p, block, first:last])
+    add_panel_product(v[p, :tiles].T, dm[p, block, :tiles], keep, du[p, block])
     if p == grid.sum_point:
         for t in range(tiles):
             add_elements(db[block], dm[p, block, t])

@@ -1,0 +1,89 @@
+"""The functions of the tiles, as LLVM runs them: without Numba, so that plain Python reaches their code too."""
+
+from __future__ import annotations
+
+import ctypes
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+from llvmlite import ir
+from numba.core import types
+
+from tinyalexnet.devices.cpu import microkernel
+from tinyalexnet.devices.cpu.microkernel import ROWS, TYPES, vectors_of
+
+ELEMENTS = {types.float32: np.float32, types.float64: np.float64}
+SHAPES = [(rows, vectors) for rows in range(1, ROWS + 1) for vectors in (4, 2, 1)]
+
+
+@pytest.fixture(scope="module")
+def tiles():
+    """The function of each tile, by type, rows and vectors."""
+    module = ir.Module()
+    for element in ELEMENTS:
+        for shape in SHAPES:
+            microkernel._tile(module, element, *shape).linkage = "external"
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    parsed = llvm.parse_assembly(str(module))
+    parsed.verify()
+    with llvm.create_mcjit_compiler(parsed, machine) as engine:
+        engine.finalize_object()
+        kinds = [ctypes.c_bool if kind == ir.IntType(1) else ctypes.c_int64 for kind in TYPES]
+        kind = ctypes.CFUNCTYPE(None, *kinds)
+        yield {
+            (element, *shape): kind(engine.get_function_address(f"tile_{element}_{shape[0]}_{shape[1]}"))
+            for element in ELEMENTS
+            for shape in SHAPES
+        }
+
+
+def multiplied(tile, a, b, out, columns, keep):
+    """What a tile leaves in a copy of ``out``, which it writes in place."""
+    whole = out.copy()
+    inside = whole[1 : 1 + len(a), 2:]
+    tile(
+        *(a.ctypes.data, *a.strides),
+        *(b.ctypes.data, b.strides[0]),
+        *(inside.ctypes.data, inside.strides[0]),
+        *(64, b.shape[0], columns, keep),
+    )
+    return whole
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("depth", [1, 2, 7])
+@pytest.mark.parametrize(("rows", "vectors"), SHAPES)
+@pytest.mark.parametrize("element", ELEMENTS, ids=str)
+def test_a_tile_is_the_product_of_its_parts(tiles, rng, element, rows, vectors, depth, keep):
+    """Of matrices with NaN around the parts; with one vector, of any number of columns that it may have."""
+    dtype = ELEMENTS[element]
+    lanes = 64 // np.dtype(dtype).itemsize
+    tile = tiles[element, rows, vectors]
+    a = np.full((rows, depth + 3), np.nan, dtype)[:, 1:-2]
+    a[...] = rng.integers(-4, 5, a.shape)
+    for columns in range(1, lanes + 1) if vectors == 1 else [vectors * lanes]:
+        b = np.full((depth, columns + 5), np.nan, dtype)[:, :columns]
+        b[...] = rng.integers(-4, 5, b.shape)
+        out = np.full((rows + 2, columns + 9), np.nan, dtype)
+        out[1:-1, 2 : 2 + columns] = rng.integers(-4, 5, (rows, columns)) if keep else np.nan
+        expected = out.copy()
+        expected[1:-1, 2 : 2 + columns] = a @ b + (out[1:-1, 2 : 2 + columns] if keep else 0)
+        for factor in (a, np.asfortranarray(a)):
+            np.testing.assert_array_equal(multiplied(tile, factor, b, out, columns, keep), expected)
+
+
+def test_a_tile_is_written_once():
+    module = ir.Module()
+    tile = microkernel._tile(module, types.float32, 6, 4)
+    assert microkernel._tile(module, types.float32, 6, 4) is tile
+    assert str(module).count("define internal") == 1
+    assert str(tile).count('call <16 x float> @"llvm.fmuladd') == 24
+
+
+def test_only_long_registers_are_enough_for_four_vectors():
+    assert vectors_of("+avx,+avx2,+avx512f,-avx512er") == (4, 2, 1)
+    assert vectors_of("+avx,+avx2,-avx512f") == (1,)
+    assert vectors_of("") == (1,)

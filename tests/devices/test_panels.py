@@ -1,0 +1,103 @@
+"""Products with a panel, compiled and as plain Python; and the tiles that they are made of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numba.core.registry import cpu_target
+
+from tinyalexnet.devices.cpu.compiler import inner
+from tinyalexnet.devices.cpu.panels import add_panel_product
+
+
+@inner
+def product(a, b, keep, out):
+    add_panel_product(a, b, keep, out)
+
+
+SIZES = {"m": st.integers(0, 20), "k": st.integers(0, 250), "n": st.integers(0, 150)}
+"""Tiles of fewer rows and columns than the largest, several of them, and several slices of k; and none."""
+
+
+def parts(rng, dtype, shape, transposed=False):
+    """A part of a matrix that is NaN around it, with small integers, whose products are exact."""
+    if transposed:
+        return parts(rng, dtype, shape[::-1]).T
+    whole = np.full((shape[0] + 2, shape[1] + 3), np.nan, dtype)
+    whole[1:-1, 1:-2] = rng.integers(-4, 5, shape)
+    return whole[1:-1, 1:-2]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(**SIZES, transposed=st.booleans(), keep=st.booleans(), seed=st.integers(0, 99))
+def test_it_is_the_product_of_the_parts(dtype, m, k, n, transposed, keep, seed):
+    rng = np.random.default_rng(seed)
+    a, b, out = parts(rng, dtype, (m, k), transposed), parts(rng, dtype, (k, n)), parts(rng, dtype, (m, n))
+    whole = out.base.copy()
+    whole[1:-1, 1:-2] = a @ b + keep * out
+    product(a, b, keep, out)
+    np.testing.assert_array_equal(out.base, whole)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [0, 1, 200])
+def test_what_is_not_kept_may_be_anything(dtype, k):
+    out = np.full((7, 70), np.nan, dtype)
+    product(np.ones((7, k), dtype), np.ones((k, 70), dtype), False, out)
+    np.testing.assert_array_equal(out, np.full((7, 70), k, dtype))
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1)])
+def test_the_distance_of_a_single_row_or_column_is_not_asked_for(shape):
+    """NumPy may set it to anything."""
+    a = np.lib.stride_tricks.as_strided(np.arange(1.0, 6.0), shape, [0 if size == 1 else 8 for size in shape])
+    out = np.empty((shape[0], 2))
+    product(a, np.ones((shape[1], 2)), False, out)
+    np.testing.assert_array_equal(out, np.arange(1.0, 6.0).reshape(shape) @ np.ones((shape[1], 2)))
+
+
+def random_product(dtype):
+    """Factors, and their product: rounded, with a tile for each part of its rows and columns."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((23, 230)).astype(dtype), rng.standard_normal((230, 150)).astype(dtype)
+    out = np.empty((23, 150), dtype)
+    product(a, b, False, out)
+    return a, b, out
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(row=st.integers(1, 22), step=st.integers(1, 229), column=st.integers(1, 149))
+def test_no_bit_depends_on_how_a_product_is_cut(dtype, row, step, column):
+    """Each element adds its products in the order of k: in a tile of any size, of any part, and over several calls."""
+    a, b, expected = random_product(dtype)
+    out = np.empty_like(expected)
+    for rows in (slice(0, row), slice(row, None)):
+        for columns in (slice(0, column), slice(column, None)):
+            product(a[rows, :step], b[:step, columns], False, out[rows, columns])
+            product(a[rows, step:], b[step:, columns], True, out[rows, columns])
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.compiled
+def test_no_bit_depends_on_how_wide_the_registers_are(tmp_path):
+    features = set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
+    if "+fma" not in features:
+        pytest.skip("this processor has no fused multiply-add")
+    code = (
+        "import numpy as np; from tests.devices.test_panels import random_product; "
+        "from tinyalexnet.devices.cpu.microkernel import VECTORS; print(len(VECTORS), "
+        "*(random_product(dtype)[2].tobytes().hex() for dtype in (np.float32, np.float64)))"
+    )
+    narrow = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma", "NUMBA_CACHE_DIR": str(tmp_path)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **narrow}, capture_output=True, text=True, check=True
+    )
+    expected = [random_product(dtype)[2].tobytes().hex() for dtype in (np.float32, np.float64)]
+    assert found.stdout.split() == ["1", *expected]

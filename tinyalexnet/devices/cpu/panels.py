@@ -1,0 +1,67 @@
+"""Products of matrices whose second factor is a panel, with rows that follow each other: what a tile reads as it is.
+
+A library for products first copies both matrices into panels. Winograd's convolution writes its matrices so from the
+beginning, and has no need of the copy. The elements of a row of ``out`` are sums in the order of k, whatever the sizes.
+"""
+
+import numpy as np
+from numba.extending import overload
+
+from .compiler import inner
+from .microkernel import KINDS, ROWS, VECTOR_BYTES, VECTORS, multiply_tile
+
+DEPTH = 96
+"""Rows of b in one tile: with four vectors of columns 24 KB, which stay in a core's fastest cache for all rows of a."""
+
+LINES = 4
+"""Tiles that together fetch the next DEPTH rows of b, each a cache line of every row, while they multiply these."""
+
+
+def add_panel_product(a: np.ndarray, b: np.ndarray, keep: bool, out: np.ndarray) -> None:
+    """out = a b; or, to ``keep`` what is in it, out += a b.
+
+    Shapes
+        a (M, K), b (K, N), out (M, N). Each may be a part of a larger array, and a the transpose of one. In b and out
+        elements of a row are neighbours in memory. Of no k the sum is 0.
+    Source
+        Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008: panels and tiles.
+    """
+    assert all(x.strides[1] == x.itemsize for x in (b, out) if x.shape[1] > 1 and x.size > 0)
+    out[:] = out + a @ b if keep else a @ b
+
+
+@overload(add_panel_product)
+def _compiled_product(a, b, keep, out):  # type: ignore[no-untyped-def]
+    zero, lanes = np.dtype(str(out.dtype)).type(0), KINDS[out.dtype][2]
+
+    def product(a, b, keep, out):  # type: ignore[no-untyped-def]
+        (rows, depth), columns = a.shape, b.shape[1]
+        if depth == 0 and not keep:
+            out[:] = 0
+        # Addresses and steps: so one function serves all layouts, whose tiles take half a second to compile.
+        of_a = np.intp(a.ctypes.data), a.strides[0], a.strides[1]
+        of_b, of_out = (np.intp(b.ctypes.data), b.strides[0]), (np.intp(out.ctypes.data), out.strides[0])
+        _product(zero, lanes, of_a, of_b, of_out, rows, depth, columns, keep)
+
+    return product
+
+
+@inner
+def _product(zero, lanes, a, b, out, rows, depth, columns, keep):  # type: ignore[no-untyped-def]
+    (of_a, a_row, a_column), (of_b, b_row), (of_out, out_row) = a, b, out
+    left = 0
+    while left < columns:
+        width = VECTORS[0] * lanes
+        while width > max(columns - left, lanes):
+            width //= 2
+        byte = left * VECTOR_BYTES // lanes
+        for first in range(0, depth, DEPTH):
+            some = min(DEPTH, depth - first)
+            for top in range(0, rows, ROWS):
+                tile_of_a = of_a + top * a_row + first * a_column, a_row, a_column
+                panel = of_b + first * b_row + byte, b_row
+                tile = of_out + top * out_row + byte, out_row
+                ahead = DEPTH * b_row + top // ROWS % LINES * VECTOR_BYTES
+                sizes = some, min(ROWS, rows - top), columns - left
+                multiply_tile(zero, tile_of_a, panel, tile, ahead, sizes, keep or first > 0)
+        left += width
