@@ -1,12 +1,13 @@
-"""python docs/small_products.py: dense layers of few vectors, with products as large as a slice and with small ones.
+"""python docs/small_products.py: dense layers by products with panels, and by small products without a copy.
 
-Each pass of three layers of the variants, float32, for batches of 1 to 128 vectors: milliseconds with small products,
-and how many times as long large ones take, medians and quartiles of rounds in turn. For docs/performance.md.
+Each pass of three layers of the variants, float32, for batches of 1 to 128 vectors: milliseconds with panels, and how
+many times as long small products take, medians and quartiles of rounds in turn. For docs/performance.md.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -17,7 +18,6 @@ from tinyalexnet.ops.dense import cpu as dense
 LAYERS = {"mnist fc3": (3136, 1024), "fc6": (9216, 4096), "fc8": (4096, 1000)}
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 ROUNDS = 15
-LIMITS = ("MOST_VECTORS", "MOST_GRADIENT")
 
 
 def milliseconds(run: Callable[[], object]) -> float:
@@ -27,15 +27,13 @@ def milliseconds(run: Callable[[], object]) -> float:
 
 
 def both(run: Callable[[], object]) -> tuple[float, float]:
-    """With small products, and with large ones alone, as for many vectors."""
-    small = milliseconds(run)
-    limits = {name: getattr(dense, name) for name in LIMITS}
-    for name in LIMITS:
-        setattr(dense, name, 0)
-    large = milliseconds(run)
-    for name, limit in limits.items():
-        setattr(dense, name, limit)
-    return small, large
+    """With panels, and with small products alone, whatever the number of vectors."""
+    many, times = dense.MANY, []
+    for least in (1, sys.maxsize):
+        dense.MANY = dict.fromkeys(many, least)
+        times.append(milliseconds(run))
+    dense.MANY = many
+    return times[0], times[1]
 
 
 def main() -> None:
@@ -53,9 +51,9 @@ def main() -> None:
             for of, run in passes.items():
                 both(run)  # compiles
                 times = [both(run) for _ in range(ROUNDS)]
-                low, middle, high = statistics.quantiles([large / small for small, large in times], n=4)
-                small = statistics.median(small for small, _ in times)
-                cells.append(f"{of} {small:7.2f} ms, {middle:.2f} ({low:.2f} to {high:.2f})")
+                low, middle, high = statistics.quantiles([small / panels for panels, small in times], n=4)
+                panels = statistics.median(panels for panels, _ in times)
+                cells.append(f"{of} {panels:7.2f} ms, {middle:.2f} ({low:.2f} to {high:.2f})")
             print(f"{name:<10} {n:>3} vectors: {'; '.join(cells)}", flush=True)
 
 

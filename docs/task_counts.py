@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 from convolution_tasks import Both, conv
-from task_loops import FLOAT, Loop, Shape, slices_of
+from task_loops import FLOAT, Loop, Shape, pieces_of, slices_of
 
 from tinyalexnet.alexnet import VARIANTS, alexnet
 from tinyalexnet.layers import Layer
 from tinyalexnet.network import Sequential
 from tinyalexnet.ops.dense import cpu as dense
+from tinyalexnet.ops.dense.cpu_panels import PANEL
 from tinyalexnet.ops.dropout import cpu as dropout
 from tinyalexnet.ops.l2_loss import cpu as l2_loss
 from tinyalexnet.ops.maxpool import argmax_dtype
@@ -49,7 +50,7 @@ def step(variant: str, batch: int) -> list[Loop]:
 
 
 def full(layer: Layer, x_shape: Shape, shape: Shape) -> Both:
-    """Dense: each slice of the inputs reads or writes its rows of w once."""
+    """Dense: each slice of the inputs reads or writes its rows of w once. Of many vectors dw has copies of dout."""
     (n, inputs), outputs = x_shape, shape[1]
     rows = slices_of(inputs, min(dense.SLICES, inputs))
 
@@ -58,7 +59,10 @@ def full(layer: Layer, x_shape: Shape, shape: Shape) -> Both:
 
     sums = Loop("_forward", n, bytes=FLOAT * (rows.size + 1) * outputs, stage="forward sums")
     db = Loop("", 1, bytes=FLOAT * n * outputs, stage="db")
+    copies = 2 * FLOAT * n * pieces_of(outputs, PANEL)
+    panels = [Loop("_backward_params", copies.size, bytes=copies, stage="dw panels")]
     return [loop("_forward", "forward"), sums], [
+        *(panels if dense._has_many("dw", n, inputs * outputs) else []),
         loop("_backward_params", "dw"),
         db,
         *([loop("_backward_input", "dx")] if layer.needs_dx else []),

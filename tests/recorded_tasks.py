@@ -22,6 +22,7 @@ from tinyalexnet.losses import l2_loss, softmax_cross_entropy
 from tinyalexnet.ops.conv2d import cpu, cpu_few, cpu_grey
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
 from tinyalexnet.ops.dense import cpu as dense
+from tinyalexnet.ops.dense import cpu_panels
 
 WITH_PRODUCTS = {
     ("schedules.py", "convolve_fused"),
@@ -37,17 +38,20 @@ WITH_PRODUCTS = {
     ("cpu_grey.py", "_backward_params"),
     ("dense/cpu.py", "_backward_input"),
     ("dense/cpu.py", "_backward_params"),
+    ("cpu_panels.py", "_backward_input"),
+    ("cpu_panels.py", "_backward_params"),
 }
 NOT_COMPUTED = {
     schedules: ("transform_strip", "restore_strip", "add_elements"),
     cpu: ("im2col", "col2im", "add_rows_to", "add_to_rows"),
     cpu_few: ("im2col", "_copy_part", "_add_to_part"),
     cpu_grey: ("_transposed_im2col", "add_rows_to", "add_to_rows"),
+    cpu_panels: ("_copy_columns",),
 }
 
 
 class Recorder:
-    """Stands for ``numba.prange``, ``np.dot`` and ``add_product``."""
+    """Stands for ``numba.prange``, ``add_product`` and ``add_panel_product``."""
 
     def __init__(self):
         self.loops, self.products = [], None
@@ -67,20 +71,16 @@ class Recorder:
             yield task
             del self.task
 
-    def dot(self, a, b, out=None):
+    def add_product(self, a, b, keep, out):
         products, task = self.task
         products[task] += a.shape[0] * a.shape[1] * b.shape[1]
-        return np.zeros((a.shape[0], b.shape[1]), a.dtype) if out is None else out
-
-    def add_product(self, a, b, keep, out):
-        self.dot(a, b, out)
 
 
 def recorded(variant, batch):
     net, recorder = network(variant), Recorder()
-    numba.prange, np.dot = recorder.prange, recorder.dot
-    for module in (schedules, cpu, cpu_few, cpu_grey, dense):
-        module.add_product = recorder.add_product
+    numba.prange, dense.add_product = recorder.prange, recorder.add_product
+    for module in (schedules, cpu, cpu_few, cpu_grey, cpu_panels):
+        module.add_panel_product = recorder.add_product
     with np.errstate(all="ignore"):  # what no task wrote may be anything
         out = net.forward(np.zeros((batch, *VARIANTS[variant].image_shape), np.float32))
         if VARIANTS[variant].num_classes is None:

@@ -88,46 +88,63 @@ def test_products_of_any_size_give_the_same_sums(monkeypatch, rng, n, inputs, ou
 
 
 @pytest.mark.parametrize(
-    ("n", "inputs", "outputs", "few", "block"),
-    [
-        (5, 32, 100, True, (32, 100)),
-        (5, 33, 100, True, (2, 100)),
-        (5, 33, 101, True, (2, 100)),
-        (501, 32, 3, True, (2, 1)),
-        (501, 32, 3, False, (32, 3)),
-    ],
+    ("n", "inputs", "outputs", "block"),
+    [(5, 32, 100, (32, 100)), (5, 33, 100, (2, 100)), (5, 33, 101, (2, 100)), (501, 32, 3, (2, 1))],
 )
-def test_a_product_is_cut_if_it_is_larger_than_small(monkeypatch, n, inputs, outputs, few, block):
+def test_a_product_is_cut_if_it_is_larger_than_small(monkeypatch, n, inputs, outputs, block):
     """Of sixteen slices, 2 or 3 inputs in each; 5 vectors, 2 inputs and 100 outputs are 1000 multiply-adds."""
     monkeypatch.setattr(cpu, "SMALL_PRODUCT", 1000)
     monkeypatch.setattr(cpu, "ROWS", 2)
-    assert cpu._block(n, (inputs, outputs), few) == block
+    assert cpu._block(n, (inputs, outputs)) == block
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 7, 48, 65])
+@pytest.mark.parametrize(("inputs", "outputs"), [(37, 9), (400, 1), (1, 64), (900, 65), (50, 1100)])
+def test_products_with_panels_give_the_same_sums(monkeypatch, rng, dtype, n, inputs, outputs):
+    """Slices of 1 to 57 inputs, of which a task goes through 48 at a time; one panel or more, the last of which may be
+    narrower; and more columns than a product of dx has."""
+    monkeypatch.setattr(cpu, "MANY", dict.fromkeys(cpu.MANY, 1))
+    monkeypatch.setattr(cpu, "MANY_WEIGHTS", 1)
+    x, w, b, dout = (
+        rng.integers(-4, 5, shape).astype(dtype) for shape in [(n, inputs), (inputs, outputs), outputs, (n, outputs)]
+    )
+    np.testing.assert_array_equal(cpu.dense_forward(x, w, b), x @ w + b, strict=True)
+    np.testing.assert_array_equal(cpu.dense_backward_input(dout, w), dout @ w.T, strict=True)
+    np.testing.assert_array_equal(cpu.dense_backward_params(dout, x)[0], x.T @ dout, strict=True)
 
 
 @pytest.mark.parametrize(
-    ("n", "blocks"), [(64, [(2, 1), (1, 1, 16), (2, 1, 16)]), (65, [(40, 2), (40, 2, 16), (40, 2, 16)])]
+    ("n", "outputs", "panels"),
+    [
+        (15, 4096, []),
+        (16, 4096, ["dx"]),
+        (31, 4096, ["dx"]),
+        (32, 4096, ["dx", "dw"]),
+        (47, 4096, ["dx", "dw"]),
+        (48, 4096, ["out", "dx", "dw"]),
+        (128, 4095, []),
+    ],
 )
-def test_the_vectors_of_up_to_64_are_few(monkeypatch, n, blocks):
-    """Rows and columns of w in a product, where each is too large, and of dx and dw the slices."""
+def test_of_many_vectors_and_weights_the_copies_pay(monkeypatch, n, outputs, panels):
+    """32 inputs and 4096 outputs are 131,072 weights."""
     found = []
-    for name, sizes in (("_forward", slice(3, 5)), ("_backward_input", slice(2, 5)), ("_backward_params", slice(2, 5))):
-        monkeypatch.setattr(cpu, name, lambda *arguments, sizes=sizes: found.append(arguments[sizes]))
-    for name, size in (("SMALL_PRODUCT", 1), ("SMALL_OUTPUT", 100), ("ROWS", 2), ("MOST_GRADIENT", 128)):
-        monkeypatch.setattr(cpu, name, size)
-    x, w, dout = (np.ones(shape, np.float32) for shape in ((n, 40), (40, 2), (n, 2)))
+    for result, name in (("out", "forward"), ("dx", "backward_input"), ("dw", "backward_params")):
+        monkeypatch.setattr(cpu.cpu_panels, name, lambda *_, result=result: found.append(result))
+    x, w, dout = (np.ones(shape, np.float32) for shape in ((n, 32), (32, outputs), (n, outputs)))
     cpu.dense_forward(x, w, w[0])
     cpu.dense_backward_input(dout, w)
     cpu.dense_backward_params(dout, x)
-    assert found == blocks
+    assert found == panels
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 8, 16, 17, 32, 33, 64])
+@pytest.mark.parametrize("n", [0, 1, 2, 8, 16, 17, 32, 47])
 @pytest.mark.parametrize(("inputs", "outputs"), [(3136, 1024), (9216, 4096), (4096, 1000), (64, 10), (1, 2_000_000)])
 def test_few_vectors_are_multiplied_in_small_products(n, inputs, outputs):
     """Or in those of a slice, where they are small already."""
-    rows, columns = cpu._block(n, (inputs, outputs), n <= cpu.MOST_VECTORS)
+    rows, columns = cpu._block(n, (inputs, outputs))
     rows = min(rows, -(-inputs // cpu.SLICES))
-    assert n * rows * columns <= cpu.SMALL_PRODUCT or n > cpu.MOST_VECTORS
+    assert n * rows * columns <= cpu.SMALL_PRODUCT
     if columns < outputs:
         # No narrower than it must be.
         assert columns == cpu.COLUMNS or n * cpu.ROWS * (columns + 1) > cpu.SMALL_PRODUCT

@@ -7,18 +7,18 @@ from ...devices.cpu.blas import SMALL_OUTPUT, SMALL_PRODUCT
 from ...devices.cpu.compiler import parallel, slice_bounds
 from ...devices.cpu.gemm import add_product
 from ...devices.cpu.memory import empty
-from ...devices.cpu.threads import products
+from ...devices.cpu.threads import blas_products
+from . import cpu_panels
 
 SLICES = 16
 """Slices of the inputs, whatever the number of threads: so every rounding is the same on any."""
 
-MOST_VECTORS = 64
-"""Up to so many vectors of a batch, OpenBLAS takes most of the time of a large product to copy w first, or to copy what
-dw is made of. Products are then cut until it copies nothing. For more vectors the copy pays."""
+MANY = {"out": 48, "dx": 16, "dw": 32}
+"""From so many vectors on, by what is computed, the copies of ``cpu_panels`` pay. Of fewer, products are cut until
+OpenBLAS copies nothing: that would take most of the time."""
 
-MOST_GRADIENT = 1 << 16
-"""Up to so many elements of dout, the same for dx, whose products are so small that each reads all of dout again: the
-256 KB stay in the cache of a core."""
+MANY_WEIGHTS = 1 << 17
+"""Fewer, 512 KB, stay in a cache of the core, and OpenBLAS's copies of them cost little."""
 
 ROWS, COLUMNS = 32, 1024
 """Of w or dw, in one product that is cut: 128 KB, which stay in the cache of a core, on as many pages as it can find at
@@ -33,20 +33,27 @@ def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     loop, parallel over the vectors, adds the partial sums in order."""
     out = empty((x.shape[0], w.shape[1]), x.dtype)
     sums = empty((min(SLICES, x.shape[1]), *out.shape), x.dtype)
-    block = _block(len(x), w.shape, len(x) <= MOST_VECTORS)
-    with products(x.shape[0] * w.size):
-        _forward(_contiguous(x), _contiguous(w), _contiguous(b), *block, sums, out)
+    x, w, b = _contiguous(x), _contiguous(w), _contiguous(b)
+    with blas_products(len(x) * w.size):
+        if _has_many("out", len(x), w.size):
+            cpu_panels.forward(x, w, b, sums, out)
+        else:
+            _forward(x, w, b, *_block(len(x), w.shape), sums, out)
     return out
 
 
 def dense_backward_input(dout: np.ndarray, w: np.ndarray) -> np.ndarray:
     """Schedule: parallel over SLICES slices of the inputs; each writes its own columns, by products as the forward."""
     dx = empty((dout.shape[0], w.shape[0]), dout.dtype)
-    rows, columns = _block(len(dout), w.shape, dout.size <= MOST_GRADIENT)
-    if rows < w.shape[0]:
-        rows = min(rows, max(1, SMALL_OUTPUT // len(dout)))
-    with products(dout.shape[0] * w.size):
-        _backward_input(_contiguous(dout), _contiguous(w), rows, columns, min(SLICES, w.shape[0]), dx)
+    dout, w, slices = _contiguous(dout), _contiguous(w), min(SLICES, w.shape[0])
+    with blas_products(len(dout) * w.size):
+        if _has_many("dx", len(dout), w.size):
+            cpu_panels.backward_input(dout, w, slices, dx)
+        else:
+            rows, columns = _block(len(dout), w.shape)
+            if rows < w.shape[0]:
+                rows = min(rows, max(1, SMALL_OUTPUT // len(dout)))
+            _backward_input(dout, w, rows, columns, slices, dx)
     return dx
 
 
@@ -54,17 +61,24 @@ def dense_backward_params(dout: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, 
     """Schedule: parallel over SLICES slices of the inputs; each writes its own rows of dw, by small products if there
     are few vectors, which then are all factors that are read."""
     dw = empty((x.shape[1], dout.shape[1]), x.dtype)
-    block = _block(len(x), dw.shape, len(x) <= MOST_VECTORS)
-    with products(dout.shape[0] * dw.size):
-        _backward_params(_contiguous(dout), _contiguous(x), *block, min(SLICES, x.shape[1]), dw)
+    dout, x, slices = _contiguous(dout), _contiguous(x), min(SLICES, x.shape[1])
+    with blas_products(len(x) * dw.size):
+        if _has_many("dw", len(x), dw.size):
+            cpu_panels.backward_params(dout, x, slices, dw)
+        else:
+            _backward_params(dout, x, *_block(len(x), dw.shape), slices, dw)
     return dw, dout.sum(axis=0)
 
 
-def _block(n: int, w_shape: tuple[int, ...], few: bool) -> tuple[int, int]:
-    """Rows and columns of w in one product of n vectors: those of a slice; or less, if the vectors are ``few`` and the
-    product would be large."""
+def _has_many(result: str, n: int, weights: int) -> bool:
+    """If n vectors are many for it. Of few weights the copies are most of the work."""
+    return n >= MANY[result] and weights >= MANY_WEIGHTS
+
+
+def _block(n: int, w_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of w in one product of n vectors: those of a slice; or less, if the product would be large."""
     inputs, outputs = w_shape
-    if not few or n * -(-inputs // SLICES) * outputs <= SMALL_PRODUCT:
+    if n * -(-inputs // SLICES) * outputs <= SMALL_PRODUCT:
         return inputs, outputs
     return ROWS, min(outputs, COLUMNS, max(1, SMALL_PRODUCT // (ROWS * n)))
 
