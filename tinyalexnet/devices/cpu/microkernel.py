@@ -101,6 +101,8 @@ def _tile(module: Any, element: Any, rows: int, vectors: int) -> Any:
         return function
     function.linkage = "internal"
     function.attributes.add("noinline")
+    # LLVM would repeat the body of the loop, which makes no tile faster; and each kernel takes longer to compile.
+    function.attributes.add("optsize")
     given = _Arguments(*function.args)
     for address in (given.a, given.b, given.out):
         address.add_attribute("noalias")
