@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba.core.registry import cpu_target
 
+from tinyalexnet.devices.cpu import panels
 from tinyalexnet.devices.cpu.compiler import inner
 from tinyalexnet.devices.cpu.panels import add_panel_product
 
@@ -60,6 +62,49 @@ def test_the_distance_of_a_single_row_or_column_is_not_asked_for(shape):
     out = np.empty((shape[0], 2))
     product(a, np.ones((shape[1], 2)), False, out)
     np.testing.assert_array_equal(out, np.arange(1.0, 6.0).reshape(shape) @ np.ones((shape[1], 2)))
+
+
+def matrix_at(dtype, address, shape, steps):
+    """The matrix that begins at an address, with so many bytes from one row and from one column to the next."""
+    size = 1 + sum((count - 1) * step for count, step in zip(shape, steps, strict=True)) // np.dtype(dtype).itemsize
+    elements = (ctypes.c_char * (size * np.dtype(dtype).itemsize)).from_address(address)
+    return np.lib.stride_tricks.as_strided(np.frombuffer(elements, dtype), shape, steps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("vectors", [(4, 2, 1), (1,)])
+@given(**{name: st.integers(1, most) for name, most in (("m", 20), ("k", 250), ("n", 150))}, keep=st.booleans())
+def test_the_tiles_are_all_parts_of_the_product(dtype, vectors, m, k, n, keep):
+    """Each is as wide as it may be, of up to six rows and 96 k. Together they fetch the rows of b that follow."""
+    lanes = 64 // np.dtype(dtype).itemsize
+    rng, fetched = np.random.default_rng(0), []
+    a, b, out = parts(rng, dtype, (m, k), True), parts(rng, dtype, (k, n)), parts(rng, dtype, (m, n))
+    whole = out.base.copy()
+    whole[1:-1, 1:-2] = a @ b + keep * out
+
+    def tile(zero, of_a, of_b, of_out, ahead, sizes, keep):
+        depth, rows, columns = sizes
+        assert type(zero) is dtype
+        assert 1 <= depth <= 96
+        assert 1 <= rows <= 6
+        width = next((count * lanes for count in vectors if columns >= count * lanes), columns)
+        factors = matrix_at(dtype, of_b[0], (depth, width), (of_b[1], b.itemsize))
+        sums = matrix_at(dtype, of_out[0], (rows, width), (of_out[1], b.itemsize))
+        product = matrix_at(dtype, of_a[0], (rows, depth), of_a[1:]) @ factors
+        sums[...] = sums + product if keep else product
+        fetched.append(divmod(ahead, of_b[1]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(panels, "multiply_tile", tile)
+        patch.setattr(panels, "VECTORS", vectors)
+        getattr(panels._product, "py_func", panels._product)(
+            *(dtype(0), lanes, (a.ctypes.data, *a.strides), (b.ctypes.data, b.strides[0])),
+            *((out.ctypes.data, out.strides[0]), m, k, n, keep),
+        )
+    np.testing.assert_array_equal(out.base, whole)
+    # One cache line of each row each.
+    lines = range(min(4, -(-m // 6)))
+    assert set(fetched) == {divmod(96 * b.strides[0] + 64 * line, b.strides[0]) for line in lines}
 
 
 def random_product(dtype):
