@@ -99,7 +99,7 @@ def relu():
     y = relu_forward(normal(37, 13, 11, 16))
     yield from (y, relu_backward(normal(*y.shape), y))
 # Of few vectors and of many; and of few with products that are cut.
-for n, inputs, outputs in [(1, 1009, 77), (49, 1009, 77), (15, 4097, 301)]:
+for n, inputs, outputs in [(1, 1009, 77), (49, 1009, 131), (15, 4097, 301)]:
     def dense(n=n, inputs=inputs, outputs=outputs):
         x, w = normal(n, inputs), normal(inputs, outputs)
         out = dense_forward(x, w, normal(outputs))
