@@ -9,9 +9,7 @@ from ...devices.cpu.gemm import add_product
 from ...devices.cpu.memory import empty
 from ...devices.cpu.threads import blas_products
 from . import cpu_panels
-
-SLICES = 16
-"""Slices of the inputs, whatever the number of threads: so every rounding is the same on any."""
+from .cpu_slices import SLICES, add_slices
 
 MANY = {"out": 48, "dx": 16, "dw": 32}
 """From so many vectors on, by what is computed, the copies of ``cpu_panels`` pay. Of fewer, products are cut until
@@ -29,43 +27,44 @@ _contiguous = np.ascontiguousarray
 
 def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Schedule: parallel over SLICES slices of the inputs, whose rows of w are neighbours in memory: even a batch of
-    one has work for all threads. Each slice makes a partial sum, of small products if there are few vectors; a second
-    loop, parallel over the vectors, adds the partial sums in order."""
+    one has work for all threads. Each slice makes a partial sum, of small products if there are few vectors, else with
+    panels (``cpu_panels``); a second loop, parallel over the vectors, adds the partial sums in order."""
     out = empty((x.shape[0], w.shape[1]), x.dtype)
     sums = empty((min(SLICES, x.shape[1]), *out.shape), x.dtype)
     x, w, b = _contiguous(x), _contiguous(w), _contiguous(b)
-    with blas_products(len(x) * w.size):
-        if _has_many("out", len(x), w.size):
-            cpu_panels.forward(x, w, b, sums, out)
-        else:
+    if _has_many("out", len(x), w.size):
+        cpu_panels.forward(x, w, b, sums, out)
+    else:
+        with blas_products(len(x) * w.size):
             _forward(x, w, b, *_block(len(x), w.shape), sums, out)
     return out
 
 
 def dense_backward_input(dout: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Schedule: parallel over SLICES slices of the inputs; each writes its own columns, by products as the forward."""
+    """Schedule: parallel over SLICES slices of the inputs; each writes its own columns, by small products or with panels
+    as the forward."""
     dx = empty((dout.shape[0], w.shape[0]), dout.dtype)
     dout, w, slices = _contiguous(dout), _contiguous(w), min(SLICES, w.shape[0])
-    with blas_products(len(dout) * w.size):
-        if _has_many("dx", len(dout), w.size):
-            cpu_panels.backward_input(dout, w, slices, dx)
-        else:
-            rows, columns = _block(len(dout), w.shape)
-            if rows < w.shape[0]:
-                rows = min(rows, max(1, SMALL_OUTPUT // len(dout)))
+    if _has_many("dx", len(dout), w.size):
+        cpu_panels.backward_input(dout, w, slices, dx)
+    else:
+        rows, columns = _block(len(dout), w.shape)
+        if rows < w.shape[0]:
+            rows = min(rows, max(1, SMALL_OUTPUT // len(dout)))
+        with blas_products(len(dout) * w.size):
             _backward_input(dout, w, rows, columns, slices, dx)
     return dx
 
 
 def dense_backward_params(dout: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Schedule: parallel over SLICES slices of the inputs; each writes its own rows of dw, by small products if there
-    are few vectors, which then are all factors that are read."""
+    are few vectors, which then are all factors that are read, else with panels."""
     dw = empty((x.shape[1], dout.shape[1]), x.dtype)
     dout, x, slices = _contiguous(dout), _contiguous(x), min(SLICES, x.shape[1])
-    with blas_products(len(x) * dw.size):
-        if _has_many("dw", len(x), dw.size):
-            cpu_panels.backward_params(dout, x, slices, dw)
-        else:
+    if _has_many("dw", len(x), dw.size):
+        cpu_panels.backward_params(dout, x, slices, dw)
+    else:
+        with blas_products(len(x) * dw.size):
             _backward_params(dout, x, *_block(len(x), dw.shape), slices, dw)
     return dw, dout.sum(axis=0)
 
@@ -94,13 +93,7 @@ def _forward(x, w, b, rows, columns, sums, out):  # type: ignore[no-untyped-def]
                 right = min(left + columns, w.shape[1])
                 add_product(x[:, first:last], w[first:last, left:right], first > begin, sums[index, :, left:right])
     for n in numba.prange(out.shape[0]):
-        total = out[n]
-        for f in range(total.size):
-            total[f] = b[f]
-        for index in range(slices):
-            terms = sums[index, n]
-            for f in range(total.size):
-                total[f] += terms[f]
+        add_slices(b, sums, n, out[n])
 
 
 @parallel

@@ -11,6 +11,7 @@ import numpy as np
 from ...devices.cpu.compiler import inner, parallel, slice_bounds
 from ...devices.cpu.memory import empty
 from ...devices.cpu.panels import add_panel_product
+from .cpu_slices import add_slices
 
 PANEL = 64
 """Columns of a panel: those of the widest tile, in float32."""
@@ -59,13 +60,7 @@ def _forward(x, w, b, sums, out):  # type: ignore[no-untyped-def]
             width = _copy_columns(w[begin:end], left, panel)
             add_panel_product(x[:, begin:end], panel[:, :width], False, sums[index, :, left : left + width])
     for n in numba.prange(out.shape[0]):
-        total = out[n]
-        for f in range(total.size):
-            total[f] = b[f]
-        for index in range(slices):
-            terms = sums[index, n]
-            for f in range(total.size):
-                total[f] += terms[f]
+        add_slices(b, sums, n, out[n])
 
 
 @parallel
