@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import itertools
+from types import SimpleNamespace
 
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 
 from tinyalexnet.devices.cpu import microkernel
 from tinyalexnet.devices.cpu.microkernel import ROWS, TYPES, vectors_of
 
 ELEMENTS = {types.float32: np.float32, types.float64: np.float64}
 SHAPES = [(rows, vectors) for rows in range(1, ROWS + 1) for vectors in (4, 2, 1)]
+
+
+@contextlib.contextmanager
+def compiled(module, kind):
+    """``function(name)`` of a module, of arguments that are numbers, or flags."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    parsed = llvm.parse_assembly(str(module))
+    parsed.verify()
+    with llvm.create_mcjit_compiler(parsed, machine) as engine:
+        engine.finalize_object()
+        types_of_c = [ctypes.c_bool if each == ir.IntType(1) else ctypes.c_int64 for each in kind]
+        function = ctypes.CFUNCTYPE(None, *types_of_c)
+        yield lambda name: function(engine.get_function_address(name))
 
 
 @pytest.fixture(scope="module")
@@ -24,32 +42,22 @@ def tiles():
     for element in ELEMENTS:
         for shape in SHAPES:
             microkernel._tile(module, element, *shape).linkage = "external"
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine()
-    parsed = llvm.parse_assembly(str(module))
-    parsed.verify()
-    with llvm.create_mcjit_compiler(parsed, machine) as engine:
-        engine.finalize_object()
-        kinds = [ctypes.c_bool if kind == ir.IntType(1) else ctypes.c_int64 for kind in TYPES]
-        kind = ctypes.CFUNCTYPE(None, *kinds)
+    with compiled(module, TYPES) as function:
         yield {
-            (element, *shape): kind(engine.get_function_address(f"tile_{element}_{shape[0]}_{shape[1]}"))
+            (element, *shape): function(f"tile_{element}_{shape[0]}_{shape[1]}")
             for element in ELEMENTS
             for shape in SHAPES
         }
 
 
+def addresses(a, b, out):
+    return a.ctypes.data, *a.strides, b.ctypes.data, b.strides[0], out.ctypes.data, out.strides[0]
+
+
 def multiplied(tile, a, b, out, columns, keep):
     """What a tile leaves in a copy of ``out``, which it writes in place."""
     whole = out.copy()
-    inside = whole[1 : 1 + len(a), 2:]
-    tile(
-        *(a.ctypes.data, *a.strides),
-        *(b.ctypes.data, b.strides[0]),
-        *(inside.ctypes.data, inside.strides[0]),
-        *(64, b.shape[0], columns, keep),
-    )
+    tile(*addresses(a, b, whole[1 : 1 + len(a), 2:]), 64, b.shape[0], columns, keep)
     return whole
 
 
@@ -73,6 +81,43 @@ def test_a_tile_is_the_product_of_its_parts(tiles, rng, element, rows, vectors, 
         expected[1:-1, 2 : 2 + columns] = a @ b + (out[1:-1, 2 : 2 + columns] if keep else 0)
         for factor in (a, np.asfortranarray(a)):
             np.testing.assert_array_equal(multiplied(tile, factor, b, out, columns, keep), expected)
+
+
+@pytest.mark.parametrize("vectors", [(4, 2, 1), (1,)])
+@pytest.mark.parametrize("element", ELEMENTS, ids=str)
+def test_the_tile_is_the_widest_that_the_columns_fill(monkeypatch, rng, element, vectors):
+    """Called as a kernel does, for each number of rows; what is behind it stays."""
+    monkeypatch.setattr(microkernel, "VECTORS", vectors)
+    module, size = ir.Module(), ir.IntType(64)
+    kind = [size] * 11 + [ir.IntType(1)]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kind), "multiply")
+    builder = ir.IRBuilder(function.append_basic_block())
+    given = function.args
+    tuples = [cgutils.pack_array(builder, given[part], size) for part in (slice(3), slice(3, 5), slice(5, 7))]
+    sizes = cgutils.pack_array(builder, given[8:11], size)
+    _, code = microkernel.multiply_tile._defn(None, element, None, None, None, None, None, None)
+    code(SimpleNamespace(get_dummy_value=lambda: None), builder, None, [None, *tuples, given[7], sizes, given[11]])
+    builder.ret_void()
+    dtype = ELEMENTS[element]
+    lanes = 64 // np.dtype(dtype).itemsize
+    with compiled(module, kind) as found:
+        for rows, columns in itertools.product(range(1, ROWS + 1), (1, lanes, 2 * lanes, 3 * lanes + 1, 4 * lanes + 1)):
+            a, b = rng.integers(-4, 5, (rows, 3)).astype(dtype), rng.integers(-4, 5, (3, columns)).astype(dtype)
+            out = np.full((rows, columns), np.nan, dtype)
+            width = next((count * lanes for count in vectors if columns >= count * lanes), columns)
+            found("multiply")(*addresses(a, b, out), 64, 3, rows, columns, False)
+            np.testing.assert_array_equal(out[:, :width], (a @ b)[:, :width])
+            assert np.isnan(out[:, width:]).all()
+
+
+def test_arrays_may_begin_anywhere():
+    module = ir.Module()
+    for vectors in (4, 1):
+        for line in str(microkernel._tile(module, types.float32, 6, vectors)).splitlines():
+            if " load " in line or "store " in line:
+                assert "align 1" in line or "llvm.masked" in line
+            if '@"llvm.masked' in line:
+                assert "i32 1" in line
 
 
 def test_a_tile_is_written_once():

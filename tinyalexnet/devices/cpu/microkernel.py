@@ -23,8 +23,8 @@ VECTOR_BYTES = 64
 KINDS = {types.float32: (ir.FloatType(), "f32", 16), types.float64: (ir.DoubleType(), "f64", 8)}
 """LLVM's type for an element, its name there, and how many of them are a vector."""
 
-ALIGNED = 4
-"""Bytes of which an address is a multiple."""
+ALIGNED = 1
+"""Bytes of which an address is a multiple: a part of a buffer may begin anywhere."""
 
 _SIZE, _INDEX, _FLAG, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(1), ir.IntType(8).as_pointer()
 
@@ -187,7 +187,8 @@ class _Vector:
 
     def of_equal(self, builder: Any, address: Any) -> Any:
         """The element at an address, in each lane."""
-        return self._spread(builder, builder.load(builder.bitcast(address, self._real.as_pointer())), self.kind)
+        place = builder.bitcast(address, self._real.as_pointer())
+        return self._spread(builder, builder.load(place, align=ALIGNED), self.kind)
 
     def multiply_add(self, builder: Any, x: Any, y: Any, total: Any) -> Any:
         return _called(builder, f"fmuladd.v{self._lanes}{self._name}", self.kind, x, y, total)

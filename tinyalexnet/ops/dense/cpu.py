@@ -41,8 +41,8 @@ def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def dense_backward_input(dout: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Schedule: parallel over SLICES slices of the inputs; each writes its own columns, by small products or with panels
-    as the forward."""
+    """Schedule: parallel over SLICES slices of the inputs; each writes its own columns, by small products or with
+    panels as the forward."""
     dx = empty((dout.shape[0], w.shape[0]), dout.dtype)
     dout, w, slices = _contiguous(dout), _contiguous(w), min(SLICES, w.shape[0])
     if _has_many("dx", len(dout), w.size):
