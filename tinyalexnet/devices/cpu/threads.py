@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-# Numba's np.dot calls SciPy's BLAS. It is imported here because a library can only be limited to one thread after it
+# Numba calls SciPy's BLAS. It is imported here because a library can only be limited to one thread after it
 # has been loaded.
 import scipy.linalg.cython_blas  # noqa: F401
 from numba.np.ufunc import parallel
