@@ -124,8 +124,8 @@ class Sequential(Layer):
         and its dx."""
         gradient: np.ndarray | None = dout
         for name, layer in reversed(self._layers.items()):
-            if gradient is None and gradient is not dout:
-                raise ValueError(f"needs_dx is False in a layer after {name!r}, but must be True in all but the first")
+            if gradient is not dout:
+                check_gradient(gradient, name)
             gradient = named(name, layer.backward, gradient)
             yield name, layer, gradient
 
@@ -195,6 +195,12 @@ class Sequential(Layer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+def check_gradient(gradient: object, name: str) -> None:
+    """ValueError if the layer after layer ``name`` has left out its dx."""
+    if gradient is None:
+        raise ValueError(f"needs_dx is False in a layer after {name!r}, but must be True in all but the first")
 
 
 def named(name: str, call: Callable[..., Any], argument: Any) -> Any:

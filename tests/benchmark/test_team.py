@@ -15,7 +15,7 @@ import pytest
 import bench
 from tests.benchmark.at_once import AtOnce
 from tests.parallel.as_threads import on
-from tinyalexnet import Sequential, alexnet, l2_loss
+from tinyalexnet import alexnet, l2_loss
 from tinyalexnet.alexnet import VARIANTS, Variant
 from tinyalexnet.alexnet.variants import Conv, Drop, Flat, Full, Pool, Relu
 from tinyalexnet.benchmark import Options, command, run, shared, team, timing
@@ -25,6 +25,7 @@ from tinyalexnet.console import Console
 from tinyalexnet.devices import device
 from tinyalexnet.parallel import Alone
 from tinyalexnet.parallel.cost import gradient_bytes
+from tinyalexnet.parallel.runs import Run
 
 TABLES = {
     "tiny": Variant(
@@ -214,14 +215,14 @@ def test_a_share_is_of_the_timed_steps_and_without_what_was_waited():
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_a_forward_is_of_each_image_once_and_ends_when_all_are_done(size, monkeypatch):
-    seen, lock, forward = [], threading.Lock(), Sequential.forward
+    seen, lock, forward = [], threading.Lock(), Run.forward
 
-    def noted(net, x):
+    def noted(run, x):
         with lock:
             seen.append(x.copy())
-        return forward(net, x)
+        return forward(run, x)
 
-    monkeypatch.setattr(Sequential, "forward", noted)
+    monkeypatch.setattr(Run, "forward", noted)
 
     def forwards(link):
         works("tiny")(link).step("Forward")()
@@ -237,18 +238,18 @@ def test_a_forward_is_of_each_image_once_and_ends_when_all_are_done(size, monkey
 
 def test_dropout_draws_the_mask_of_the_batch(monkeypatch):
     """In the forward too: each shard takes its part of it."""
-    outs, lock, forward = {}, threading.Lock(), Sequential.forward
+    outs, lock, forward = {}, threading.Lock(), Run.forward
 
-    def noted(net, x):
-        out = forward(net, x)
+    def noted(run, x):
+        out = forward(run, x)
         with lock:
             outs[x[0].tobytes()] = out
         return out
 
-    monkeypatch.setattr(Sequential, "forward", noted)
+    monkeypatch.setattr(Run, "forward", noted)
     net = alexnet("classes", "reference")
     whole = team._batch(options(), (BATCH, 7, 7, 3), slice(0, BATCH), None, Console(io.StringIO(), True)).images
-    expected = forward(net, whole)
+    expected = net.forward(whole)
     on(2, lambda link: works("classes")(link).step("Forward")())
     found = np.concatenate([outs[whole[first].tobytes()] for first in (0, 2, 4)])
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -351,8 +352,9 @@ def test_the_memory_of_all_processes_of_a_machine_must_be_there(machines, times,
     net = alexnet("tiny", "reference")
     elements, images = 28 * 4 + 37 * 2, (3, 3, 4)
     for rank in range(3):
-        # Shards of at most 4 images; a tree of 3 shards holds at most 2 sums, and two more are on their way.
-        own_bytes = memory_estimate(net, (4, 7, 7, 3), "reference", True) + 4 * images[rank] * 147 + 4 * 4 * elements
+        # A tree of 3 shards holds at most 2 sums, and two more are on their way.
+        run = memory_estimate(net, (images[rank], 7, 7, 3), "reference", True)
+        own_bytes = run + 4 * images[rank] * 147 + 4 * 4 * elements
         assert needed[rank] == times[rank] * own_bytes
 
 

@@ -38,6 +38,7 @@ def test_what_a_device_of_the_host_says_of_itself(name, compiles, fixed_memory, 
     found = device(name)
     assert (found.compiles, found.fixed_memory, found.makes_temporaries) == (compiles, fixed_memory, makes_temporaries)
     assert not found.reuses_by_size
+    assert found.by_image is compiles
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "CPU", None])

@@ -11,10 +11,8 @@ import pytest
 from tests.parallel.as_threads import on
 from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential, softmax_cross_entropy
 from tinyalexnet.devices import to_host
-from tinyalexnet.ops.conv2d.winograd import kept as filters
 from tinyalexnet.ops.dropout import dropout_mask
 from tinyalexnet.parallel import ShardedStep, sums
-from tinyalexnet.parallel.shards import same_weights
 from tinyalexnet.training import Settings
 from tinyalexnet.training.data import Dataset, Images
 from tinyalexnet.training.step import Training
@@ -217,6 +215,7 @@ def test_where_gradients_are_on_a_gpu_their_sums_are_written(monkeypatch, rng, o
         step = ShardedStep(net, cross_entropy("reference"), kept, 3, overlap=overlap, graph=graph)
         gpu = SimpleNamespace(
             on_host=on_host,
+            by_image=False,
             to_device=np.copy,
             received=lambda arrays: [array.copy() for array in arrays],
             number=lambda value, _: value,
@@ -238,12 +237,6 @@ def test_sums_are_where_a_layer_computes_on_a_gpu_or_else_the_first(monkeypatch,
     monkeypatch.setattr(sums, "device", devices.get)
     leaves = [("a layer", SimpleNamespace(backend=name)) for name in backends]
     assert sums.hardware_of(SimpleNamespace(leaves=lambda: leaves)) is devices[found]
-
-
-@pytest.mark.parametrize(("own", "several"), [(slice(2, 3), False), (slice(2, 4), True)])
-def test_transformed_filters_are_kept_for_several_shards_alone(own, several):
-    with same_weights(own):
-        assert (filters.kept.transformed is not None) is several
 
 
 @pytest.mark.cuda

@@ -15,7 +15,8 @@ from ..network import Sequential
 from ..parallel import Link, ShardedStep, cut
 from ..parallel.cost import gradient_bytes
 from ..parallel.exchange import buckets
-from ..parallel.shards import Loss, same_weights
+from ..parallel.runs import runs_of, same_weights
+from ..parallel.shards import Loss
 from .options import PASSES
 from .timing import TimedRun
 
@@ -108,13 +109,13 @@ class SharedWork:
     def _forward(self, images: np.ndarray, first: int) -> None:
         for layer in self._leaves:
             layer.draw()
-        shards, size = cut(self._batch.size, self._shards), self._link.size
+        size = self._link.size
         own = cut(self._shards, size)[self._link.rank]
-        with same_weights(own):
-            for rows in shards[own]:
-                for layer in self._leaves:
-                    layer.part(rows.start)
-                self._net.forward(images[rows.start - first : rows.stop - first])
+        runs = runs_of(self._net, cut(self._batch.size, self._shards)[own], own.start, self.device)
+        with same_weights(runs):
+            for run in runs:
+                rows = slice(run.rows[0].start - first, run.rows[-1].stop - first)
+                run.forward(images[rows])
         # The smallest exchange that ends when all have come to it.
         self._link.now(lambda: self._link.gather("ends", np.zeros(1, np.uint8), [1] * size))
 

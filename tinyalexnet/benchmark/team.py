@@ -22,6 +22,7 @@ from ..network import Sequential
 from ..ops.checks import Shape
 from ..parallel import Link, check_same, cut, first
 from ..parallel.command import fair_share
+from ..parallel.runs import runs_of
 from ..parallel.shards import own_rows
 from . import plots, scaling, shared
 from .main import IMAGE_STD, labels_of, photographs, printed_shapes, refuse_too_large
@@ -172,8 +173,9 @@ def _rows(link: Link, batch: int, shards: int, is_scaled: bool) -> slice:
 
 
 def _estimate(net: Sequential, x_shape: Shape, options: Options, shards: int, rows: slice) -> int:
-    """Bytes of this process: those of a step of one shard, its images, and the sums of gradients that wait."""
-    largest = -(-x_shape[0] // shards), *x_shape[1:]
+    """Bytes of this process: those of its largest run of shards, its images, and the sums of gradients that wait."""
+    own = [shard for shard in cut(x_shape[0], shards) if rows.start <= shard.start < rows.stop]
+    largest = max(run.images for run in runs_of(net, own, 0, device(options.backend))), *x_shape[1:]
     images: int = FLOAT_BYTES * (rows.stop - rows.start) * math.prod(x_shape[1:])
     elements: int = sum(value.size for value in net.params.values())
     sums = FLOAT_BYTES * elements * (shards.bit_length() + 2) * options.backward

@@ -39,7 +39,8 @@ class Device:
     The others inherit from it and replace the methods that differ. ``on_host`` tells if NumPy can read the arrays,
     ``compiles`` if the first call of a kernel takes longer, ``fixed_memory`` the bytes of a run that do not depend on
     its batch (code, and scratch of the convolutions), ``makes_temporaries`` if an expression allocates arrays as large
-    as its operands, and ``reuses_by_size`` if the memory of a freed array serves arrays of the same size alone.
+    as its operands, ``reuses_by_size`` if the memory of a freed array serves arrays of the same size alone, and
+    ``by_image`` if a kernel gives an image the same bits in batches of all sizes.
     """
 
     name = "reference"
@@ -49,6 +50,7 @@ class Device:
     fixed_memory = 50_000_000
     makes_temporaries = True
     reuses_by_size = False
+    by_image = False
     precisions: tuple[str, ...] = ("float32",)
     """Of the matrix products of float32 arrays. "tf32": of each factor 11 bits count, in place of 24."""
 

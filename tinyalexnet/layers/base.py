@@ -56,6 +56,9 @@ class Layer:
     needs_dx = True
     """If ``backward`` must return dx. The first layer of a network can do without; layers with weights then skip it."""
 
+    by_image = False
+    """If each image, or vector, is computed by itself, by one algorithm for batches of all sizes."""
+
     has_columns = False
     """If ``columns`` makes a layer of some columns of this one, whose inputs and outputs are vectors."""
 
@@ -95,6 +98,10 @@ class Layer:
 
         What a layer draws at random belongs to the whole batch; here, and for most layers, there is nothing to say.
         """
+
+    def rounds_alike(self, x_shape: Shape, other: Shape) -> bool:
+        """If out and dx of an image have the same bits in batches of these two shapes."""
+        return self.by_image and device(self.backend).by_image
 
     def columns(self, chosen: slice, width: int) -> Layer:
         """A new layer with some of the ``width`` columns of this one's output, if it ``has_columns``.
@@ -255,16 +262,6 @@ class WeightedLayer(Layer):
     def backward_input(self, dout: np.ndarray) -> np.ndarray:
         """The half of backward that computes dx; errors as there."""
         raise NotImplementedError
-
-    def columns(self, chosen: slice, width: int) -> Layer:
-        """A new layer with some of the ``width`` columns of this one's output, if it ``has_columns``.
-
-        A dense layer has parameters of its own then, and takes whole vectors; the others take the same columns.
-        """
-        raise NotImplementedError
-
-    def rows(self, chosen: np.ndarray, batch: int) -> None:
-        """Says that the next forward of a layer that ``columns`` has made is of these images of a batch of N."""
 
     def backward_passes(self) -> list[tuple[str, Callable[[np.ndarray], np.ndarray | None]]]:
         """dw, and dx if it is needed."""

@@ -11,7 +11,14 @@ from ..geometry import Padding, Pair, Window, as_integer
 from ..ops.checks import Shape
 from ..ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward, conv2d_shape
 from ..ops.conv2d import terms as of_conv2d
-from ..ops.conv2d.winograd.choice import ABILITIES, check_algorithm, choose_tile, kept_bytes, performed_multiply_adds
+from ..ops.conv2d.winograd.choice import (
+    ABILITIES,
+    check_algorithm,
+    choose_tile,
+    has_same_algorithms,
+    kept_bytes,
+    performed_multiply_adds,
+)
 from ..ops.conv2d.winograd.matrices import Tile
 from ..ops.terms import Index, Terms
 from .base import WEIGHT_STD, Cost, WeightedLayer
@@ -39,6 +46,7 @@ class Conv2d(WeightedLayer):
     """
 
     kind = "conv"
+    by_image = True
 
     def __init__(
         self,
@@ -69,6 +77,12 @@ class Conv2d(WeightedLayer):
     def output_shape(self, x_shape: Shape) -> Shape:
         """(N, OH, OW, F) of images of ``x_shape``; ValueError as in forward."""
         return conv2d_shape(x_shape, self.params["w"].shape, self.window, self.groups)
+
+    def rounds_alike(self, x_shape: Shape, other: Shape) -> bool:
+        """As ``Layer.rounds_alike``: if the same algorithms compute both."""
+        w = self.params["w"]
+        how = self.algorithm, self.backend, w.shape[3], self.window, self.groups, w.dtype, self.precision
+        return super().rounds_alike(x_shape, other) and has_same_algorithms(x_shape, other, *how)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, OH, OW, F) of images x (N, H, W, C); errors as ``conv2d_forward``."""

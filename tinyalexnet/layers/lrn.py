@@ -34,6 +34,7 @@ class LocalResponseNorm(Layer):
 
     kind = "lrn"
     keeps_input = True
+    by_image = True
 
     def __init__(
         self, radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5, backend: str = "cpu"

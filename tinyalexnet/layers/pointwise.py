@@ -32,6 +32,7 @@ class ReLU(Layer):
     """
 
     kind = "relu"
+    by_image = True
     keeps_output = True
     has_columns = True
 
@@ -83,6 +84,10 @@ class Flatten(Layer):
     def __init__(self) -> None:
         super().__init__("reference")
 
+    def rounds_alike(self, x_shape: Shape, other: Shape) -> bool:
+        """As ``Layer.rounds_alike``: nothing is computed."""
+        return True
+
     def output_shape(self, x_shape: Shape) -> Shape:
         """(N, product of the others)."""
         return x_shape[0], math.prod(x_shape[1:])
@@ -127,6 +132,7 @@ class Dropout(Layer):
     """
 
     kind = "dropout"
+    by_image = True
     has_columns = True
 
     def __init__(

@@ -25,6 +25,8 @@ class Pool2d(Layer):
         ValueError if an argument is out of range; in forward if padding is as large as the kernel.
     """
 
+    by_image = True
+
     def __init__(
         self, kernel_size: int | Pair, stride: int | Pair, padding: Padding = "VALID", backend: str = "cpu"
     ) -> None:

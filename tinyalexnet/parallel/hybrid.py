@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from ..captured import Optimizer, Result
 from .columns import Columns
 from .exchange import Arrays, added, total
-from .shards import Loss, own_rows, own_shards, same_weights
+from .runs import Run, runs_of, same_weights
+from .shards import Loss, own_rows, own_shards
 from .sums import GradientSums, as_number, leaves_of, total_loss
 from .teams import Teams
 from .tree import Tree, cut, spans
@@ -69,8 +69,9 @@ class HybridStep:
         labels, first = self._labels(labels, passes)
         for layer in self._leaves:
             layer.draw()
-        with same_weights(self._own):
-            flat, saved = self._head_forward(x, batch, self._own)
+        runs = self._runs(cut(batch, self._shards), self._own)
+        with same_weights(runs):
+            flat = self._head_forward(x, runs)
             self._columns.draw()
             dense: Tree[Arrays] = Tree(added, len(every))
             losses: list[float] = []
@@ -89,7 +90,7 @@ class HybridStep:
                 logits.append(out)
             summed = partial(teams.across.later, partial(total, teams.across, dense.held, len(every)))
             begun = summed() if self._overlap else None
-            self._head_backward(dflat, batch, saved)
+            self._head_backward(dflat, runs)
         found = total_loss(teams.across, losses, len(every))
         dense_grads = dict(zip(grads, (begun or summed())(), strict=True))
         self._optimizer.move(self._sums.result() | dense_grads, found)
@@ -101,32 +102,27 @@ class HybridStep:
         of, own = rows_of(len(x), self._shards, team.size), cut(self._shards, team.size)[team.rank]
         rows = of[team.rank]
         first = rows[0] if rows.size else 0
-        flat, _ = self._head_forward(x[first : first + rows.size], len(x), own)
+        flat = self._head_forward(x[first : first + rows.size], self._runs(spans(len(x), self._shards), own))
         return self._columns.forward(self._gathering(flat, of, first)(), np.concatenate(of), len(x))
 
-    def _head_forward(self, x: np.ndarray, batch: int, own: slice) -> tuple[np.ndarray, list[list[Any]]]:
-        """The output of the layers before the dense ones for x, the rows of some shards, and what each shard saved."""
-        outs, saved = [np.empty((0, self._columns.in_features), x.dtype)], []
-        shards, at = spans(batch, self._shards), 0
-        for shard in range(own.start, own.stop):
-            rows = shards[shard]
-            if rows.start == rows.stop:
-                continue
-            for layer in self._leaves:
-                layer.part(rows.start)
-            outs.append(self._columns.head.forward(x[at : at + rows.stop - rows.start]))
-            saved.append([layer._saved for layer in self._leaves])
-            at += rows.stop - rows.start
-        return outs[-1] if len(outs) == 2 else np.concatenate(outs), saved
+    def _runs(self, shards: list[slice], own: slice) -> list[Run]:
+        return runs_of(self._columns.head, shards[own], own.start, self._sums.hardware)
 
-    def _head_backward(self, dflat: np.ndarray, batch: int, saved: list[list[Any]]) -> None:
+    def _head_forward(self, x: np.ndarray, runs: list[Run]) -> np.ndarray:
+        """The output of the layers before the dense ones for x, the rows of some shards, which may be none."""
+        outs, at = [np.empty((0, self._columns.in_features), x.dtype)], 0
+        for run in runs:
+            outs.append(run.forward(x[at : at + run.images]))
+            at += run.images
+        return outs[-1] if len(outs) == 2 else np.concatenate(outs)
+
+    def _head_backward(self, dflat: np.ndarray, runs: list[Run]) -> None:
         """The backward of all shards of this process, whose gradients are exchanged meanwhile."""
         self._sums.begin()
-        shards, first = cut(batch, self._shards), self.rows(batch).start
-        for shard, of in zip(range(self._own.start, self._own.stop), saved, strict=True):
-            for layer, values in zip(self._leaves, of, strict=True):
-                layer._saved = values
-            self._sums.backward(shard, dflat[shards[shard].start - first : shards[shard].stop - first])
+        at = 0
+        for run in runs:
+            self._sums.backward(run, dflat[at : at + run.images])
+            at += run.images
 
     def _gathering(self, flat: np.ndarray, of: list[np.ndarray], first: int) -> Callable[[], np.ndarray]:
         """Begins to gather the rows of a pass from all processes of the team; returns what waits for them."""

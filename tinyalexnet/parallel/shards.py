@@ -1,9 +1,8 @@
-"""A step on a batch in shards: each process computes some of them, one after the other, and all take one update."""
+"""A step on a batch in shards: each process computes some of them, and all take one update."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ import numpy as np
 from ..captured import CapturedStep, Optimizer, Result
 from ..devices import to_host
 from ..network import Sequential
-from ..ops.conv2d.winograd.kept import unchanged_filters
 from .link import Alone, Link
+from .runs import Run, joined, runs_of, same_weights
 from .sums import GradientSums, as_number, leaves_of, total_loss
 from .tree import cut
 
@@ -66,41 +65,42 @@ class ShardedStep:
     def __call__(self, x: Any, labels: Any, batch: int | None = None) -> Result:
         """Takes a step; ``batch`` is N, if x has not all images of the batch."""
         batch = len(x) if batch is None else batch
-        shards, first, hardware = cut(batch, self._shards), self.rows(batch).start, self._sums.hardware
+        first, hardware = self.rows(batch).start, self._sums.hardware
         for layer in self._leaves:
             layer.draw()
         self._sums.begin()
-        run = self._layer_by_layer if self._overlap else self._at_once
-        outs, losses = [], []
-        with same_weights(self._own):
-            for shard in range(self._own.start, self._own.stop):
-                rows = slice(shards[shard].start - first, shards[shard].stop - first)
-                out, loss = run(shard, shards[shard].start, x[rows], labels[rows], batch)
-                outs.append(to_host(out))
-                losses.append(as_number(loss))
+        take = self._layer_by_layer if self._overlap or hardware.on_host else self._at_once
+        outs: list[np.ndarray] = []
+        losses: list[float] = []
+        runs = runs_of(self._net, cut(batch, self._shards)[self._own], self._own.start, hardware)
+        with same_weights(runs):
+            for run in runs:
+                rows = slice(run.rows[0].start - first, run.rows[-1].stop - first)
+                for out, loss in take(run, x[rows], labels[rows], batch):
+                    outs.append(to_host(out))
+                    losses.append(as_number(loss))
         loss = total_loss(self._link, losses, self._shards)
         self._optimizer.move(self._sums.result(), hardware.number(loss, np.dtype(np.float64)))
         return Result(np.concatenate(outs), loss)
 
-    def _layer_by_layer(self, shard: int, first: int, x: Any, labels: Any, batch: int) -> Result:
-        """The forward and the backward of a shard, whose gradients are exchanged as soon as they are there."""
+    def _layer_by_layer(self, run: Run, x: Any, labels: Any, batch: int) -> list[Result]:
+        """The forward and the backward of some shards, whose gradients are exchanged as soon as they are there."""
         images, targets = map(self._sums.hardware.to_device, (x, labels))
-        for layer in self._leaves:
-            layer.part(first)
-        out = self._net.forward(images)
-        loss, dout = self._loss(out, targets, batch)
-        self._sums.backward(shard, dout)
-        return Result(out, loss)
+        out = run.forward(images)
+        outs = run.parts(out)
+        losses = [self._loss(*part, batch) for part in zip(outs, run.parts(targets), strict=True)]
+        self._sums.backward(run, joined([dout for _, dout in losses]))
+        return [Result(part, loss) for part, (loss, _) in zip(outs, losses, strict=True)]
 
-    def _at_once(self, shard: int, first: int, x: Any, labels: Any, batch: int) -> Result:
-        """The same as one captured step, and then its gradients."""
+    def _at_once(self, run: Run, x: Any, labels: Any, batch: int) -> list[Result]:
+        """The same of one shard as one captured step, and then its gradients."""
         step = self._captured.get(batch)
         if step is None:
             loss = lambda out, targets: self._loss(out, targets, batch)  # noqa: E731
             step = self._captured[batch] = self._net.captured(loss, graph=self._graph)
-        found = step(x, labels, first=first)
-        self._sums.add(shard)
-        return found
+        found = step(x, labels, first=run.rows[0].start)
+        self._sums.add(run.first)
+        return [found]
 
 
 def own_shards(shards: int, link: Link) -> slice:
@@ -108,11 +108,6 @@ def own_shards(shards: int, link: Link) -> slice:
     if link.size > shards:
         raise ValueError(f"shards is {shards}, but must be at least the {link.size} processes there are")
     return cut(shards, link.size)[link.rank]
-
-
-def same_weights(own: slice) -> AbstractContextManager[None]:
-    """``with`` it, a process transforms the filters of a convolution once for all its shards, if it has several."""
-    return unchanged_filters() if own.stop - own.start > 1 else nullcontext()
 
 
 def own_rows(batch: int, shards: int, own: slice) -> slice:

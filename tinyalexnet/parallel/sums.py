@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -13,11 +14,13 @@ from ..layers.base import Layer
 from ..network import Sequential
 from .exchange import Arrays, added, buckets, total
 from .link import Link
+from .runs import Run
 from .tree import Tree, cut
 
 
 class GradientSums:
-    """For each step ``begin``, for each shard of this process ``backward``, or ``add`` if that has run, and ``result``.
+    """For each step ``begin``, for each run of shards of this process ``backward``, or for each shard ``add`` if that
+    has run, and ``result``.
 
     With ``overlap`` a layer's gradients are exchanged while the layers before it compute, in the last ``backward``;
     else when all is computed. If a GPU has them in the ``same_arrays`` in each step, they come and go by pinned memory.
@@ -26,11 +29,12 @@ class GradientSums:
     def __init__(
         self, net: Sequential, shards: int, link: Link, overlap: bool = False, same_arrays: bool = False
     ) -> None:
-        self._net, self._shards, self._link, self._overlap = net, shards, link, overlap
+        self._layers, self._shards, self._link, self._overlap = dict(net.leaves()), shards, link, overlap
         self._same_arrays = same_arrays
         self._last = cut(shards, link.size)[link.rank].stop - 1
         self.hardware = hardware_of(net)
-        sizes = {name: sum(value.nbytes for value in layer.params.values()) for name, layer in reversed(list(net))}
+        layers = reversed(self._layers.items())
+        sizes = {name: sum(value.nbytes for value in layer.params.values()) for name, layer in layers}
         self._ends = {group[-1]: group for group in buckets(sizes)}
         self.begin()
 
@@ -39,9 +43,9 @@ class GradientSums:
         self._sums: dict[str, Tree[Arrays]] = {name: Tree(added, self._shards) for name in self._ends}
         self._waits: dict[str, Callable[[], Arrays]] = {}
 
-    def backward(self, shard: int, dout: Any) -> None:
-        """Runs the network's backward of a shard, and begins the exchanges if it is the last of this process."""
-        for end, arrays in self._ready(dout):
+    def backward(self, run: Run, dout: Any) -> None:
+        """Runs the backward of some shards, and begins the exchanges if the last of this process is among them."""
+        for end, shard, arrays in self._ready(run, dout):
             self._sums[end].put(arrays, shard)
             if shard == self._last and self._overlap:
                 self._waits[end] = self._begun(end)
@@ -66,16 +70,15 @@ class GradientSums:
 
     def _places(self, end: str) -> list[tuple[str, str, Any]]:
         """The gradients of a bucket, each with its layer and its name there."""
-        return [(name, key, array) for name in self._ends[end] for key, array in self._net[name].grads.items()]
+        return [(name, key, array) for name in self._ends[end] for key, array in self._layers[name].grads.items()]
 
-    def _ready(self, dout: Any) -> Iterator[tuple[str, Arrays]]:
-        """The gradients of each bucket, by its last layer, as soon as they are there."""
-        ready: Arrays = []
-        for name, layer, _ in self._net.backwards(dout):
-            ready += [to_host(gradient) for gradient in layer.grads.values()]
+    def _ready(self, run: Run, dout: Any) -> Iterator[tuple[str, int, Arrays]]:
+        """The gradients of each bucket, by its last layer, and of each shard, as soon as they are there."""
+        ready: dict[int, Arrays] = defaultdict(list)
+        for name, shard, grads in run.backwards(dout):
+            ready[shard] += [to_host(gradient) for gradient in grads.values()]
             if name in self._ends:
-                yield name, ready
-                ready = []
+                yield name, shard, ready.pop(shard)
 
     def _begun(self, end: str) -> Callable[[], Arrays]:
         return self._link.later(partial(total, self._link, self._sums[end].held, self._shards))

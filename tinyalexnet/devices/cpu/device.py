@@ -19,6 +19,7 @@ class Cpu(Device):
     compiles = True
     fixed_memory = 200_000_000
     makes_temporaries = False
+    by_image = True
 
     def most_threads(self) -> int:
         return most_threads()

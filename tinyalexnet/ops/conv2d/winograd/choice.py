@@ -5,7 +5,7 @@ So one layer on one shape always gives the same bits, but an image may round dif
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,6 +135,32 @@ def has_few_windows(out_shape: Shape, depth: int, most: int = FEW_WINDOWS) -> bo
     and there are many weights."""
     windows = math.prod(out_shape[:3])
     return windows <= most and 4 * windows * depth <= FEW_BYTES and depth * out_shape[3] >= MANY_WEIGHTS
+
+
+def has_same_algorithms(
+    x_shape: Shape,
+    other: Shape,
+    algorithm: str,
+    backend: str,
+    filters: int,
+    window: Window,
+    groups: int,
+    dtype: np.dtype,
+    precision: str,
+) -> bool:
+    """If the forward and the gradient of x are computed by the same algorithms for inputs of these two shapes."""
+
+    def algorithms(shape: Shape) -> list[Any]:
+        n, height, width, channels = shape
+        inside, of_group, elements = channels // groups, filters // groups, math.prod(window.kernel)
+        how = algorithm, backend, shape, filters, window, groups, dtype, precision
+        return [
+            *(choose_tile(*how, result) for result in ("out", "dx")),
+            has_few_windows((n, *window.output_size((height, width)), of_group), elements * inside),
+            has_few_windows((n, height, width, inside), elements * of_group),
+        ]
+
+    return algorithms(x_shape) == algorithms(other)
 
 
 def has_small_tiles(tile: Tile, backend: str, n: int, out_size: Pair) -> bool:

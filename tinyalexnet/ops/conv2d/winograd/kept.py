@@ -1,4 +1,4 @@
-"""Transformed filters that are kept while the filters do not change, as for all shards of one step."""
+"""Transformed filters that are kept while the filters do not change, as for all runs of shards in one step."""
 
 from __future__ import annotations
 
