@@ -29,10 +29,10 @@ Loops = dict[str, Callable[[], list[Loop]]]
 """Of "out", "dw" and "dx"."""
 
 
-def conv(layer: Layer, x_shape: Shape, shape: Shape) -> Both:
+def conv(layer: Layer, x_shape: Shape, shape: Shape, threads: int) -> Both:
     def loops(result: str) -> list[Loop]:
         tile = layer._tile(x_shape, result)
-        found = gemm(layer, x_shape, shape) if tile is None else of_tiles(layer, x_shape, shape, tile)
+        found = gemm(layer, x_shape, shape, threads) if tile is None else of_tiles(layer, x_shape, shape, tile)
         name = "forward" if result == "out" else result
         return [*staged_as(name, found[result]())] * layer.groups
 
@@ -138,8 +138,8 @@ def gradient(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int
     return [*loops, last]
 
 
-def gemm(layer: Layer, x_shape: Shape, shape: Shape) -> Loops:
-    """im2col and matrix products, of one group."""
+def gemm(layer: Layer, x_shape: Shape, shape: Shape, threads: int) -> Loops:
+    """im2col and matrix products, of one group. Few windows are cut for the threads."""
     (n, out_h, out_w, all_filters), w = shape, layer.params["w"]
     filters, depth = all_filters // layer.groups, math.prod(w.shape[:3])
     is_grey = x_shape[3] == 1
@@ -162,40 +162,35 @@ def gemm(layer: Layer, x_shape: Shape, shape: Shape) -> Loops:
             copies = replace(copies, kernel="", tasks=1, bytes=copies.total / BYTE)
         return [loop("_backward_params", parts), copies, Loop("", 1, bytes=added * filters, stage="db")]
 
-    def few_dx() -> list[Loop]:
-        turned = Loop("_turn", 0, bytes=2 * FLOAT * filters * pieces_of(w.shape[2], few.LANES), stage="filters")
-        turned = replace(turned, bytes=np.tile(turned.bytes, math.prod(w.shape[:2])))
-        of_dx = few_forward((*x_shape[:3], w.shape[2]), math.prod(w.shape[:2]) * filters)
-        return [replace(turned, tasks=turned.bytes.size), *of_dx]
-
     return {
         "out": lambda: (
-            few_forward((*shape[:3], filters), depth)
+            few_forward((*shape[:3], filters), depth, threads, False)
             if is_few
             else [loop("_forward", pieces_of(n * out_h, rows_per_block(shape)))]
         ),
-        "dw": lambda: few_dw((*shape[:3], filters), depth) if is_few else dw(),
-        "dx": lambda: few_dx() if dx_is_few else [loop("_backward_input", out_h * pieces_of(n, images))],
+        "dw": lambda: few_dw((*shape[:3], filters), depth, threads) if is_few else dw(),
+        "dx": lambda: (
+            few_forward((*x_shape[:3], w.shape[2]), math.prod(w.shape[:2]) * filters, threads, True)
+            if dx_is_few
+            else [loop("_backward_input", out_h * pieces_of(n, images))]
+        ),
     }
 
 
-def few_forward(shape: Shape, depth: int) -> list[Loop]:
+def few_forward(shape: Shape, depth: int, threads: int, turned: bool) -> list[Loop]:
+    """The forward; or dx, with the filters ``turned``."""
     n, out_h, out_w, filters = shape
     windows = n * out_h * out_w
-    lines = slices_of(n * out_h, min(few.SLICES, n * out_h))
-    rows = slices_of(windows, few.slices_of_windows(windows, filters))
-    products = depth * np.outer(pieces_of(filters, few.FILTERS), rows).reshape(-1)
-    im2col = Loop("_forward", lines.size, bytes=2 * FLOAT * out_w * depth * lines, stage="im2col")
-    return [im2col, Loop("_forward", products.size, products)]
+    slices, blocks = few.cut(windows, filters, threads, turned)
+    products = depth * np.outer(pieces_of(filters, blocks * few.FILTERS), slices_of(windows, slices)).reshape(-1)
+    return [Loop("_forward", products.size, products)]
 
 
-def few_dw(shape: Shape, depth: int) -> list[Loop]:
+def few_dw(shape: Shape, depth: int, threads: int) -> list[Loop]:
     n, out_h, out_w, filters = shape
     windows = n * out_h * out_w
-    lines = slices_of(n * out_h, min(few.SLICES, n * out_h))
-    rows = slices_of(depth, few.slices_of_dw(depth))
+    rows = slices_of(depth, few.slabs(windows, depth, threads))
     return [
-        Loop("_backward_params", lines.size, bytes=2 * FLOAT * out_w * (depth + filters) * lines, stage="im2col"),
         Loop("_backward_params", rows.size, windows * filters * rows),
         Loop("", 1, bytes=FLOAT * windows * filters, stage="db"),
     ]

@@ -33,15 +33,16 @@ def updates(variant: str) -> list[Loop]:
     return [replace(update(value.size), stage=f"{name} update") for name, value in network(variant).params.items()]
 
 
-def step(variant: str, batch: int) -> list[Loop]:
-    """The loops of forward, loss and backward, in the order in which they run."""
+def step(variant: str, batch: int, threads: int) -> list[Loop]:
+    """The loops of forward, loss and backward, in the order in which they run; some are cut for the threads."""
     net = network(variant)
     forward: list[Loop] = []
     backward: list[list[Loop]] = []
     shape: tuple[int, ...] = (batch, *VARIANTS[variant].image_shape)
     for name, layer in net:
         x_shape, shape = shape, layer.output_shape(shape)
-        there, back = LAYERS[layer.kind](layer, x_shape, shape)
+        cut_for = (threads,) if layer.kind == "conv" else ()
+        there, back = LAYERS[layer.kind](layer, x_shape, shape, *cut_for)
         forward += (replace(loop, stage=f"{name} {loop.stage}".strip()) for loop in there)
         backward.append([replace(loop, stage=f"{name} {loop.stage}".strip()) for loop in back])
     classifies = VARIANTS[variant].num_classes is not None

@@ -47,15 +47,17 @@ def rows(loops: list[Loop]) -> dict[str, list[Loop]]:
 
 def table(variant: str, batch: int, threads: tuple[int, ...]) -> list[str]:
     """The lines of the table, in Markdown."""
-    loops = step(variant, batch)
-    whole = sum(loop.total for loop in loops)
+    cut = {count: rows(step(variant, batch, count)) for count in threads}
+    of_update = updates(variant)
+    found = cut[threads[0]]
+    whole = sum(loop.total for loop in found["the whole step"])
     lines = [f"| {variant}, batch {batch} | loops x tasks | load | {' | '.join(map(str, threads))} |"]
     lines.append("|---|" + "---|" * (2 + len(threads)))
-    for name, some in {**rows(loops), "the update, of training alone": updates(variant)}.items():
+    for name, some in {**found, "the update, of training alone": of_update}.items():
         counts = [loop.tasks for loop in some]
         tasks = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
         load = sum(loop.total for loop in some) / whole
-        cells = " | ".join(f"{evenness(some, count):.0%}" for count in threads)
+        cells = " | ".join(f"{evenness(cut[count].get(name, of_update), count):.0%}" for count in threads)
         lines.append(f"| {name} | {len(counts)} x {tasks} | {load:.1%} | {cells} |")
     return lines
 

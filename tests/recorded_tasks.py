@@ -44,7 +44,7 @@ WITH_PRODUCTS = {
 NOT_COMPUTED = {
     schedules: ("transform_strip", "restore_strip", "add_elements"),
     cpu: ("im2col", "col2im", "add_rows_to", "add_to_rows"),
-    cpu_few: ("im2col", "_copy_part", "_add_to_part"),
+    cpu_few: ("im2col", "_copy_part", "_copy_turned", "_add_to_part"),
     cpu_grey: ("_transposed_im2col", "add_rows_to", "add_to_rows"),
     cpu_panels: ("_copy_columns",),
 }

@@ -192,7 +192,7 @@ LIMITS = {
     "ops.conv2d.winograd.choice": {
         "TRANSFORMED_ELEMENT": 40,
         "FILTER_MULTIPLE": 64,
-        "FEW_MULTIPLY_ADD": {"out": 0.9, "dw": 1.0, "dx": 1.15},
+        "FEW_MULTIPLY_ADD": {"out": 0.85, "dw": 0.9, "dx": 0.95},
         "LOOPS": 5_000_000,
         # Chooses by itself, takes strides, when smaller tiles are used, what runs in place of Winograd, and how many
         # windows have a schedule of their own.
@@ -202,7 +202,7 @@ LIMITS = {
             "cuda": (True, False, (512, 0.9), "gemm", 0),
         },
     },
-    "ops.conv2d.cpu_few": {"FILTERS": 64, "DEPTH": 96, "SLICES": 16},
+    "ops.conv2d.cpu_few": {"FILTERS": 64, "DEPTH": 96},
     "ops.dense.cpu": {"SLICES": 16, "ROWS": 32, "COLUMNS": 1024},
     "ops.l2_loss.cpu": {"SLICES": 64, "LANES": 64},
     "ops.lrn.terms": {"OF_A_POWER": 12},

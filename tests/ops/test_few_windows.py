@@ -6,18 +6,19 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from backends import Backend, fewer
+from backends import JIT, Backend, fewer
 from hypothesis import example, given
+from hypothesis import strategies as st
 from strategies import Case, cases
 
 from tinyalexnet import Conv2d
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward, cpu, cpu_few
-from tinyalexnet.ops.conv2d.winograd.choice import FEW_BYTES, choose_tile, has_few_windows
+from tinyalexnet.ops.conv2d.winograd.choice import choose_tile, has_few_windows
 
 examples = fewer(compiled=0.5, otherwise=0.3)
 # More filters and windows than a product has, and more channels than a step; 5 images for a backward of several tasks.
-SEVERAL_OF_ALL = Case(Window(3, 1, "SAME"), (5, 9, 8, 20), 70, 1, 1)
+SEVERAL_OF_ALL = Case(Window(3, 1, "SAME"), (5, 9, 8, 60), 70, 1, 1)
 SEVERAL_BLOCKS = Case(Window((3, 2), 1, ((2, 0), (1, 1))), (2, 23, 23, 4), 6, 2, 2)
 STRIDES = Case(Window(3, (2, 1), 1), (3, 11, 7, 3), 5, 1, 3)
 
@@ -57,30 +58,71 @@ def test_each_group_asks_with_its_own_sizes(stride, results):
 
 
 def test_an_example_has_several_of_all():
-    windows, depth = 5 * 9 * 8, 9 * 20
-    assert SEVERAL_OF_ALL.filters > cpu_few.FILTERS
-    assert depth > cpu_few.DEPTH
-    assert SEVERAL_OF_ALL.x_shape[3] > cpu_few.LANES
-    assert windows > 2 * cpu_few.MOST_ROWS
-    assert cpu_few.slices_of_windows(windows, 70) == 4 > windows / cpu_few.MOST_ROWS  # 8 tasks with 2 blocks of filters
+    """On any number of threads: of slices of the windows, of blocks of filters, and of slabs and their steps."""
+    windows, depth, filters = 5 * 9 * 8, 9 * 60, 70
+    assert filters > cpu_few.FILTERS
+    assert windows > cpu_few.MOST_ROWS
+    of_slab = cpu_few.SLAB_BYTES // (4 * cpu_few.MOST_ROWS)
+    assert depth > of_slab > cpu_few.DEPTH
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+@pytest.mark.parametrize("slab_bytes", [1, 1 << 16, 1 << 30])
+def test_bits_depend_neither_on_threads_nor_on_slabs(monkeypatch, threads, slab_bytes, rng):
+    """On integers in plain Python, whose products have other sums; compiled, on any numbers."""
+    number = rng.standard_normal if JIT else lambda shape: rng.integers(-3, 4, shape)
+    x, w, dout = (number(shape).astype(np.float32) for shape in ((5, 9, 8, 60), (3, 3, 60, 70), (5, 9, 8, 70)))
+    b = number(70).astype(np.float32)
+
+    def results():
+        placed, found = ((3, 3), (1, 1), (1, 1)), [np.empty((5, 9, 8, 70)), np.empty((540, 70)), np.empty(x.shape)]
+        out, dw, dx = (array.astype(np.float32) for array in found)
+        cpu_few.forward(x, w, b, placed, out)
+        cpu_few.backward_params(dout, x, placed, dw)
+        cpu_few.backward_input(dout, w, placed, dx)
+        return [array.tobytes() for array in (out, dw, dx)]
+
+    expected = results()
+    monkeypatch.setattr(cpu_few.numba, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(cpu_few, "SLAB_BYTES", slab_bytes)
+    assert results() == expected
 
 
 @pytest.mark.parametrize(
-    ("windows", "filters", "slices"),
-    [(169, 384, 2), (169, 512, 2), (169, 64, 3), (16, 32, 1), (960, 600, 6), (961, 600, 7), (100, 64, 2), (95, 64, 1)],
+    ("windows", "filters", "threads", "turned", "expected"),
+    [
+        (169, 256, 1, False, (1, 4)),
+        (169, 256, 2, False, (2, 4)),
+        (169, 384, 2, False, (1, 3)),
+        (169, 256, 2, True, (1, 2)),
+        (169, 256, 16, False, (4, 1)),
+        (169, 384, 4, False, (2, 3)),
+        (729, 192, 2, False, (4, 3)),
+        (729, 192, 1, False, (4, 3)),
+        (16, 32, 2, False, (2, 1)),
+        (1, 600, 2, False, (1, 5)),
+    ],
 )
-def test_windows_are_cut_for_eight_tasks_but_no_finer_than_48(windows, filters, slices):
-    assert cpu_few.slices_of_windows(windows, filters) == slices
+def test_windows_and_filters_are_cut_so_that_the_threads_are_done_first(windows, filters, threads, turned, expected):
+    assert cpu_few.cut(windows, filters, threads, turned) == expected
 
 
-@pytest.mark.parametrize(("rows", "slices"), [(9, 9), (16, 16), (25, 16), (2560, 16), (2561, 17), (3456, 22)])
-def test_dw_is_cut_for_sixteen_tasks_of_at_most_160_rows(rows, slices):
-    assert cpu_few.slices_of_dw(rows) == slices
+@given(st.integers(1, 1600), st.integers(1, 700), st.integers(1, 64), st.booleans())
+def test_every_cut_has_work_for_each_task_and_slices_that_fit_the_cache(windows, filters, threads, turned):
+    slices, blocks = cpu_few.cut(windows, filters, threads, turned)
+    assert 1 <= slices <= windows
+    assert -(-windows // slices) <= cpu_few.MOST_ROWS
+    assert 1 <= blocks <= -(-filters // cpu_few.FILTERS)
 
 
-def test_few_windows_are_at_most_800_of_an_im2col_matrix_of_5_mb():
-    assert has_few_windows((2, 20, 16, 64), FEW_BYTES // (4 * 640))
-    assert not has_few_windows((2, 20, 16, 64), FEW_BYTES // (4 * 640) + 1)
+@pytest.mark.parametrize(
+    ("windows", "rows", "threads", "slabs"), [(169, 3456, 2, 8), (169, 3456, 5, 10), (196, 800, 2, 2), (16, 9, 64, 9)]
+)
+def test_dw_has_as_many_slabs_for_each_thread(windows, rows, threads, slabs):
+    assert cpu_few.slabs(windows, rows, threads) == slabs
+
+
+def test_few_windows_are_at_most_800():
     assert has_few_windows((2, 20, 20, 64), 512)
     assert not has_few_windows((1, 801, 1, 64), 512)
 
@@ -96,7 +138,10 @@ MNIST = (14, 14, 32), 64, Window(5, 1, "SAME"), 1, np.dtype(np.float32)
 
 @pytest.mark.parametrize(
     ("layer", "batch", "results"),
-    [(CONV3, 1, {"out", "dw"}), (CONV3, 2, set()), (MNIST, 1, {"out", "dw", "dx"}), (MNIST, 2, {"out", "dw"})],
+    [
+        *((CONV3, 1, {"out", "dw", "dx"}), (CONV3, 2, set())),
+        *((MNIST, 2, {"out", "dw", "dx"}), (MNIST, 3, {"out", "dw"}), (MNIST, 4, set())),
+    ],
 )
 def test_auto_takes_im2col_for_the_passes_of_few_images_where_it_was_faster(layer, batch, results):
     (size, *rest), float64 = layer, (*layer[1:-1], np.dtype(np.float64))
@@ -107,12 +152,12 @@ def test_auto_takes_im2col_for_the_passes_of_few_images_where_it_was_faster(laye
 
 
 def test_the_layer_knows_which_algorithm_computes_each_array(rng):
-    """conv3 of one image: its output is a plain sum, dx comes from tiles."""
-    conv = Conv2d(192, 384, 3, 1, "SAME", rng=rng)
-    assert conv.cost((1, 13, 13, 192)).algorithm == "gemm"
-    assert conv._tile((1, 13, 13, 192), "dx").m == (2, 2)
-    x = rng.standard_normal((1, 13, 13, 192), dtype=np.float32)
-    dout = rng.standard_normal((1, 13, 13, 384), dtype=np.float32)
+    """conv2 of three digits: its output is a plain sum, dx comes from tiles."""
+    conv = Conv2d(32, 64, 5, 1, "SAME", rng=rng)
+    assert conv.cost((3, 14, 14, 32)).algorithm == "gemm"
+    assert conv._tile((3, 14, 14, 32), "dx").m == (4, 4)
+    x = rng.standard_normal((3, 14, 14, 32), dtype=np.float32)
+    dout = rng.standard_normal((3, 14, 14, 64), dtype=np.float32)
     conv.forward(x)
     arrays = {"x": x, "dout": dout, "dx": conv.backward(dout), "w": conv.params["w"], "b": conv.params["b"]}
     assert conv.terms("out", (0, 1, 2, 3), {**arrays, "out": conv.forward(x)}).bounded

@@ -37,12 +37,13 @@ def conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, 
     n, size = x.shape[0], x.shape[1:3]
 
     def of_group(channels: slice, filters: slice) -> np.ndarray:
-        images, matrix = _contiguous(x[..., channels]), _as_matrix(_contiguous(w[..., filters]))
+        images, kernels = _contiguous(x[..., channels]), _contiguous(w[..., filters])
+        matrix = _as_matrix(kernels)
         out = empty((n, *window.output_size(size), matrix.shape[1]), x.dtype)
         bias, placed = _contiguous(b[filters]), placement(window, size)
         with products(out.size * matrix.shape[0]):
             if has_few_windows(out.shape, matrix.shape[0]):
-                cpu_few.forward(images, matrix, bias, placed, out)
+                cpu_few.forward(images, kernels, bias, placed, out)
             else:
                 _forward(images, matrix, bias, *placed, rows_per_block(out.shape), out)
         return out
@@ -116,7 +117,8 @@ def _forward(x, w, b, kernel, stride, pad, block, out):  # type: ignore[no-untyp
         first = task * block
         last = min(first + block, rows)
         cols = np.empty(((last - first) * out_w, w.shape[0]), x.dtype)
-        im2col(x, first, last, out_h, out_w, kernel, stride, pad, cols)
+        windows, columns = (first * out_w, last * out_w), (0, w.shape[0])
+        im2col(x, windows, columns, (out_h, out_w), kernel, stride, pad, cols)
         out_block = out_pixels[first * out_w : last * out_w]
         add_panel_product(cols, w, False, out_block)
         add_to_rows(out_block, b)
@@ -151,7 +153,7 @@ def _backward_params(dout, x, kernel, stride, pad, block, blocks, partial_dw, pa
             first = number * block
             last = min(first + block, rows)
             cols = np.empty(((last - first) * out_w, depth), x.dtype)
-            im2col(x, first, last, out_h, out_w, kernel, stride, pad, cols)
+            im2col(x, (first * out_w, last * out_w), (0, depth), (out_h, out_w), kernel, stride, pad, cols)
             dout_block = dout_pixels[first * out_w : last * out_w]
             # Every output pixel met the same filters, so their gradient is a sum over pixels.
             add_panel_product(cols.T, dout_block, number > begin, partial_dw[index])

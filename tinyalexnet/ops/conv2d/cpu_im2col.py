@@ -4,43 +4,46 @@ from ...devices.cpu.compiler import inner
 
 
 @inner
-def _span(ow, stride_w, pad_left, width, kernel_w, channels):  # type: ignore[no-untyped-def]
-    """Start of the window of output column ``ow`` in a row of ``width * channels`` elements (it may be negative), and
-    the range from ``low`` up to ``high`` of its ``kernel_w * channels`` elements that lies inside the row."""
-    start = (ow * stride_w - pad_left) * channels
-    length = kernel_w * channels
+def _span(ow, stride_w, pad_left, width, channels, skipped, length):  # type: ignore[no-untyped-def]
+    """Of ``length`` elements of the window of output column ``ow``, without the first ``skipped``: where they start in
+    a row of ``width * channels`` elements (it may be negative), and the range from ``low`` up to ``high`` of those that
+    lie inside the row."""
+    start = (ow * stride_w - pad_left) * channels + skipped
     low = min(max(-start, 0), length)
     high = max(min(width * channels - start, length), low)
     return start, low, high
 
 
 @inner
-def im2col(x, first, last, out_h, out_w, kernel, stride, pad, cols):  # type: ignore[no-untyped-def]
-    """Rows of ``cols``: the windows of output rows ``first`` up to ``last``, with 0 for padding."""
+def im2col(x, windows, columns, out_size, kernel, stride, pad, cols):  # type: ignore[no-untyped-def]
+    """A part of the im2col matrix, with 0 for padding: the rows ``windows`` and the ``columns``, each from the first up
+    to the last. Row (n * OH + oh) * OW + ow is the window of output pixel (oh, ow) of image n."""
     n, height, width, channels = x.shape
+    (begin, end), (left, right), (out_h, out_w) = windows, columns, out_size
     x_rows = x.reshape(n, height, width * channels)
     length = kernel[1] * channels
-    for row in range(first, last):
+    for window in range(begin, end):
+        row, ow = divmod(window, out_w)
         image, oh = divmod(row, out_h)
-        for kh in range(kernel[0]):
+        for kh in range(left // length, (right + length - 1) // length):
             h = oh * stride[0] + kh - pad[0]
-            for ow in range(out_w):
-                # The pixels that one kernel row meets are neighbours in memory, so one copy moves them all. Views of
-                # source and target spare LLVM the index checks that keep it from vectorising.
-                column = cols[(row - first) * out_w + ow, kh * length : (kh + 1) * length]
-                start, low, high = _span(ow, stride[1], pad[1], width, kernel[1], channels)
-                if 0 <= h < height:
-                    source = x_rows[image, h, start + low : start + high]
-                    target = column[low:high]
-                    for i in range(low):
-                        column[i] = 0
-                    for i in range(high - low):
-                        target[i] = source[i]
-                    for i in range(high, length):
-                        column[i] = 0
-                else:
-                    for i in range(length):
-                        column[i] = 0
+            # The pixels that one kernel row meets are neighbours in memory, so one copy moves them all. Views of
+            # source and target spare LLVM the index checks that keep it from vectorising.
+            top, bottom = max(left, kh * length), min(right, (kh + 1) * length)
+            column = cols[window - begin, top - left : bottom - left]
+            start, low, high = _span(ow, stride[1], pad[1], width, channels, top - kh * length, bottom - top)
+            if 0 <= h < height:
+                source = x_rows[image, h, start + low : start + high]
+                target = column[low:high]
+                for i in range(low):
+                    column[i] = 0
+                for i in range(high - low):
+                    target[i] = source[i]
+                for i in range(high, column.size):
+                    column[i] = 0
+            else:
+                for i in range(column.size):
+                    column[i] = 0
 
 
 @inner
@@ -55,7 +58,7 @@ def col2im(dcols, first, last, out_h, out_w, kernel, stride, pad, dx):  # type: 
             h = oh * stride[0] + kh - pad[0]
             if 0 <= h < height:
                 for ow in range(out_w):
-                    start, low, high = _span(ow, stride[1], pad[1], width, kernel[1], channels)
+                    start, low, high = _span(ow, stride[1], pad[1], width, channels, 0, length)
                     source = dcols[(row - first) * out_w + ow, kh * length + low : kh * length + high]
                     target = dx_rows[image, h, start + low : start + high]
                     for i in range(high - low):

@@ -23,11 +23,11 @@ TRANSFORMED_ELEMENT = 40
 GEMM_MULTIPLY_ADD = 1.15
 """Cost of one multiply-add of im2col and matrix product, the copying included."""
 
-FEW_WINDOWS, FEW_BYTES, MANY_WEIGHTS = 800, 5 << 20, 1 << 15
-"""On "cpu", an im2col matrix of up to so many rows, if it stays in the cache that the cores share, has a schedule of
-its own (``conv2d/cpu_few.py``). Fewer weights, 128 KB, stay in the cache of a core anyway."""
+FEW_WINDOWS, MANY_WEIGHTS = 800, 1 << 15
+"""On "cpu", an im2col matrix of up to so many rows has a schedule of its own (``conv2d/cpu_few.py``), if there are so
+many weights, 128 KB: fewer stay in the cache of a core anyway."""
 
-FEW_MULTIPLY_ADD = {"out": 0.9, "dw": 1.0, "dx": 1.15}
+FEW_MULTIPLY_ADD = {"out": 0.85, "dw": 0.9, "dx": 0.95}
 """Cost of one multiply-add then, by what is computed. Measured on two cores of a Xeon with AVX-512, on the layers of
 "tf2015", "mnist" and "cifar" at batch 1 to 8: the tiles of so few windows leave products of few rows."""
 
@@ -131,10 +131,9 @@ def choose_tile(
 
 
 def has_few_windows(out_shape: Shape, depth: int, most: int = FEW_WINDOWS) -> bool:
-    """If the im2col matrix of ``depth`` columns, for outputs (N, OH, OW, F), has at most so many rows and FEW_BYTES,
-    and there are many weights."""
-    windows = math.prod(out_shape[:3])
-    return windows <= most and 4 * windows * depth <= FEW_BYTES and depth * out_shape[3] >= MANY_WEIGHTS
+    """If the im2col matrix of ``depth`` columns, for outputs (N, OH, OW, F), has at most so many rows, and there are
+    many weights."""
+    return math.prod(out_shape[:3]) <= most and depth * out_shape[3] >= MANY_WEIGHTS
 
 
 def has_same_algorithms(
