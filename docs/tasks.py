@@ -1,11 +1,11 @@
 """python docs/tasks.py [VARIANT [BATCH [THREADS ...]]]: how evenly a step's tasks are divided among many threads.
 
-Counted from the plans of the kernels, not measured; few windows are cut for each number of threads. For forward, loss and backward of VARIANT ("tf2015") with BATCH
-images (128), a row for each stage: its loops and the tasks of one, its part of the whole load, and for each number of
-threads (2 4 8 16 32 64) the evenness, which is the mean load of a thread divided by the largest. Its inverse, divided
-by the threads, is the part of the thread that has most. Stages below 0.5 % of the load share a row, and the work of one
-thread has another. Behind the whole step comes the update, which only training has. ``task_loops.py`` says what a load
-is.
+Counted from the plans of the kernels, not measured; few windows are cut for each number of threads. For forward, loss
+and backward of VARIANT ("tf2015") with BATCH images (128), a row for each stage: its loops and the tasks of one, its
+part of the whole load, and for each number of threads (2 4 8 16 32 64) the evenness, which is the mean load of a
+thread divided by the largest. Its inverse, divided by the threads, is the part of the thread that has most. Stages
+below 0.5 % of the load share a row, and the work of one thread has another. Behind the whole step comes the update,
+which only training has. ``task_loops.py`` says what a load is.
 """
 
 from __future__ import annotations
