@@ -230,3 +230,13 @@ def test_a_kernel_keeps_the_order_of_a_sum():
     total(x, out)
     assert out[0] == 2**24
     assert total.compiled.targetoptions["error_model"] == "numpy"
+
+
+@pytest.mark.parametrize("name", ["reference", "cpu"])
+def test_the_host_sends_and_receives_by_writing(name):
+    """What a GPU does by way of pinned memory."""
+    target, array = np.zeros(3, np.float32), np.arange(3, dtype=np.float32)
+    device(name).send(target, array)
+    assert target.tolist() == [0, 1, 2]
+    (found,) = device(name).received([target])
+    assert found is target
