@@ -114,8 +114,7 @@ class SharedWork:
         runs = runs_of(self._net, cut(self._batch.size, self._shards)[own], own.start, self.device)
         with same_weights(runs):
             for run in runs:
-                rows = slice(run.rows[0].start - first, run.rows[-1].stop - first)
-                run.forward(images[rows])
+                run.forward(images[run.images(first)])
         # The smallest exchange that ends when all have come to it.
         self._link.now(lambda: self._link.gather("ends", np.zeros(1, np.uint8), [1] * size))
 

@@ -175,7 +175,8 @@ def _rows(link: Link, batch: int, shards: int, is_scaled: bool) -> slice:
 def _estimate(net: Sequential, x_shape: Shape, options: Options, shards: int, rows: slice) -> int:
     """Bytes of this process: those of its largest run of shards, its images, and the sums of gradients that wait."""
     own = [shard for shard in cut(x_shape[0], shards) if rows.start <= shard.start < rows.stop]
-    largest = max(run.images for run in runs_of(net, own, 0, device(options.backend))), *x_shape[1:]
+    spans = [run.images() for run in runs_of(net, own, 0, device(options.backend))]
+    largest = max(span.stop - span.start for span in spans), *x_shape[1:]
     images: int = FLOAT_BYTES * (rows.stop - rows.start) * math.prod(x_shape[1:])
     elements: int = sum(value.size for value in net.params.values())
     sums = FLOAT_BYTES * elements * (shards.bit_length() + 2) * options.backward

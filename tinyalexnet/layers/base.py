@@ -57,7 +57,8 @@ class Layer:
     """If ``backward`` must return dx. The first layer of a network can do without; layers with weights then skip it."""
 
     by_image = False
-    """If each image, or vector, is computed by itself, by one algorithm for batches of all sizes."""
+    """If each image, or vector, is computed by itself, by one algorithm for batches of all sizes. Such a layer with
+    parameters saves its input alone."""
 
     has_columns = False
     """If ``columns`` makes a layer of some columns of this one, whose inputs and outputs are vectors."""

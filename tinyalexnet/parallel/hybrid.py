@@ -110,19 +110,15 @@ class HybridStep:
 
     def _head_forward(self, x: np.ndarray, runs: list[Run]) -> np.ndarray:
         """The output of the layers before the dense ones for x, the rows of some shards, which may be none."""
-        outs, at = [np.empty((0, self._columns.in_features), x.dtype)], 0
-        for run in runs:
-            outs.append(run.forward(x[at : at + run.images]))
-            at += run.images
+        outs = [np.empty((0, self._columns.in_features), x.dtype)]
+        outs += [run.forward(x[run.images(runs[0].rows[0].start)]) for run in runs]
         return outs[-1] if len(outs) == 2 else np.concatenate(outs)
 
     def _head_backward(self, dflat: np.ndarray, runs: list[Run]) -> None:
         """The backward of all shards of this process, whose gradients are exchanged meanwhile."""
         self._sums.begin()
-        at = 0
         for run in runs:
-            self._sums.backward(run, dflat[at : at + run.images])
-            at += run.images
+            self._sums.backward(run, dflat[run.images(runs[0].rows[0].start)])
 
     def _gathering(self, flat: np.ndarray, of: list[np.ndarray], first: int) -> Callable[[], np.ndarray]:
         """Begins to gather the rows of a pass from all processes of the team; returns what waits for them."""

@@ -30,11 +30,9 @@ class Run:
         self._leaves = list(net.leaves())
         self._saved: list[list[Any]] = []
 
-    @property
-    def images(self) -> int:
-        """How many there are."""
-        count: int = self.rows[-1].stop - self.rows[0].start
-        return count
+    def images(self, first: int = 0) -> slice:
+        """The images of the run, by their numbers in the batch, counted from image ``first``."""
+        return slice(self.rows[0].start - first, self.rows[-1].stop - first)
 
     def forward(self, x: Any) -> Any:
         """The network's output for the images of the run; errors as the layers'."""
@@ -71,9 +69,9 @@ class Run:
 
     def parts(self, array: Any) -> list[Any]:
         """The rows of each shard."""
-        start = self.rows[0].start
         if len(self.rows) == 1:  # the array itself: one of a GPU cannot be cut
             return [array]
+        start = self.rows[0].start
         return [array[rows.start - start : rows.stop - start] for rows in self.rows]
 
     def _together(self, layer: Layer, x: Any) -> bool:

@@ -75,7 +75,7 @@ class ShardedStep:
         runs = runs_of(self._net, cut(batch, self._shards)[self._own], self._own.start, hardware)
         with same_weights(runs):
             for run in runs:
-                rows = slice(run.rows[0].start - first, run.rows[-1].stop - first)
+                rows = run.images(first)
                 for out, loss in take(run, x[rows], labels[rows], batch):
                     outs.append(to_host(out))
                     losses.append(as_number(loss))
