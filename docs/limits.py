@@ -1,9 +1,9 @@
-r"""python docs/limits.py [BATCH]: what other sizes of chunks would cost the convolutions of the benchmark, here.
+r"""python docs/limits.py [BATCH [VARIANT]]: what other sizes of chunks would cost the convolutions, here.
 
-The convolutions of ``tf2015``, forward, dx and dw, by Winograd's algorithm. For each field of ``Limits``
-(``ops/conv2d/winograd/cpu/plan.py``): the time with a quarter, a half, twice and four times its value, over the time
-with its value, in turn; the median over the rounds with its quartiles. A ratio below 1 is a value to try on this
-machine. To stand in for a processor with AVX2 alone:
+The convolutions of ``tf2015`` or of another variant, forward, dx and dw, by Winograd's algorithm. For each field of
+``Limits`` (``ops/conv2d/winograd/cpu/plan.py``): the time with a quarter, a half, twice and four times its value, over
+the time with its value, in turn; the median over the rounds with its quartiles. A ratio below 1 is a value to try on
+this machine. To stand in for a processor with AVX2 alone:
 
     NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx,+avx2,+fma,+bmi,+bmi2,+f16c,+popcnt NUMBA_CACHE_DIR=FOLDER \
     python docs/limits.py
@@ -29,10 +29,10 @@ FACTORS = (0.25, 0.5, 2, 4)
 ROUNDS = 7
 
 
-def passes(batch: int) -> list[Callable[[Limits], object]]:
+def passes(batch: int, variant: str) -> list[Callable[[Limits], object]]:
     """Forward, dx and dw of each convolution, as functions of the limits."""
-    rng, net = np.random.default_rng(0), alexnet("tf2015")
-    shape: tuple[int, ...] = (batch, *VARIANTS["tf2015"].image_shape)
+    rng, net = np.random.default_rng(0), alexnet(variant)
+    shape: tuple[int, ...] = (batch, *VARIANTS[variant].image_shape)
     found: list[Callable[[Limits], object]] = []
     for _, layer in net:
         x_shape, shape = shape, layer.output_shape(shape)
@@ -59,10 +59,10 @@ def seconds(runs: list[Callable[[Limits], object]], limits: Limits) -> float:
     return time.perf_counter() - begin
 
 
-def main(batch: int = 128) -> None:
-    runs, usual = passes(batch), Limits()
+def main(batch: int = 128, variant: str = "tf2015") -> None:
+    runs, usual = passes(batch, variant), Limits()
     seconds(runs, usual)  # compiles
-    print(f"{machine.cpu_name()}, batch {batch}, {ROUNDS} rounds")
+    print(f"{machine.cpu_name()}, {variant}, batch {batch}, {ROUNDS} rounds")
     for name, value in usual._asdict().items():
         others = {factor: usual._replace(**{name: max(1, round(factor * value))}) for factor in FACTORS}
         for limits in others.values():
@@ -80,4 +80,4 @@ def main(batch: int = 128) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]) if sys.argv[1:] else 128, *sys.argv[2:])

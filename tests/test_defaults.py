@@ -247,6 +247,8 @@ def test_the_order_of_the_sums_of_winograd():
         "chunk_bytes": 3_145_728,
         "most_bytes": 9_437_184,
         "held_bytes": 12_582_912,
+        "near_bytes": 2_097_152,
+        "small_bytes": 1_048_576,
         "least_tasks": 16,
         "split_chunks": 4,
         "least_rows": 16,

@@ -260,6 +260,8 @@ LIMITS = st.builds(
     chunk_bytes=st.integers(1, 8 << 20),
     most_bytes=st.integers(1, 32 << 20),
     held_bytes=st.integers(1, 32 << 20),
+    near_bytes=st.integers(1, 8 << 20),
+    small_bytes=st.integers(1, 8 << 20),
     least_tasks=st.integers(1, 32),
     split_chunks=st.integers(1, 6),
     least_rows=st.integers(1, 64),
@@ -299,6 +301,8 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
         chunks = -(-plan.grid.strips // plan.grid.chunk_strips)
         if held and chunks <= FEW:
             assert plan.grid.strips > chunks * (plan.grid.chunk_strips - 1)  # all but equal
+    if u_bytes <= limits.small_bytes and accumulation.grid.chunk_strips > 1:
+        assert accumulation.grid.chunk_strips * of_strip <= limits.near_bytes
     if accumulation.splits > 1:
         assert accumulation.splits in (limits.least_tasks, limits.least_tasks // 2)
         assert u_bytes <= limits.chunk_bytes  # dU has the size of U
@@ -306,7 +310,7 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
         per_task = accumulation.grid.strips // accumulation.splits
         chunks = per_task // accumulation.grid.chunk_strips
         assert chunks >= max(1, limits.split_chunks * u_bytes // limits.chunk_bytes)
-        # Not one chunk more than needed, and all but equal: a strip less in each would be too few.
+        # All but equal: a strip less in each would be too few.
         most = -(-accumulation.grid.strips // accumulation.splits)
         assert most > -(-most // accumulation.grid.chunk_strips) * (accumulation.grid.chunk_strips - 1)
 
@@ -384,7 +388,20 @@ def test_schedules_change_at_the_very_value_of_their_limits():
     alone = {"least_tasks": 1, "held_bytes": 10**9}
     assert planned(128, *conv1, **alone)[1] == planned(128, *conv1, **alone, split_chunks=10**9)[1]
     # 83 strips of a slice in chunks of at most 13: seven, of at most 12.
-    assert planned(120, *conv1)[1].grid.chunk_strips == 12
+    assert planned(120, *conv1, small_bytes=1)[1].grid.chunk_strips == 12
+
+
+def test_a_small_dw_is_summed_in_chunks_that_a_core_can_keep_and_in_as_many_copies_as_before():
+    cifar2 = (12, 12), 64, 64, (4, 4), (5, 5)
+    # 2 MB are 21 strips of three tiles with 8 x 8 points of 64 + 64 channels; dU has 1 MB.
+    assert [planned(n, *cifar2)[1].grid.chunk_strips for n in (1, 4, 8, 16, 64)] == [3, 12, 12, 16, 16]
+    assert planned(16, *cifar2, small_bytes=(1 << 20) - 1)[1].grid.chunk_strips == 48
+    assert planned(16, *cifar2, near_bytes=1)[1].grid.chunk_strips == 1
+    for n in (1, 16, 64, 128):
+        usual, whole = planned(n, *cifar2)[1], planned(n, *cifar2, small_bytes=1)[1]
+        assert usual.splits == whole.splits
+    # The 48 strips of a task would be two chunks, and are three equal ones.
+    assert (whole.splits, whole.grid.chunk_strips, usual.grid.chunk_strips) == (8, 24, 16)
 
 
 def test_blocks_of_pixels_cover_an_image_and_its_padding():

@@ -42,6 +42,8 @@ class Limits(NamedTuple):
     ``chunk_bytes``: V and M of a task of the fused schedule, so that they stay in the cache that the cores share;
     ``most_bytes`` if U is as large, as it then costs more to read.
     ``held_bytes``: V and M, or V and dM, that the staged schedule holds at a time, so that they too stay in that cache.
+    ``near_bytes``: V and dM at a time where dU has at most ``small_bytes``: they stay in a core's own cache, and so
+    does dU, which is read and written once more for each chunk.
     ``least_tasks``: small inputs are cut finer, so that this many threads have work.
     ``split_chunks``: each task sums its own dU if it has at least this many chunks and dU fits in ``chunk_bytes``; a
     smaller dU needs that much fewer. Adding the copies is then cheaper than reading data that another core wrote. Half
@@ -53,6 +55,8 @@ class Limits(NamedTuple):
     chunk_bytes: int = 3 << 20
     most_bytes: int = 9 << 20
     held_bytes: int = 12 << 20
+    near_bytes: int = 2 << 20
+    small_bytes: int = 1 << 20
     least_tasks: int = 16
     split_chunks: int = 4
     least_rows: int = 16
@@ -171,13 +175,17 @@ def plan_accumulation(
     du_bytes = tile.points * depth * blocks.filters * itemsize
     chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
     chunks = max(limits.split_chunks * du_bytes // limits.chunk_bytes, 1)
+    near_strips = grid.strips
+    if du_bytes <= limits.small_bytes:
+        near_strips = max(1, _strips_in(limits.near_bytes, tile, grid.tiles_w, depth, blocks))
     for splits in (limits.least_tasks, limits.least_tasks // 2):
         enough = splits > 1 and 0 < chunks * chunk_strips <= grid.strips // splits
         if enough and du_bytes <= limits.chunk_bytes:
             # Of equal size: a last chunk of few strips would have products of few rows.
             of_task = -(-grid.strips // splits)
-            chunk_strips = -(-of_task // -(-of_task // chunk_strips))
+            chunk_strips = -(-of_task // -(-of_task // min(chunk_strips, near_strips)))
             return AccumulationPlan(grid._replace(chunk_strips=chunk_strips), splits)
+    grid = grid._replace(chunk_strips=min(grid.chunk_strips, near_strips))
     return AccumulationPlan(_in_even_shares(grid, limits), 1)
 
 
