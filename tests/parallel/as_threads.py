@@ -66,6 +66,12 @@ class Comm:
             assert len(theirs) == n  # one element would be repeated here, and MPI repeats none
             target[at : at + n] = theirs
 
+    def Sendrecv(self, mine, to, recvbuf, source):
+        sent, dest = self.of_all((mine.copy(), to))[source]
+        assert dest == self.rank
+        assert len(sent) == len(recvbuf)
+        recvbuf[...] = sent
+
     def Bcast(self, array):
         array[...] = self.of_all(array.copy())[0]
 

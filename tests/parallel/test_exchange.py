@@ -52,13 +52,16 @@ def test_bytes_by_hand():
 
 
 @given(st.dictionaries(st.text("abc", max_size=3), st.integers(0, 50), max_size=12), st.integers(1, 60))
-def test_buckets_are_full_and_in_order(sizes, least):
-    groups = buckets(sizes, least)
-    assert [name for group in groups for name in group] == [name for name, size in sizes.items() if size]
-    for group in groups[:-1]:
-        assert sum(sizes[name] for name in group) >= least
+def test_buckets_are_full_and_in_order_and_large_arrays_alone(sizes, least):
+    groups, order = buckets(sizes, least), list(sizes)
+    assert sorted(name for group in groups for name in group) == sorted(name for name, size in sizes.items() if size)
+    full = [order.index(group[-1]) for group in groups if sum(sizes[name] for name in group) >= least]
+    assert full == sorted(full)
     for group in groups:
+        assert [order.index(name) for name in group] == sorted(map(order.index, group))
         assert sum(sizes[name] for name in group[:-1]) < least
+        assert len(group) == 1 or all(sizes[name] < least for name in group)
+    assert len(groups) - len(full) <= 1
 
 
 @pytest.mark.parametrize(
@@ -67,3 +70,7 @@ def test_buckets_are_full_and_in_order(sizes, least):
 )
 def test_buckets_by_hand(least, expected):
     assert buckets({"fc": 5, "relu": 0, "b": 4, "pool": 0, "a": 3}, least) == expected
+
+
+def test_a_small_array_waits_for_others_while_a_large_one_goes():
+    assert buckets({"b": 1, "w": 7, "c": 4, "v": 2}, 5) == [["w"], ["b", "c"], ["v"]]

@@ -17,8 +17,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HOSTS = ROOT / "tests" / "hosts.sh"
-STEPS = 4
-"""Of a run: the first one, which compiles, and three more."""
+ROUNDS, STEPS = 2, 15
+"""Those after the first, which compiles; and the steps of all three."""
 
 pytestmark = [pytest.mark.hosts, pytest.mark.compiled]
 
@@ -49,7 +49,7 @@ def sent():
 def test_the_link_carries_what_is_counted(two_hosts, flags):
     """With TCP's headers, one in 40 of its bytes, and what MPI says at the start."""
     before = sent()
-    out = hosts("run", 2, sys.executable, "docs/processes.py", "mnist", 8, "skip=1", f"rounds={STEPS - 1}", *flags)
+    out = hosts("run", 2, sys.executable, "docs/processes.py", "mnist", 8, "skip=1", f"rounds={ROUNDS}", *flags)
     counted = sum(float(size) for size in re.findall(r"'(?:gradients|activations)': ([0-9.]+)", out)) * 1e6
     assert counted > 2e6
     for first, last in zip(before, sent(), strict=True):

@@ -17,6 +17,7 @@ from ..parallel.cost import gradient_bytes
 from ..parallel.exchange import buckets
 from ..parallel.runs import runs_of, same_weights
 from ..parallel.shards import Loss
+from ..parallel.sums import by_readiness
 from .options import PASSES
 from .timing import TimedRun
 
@@ -142,10 +143,9 @@ def expected_bytes(net: Sequential, shards: int, size: int, rank: int) -> int:
     """The bytes of gradients that a process sends in a step, by the formula for each bucket."""
     if size == 1:
         return 0
-    arrays = {name: list(layer.params.values()) for name, layer in reversed(list(net))}
-    bytes_ = {name: sum(array.nbytes for array in those) for name, those in arrays.items()}
-    elements = {name: sum(array.size for array in those) for name, those in arrays.items()}
-    return sum(gradient_bytes(sum(map(elements.__getitem__, names)), shards, size, rank) for names in buckets(bytes_))
+    arrays = by_readiness(net)
+    groups = buckets({name: array.nbytes for name, array in arrays.items()})
+    return sum(gradient_bytes(sum(arrays[name].size for name in group), shards, size, rank) for group in groups)
 
 
 def _loss(labelled: bool, backend: str) -> Loss:

@@ -17,19 +17,22 @@ BUCKET_BYTES = 1 << 20
 
 
 def buckets(sizes: Mapping[str, int], least: int = BUCKET_BYTES) -> list[list[str]]:
-    """Layers, in the order in which they are ready, in groups of at least ``least`` bytes; the last may have fewer.
+    """Arrays, by the order in which they are ready, in groups of at least ``least`` bytes; the last may have fewer.
 
-    A layer without parameters, of size 0, is in no group.
+    An array as large as that is a group of its own, and so is not copied. One of size 0 is in no group.
     """
     groups: list[list[str]] = []
-    open_ = 0
+    open_: list[str] = []
     for name, size in sizes.items():
-        if not size:
-            continue
-        if not open_:
-            groups.append([])
-        groups[-1].append(name)
-        open_ = 0 if open_ + size >= least else open_ + size
+        if size >= least:
+            groups.append([name])
+        elif size:
+            open_.append(name)
+        if sum(map(sizes.__getitem__, open_)) >= least:
+            groups.append(open_)
+            open_ = []
+    if open_:
+        groups.append(open_)
     return groups
 
 
@@ -41,7 +44,7 @@ def added(a: Arrays, b: Arrays) -> Arrays:
 
 
 def total(link: Link, parts: Mapping[Node, Arrays], shards: int) -> Arrays:
-    """The sum over all shards, of which this process has the nodes ``parts`` of the tree.
+    """The sum over all shards, of which this process has the nodes ``parts`` of the tree; they are overwritten.
 
     Shapes
         Each node has arrays of the same shapes and of one dtype -> arrays of these shapes.
@@ -51,44 +54,45 @@ def total(link: Link, parts: Mapping[Node, Arrays], shards: int) -> Arrays:
     first = next(iter(parts.values()))
     if link.size == 1:
         return first
-    own = spans(sum(array.size for array in first), link.size)
-    flat = [[array.reshape(-1) for array in part] for part in parts.values()]
-    sum_ = summed(
-        link, "gradients", [[piece for part in flat for piece in _cut_out(part, span)] for span in own], shards
-    )
-    return _unpacked(link.gather("gradients", sum_, [span.stop - span.start for span in own]), first)
+    flat = [packed(arrays) for arrays in parts.values()]
+    every = spans(flat[0].size, link.size)
+    pieces = flat[0] if len(flat) == 1 else np.concatenate([one[span] for span in every for one in flat])
+    counts = [span.stop - span.start for span in every]
+    own = [one[every[link.rank]] for one in flat]
+    sum_ = summed(link, "gradients", pieces, [len(flat) * count for count in counts], own, shards)
+    if sum_ is not own[0]:
+        own[0][...] = sum_
+    link.complete("gradients", flat[0], counts)
+    return unpacked(flat[0], first)
 
 
-def summed(link: Link, what: str, cuts: Sequence[Arrays], count: int) -> np.ndarray:
+def summed(link: Link, what: str, pieces: np.ndarray, to: Sequence[int], own: Arrays, count: int) -> np.ndarray:
     """Of the sum of ``count`` summands that part which is for this process to add up.
 
-    ``cuts`` has for each process what it is to add up of the nodes of the tree that this one holds, node after node,
-    and of each node the same number of elements.
+    ``pieces`` has for each process what it is to add up of the nodes of the tree that this one holds, node after node,
+    ``to[q]`` elements for process q. ``own`` are those for this process, an array for each node, where the sum may be
+    written.
     """
+    shape, size = own[0].shape, own[0].size
     held = [nodes(run, count) for run in spans(count, link.size)]
-    to = [sum(piece.size for piece in of) for of in cuts]
-    mine = to[link.rank] // len(held[link.rank])
-    pieces = np.concatenate([piece.reshape(-1) for of in cuts for piece in of])
-    received = link.exchange(what, pieces, to, [len(names) * mine for names in held])
+    received = link.exchange(what, pieces, to, [len(names) * size for names in held])
+    if not size:
+        return own[0]
+    others = iter(received.reshape(-1, *shape))
     tree: Tree[Arrays] = Tree(added, count)
-    at = 0
-    for names in held:
-        for lo, hi in names:
-            tree.put([received[at : at + mine]], lo, hi)
-            at += mine
+    for rank, names in enumerate(held):
+        for (lo, hi), piece in zip(names, own if rank == link.rank else others, strict=False):
+            tree.put([piece], lo, hi)
     return tree.result()[0]
 
 
-def _cut_out(arrays: Arrays, span: slice) -> Arrays:
-    """The elements of a span of what some arrays are one after the other."""
-    found, at = [], 0
-    for array in arrays:
-        found.append(array[max(span.start - at, 0) : max(span.stop - at, 0)])
-        at += array.size
-    return found
+def packed(arrays: Arrays) -> np.ndarray:
+    """All elements, one array after the other; those of one array are not copied."""
+    flat = [array.reshape(-1) for array in arrays]
+    return flat[0] if len(flat) == 1 else np.concatenate(flat)
 
 
-def _unpacked(flat: np.ndarray, like: Arrays) -> Arrays:
+def unpacked(flat: np.ndarray, like: Arrays) -> Arrays:
     """The elements as arrays of the shapes of others; nothing is copied."""
     found, at = [], 0
     for array in like:

@@ -45,10 +45,14 @@ class Link(Protocol):
 
     def exchange(self, what: str, pieces: np.ndarray, to: Sequence[int], from_: Sequence[int]) -> np.ndarray:
         """Sends ``to[q]`` elements of ``pieces`` to process q, and receives ``from_[q]`` from it, all one after the
-        other in the order of the processes; ``what`` is for ``sent``."""
+        other in the order of the processes; ``what`` is for ``sent``. Those for this process itself stay where they
+        are, and are not among the received."""
 
     def gather(self, what: str, mine: np.ndarray, counts: Sequence[int]) -> np.ndarray:
         """The arrays of all processes one after the other; that of process q has ``counts[q]`` elements."""
+
+    def complete(self, what: str, array: np.ndarray, counts: Sequence[int]) -> None:
+        """As ``gather`` into an array in which those of this process are in their place already."""
 
     def texts(self, text: str) -> list[str]:
         """The texts of all processes."""
@@ -88,12 +92,15 @@ class Alone:
         return job()
 
     def exchange(self, what: str, pieces: np.ndarray, to: Sequence[int], from_: Sequence[int]) -> np.ndarray:
-        """``pieces``."""
-        return pieces
+        """Nothing is received."""
+        return pieces[:0]
 
     def gather(self, what: str, mine: np.ndarray, counts: Sequence[int]) -> np.ndarray:
         """``mine``."""
         return mine
+
+    def complete(self, what: str, array: np.ndarray, counts: Sequence[int]) -> None:
+        """Nothing."""
 
     def texts(self, text: str) -> list[str]:
         """[text]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -33,55 +33,50 @@ class GradientSums:
         self._same_arrays = same_arrays
         self._last = cut(shards, link.size)[link.rank].stop - 1
         self.hardware = hardware_of(net)
-        layers = reversed(self._layers.items())
-        sizes = {name: sum(value.nbytes for value in layer.params.values()) for name, layer in layers}
-        self._ends = {group[-1]: group for group in buckets(sizes)}
+        self._groups = buckets({name: value.nbytes for name, value in by_readiness(net).items()})
+        self._ends: dict[str, list[int]] = defaultdict(list)
+        for number, group in enumerate(self._groups):
+            self._ends[group[-1].rpartition(".")[0]].append(number)
         self.begin()
 
     def begin(self) -> None:
         """A new step."""
-        self._sums: dict[str, Tree[Arrays]] = {name: Tree(added, self._shards) for name in self._ends}
-        self._waits: dict[str, Callable[[], Arrays]] = {}
+        self._sums: list[Tree[Arrays]] = [Tree(added, self._shards) for _ in self._groups]
+        self._waits: dict[int, Callable[[], Arrays]] = {}
 
     def backward(self, run: Run, dout: Any) -> None:
         """Runs the backward of some shards, and begins the exchanges if the last of this process is among them."""
-        for end, shard, arrays in self._ready(run, dout):
-            self._sums[end].put(arrays, shard)
-            if shard == self._last and self._overlap:
-                self._waits[end] = self._begun(end)
+        ready: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
+        for name, shard, grads in run.backwards(dout):
+            ready[shard] |= {f"{name}.{key}": to_host(gradient) for key, gradient in grads.items()}
+            for number in self._ends.get(name, []):
+                self._sums[number].put([ready[shard].pop(of) for of in self._groups[number]], shard)
+                if shard == self._last and self._overlap:
+                    self._waits[number] = self._begun(number)
 
     def add(self, shard: int) -> None:
         """Takes the gradients that the network has of a shard."""
-        places = [(end, array) for end in self._ends for _, _, array in self._places(end)]
-        every = self.hardware.received([array for _, array in places])
-        for end in self._ends:
-            arrays = [found for (of, _), found in zip(places, every, strict=True) if of == end]
-            self._sums[end].put(arrays, shard)
+        names = [name for group in self._groups for name in group]
+        every = dict(zip(names, self.hardware.received([self._gradient(name) for name in names]), strict=True))
+        for tree, group in zip(self._sums, self._groups, strict=True):
+            tree.put([every[name] for name in group], shard)
 
     def result(self) -> dict[str, Any]:
         """The sums by the parameters' names, on the device of the network."""
         if not self._overlap:
-            self._waits = {end: self._begun(end) for end in self._sums}
-        found: dict[str, Any] = {}
-        for end, wait in self._waits.items():
-            for (name, key, gradient), sum_ in zip(self._places(end), wait(), strict=True):
-                found[f"{name}.{key}"] = self._placed(sum_, gradient)
-        return found
+            self._waits = {number: self._begun(number) for number in range(len(self._groups))}
+        return {
+            name: self._placed(sum_, self._gradient(name))
+            for number, wait in self._waits.items()
+            for name, sum_ in zip(self._groups[number], wait(), strict=True)
+        }
 
-    def _places(self, end: str) -> list[tuple[str, str, Any]]:
-        """The gradients of a bucket, each with its layer and its name there."""
-        return [(name, key, array) for name in self._ends[end] for key, array in self._layers[name].grads.items()]
+    def _begun(self, number: int) -> Callable[[], Arrays]:
+        return self._link.later(partial(total, self._link, self._sums[number].held, self._shards))
 
-    def _ready(self, run: Run, dout: Any) -> Iterator[tuple[str, int, Arrays]]:
-        """The gradients of each bucket, by its last layer, and of each shard, as soon as they are there."""
-        ready: dict[int, Arrays] = defaultdict(list)
-        for name, shard, grads in run.backwards(dout):
-            ready[shard] += [to_host(gradient) for gradient in grads.values()]
-            if name in self._ends:
-                yield name, shard, ready.pop(shard)
-
-    def _begun(self, end: str) -> Callable[[], Arrays]:
-        return self._link.later(partial(total, self._link, self._sums[end].held, self._shards))
+    def _gradient(self, name: str) -> Any:
+        layer, _, key = name.rpartition(".")
+        return self._layers[layer].grads[key]
 
     def _placed(self, sum_: np.ndarray, gradient: Any) -> Any:
         """A sum where the gradients are: itself, or a copy on the GPU."""
@@ -89,6 +84,13 @@ class GradientSums:
             return sum_
         (self.hardware.send if self._same_arrays else self.hardware.write)(gradient, sum_)
         return gradient
+
+
+def by_readiness(net: Sequential) -> dict[str, Any]:
+    """The parameters by their names, by the order in which a backward has their gradients."""
+    return {
+        f"{name}.{key}": value for name, layer in reversed(list(net.leaves())) for key, value in layer.params.items()
+    }
 
 
 def total_loss(link: Link, losses: list[float], shards: int) -> float:
