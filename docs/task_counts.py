@@ -16,6 +16,7 @@ from tinyalexnet.alexnet import VARIANTS, alexnet
 from tinyalexnet.layers import Layer
 from tinyalexnet.network import Sequential
 from tinyalexnet.ops.dense import cpu as dense
+from tinyalexnet.ops.dense.choice import has_many
 from tinyalexnet.ops.dense.cpu_panels import PANEL
 from tinyalexnet.ops.dropout import cpu as dropout
 from tinyalexnet.ops.l2_loss import cpu as l2_loss
@@ -63,7 +64,7 @@ def full(layer: Layer, x_shape: Shape, shape: Shape) -> Both:
     copies = 2 * FLOAT * n * pieces_of(outputs, PANEL)
     panels = [Loop("_backward_params", copies.size, bytes=copies, stage="dw panels")]
     return [loop("_forward", "forward"), sums], [
-        *(panels if dense._has_many("dw", n, inputs * outputs) else []),
+        *(panels if has_many("dw", n, inputs * outputs) else []),
         loop("_backward_params", "dw"),
         db,
         *([loop("_backward_input", "dx")] if layer.needs_dx else []),

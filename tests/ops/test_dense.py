@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinyalexnet import Flatten
 from tinyalexnet.geometry import Window
 from tinyalexnet.ops.conv2d import conv2d_forward
-from tinyalexnet.ops.dense import cpu, dense_backward_input, dense_backward_params, dense_forward
+from tinyalexnet.ops.dense import choice, cpu, dense_backward_input, dense_backward_params, dense_forward
 
 SIZES = st.tuples(st.integers(1, 5), st.integers(1, 40), st.integers(1, 9))
 
@@ -104,8 +104,8 @@ def test_a_product_is_cut_if_it_is_larger_than_small(monkeypatch, n, inputs, out
 def test_products_with_panels_give_the_same_sums(monkeypatch, rng, dtype, n, inputs, outputs):
     """Slices of 1 to 57 inputs, of which a task goes through 48 at a time; one panel or more, the last of which may be
     narrower; and more columns than a product of dx has."""
-    monkeypatch.setattr(cpu, "MANY", dict.fromkeys(cpu.MANY, 1))
-    monkeypatch.setattr(cpu, "MANY_WEIGHTS", 1)
+    monkeypatch.setattr(choice, "MANY", dict.fromkeys(choice.MANY, 1))
+    monkeypatch.setattr(choice, "MANY_WEIGHTS", 1)
     x, w, b, dout = (
         rng.integers(-4, 5, shape).astype(dtype) for shape in [(n, inputs), (inputs, outputs), outputs, (n, outputs)]
     )

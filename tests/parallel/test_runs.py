@@ -23,6 +23,7 @@ from tinyalexnet import (
 )
 from tinyalexnet.layers.base import Layer
 from tinyalexnet.ops.conv2d.winograd import kept as filters
+from tinyalexnet.ops.dense import choice
 from tinyalexnet.parallel import ShardedStep, runs
 from tinyalexnet.parallel.runs import Run, runs_of, same_weights
 from tinyalexnet.parallel.tree import spans
@@ -117,6 +118,29 @@ def test_convolutions_of_the_networks(channels, count, kernel, size, sizes, alik
     assert layer.rounds_alike((small, *size, channels), x.shape) is alike
 
 
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "sizes", "alike", "dx_alike"),
+    [
+        (400, 330, (16, 64), False, True),
+        (400, 330, (15, 64), False, False),
+        (400, 330, (48, 96), True, True),
+        (1024, 128, (50, 128), True, True),
+        (1024, 127, (50, 128), False, False),
+    ],
+)
+def test_dense_layers_round_alike_among_many_vectors(inputs, outputs, sizes, alike, dx_alike):
+    small, large = sizes
+    layer, rng = Dense(inputs, outputs, rng=1), np.random.default_rng(2)
+    x, dout = image(rng, (large, inputs)), image(rng, (large, outputs))
+    parts = spans(large, large // small)
+    assert check_alike(layer, x, parts) is alike
+    assert layer.dx_rounds_alike((small, inputs), x.shape) is dx_alike
+    if dx_alike:
+        whole, apart = both(layer, x, dout, slice(0, large)), [both(layer, x, dout, rows) for rows in parts]
+        np.testing.assert_array_equal(np.concatenate([dx for _, dx in apart]), whole[1])
+
+
 @given(st.integers(2, 9), st.integers(1, 9), st.sampled_from([(1, 1), (5, 7), (9, 4)]), st.sampled_from([1, 3, 17, 40]))
 def test_layers_without_parameters_take_each_image_by_itself(n, shards, size, channels):
     x = image(np.random.default_rng(1), (n, *size, channels))
@@ -181,6 +205,23 @@ def test_a_step_has_the_same_bits_however_many_images_are_together(monkeypatch, 
         found.append({"out": result.out.tobytes(), **kept.found})
     assert len(found[0]) == 2 + 2 * 4
     assert all(of == found[0] for of in found)
+
+
+@pytest.mark.parametrize("size", [8, 16, 48])
+def test_a_step_with_dense_layers_of_many_vectors(monkeypatch, rng, size):
+    """Their forward takes all at once from 48 vectors a shard on, and dx from 16."""
+    monkeypatch.setattr(choice, "MANY_WEIGHTS", 1)
+    batch, found, counted = 2 * size, [], []
+    x, labels = image(rng, (batch, 7, 7, 2)), rng.integers(0, 3, batch)
+    for images in (0, batch):
+        monkeypatch.setattr(runs, "RUN_IMAGES", images)
+        net, kept = network(), Kept()
+        counted = [calls(net["fc"], name) for name in ("forward", "backward_params", "backward_input")]
+        out = ShardedStep(net, loss, kept, 2)(x, labels).out
+        found.append({"out": out.tobytes(), **kept.found})
+    assert found[0] == found[1]
+    together = [batch]
+    assert counted == [together if size == 48 else [size] * 2, [size] * 2, together if size >= 16 else [size] * 2]
 
 
 def calls(layer, name):

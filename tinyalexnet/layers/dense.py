@@ -11,6 +11,7 @@ from ..geometry import as_integer
 from ..ops.checks import Shape, check_floats, check_shape
 from ..ops.dense import dense_backward_input, dense_backward_params, dense_forward, dense_shape
 from ..ops.dense import terms as of_dense
+from ..ops.dense.choice import has_many
 from ..ops.terms import Index, Terms
 from .base import WEIGHT_STD, Cost, Layer, WeightedLayer
 
@@ -57,6 +58,18 @@ class Dense(WeightedLayer):
     def output_shape(self, x_shape: Shape) -> Shape:
         """(N, out_features) of vectors of ``x_shape``; ValueError as in forward."""
         return dense_shape(x_shape, self.params["w"].shape)
+
+    def rounds_alike(self, x_shape: Shape, other: Shape) -> bool:
+        """As ``Layer.rounds_alike``: if both batches are of many vectors."""
+        return self._has_many("out", x_shape, other) and self.dx_rounds_alike(x_shape, other)
+
+    def dx_rounds_alike(self, x_shape: Shape, other: Shape) -> bool:
+        """As ``Layer.dx_rounds_alike``: if both batches are of many vectors, which are fewer for dx."""
+        return self._has_many("dx", x_shape, other)
+
+    def _has_many(self, result: str, *shapes: Shape) -> bool:
+        enough = all(has_many(result, n, self.params["w"].size) for n, *_ in shapes)
+        return enough and device(self.backend).by_image
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, F) of vectors x (N, C); errors as ``dense_forward``."""

@@ -9,14 +9,8 @@ from ...devices.cpu.gemm import add_product
 from ...devices.cpu.memory import empty
 from ...devices.cpu.threads import blas_products
 from . import cpu_panels
+from .choice import has_many
 from .cpu_slices import SLICES, add_slices
-
-MANY = {"out": 48, "dx": 16, "dw": 32}
-"""From so many vectors on, by what is computed, the copies of ``cpu_panels`` pay. Of fewer, products are cut until
-OpenBLAS copies nothing: that would take most of the time."""
-
-MANY_WEIGHTS = 1 << 17
-"""Fewer, 512 KB, stay in a cache of the core, and OpenBLAS's copies of them cost little."""
 
 ROWS, COLUMNS = 32, 1024
 """Of w or dw, in one product that is cut: 128 KB, which stay in the cache of a core, on as many pages as it can find at
@@ -32,7 +26,7 @@ def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     out = empty((x.shape[0], w.shape[1]), x.dtype)
     sums = empty((min(SLICES, x.shape[1]), *out.shape), x.dtype)
     x, w, b = _contiguous(x), _contiguous(w), _contiguous(b)
-    if _has_many("out", len(x), w.size):
+    if has_many("out", len(x), w.size):
         cpu_panels.forward(x, w, b, sums, out)
     else:
         with blas_products(len(x) * w.size):
@@ -45,7 +39,7 @@ def dense_backward_input(dout: np.ndarray, w: np.ndarray) -> np.ndarray:
     panels as the forward."""
     dx = empty((dout.shape[0], w.shape[0]), dout.dtype)
     dout, w, slices = _contiguous(dout), _contiguous(w), min(SLICES, w.shape[0])
-    if _has_many("dx", len(dout), w.size):
+    if has_many("dx", len(dout), w.size):
         cpu_panels.backward_input(dout, w, slices, dx)
     else:
         rows, columns = _block(len(dout), w.shape)
@@ -61,17 +55,12 @@ def dense_backward_params(dout: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, 
     are few vectors, which then are all factors that are read, else with panels."""
     dw = empty((x.shape[1], dout.shape[1]), x.dtype)
     dout, x, slices = _contiguous(dout), _contiguous(x), min(SLICES, x.shape[1])
-    if _has_many("dw", len(x), dw.size):
+    if has_many("dw", len(x), dw.size):
         cpu_panels.backward_params(dout, x, slices, dw)
     else:
         with blas_products(len(x) * dw.size):
             _backward_params(dout, x, *_block(len(x), dw.shape), slices, dw)
     return dw, dout.sum(axis=0)
-
-
-def _has_many(result: str, n: int, weights: int) -> bool:
-    """If n vectors are many for it. Of few weights the copies are most of the work."""
-    return n >= MANY[result] and weights >= MANY_WEIGHTS
 
 
 def _block(n: int, w_shape: tuple[int, ...]) -> tuple[int, int]:
