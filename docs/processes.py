@@ -44,6 +44,8 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
     rounds, alone, skip = (
         int(flags.pop(name, default)) for name, default in (("rounds", 12), ("alone", 0), ("skip", 0))
     )
+    if rounds < 2:  # one process would end here and the others wait for it
+        sys.exit(f"rounds is {rounds}, but must be at least 2, for quartiles")
     kinds = {name: type(getattr(Settings, name)) for name in flags}
     settings = Settings(
         variant,

@@ -166,12 +166,23 @@ def check_digits(dataset, images, target):
     np.testing.assert_array_equal(labels, target.astype(np.intp), strict=True)
 
 
-def test_digits_of_a_fake_scikit_learn(monkeypatch):
+@pytest.mark.parametrize("has_file", [True, False])
+def test_digits_of_a_fake_scikit_learn(monkeypatch, tmp_path, has_file):
+    """It is not imported for a file that is where it is today."""
     rng = np.random.default_rng(0)
     images, target = rng.integers(0, 17, (14, 8, 8)).astype(float), rng.integers(0, 10, 14)
+    images[0, 0, :2] = 0, 16
+    table = np.column_stack([images.reshape(14, 64), target])
+    folder = tmp_path / "sklearn" / "datasets"
+    (folder / "data").mkdir(parents=True)
+    write(tmp_path / "sklearn" / "__init__.py", b"raise AssertionError" if has_file else b"")
     module = types.ModuleType("sklearn.datasets")
-    module.load_digits = lambda: types.SimpleNamespace(images=images, target=target)
-    monkeypatch.setitem(sys.modules, "sklearn", types.ModuleType("sklearn"))
+    module.load_digits = lambda: types.SimpleNamespace(data=table[:, :64], target=target)
+    if has_file:
+        np.savetxt(folder / "data" / "digits.csv.gz", table, delimiter=",")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "sklearn", None)  # so that what the test imports goes with it
+    monkeypatch.delitem(sys.modules, "sklearn")
     monkeypatch.setitem(sys.modules, "sklearn.datasets", module)
     dataset = data.load("digits")
     assert len(dataset.test.labels) == 2
@@ -188,7 +199,7 @@ def test_digits_of_scikit_learn():
 
 
 def test_digits_without_scikit_learn(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError) as caught:
         data.load("digits")
     assert str(caught.value) == "digits needs scikit-learn: pip install 'tinyalexnet[data]'"

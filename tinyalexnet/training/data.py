@@ -4,6 +4,7 @@ Nothing is unpickled, and nothing is downloaded unless it is asked for. A damage
 which names the file, the byte (of the unpacked data if the file is gzip) and the expected content.
 """
 
+import importlib.util
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -139,16 +140,27 @@ def _cifar10(files: list[Path]) -> Dataset:
 
 
 def _digits() -> Dataset:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise ImportError("digits needs scikit-learn: pip install 'tinyalexnet[data]'") from None
-    digits = load_digits()
-    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    labels = digits.target.astype(np.intp)
+    table = _table_of_digits()
+    pixels = np.rint(table[:, :64].reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
+    labels = table[:, 64].astype(np.intp)
     split = len(labels) - len(labels) // 5
     train = Images(pixels[:split], labels[:split], DIGITS)
     return Dataset("digits", train, Images(pixels[split:], labels[split:], DIGITS))
+
+
+def _table_of_digits() -> np.ndarray:
+    """A row for each image: its 64 pixels, from 0 to 16, and its class. Scikit-learn's file is read without importing
+    scikit-learn, which takes a second; if it is elsewhere in some version, that finds it."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("digits needs scikit-learn: pip install 'tinyalexnet[data]'")
+    file = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    if file.is_file():
+        return np.loadtxt(file, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return np.column_stack([digits.data, digits.target])
 
 
 def _find(name: str, folder: Path | None, files: tuple[str, ...], download: bool, progress: bool) -> list[Path]:
