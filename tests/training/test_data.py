@@ -189,6 +189,38 @@ def test_digits_of_a_fake_scikit_learn(monkeypatch, tmp_path, has_file):
     check_digits(dataset, images, target)
 
 
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (gzip.compress(b"1,2,3\n4,5,6\n"), "no table of digits at byte 0, but must have rows of 64 pixels and a class"),
+        (gzip.compress(b"a,b\n"), "no table of digits at byte 0, but must have rows of 64 pixels and a class"),
+        (gzip.compress(b"\xff\n"), "no table of digits at byte 0, but must have rows of 64 pixels and a class"),
+        (gzip.compress(b"1,2,3\n")[:-3], "an error (.*) at byte .*, but must have a file that can be read, whole"),
+    ],
+)
+def test_damaged_digits_are_named(monkeypatch, tmp_path, content, found):
+    folder = tmp_path / "sklearn" / "datasets" / "data"
+    folder.mkdir(parents=True)
+    write(tmp_path / "sklearn" / "__init__.py", b"")
+    write(folder / "digits.csv.gz", content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.delitem(sys.modules, "sklearn")
+    with pytest.raises(ValueError, match=found) as caught:
+        data.load("digits")
+    assert str(folder / "digits.csv.gz") in str(caught.value)
+
+
+def test_digits_beside_a_folder_that_only_has_the_name(monkeypatch, tmp_path):
+    (tmp_path / "sklearn").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for name in ("sklearn", "sklearn.datasets"):
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ImportError, match="digits needs scikit-learn: pip install"):
+        data.load("digits")
+
+
 def test_digits_of_scikit_learn():
     datasets = pytest.importorskip("sklearn.datasets")
     dataset = data.load("digits")
@@ -199,7 +231,8 @@ def test_digits_of_scikit_learn():
 
 
 def test_digits_without_scikit_learn(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn", None)
+    for name in ("sklearn", "sklearn.datasets"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError) as caught:
         data.load("digits")
     assert str(caught.value) == "digits needs scikit-learn: pip install 'tinyalexnet[data]'"

@@ -16,11 +16,15 @@ from . import cifar10
 from .download import ADDRESSES, IDX_FILES, fetch
 from .folder import read_folder
 from .idx import read_pair
+from .reading import reading, wrong
 
 NAMES = ("fashion-mnist", "mnist", "cifar10", "digits", "folder")
 
 DEBIAN_FOLDER = "/usr/share/datasets/fashion-mnist"
 """Debian's package dataset-fashion-mnist has its files there."""
+
+MOST_TABLE = 1 << 24
+"""Bytes of scikit-learn's digits at most; they have a quarter of a megabyte."""
 
 DIGITS = tuple("0123456789")
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -152,15 +156,28 @@ def _table_of_digits() -> np.ndarray:
     """A row for each image: its 64 pixels, from 0 to 16, and its class. Scikit-learn's file is read without importing
     scikit-learn, which takes a second; if it is elsewhere in some version, that finds it."""
     spec = importlib.util.find_spec("sklearn")
-    if spec is None or not spec.submodule_search_locations:
-        raise ImportError("digits needs scikit-learn: pip install 'tinyalexnet[data]'")
-    file = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
-    if file.is_file():
-        return np.loadtxt(file, delimiter=",")
-    from sklearn.datasets import load_digits
-
+    for folder in (spec and spec.submodule_search_locations) or ():
+        file = Path(folder, "datasets", "data", "digits.csv.gz")
+        if file.is_file():
+            return _table(file)
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ImportError("digits needs scikit-learn: pip install 'tinyalexnet[data]'") from None
     digits = load_digits()
     return np.column_stack([digits.data, digits.target])
+
+
+def _table(file: Path) -> np.ndarray:
+    with reading(file) as source:
+        text = source.rest(MOST_TABLE)
+    try:
+        table = np.loadtxt(text.decode("ascii").splitlines(), delimiter=",", ndmin=2)
+    except ValueError:
+        table = np.empty((0, 0))
+    if table.shape[1] != 65:
+        raise wrong(file, 0, "no table of digits", "rows of 64 pixels and a class")
+    return table
 
 
 def _find(name: str, folder: Path | None, files: tuple[str, ...], download: bool, progress: bool) -> list[Path]:
