@@ -46,7 +46,7 @@ class Run:
                 layer.part(rows.start)
                 outs.append(named(name, layer.forward, images))
                 saved.append(layer._saved)
-            if layer.params and self._together(layer.dx_rounds_alike, x):
+            if not together and layer.params and self._together(layer.dx_rounds_alike, x):
                 saved = [(x,)]
             x = joined(outs)
             self._saved.append(saved)
