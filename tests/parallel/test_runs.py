@@ -141,6 +141,13 @@ def test_dense_layers_round_alike_among_many_vectors(inputs, outputs, sizes, ali
         np.testing.assert_array_equal(np.concatenate([dx for _, dx in apart]), whole[1])
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_layer_with_one_rule_has_it_for_dx_too(alike):
+    layer = Conv2d(3, 4, 3, rng=1)
+    layer.rounds_alike = lambda *shapes: alike
+    assert layer.dx_rounds_alike((1, 5, 5, 3), (4, 5, 5, 3)) is alike
+
+
 @given(st.integers(2, 9), st.integers(1, 9), st.sampled_from([(1, 1), (5, 7), (9, 4)]), st.sampled_from([1, 3, 17, 40]))
 def test_layers_without_parameters_take_each_image_by_itself(n, shards, size, channels):
     x = image(np.random.default_rng(1), (n, *size, channels))

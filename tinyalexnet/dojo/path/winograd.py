@@ -12,7 +12,7 @@ def _large() -> Pool:
     rng = np.random.default_rng(0)
     arrays = {
         name: rng.integers(-4, 5, shape).astype(np.float64)
-        for name, shape in {"x": (2, 8, 8, 8), "w": (3, 3, 4, 8), "b": (8,)}.items()
+        for name, shape in {"x": (2, 12, 12, 8), "w": (3, 3, 4, 16), "b": (16,)}.items()
     }
     return {**arrays, "stride": (1, 1), "pads": ((1, 1), (1, 1)), "groups": 2}
 
