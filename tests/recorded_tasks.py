@@ -79,7 +79,7 @@ class Recorder:
 def recorded(variant, batch):
     net, recorder = network(variant), Recorder()
     numba.prange, dense.add_product = recorder.prange, recorder.add_product
-    for module in (schedules, cpu, cpu_few, cpu_grey, cpu_panels):
+    for module in (schedules, cpu, cpu_few, cpu_grey, cpu_panels, dense):
         module.add_panel_product = recorder.add_product
     with np.errstate(all="ignore"):  # what no task wrote may be anything
         out = net.forward(np.zeros((batch, *VARIANTS[variant].image_shape), np.float32))

@@ -78,6 +78,7 @@ def test_products_of_any_size_give_the_same_sums(monkeypatch, rng, n, inputs, ou
     monkeypatch.setattr(cpu, "SMALL_PRODUCT", limit)
     monkeypatch.setattr(cpu, "SMALL_OUTPUT", limit // 2)
     monkeypatch.setattr(cpu, "ROWS", 2)
+    monkeypatch.setattr(cpu, "FORWARD_ROWS", 1)
     x, w, b, dout = (
         rng.integers(-4, 5, shape).astype(np.float32)
         for shape in [(n, inputs), (inputs, outputs), outputs, (n, outputs)]
@@ -112,6 +113,18 @@ def test_products_with_panels_give_the_same_sums(monkeypatch, rng, dtype, n, inp
     np.testing.assert_array_equal(cpu.dense_forward(x, w, b), x @ w + b, strict=True)
     np.testing.assert_array_equal(cpu.dense_backward_input(dout, w), dout @ w.T, strict=True)
     np.testing.assert_array_equal(cpu.dense_backward_params(dout, x)[0], x.T @ dout, strict=True)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("inputs", "outputs"), [(400, 400), (37, 9), (1000, 133)])
+def test_a_vector_has_the_same_output_among_any_others(rng, dtype, inputs, outputs):
+    """Few or many, of whatever rows of w are read along together: each element is one sum in the order of the inputs,
+    slice by slice. Plain Python multiplies by NumPy, which has an order of its own."""
+    x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in [(64, inputs), (inputs, outputs), outputs])
+    alone = np.concatenate([cpu.dense_forward(x[n : n + 1], w, b) for n in range(64)])
+    for first, last in [(0, 2), (3, 9), (5, 12), (1, 14), (8, 27), (0, 47), (0, 48), (0, 64)]:
+        np.testing.assert_array_equal(cpu.dense_forward(x[first:last], w, b), alone[first:last])
 
 
 @pytest.mark.parametrize(

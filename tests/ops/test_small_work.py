@@ -22,7 +22,7 @@ def told(monkeypatch):
         numbers.append(multiply_adds)
         return nullcontext()
 
-    for module in (conv2d, cpu_grey):
+    for module in (conv2d, cpu_grey, dense):
         monkeypatch.setattr(module, "products", products)
     monkeypatch.setattr(dense, "blas_products", products)
     return numbers

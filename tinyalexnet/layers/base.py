@@ -104,13 +104,6 @@ class Layer:
         """If out and dx of an image have the same bits in batches of these two shapes."""
         return self.by_image and device(self.backend).by_image
 
-    def dx_rounds_alike(self, x_shape: Shape, other: Shape) -> bool:
-        """If at least dx of an image has the same bits in batches of inputs of these two shapes.
-
-        Such a layer, if it has parameters, saves its input alone.
-        """
-        return self.rounds_alike(x_shape, other)
-
     def columns(self, chosen: slice, width: int) -> Layer:
         """A new layer with some of the ``width`` columns of this one's output, if it ``has_columns``.
 

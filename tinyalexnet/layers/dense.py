@@ -60,15 +60,8 @@ class Dense(WeightedLayer):
         return dense_shape(x_shape, self.params["w"].shape)
 
     def rounds_alike(self, x_shape: Shape, other: Shape) -> bool:
-        """As ``Layer.rounds_alike``: if both batches are of many vectors."""
-        return self._has_many("out", x_shape, other) and self.dx_rounds_alike(x_shape, other)
-
-    def dx_rounds_alike(self, x_shape: Shape, other: Shape) -> bool:
-        """As ``Layer.dx_rounds_alike``: if both batches are of many vectors, which are fewer for dx."""
-        return self._has_many("dx", x_shape, other)
-
-    def _has_many(self, result: str, *shapes: Shape) -> bool:
-        enough = all(has_many(result, n, self.params["w"].size) for n, *_ in shapes)
+        """As ``Layer.rounds_alike``: if both batches are of many vectors for dx. out is one sum in any batch."""
+        enough = all(has_many("dx", n, self.params["w"].size) for n, *_ in (x_shape, other))
         return enough and device(self.backend).by_image
 
     def forward(self, x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ import numpy as np
 from ..devices import Device
 from ..layers.base import Layer
 from ..network import Sequential, check_gradient, named
-from ..ops.checks import Shape
 from ..ops.conv2d.winograd.kept import unchanged_filters
 
 RUN_IMAGES = 128
@@ -22,9 +21,8 @@ of its images, so more would need more memory."""
 class Run:
     """Some shards, neighbours in the batch, whose forward and backward go through a network together.
 
-    A layer that ``rounds_alike`` takes the images of all at once, the others take one shard after the other; if only
-    ``dx_rounds_alike``, all at once in dx. So each element has the bits that it has if its shard is alone, and each
-    shard has gradients of its own.
+    A layer that ``rounds_alike`` takes the images of all at once, the others take one shard after the other. So each
+    element has the bits that it has if its shard is alone, and each shard has gradients of its own.
     """
 
     def __init__(self, net: Sequential, first: int, rows: list[slice]) -> None:
@@ -41,13 +39,11 @@ class Run:
         self._saved = []
         for name, layer in self._leaves:
             outs, saved = [], []
-            together = self._together(layer.rounds_alike, x)
+            together = self._together(layer, x)
             for rows, images in zip(self.rows, [x] if together else self.parts(x), strict=not together):
                 layer.part(rows.start)
                 outs.append(named(name, layer.forward, images))
                 saved.append(layer._saved)
-            if not together and layer.params and self._together(layer.dx_rounds_alike, x):
-                saved = [(x,)]
             x = joined(outs)
             self._saved.append(saved)
         return x
@@ -78,12 +74,12 @@ class Run:
         start = self.rows[0].start
         return [array[rows.start - start : rows.stop - start] for rows in self.rows]
 
-    def _together(self, alike: Callable[[Shape, Shape], bool], x: Any) -> bool:
+    def _together(self, layer: Layer, x: Any) -> bool:
         """If a layer's bits are alike for all images at once."""
         if len(self.rows) == 1:
             return False
         sizes = {rows.stop - rows.start for rows in self.rows}
-        return all(alike((size, *x.shape[1:]), x.shape) for size in sizes)
+        return all(layer.rounds_alike((size, *x.shape[1:]), x.shape) for size in sizes)
 
     def _of_each(
         self, name: str, layer: Layer, backward: Callable[[Any], Any], dout: Any

@@ -49,6 +49,8 @@ def _compiled_product(a, b, keep, out):  # type: ignore[no-untyped-def]
 @inner
 def _product(zero, lanes, a, b, out, rows, depth, columns, keep):  # type: ignore[no-untyped-def]
     (of_a, a_row, a_column), (of_b, b_row), (of_out, out_row) = a, b, out
+    # Rows that do not follow each other, and no more of them: what lies behind them is not for this product.
+    ends = depth <= DEPTH and b_row > VECTORS[0] * VECTOR_BYTES
     left = 0
     while left < columns:
         width = VECTORS[0] * lanes
@@ -61,7 +63,7 @@ def _product(zero, lanes, a, b, out, rows, depth, columns, keep):  # type: ignor
                 tile_of_a = of_a + top * a_row + first * a_column, a_row, a_column
                 panel = of_b + first * b_row + byte, b_row
                 tile = of_out + top * out_row + byte, out_row
-                ahead = DEPTH * b_row + top // ROWS % LINES * VECTOR_BYTES
+                ahead = 0 if ends else DEPTH * b_row + top // ROWS % LINES * VECTOR_BYTES
                 sizes = some, min(ROWS, rows - top), columns - left
                 multiply_tile(zero, tile_of_a, panel, tile, ahead, sizes, keep or first > 0)
         left += width
