@@ -20,7 +20,7 @@ from tinyalexnet.alexnet import VARIANTS
 from tinyalexnet.console import FIRST_TIME, Console
 from tinyalexnet.devices import device
 from tinyalexnet.devices.cpu import ahead, compiler
-from tinyalexnet.devices.cpu.threads import ParallelKernel
+from tinyalexnet.devices.cpu.threads import ParallelKernel, StreamingKernel
 from tinyalexnet.layers import Conv2d, Dropout
 from tinyalexnet.network import Sequential
 
@@ -62,6 +62,12 @@ def broken(x, y):
     pass
 
 
+def quick_alone(x):
+    pass
+
+
+quick = StreamingKernel(few.compiled, Dispatcher(quick_alone))
+
 X, N = np.zeros(3, np.float32), 7
 FEW, MANY = (numba.typeof(X),), (numba.typeof(X), numba.typeof(N), numba.typeof((1, 2)))
 
@@ -81,6 +87,13 @@ def run():
 def test_a_step_tells_each_kernel_once_the_longest_first_and_runs_none():
     assert ahead.jobs_of(run) == [ahead.Job(__name__, "many", MANY), ahead.Job(__name__, "few", FEW)]
     assert ParallelKernel.record is None
+
+
+def test_a_kernel_without_a_parallel_loop_has_a_dispatcher_of_its_own():
+    (job,) = ahead.jobs_of(lambda: quick(X))
+    assert job == ahead.Job(__name__, "quick_alone", FEW)
+    assert job.dispatcher() is quick.alone
+    assert ahead.Job(__name__, "quick", FEW).dispatcher() is few.compiled
 
 
 def test_kernels_of_winograd_come_before_others(monkeypatch):
@@ -285,16 +298,17 @@ from tinyalexnet.devices import device
 from tinyalexnet.devices.cpu import ahead, compiler
 from tinyalexnet.ops.relu import relu_backward, relu_forward
 
-x = np.linspace(-1, 1, 7, dtype=np.float32)
-run = lambda: relu_backward(x, relu_forward(x))
-names = []
-device("cpu").compile_ahead(run, lambda: None, lambda name, seconds: names.append(name))
-assert sorted(names) == ["relu.cpu._backward", "relu.cpu._forward"], names
-assert ahead.jobs_of(run) == []
-with device("cpu").report_compilation(lambda name: None, lambda seconds: None) as compiled:
-    run()
-assert compiled == [], compiled
-assert (relu_forward(x) == np.maximum(x, 0)).all()
+for size, end in ((7, "_alone"), (20_000, "")):
+    x = np.linspace(-1, 1, size, dtype=np.float32)
+    run = lambda: relu_backward(x, relu_forward(x))
+    names = []
+    device("cpu").compile_ahead(run, lambda: None, lambda name, seconds: names.append(name))
+    assert sorted(names) == [f"relu.cpu._backward{end}", f"relu.cpu._forward{end}"], names
+    assert ahead.jobs_of(run) == []
+    with device("cpu").report_compilation(lambda name: None, lambda seconds: None) as compiled:
+        run()
+    assert compiled == [], compiled
+    assert (relu_forward(x) == np.maximum(x, 0)).all()
 """
 
 

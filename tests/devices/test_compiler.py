@@ -171,7 +171,10 @@ def test_kernels_alone_are_parallel_and_keep_their_names(monkeypatch):
     for decorator in (compiler.parallel, compiler.streaming):
         assert decorator(mask).__name__ == "mask"
     own = {"cache": True, "fastmath": False, "error_model": "numpy"}
-    assert options == [own, {**own, "fastmath": {"contract"}}, *2 * [{**own, "parallel": True}]]
+    assert options == [own, {**own, "fastmath": {"contract"}}, *2 * [{**own, "parallel": True}], own]
+    alone = compiler.streaming(mask).alone.py_func
+    assert (alone.__name__, alone.__qualname__, alone.__module__) == ("mask_alone", "mask_alone", mask.__module__)
+    assert alone.__code__ is mask.__code__
 
 
 def test_code_is_as_old_as_the_sources_of_its_operation_and_of_all(tmp_path):

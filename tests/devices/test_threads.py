@@ -349,21 +349,6 @@ def test_a_forked_pool_works_or_says_why_not():
     assert lines == ["1"] or lines[0].startswith("a compiled kernel is called in a process that was forked after")
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """A streaming kernel that notes the threads it ran with; gives them and a maker of arguments of so many bytes."""
-    counts, now = [], [4]
-    monkeypatch.setattr(threads, "_numba_threads", lambda: (lambda: now[0], lambda count: now.__setitem__(0, count)))
-    monkeypatch.setattr(ParallelKernel, "one_at_a_time", False)
-
-    def run(*arguments):
-        counts.append(now[0])
-        if isinstance(arguments[-1], str):
-            raise ZeroDivisionError
-
-    return counts, now, StreamingKernel(kernel(run).compiled)
-
-
 @pytest.mark.parametrize("missing", [False, True], ids=["Numba's inner functions", "its public ones"])
 def test_the_functions_set_the_threads_that_numba_tells(monkeypatch, missing):
     before = numba.get_num_threads()
@@ -381,22 +366,26 @@ def test_the_functions_set_the_threads_that_numba_tells(monkeypatch, missing):
         threads._numba_threads.cache_clear()
 
 
-def test_a_small_call_is_not_split(small):
-    counts, now, run = small
-    half = np.zeros(threads.SMALL_BYTES // 2, np.uint8)
+def test_a_small_call_has_an_ordinary_loop(monkeypatch):
+    """Also in a forked process, and while kernels are only noted."""
+    called, noted = [], []
+    monkeypatch.setattr(ParallelKernel, "one_at_a_time", False)
+    of_all, alone = (kernel(lambda *_, name=name: called.append(name)).compiled for name in ("all", "alone"))
+    run, half = StreamingKernel(of_all, alone), np.zeros(threads.SMALL_BYTES // 2, np.uint8)
     assert threads.SMALL_BYTES == 65_536
     run(half, 0.5, half[:-1])
     run(half, 0.5, half)
     run(0.5, half)
-    assert counts == [1, 4, 1]
-    assert now == [4]
-    now[0] = 1
+    assert called == ["alone", "all", "alone"]
+    monkeypatch.setattr(ParallelKernel, "is_forked", True)
     run(half)
-    assert counts[3:] == [1]
-
-
-def test_after_an_error_there_are_as_many_threads_as_before(small):
-    _, now, run = small
-    with pytest.raises(ZeroDivisionError):
-        run(np.zeros(3), "fails")
-    assert now == [4]
+    with pytest.raises(RuntimeError, match="forked"):
+        run(half, half)
+    assert called[3:] == ["alone"]
+    monkeypatch.setattr(
+        ParallelKernel, "record", staticmethod(lambda kernel, types: noted.append((kernel, len(types))))
+    )
+    run(half, 1)
+    run(half, half)
+    assert noted == [(alone, 2), (of_all, 2)]
+    assert called[4:] == []

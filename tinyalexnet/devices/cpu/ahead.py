@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from .compiler import ALONE
 from .threads import ParallelKernel
 
 PROCESSES = 2
@@ -41,10 +42,10 @@ class Job(NamedTuple):
         """As a report of a compilation calls it."""
         return f"{self.module.split('.ops.')[-1]}.{self.name}"
 
-    def kernel(self) -> ParallelKernel:
-        """The kernel itself."""
-        found: ParallelKernel = getattr(import_module(self.module), self.name)
-        return found
+    def dispatcher(self) -> Any:
+        """Numba's, which compiles it."""
+        kernel = getattr(import_module(self.module), self.name.removesuffix(ALONE))
+        return kernel.alone if self.name.endswith(ALONE) else kernel.compiled
 
 
 def jobs_of(run: Callable[[], object]) -> list[Job]:
@@ -105,7 +106,7 @@ def serve(source: BinaryIO, target: BinaryIO) -> None:
         except EOFError:
             return
         begin = time.perf_counter()
-        job.kernel().compiled.compile(job.types)
+        job.dispatcher().compile(job.types)
         target.write(f"{time.perf_counter() - begin}\n".encode())
         target.flush()
 
@@ -129,7 +130,7 @@ def _feed(compiler: subprocess.Popen[bytes], waiting: deque[Job], done: Callable
 
 def _is_cached(job: Job) -> bool:
     """If Numba's cache has the kernel's code, for this source and this processor."""
-    compiled = job.kernel().compiled
+    compiled = job.dispatcher()
     cache = compiled._cache
     if not hasattr(cache, "_cache_file"):
         return True  # no folder can be written to, so nobody can compile for others

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -20,6 +21,10 @@ kernel that was compiled just now and the same kernel from Numba's cache are not
 
 FUSED = frozenset({"contract"})
 """A product and the addition after it may be one instruction, which rounds once. NaN and infinity stay exact."""
+
+
+ALONE = "_alone"
+"""At the end of the name of a kernel without a parallel loop."""
 
 
 def inner(function: Any) -> Any:
@@ -43,9 +48,15 @@ def parallel(function: Any) -> Any:
 
 
 def streaming(function: Any) -> Any:
-    """Like ``parallel``, for a kernel that does little with each byte of its arrays: a small call is not split."""
+    """Like ``parallel``, for a kernel that does little with each byte of its arrays: a small call has no such loop."""
     kernel = parallel(function)
-    return kernel if kernel is function else StreamingKernel(kernel.compiled)
+    if kernel is function:
+        return kernel
+    alone = FunctionType(function.__code__, function.__globals__)
+    # Numba's cache knows a function by its name, whatever the options.
+    alone.__module__, alone.__name__ = function.__module__, function.__name__ + ALONE
+    alone.__qualname__ = function.__qualname__ + ALONE
+    return StreamingKernel(kernel.compiled, _compiled(alone, **_OPTIONS))
 
 
 def _compiled(function: Any, **options: Any) -> Any:
