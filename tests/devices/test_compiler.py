@@ -123,19 +123,20 @@ class Damaged(Cache):
 
 def test_a_cache_that_fails_is_none():
     cache = Damaged(OSError())
-    dispatcher = SimpleNamespace(_cache=cache)
-    assert compiler._resilient(dispatcher) is dispatcher
+    dispatcher, told = SimpleNamespace(_cache=cache), []
+    assert compiler._resilient(dispatcher, [told.append]) is dispatcher
     assert cache.load_overload("signature", "context") is None
+    assert told == ["signature"]
     assert cache.flushed == 1
     cache.save_overload("signature", "data")
     no_cache = SimpleNamespace()
-    assert compiler._resilient(no_cache) is no_cache
+    assert compiler._resilient(no_cache, []) is no_cache
     assert vars(no_cache) == {}
 
 
 def test_a_mistake_in_a_cached_kernel_is_no_failed_write():
     cache = Damaged(ValueError())
-    compiler._resilient(SimpleNamespace(_cache=cache))
+    compiler._resilient(SimpleNamespace(_cache=cache), [])
     with pytest.raises(ValueError, match=r"^$"):
         cache.save_overload("signature", "data")
 

@@ -3,7 +3,7 @@
 import functools
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FunctionType
@@ -23,6 +23,8 @@ FUSED = frozenset({"contract"})
 """A product and the addition after it may be one instruction, which rounds once. NaN and infinity stay exact."""
 
 
+_PROVIDERS: list[Callable[[Any], None]] = []
+
 ALONE = "_alone"
 """At the end of the name of a kernel without a parallel loop."""
 
@@ -38,6 +40,20 @@ def fused_inner(function: Any) -> Any:
     An addition may have one product among its operands. Of two, the compiler would choose which one is rounded.
     """
     return _compiled(function, **{**_OPTIONS, "fastmath": set(FUSED)})
+
+
+def named(function: Any) -> Any:
+    """Decorator of a function that is compiled once, and that kernels call by a name: see ``before_loading``."""
+    return _compiled(function, True, **_OPTIONS)
+
+
+def before_loading(provide: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Decorator of a function that is called with the types of the arguments before code is compiled or loaded.
+
+    It compiles or loads what that code calls by a name.
+    """
+    _PROVIDERS.append(provide)
+    return provide
 
 
 def parallel(function: Any) -> Any:
@@ -59,10 +75,10 @@ def streaming(function: Any) -> Any:
     return StreamingKernel(kernel.compiled, _compiled(alone, **_OPTIONS))
 
 
-def _compiled(function: Any, **options: Any) -> Any:
-    """The kernel, kept on disk if there is a folder for that."""
+def _compiled(function: Any, calls_none: bool = False, /, **options: Any) -> Any:
+    """The kernel, kept on disk if there is a folder for that; ``calls_none``: it calls nothing by a name."""
     try:
-        return stamped(_resilient(numba.njit(**options)(function)))
+        return stamped(_resilient(numba.njit(**options)(function), () if calls_none else _PROVIDERS))
     except RuntimeError:  # Numba finds no folder: neither NUMBA_CACHE_DIR, nor that of the package, nor the user's
         _warn_of_no_cache()
         return numba.njit(**{**options, "cache": False})(function)
@@ -75,13 +91,15 @@ def _warn_of_no_cache() -> None:
     )
 
 
-def _resilient(dispatcher: Any) -> Any:
+def _resilient(dispatcher: Any, providers: Sequence[Callable[[Any], None]]) -> Any:
     """A damaged cache is made again, and one that cannot be written, as on a full disk, is left: code then compiles."""
     cache = getattr(dispatcher, "_cache", None)
     if isinstance(cache, Cache):
         load, save = cache.load_overload, cache.save_overload
 
         def load_overload(*given: Any) -> Any:
+            for provide in providers:
+                provide(given[0])
             try:
                 return load(*given)
             except Exception:  # unpickling may raise anything if the bytes are damaged

@@ -2,12 +2,20 @@
 
 A library for products first copies both matrices into panels. Winograd's convolution writes its matrices so from the
 beginning, and has no need of the copy. The elements of a row of ``out`` are sums in the order of k, whatever the sizes.
+
+The tiles take longer to compile than most kernels. So they are compiled once, and kernels call them by a name that is
+known to whoever loads a kernel, as a library would be.
 """
 
-import numpy as np
-from numba.extending import overload
+import functools
+from typing import Any
 
-from .compiler import inner
+import numpy as np
+from llvmlite import binding
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+
+from . import compiler
 from .microkernel import KINDS, ROWS, VECTOR_BYTES, VECTORS, multiply_tile
 
 DEPTH = 96
@@ -38,17 +46,57 @@ def _compiled_product(a, b, keep, out):  # type: ignore[no-untyped-def]
         (rows, depth), columns = a.shape, b.shape[1]
         if depth == 0 and not keep:
             out[:] = 0
-        # Addresses and steps: so one function serves all layouts, whose tiles take half a second to compile.
+        # Addresses and steps: so one function serves all layouts.
         of_a = np.intp(a.ctypes.data), a.strides[0], a.strides[1]
         of_b, of_out = (np.intp(b.ctypes.data), b.strides[0]), (np.intp(out.ctypes.data), out.strides[0])
-        _product(zero, lanes, of_a, of_b, of_out, rows, depth, columns, keep)
+        _call(zero, (np.intp(lanes), *of_a, *of_b, *of_out, rows, depth, columns), bool(keep))
 
     return product
 
 
-@inner
-def _product(zero, lanes, a, b, out, rows, depth, columns, keep):  # type: ignore[no-untyped-def]
-    (of_a, a_row, a_column), (of_b, b_row), (of_out, out_row) = a, b, out
+def _arguments(real: Any) -> tuple[Any, ...]:
+    """The types of those of ``_product`` for an element's type."""
+    return real, *[types.intp] * 11, types.boolean
+
+
+@intrinsic
+def _call(_, zero, numbers, keep):  # type: ignore[no-untyped-def]
+    """``_product``, by the name of ``provide``."""
+
+    def code(context, builder, signature, given):  # type: ignore[no-untyped-def]
+        provide(zero)
+        first, between, last = given
+        values = [first, *cgutils.unpack_tuple(builder, between), last]
+        kind = context.call_conv.get_function_type(types.void, _arguments(zero))
+        function = cgutils.get_or_insert_function(builder.module, kind, _name(zero))
+        context.call_conv.call_function(builder, function, types.void, _arguments(zero), values)
+        return context.get_dummy_value()
+
+    return types.void(zero, numbers, types.boolean), code
+
+
+def _name(real: Any) -> str:
+    return f"tinyalexnet_product_{real}"
+
+
+@functools.cache
+def provide(real: Any) -> None:
+    """Compiles ``_product`` for this type, or loads it, and tells LLVM where it is."""
+    _product.compile(_arguments(real))
+    code = _product.overloads[_arguments(real)]
+    binding.add_symbol(_name(real), code.library.get_pointer_to_function(code.fndesc.llvm_func_name))
+
+
+@compiler.before_loading
+def _provide_for(arguments: Any) -> None:
+    """What a kernel of these arguments may call."""
+    for real in KINDS:
+        if str(real) in str(arguments):
+            provide(real)
+
+
+@compiler.named
+def _product(zero, lanes, of_a, a_row, a_column, of_b, b_row, of_out, out_row, rows, depth, columns, keep):  # type: ignore[no-untyped-def]
     # Rows that do not follow each other, and no more of them: what lies behind them is not for this product.
     ends = depth <= DEPTH and b_row > VECTORS[0] * VECTOR_BYTES
     left = 0
