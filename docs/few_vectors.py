@@ -1,7 +1,7 @@
-"""python docs/small_products.py: dense layers by products with panels, and by small products without a copy.
+"""python docs/few_vectors.py: dense layers with copies in panels, and as few vectors are computed, without a copy.
 
 Each pass of three layers of the variants, float32, for batches of 1 to 128 vectors: milliseconds with panels, and how
-many times as long small products take, medians and quartiles of rounds in turn. For docs/performance.md.
+many times as long it takes without, medians and quartiles of rounds in turn. For docs/performance.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def milliseconds(run: Callable[[], object]) -> float:
 
 
 def both(run: Callable[[], object]) -> tuple[float, float]:
-    """With panels, and with small products alone, whatever the number of vectors."""
+    """With panels, and without, whatever the number of vectors."""
     many, times = choice.MANY, []
     for least in (1, sys.maxsize):
         choice.MANY = dict.fromkeys(many, least)
@@ -52,7 +52,7 @@ def main() -> None:
             for of, run in passes.items():
                 both(run)  # compiles
                 times = [both(run) for _ in range(ROUNDS)]
-                low, middle, high = statistics.quantiles([small / panels for panels, small in times], n=4)
+                low, middle, high = statistics.quantiles([without / panels for panels, without in times], n=4)
                 panels = statistics.median(panels for panels, _ in times)
                 cells.append(f"{of} {panels:7.2f} ms, {middle:.2f} ({low:.2f} to {high:.2f})")
             print(f"{name:<10} {n:>3} vectors: {'; '.join(cells)}", flush=True)
