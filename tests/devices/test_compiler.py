@@ -121,22 +121,53 @@ class Damaged(Cache):
         raise NotImplementedError
 
 
-def test_a_cache_that_fails_is_none():
+def uses_a_name():
+    return mask()
+
+
+def calls_others():
+    return mask() or (lambda: named_inside(0))
+
+
+class Inside:
+    """Stands for a dispatcher of Numba's."""
+
+    py_func = staticmethod(uses_a_name)
+
+
+named_inside = Inside()
+
+
+def test_names_are_found_in_all_that_a_function_calls(monkeypatch):
+    monkeypatch.setattr(compiler, "Dispatcher", Inside)
+    monkeypatch.setattr(compiler, "NAMED", [(mask, "mask"), (len, "len")])
+    assert compiler.names_in(uses_a_name) == compiler.names_in(calls_others) == ["mask"]
+    assert compiler.names_in(Damaged.enable) == []
+
+
+def test_a_cache_that_fails_is_none(monkeypatch):
+    """Before it is asked, what the code calls by a name is provided; but not for what others call so."""
+    told = []
+    monkeypatch.setattr(compiler, "NAMED", [(mask, SimpleNamespace(provide_for=told.append)), (len, None)])
     cache = Damaged(OSError())
-    dispatcher, told = SimpleNamespace(_cache=cache), []
-    assert compiler._resilient(dispatcher, [told.append]) is dispatcher
+    dispatcher = SimpleNamespace(_cache=cache, py_func=uses_a_name)
+    assert compiler._resilient(dispatcher, False) is dispatcher
     assert cache.load_overload("signature", "context") is None
+    assert told == ["signature"]
+    other = Damaged(OSError())
+    compiler._resilient(SimpleNamespace(_cache=other, py_func=uses_a_name), True)
+    assert other.load_overload("signature", "context") is None
     assert told == ["signature"]
     assert cache.flushed == 1
     cache.save_overload("signature", "data")
     no_cache = SimpleNamespace()
-    assert compiler._resilient(no_cache, []) is no_cache
+    assert compiler._resilient(no_cache, True) is no_cache
     assert vars(no_cache) == {}
 
 
 def test_a_mistake_in_a_cached_kernel_is_no_failed_write():
     cache = Damaged(ValueError())
-    compiler._resilient(SimpleNamespace(_cache=cache), [])
+    compiler._resilient(SimpleNamespace(_cache=cache, py_func=uses_a_name), True)
     with pytest.raises(ValueError, match=r"^$"):
         cache.save_overload("signature", "data")
 

@@ -98,8 +98,8 @@ def test_the_tiles_are_all_parts_of_the_product(dtype, vectors, m, k, n, keep):
         patch.setattr(panels, "multiply_tile", tile)
         patch.setattr(panels, "VECTORS", vectors)
         getattr(panels._product, "py_func", panels._product)(
-            *(dtype(0), lanes, a.ctypes.data, *a.strides, b.ctypes.data, b.strides[0]),
-            *(out.ctypes.data, out.strides[0], m, k, n, keep),
+            *(dtype(0), lanes, (a.ctypes.data, *a.strides), (b.ctypes.data, b.strides[0])),
+            *((out.ctypes.data, out.strides[0]), (m, k, n), keep),
         )
     np.testing.assert_array_equal(out.base, whole)
     # One cache line of each row each; but nothing behind rows that are apart and have none after them.

@@ -43,7 +43,7 @@ def test_it_changes_nothing(changes):
 
 
 def test_what_is_rehearsed(monkeypatch):
-    """The first shard forward and back, a part of an evaluation, and the update."""
+    """The first shard forward and back, all shards together, a part of an evaluation, and the update."""
     training, called = Training(Settings("digits", batch_size=16, shards=3, views=10), DIGITS), []
     net = training.net
     forward, backward, move = net.forward, net.backward, SGD.move
@@ -54,6 +54,8 @@ def test_what_is_rehearsed(monkeypatch):
     assert called == [
         (True, (5, 8, 8, 1), "float32"),
         ("backward", (5, 10)),
+        (True, (16, 8, 8, 1), "float32"),
+        ("backward", (16, 10)),
         (False, (300, 8, 8, 1), "float32"),
         set(net.params),
     ]

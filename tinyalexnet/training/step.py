@@ -19,12 +19,16 @@ from ..captured import Result
 from ..devices import device, to_host
 from ..losses import softmax, softmax_cross_entropy
 from ..parallel import Alone, HybridStep, Link, Placement, ShardedStep, check_same, spans
+from ..parallel.runs import RUN_IMAGES
 from . import augment, state
 from .data import Dataset, Images
 from .optimizer import SGD, Statistics
 from .progress import Progress
 from .schedules import schedule_of
 from .settings import Settings, check_settings
+
+REHEARSED = 1 << 15
+"""Elements of a parameter whose update is rehearsed: as many as are no small work for a kernel."""
 
 EVALUATION_BATCH = 500
 """Views of test images that are computed at a time."""
@@ -172,8 +176,9 @@ class Training:
         shard = spans(self.settings.batch_size, self.settings.shards)[0]
         tests = min(EVALUATION_BATCH // self.settings.views, len(self.dataset.test.labels)) * self.settings.views
         shape = *self.image_size, self.dataset.train.pixels.shape[3]
-        few = {name: np.zeros(1, value.dtype) for name, value in self.net.params.items()}
-        for train, images in ((True, shard.stop), (False, tests)):
+        few = {name: np.zeros(min(value.size, REHEARSED), value.dtype) for name, value in self.net.params.items()}
+        sizes = {shard.stop} if self.settings.shards == 1 else {shard.stop, min(self.settings.batch_size, RUN_IMAGES)}
+        for train, images in (*((True, size) for size in sorted(sizes)), (False, tests)):
             self.net.train = train
             logits = self.net.forward(np.zeros((images, *shape), self.mean.dtype))
             if train:

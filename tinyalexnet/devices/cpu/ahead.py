@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from .compiler import ALONE
+from .compiler import ALONE, names_in
 from .threads import ParallelKernel
 
 PROCESSES = 2
@@ -40,7 +40,7 @@ class Job(NamedTuple):
     @property
     def title(self) -> str:
         """As a report of a compilation calls it."""
-        return f"{self.module.split('.ops.')[-1]}.{self.name}"
+        return f"{self.module.split('.ops.')[-1].split('.devices.')[-1]}.{self.name}"
 
     def dispatcher(self) -> Any:
         """Numba's, which compiles it."""
@@ -68,12 +68,23 @@ def jobs_of(run: Callable[[], object]) -> list[Job]:
     return sorted(missing, key=lambda job: ("winograd" in job.module, len(job.types)), reverse=True)
 
 
+def names_of(jobs: list[Job]) -> list[Job]:
+    """The functions that the kernels of ``jobs`` call by a name (``by_name``), if Numba's cache does not have them."""
+    called = {
+        Job(*function): None
+        for job in jobs
+        for named in names_in(job.dispatcher().py_func)
+        for function in named.jobs(job.types)
+    }
+    return [job for job in called if not _is_cached(job)]
+
+
 def compile_ahead(jobs: list[Job], done: Callable[[str, float], object], processes: int) -> None:
     """Compiles all ``jobs``, so many at a time; ``done`` is told the title and the seconds of each.
 
-    A kernel that a process could not compile is left to whoever calls it, who will see why.
+    What kernels call by a name comes first, since whoever compiles a kernel has to have that. What a process could not
+    compile is left to whoever calls it, who will see why.
     """
-    waiting = deque(jobs)
     command = [sys.executable, "-m", __name__]
     path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
     # In a session of their own Ctrl-C does not reach them: they end when the caller does.
@@ -83,12 +94,13 @@ def compile_ahead(jobs: list[Job], done: Callable[[str, float], object], process
         for _ in range(min(processes, len(jobs)))
     ]
     try:
-        threads = [threading.Thread(target=_feed, args=(one, waiting, done), daemon=True) for one in compilers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.1)  # so that Ctrl-C is heard
+        for waiting in (deque(names_of(jobs)), deque(jobs)):
+            threads = [threading.Thread(target=_feed, args=(one, waiting, done), daemon=True) for one in compilers]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.1)  # so that Ctrl-C is heard
     finally:
         for one in compilers:
             one.kill()

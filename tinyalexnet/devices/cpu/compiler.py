@@ -3,15 +3,16 @@
 import functools
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import numba
 from numba.core import event
 from numba.core.caching import Cache
+from numba.core.dispatcher import Dispatcher
 
 from .threads import ParallelKernel, StreamingKernel
 
@@ -23,7 +24,8 @@ FUSED = frozenset({"contract"})
 """A product and the addition after it may be one instruction, which rounds once. NaN and infinity stay exact."""
 
 
-_PROVIDERS: list[Callable[[Any], None]] = []
+NAMED: list[tuple[Any, Any]] = []
+"""Functions that are called by a name (``by_name.Named``), each after what a kernel refers to it by."""
 
 ALONE = "_alone"
 """At the end of the name of a kernel without a parallel loop."""
@@ -43,17 +45,30 @@ def fused_inner(function: Any) -> Any:
 
 
 def named(function: Any) -> Any:
-    """Decorator of a function that is compiled once, and that kernels call by a name: see ``before_loading``."""
+    """Decorator of a function that kernels call by a name (``by_name``), and that itself calls none so."""
     return _compiled(function, True, **_OPTIONS)
 
 
-def before_loading(provide: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Decorator of a function that is called with the types of the arguments before code is compiled or loaded.
+def names_in(function: Any) -> list[Any]:
+    """What a kernel, and the functions in it, call by a name: of NAMED."""
+    found: dict[int, Any] = {}
+    waiting = [function]
+    while waiting:
+        one = waiting.pop()
+        for name in _names(one.__code__):
+            value = one.__globals__.get(name)
+            if id(value) not in found:
+                found[id(value)] = value
+                if isinstance(value, Dispatcher):
+                    waiting.append(value.py_func)
+    return [named for mark, named in NAMED if id(mark) in found]
 
-    It compiles or loads what that code calls by a name.
-    """
-    _PROVIDERS.append(provide)
-    return provide
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 def parallel(function: Any) -> Any:
@@ -78,7 +93,7 @@ def streaming(function: Any) -> Any:
 def _compiled(function: Any, calls_none: bool = False, /, **options: Any) -> Any:
     """The kernel, kept on disk if there is a folder for that; ``calls_none``: it calls nothing by a name."""
     try:
-        return stamped(_resilient(numba.njit(**options)(function), () if calls_none else _PROVIDERS))
+        return stamped(_resilient(numba.njit(**options)(function), calls_none))
     except RuntimeError:  # Numba finds no folder: neither NUMBA_CACHE_DIR, nor that of the package, nor the user's
         _warn_of_no_cache()
         return numba.njit(**{**options, "cache": False})(function)
@@ -91,15 +106,18 @@ def _warn_of_no_cache() -> None:
     )
 
 
-def _resilient(dispatcher: Any, providers: Sequence[Callable[[Any], None]]) -> Any:
-    """A damaged cache is made again, and one that cannot be written, as on a full disk, is left: code then compiles."""
+def _resilient(dispatcher: Any, calls_none: bool) -> Any:
+    """A damaged cache is made again, and one that cannot be written, as on a full disk, is left: code then compiles.
+
+    Before it is read, what the code calls by a name is there.
+    """
     cache = getattr(dispatcher, "_cache", None)
     if isinstance(cache, Cache):
         load, save = cache.load_overload, cache.save_overload
 
         def load_overload(*given: Any) -> Any:
-            for provide in providers:
-                provide(given[0])
+            for one in () if calls_none else names_in(dispatcher.py_func):
+                one.provide_for(given[0])
             try:
                 return load(*given)
             except Exception:  # unpickling may raise anything if the bytes are damaged

@@ -2,20 +2,13 @@
 
 A library for products first copies both matrices into panels. Winograd's convolution writes its matrices so from the
 beginning, and has no need of the copy. The elements of a row of ``out`` are sums in the order of k, whatever the sizes.
-
-The tiles take longer to compile than most kernels. So they are compiled once, and kernels call them by a name that is
-known to whoever loads a kernel, as a library would be.
 """
 
-import functools
-from typing import Any
-
 import numpy as np
-from llvmlite import binding
-from numba.core import cgutils, types
-from numba.extending import intrinsic, overload
+from numba import types
+from numba.extending import overload
 
-from . import compiler
+from .by_name import by_name
 from .microkernel import KINDS, ROWS, VECTOR_BYTES, VECTORS, multiply_tile
 
 DEPTH = 96
@@ -49,54 +42,18 @@ def _compiled_product(a, b, keep, out):  # type: ignore[no-untyped-def]
         # Addresses and steps: so one function serves all layouts.
         of_a = np.intp(a.ctypes.data), a.strides[0], a.strides[1]
         of_b, of_out = (np.intp(b.ctypes.data), b.strides[0]), (np.intp(out.ctypes.data), out.strides[0])
-        _call(zero, (np.intp(lanes), *of_a, *of_b, *of_out, rows, depth, columns), bool(keep))
+        _product(zero, np.intp(lanes), of_a, of_b, of_out, (rows, depth, columns), bool(keep))
 
     return product
 
 
-def _arguments(real: Any) -> tuple[Any, ...]:
-    """The types of those of ``_product`` for an element's type."""
-    return real, *[types.intp] * 11, types.boolean
+def _integers(count: int) -> types.Type:
+    return types.UniTuple(types.intp, count)
 
 
-@intrinsic
-def _call(_, zero, numbers, keep):  # type: ignore[no-untyped-def]
-    """``_product``, by the name of ``provide``."""
-
-    def code(context, builder, signature, given):  # type: ignore[no-untyped-def]
-        provide(zero)
-        first, between, last = given
-        values = [first, *cgutils.unpack_tuple(builder, between), last]
-        kind = context.call_conv.get_function_type(types.void, _arguments(zero))
-        function = cgutils.get_or_insert_function(builder.module, kind, _name(zero))
-        context.call_conv.call_function(builder, function, types.void, _arguments(zero), values)
-        return context.get_dummy_value()
-
-    return types.void(zero, numbers, types.boolean), code
-
-
-def _name(real: Any) -> str:
-    return f"tinyalexnet_product_{real}"
-
-
-@functools.cache
-def provide(real: Any) -> None:
-    """Compiles ``_product`` for this type, or loads it, and tells LLVM where it is."""
-    _product.compile(_arguments(real))
-    code = _product.overloads[_arguments(real)]
-    binding.add_symbol(_name(real), code.library.get_pointer_to_function(code.fndesc.llvm_func_name))
-
-
-@compiler.before_loading
-def _provide_for(arguments: Any) -> None:
-    """What a kernel of these arguments may call."""
-    for real in KINDS:
-        if str(real) in str(arguments):
-            provide(real)
-
-
-@compiler.named
-def _product(zero, lanes, of_a, a_row, a_column, of_b, b_row, of_out, out_row, rows, depth, columns, keep):  # type: ignore[no-untyped-def]
+@by_name(lambda real: (real, types.intp, *map(_integers, (3, 2, 2, 3)), types.boolean), mark=add_panel_product)
+def _product(zero, lanes, a, b, out, sizes, keep):  # type: ignore[no-untyped-def]
+    (of_a, a_row, a_column), (of_b, b_row), (of_out, out_row), (rows, depth, columns) = a, b, out, sizes
     # Rows that do not follow each other, and no more of them: what lies behind them is not for this product.
     ends = depth <= DEPTH and b_row > VECTORS[0] * VECTOR_BYTES
     left = 0
@@ -112,6 +69,6 @@ def _product(zero, lanes, of_a, a_row, a_column, of_b, b_row, of_out, out_row, r
                 panel = of_b + first * b_row + byte, b_row
                 tile = of_out + top * out_row + byte, out_row
                 ahead = 0 if ends else DEPTH * b_row + top // ROWS % LINES * VECTOR_BYTES
-                sizes = some, min(ROWS, rows - top), columns - left
-                multiply_tile(zero, tile_of_a, panel, tile, ahead, sizes, keep or first > 0)
+                of_tile = some, min(ROWS, rows - top), columns - left
+                multiply_tile(zero, tile_of_a, panel, tile, ahead, of_tile, keep or first > 0)
         left += width

@@ -4,17 +4,32 @@ A transform takes the rows of its tiles first (``left``, down) and then the colu
 the same coefficient multiplies are neighbours in memory, so that one pass combines many tiles and channels.
 """
 
+from typing import Any
+
 import numba
 import numpy as np
+from numba import types
 
+from .....devices.cpu.by_name import by_name
 from .....devices.cpu.compiler import fused_inner, inner, parallel
 from ..matrices import MOST_POINTS
+from .plan import ImageView, Sides, TileGrid
 
 ROW_PIECE = 512
 """Elements of a row that are combined at a time: eight such rows fit the fastest cache."""
 
 CHANNELS = 8
 """Channels of a block of filters that are transformed at a time, for the same reason."""
+
+_GRID = types.NamedUniTuple(types.intp, len(TileGrid._fields), TileGrid)
+
+
+def _image(real: Any) -> Any:
+    return types.NamedTuple([types.Array(real, 3, "C"), *7 * [types.intp]], ImageView)
+
+
+def _sides(real: Any) -> Any:
+    return types.NamedTuple([*2 * [types.Array(real, 3, "C")], *4 * [types.intp]], Sides)
 
 
 @fused_inner
@@ -111,7 +126,7 @@ def tiles_of_strips(grid, p, begin, end):  # type: ignore[no-untyped-def]
     return _tiles_at(grid, p // grid.n_w, p % grid.n_w, end - begin, large)
 
 
-@inner
+@by_name(lambda real: (_sides(real), *2 * [types.Array(real, 1, "C"), types.intp, types.intp], types.intp))
 def _transform_rows(sides, source, source_start, source_pitch, target, target_start, target_pitch, size):  # type: ignore[no-untyped-def]
     """target[a, b] = Σ_ij left[a, i] source[i, j] right[b, j], for rows of ``size`` elements.
 
@@ -217,7 +232,9 @@ def _load_pixels(view, image, top, left, first_channel, pixels):  # type: ignore
                         _copy_of_row(row, start, pixels[i, j, q, dy * row_size : dy * row_size + inside])
 
 
-@inner
+@by_name(
+    lambda real: (_image(real), *4 * [types.intp], _sides(real), _GRID, types.Array(real, 1, "C"), *2 * [types.intp])
+)
 def transform_strip(view, begin, strip_index, first_channel, depth, sides, grid, target, start, pitch):  # type: ignore[no-untyped-def]
     """Stage 1: strip ``strip_index`` of the chunk that begins at strip ``begin``, transformed.
 
@@ -254,7 +271,7 @@ def transform_strip(view, begin, strip_index, first_channel, depth, sides, grid,
                 combine(sides.right[smaller_w, b], half[a], 0, across, target[at : at + tiles * depth])
 
 
-@inner
+@by_name(lambda real: (types.Array(real, 4, "C"), *2 * [types.intp], _sides(real), _GRID, _image(real)))
 def restore_strip(m, begin, strip_index, sides, grid, view):  # type: ignore[no-untyped-def]
     """Stage 3: strip ``strip_index`` of the chunk that begins at strip ``begin``, transformed back and written."""
     _, blocks, tiles, block_width = m.shape
