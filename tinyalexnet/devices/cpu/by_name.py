@@ -25,24 +25,18 @@ class Named:
     """A function without a result, ``compiled`` for each of REALS; ``arguments`` tells the types of its arguments."""
 
     def __init__(self, compiled: Any, arguments: Callable[[Any], tuple[Any, ...]]) -> None:
-        self.compiled, self._arguments = compiled, arguments
-        function = compiled.py_func
-        self._name = f"{function.__module__}.{function.__name__}"
+        self.compiled = compiled
+        self._arguments = {real: arguments(real) for real in REALS}
         self._provided: set[Any] = set()
-
-    @functools.cache  # noqa: B019 - there are a few such functions, as long as the process runs
-    def arguments(self, real: Any) -> tuple[Any, ...]:
-        """Numba's types of the arguments, by that of an element."""
-        return self._arguments(real)
 
     def real_of(self, given: tuple[Any, ...]) -> Any:
         """For which element's type these are the arguments, or None."""
-        return next((real for real in REALS if self.arguments(real) == given), None)
+        return next((real for real, wanted in self._arguments.items() if wanted == given), None)
 
     def jobs(self, given: Any) -> list[tuple[str, str, tuple[Any, ...]]]:
         """What there is to compile before a kernel of arguments ``given``: module, name and types."""
         function = self.compiled.py_func
-        return [(function.__module__, function.__name__, self.arguments(real)) for real in _reals_in(given)]
+        return [(function.__module__, function.__name__, self._arguments[real]) for real in _reals_in(given)]
 
     def provide_for(self, given: Any) -> None:
         """Compiles, or loads, what a kernel of arguments ``given`` may call."""
@@ -52,8 +46,8 @@ class Named:
     def provide(self, real: Any) -> None:
         """Compiles the function for this type, or loads it, and tells LLVM where it is."""
         if real not in self._provided:
-            self.compiled.compile(self.arguments(real))
-            code = self.compiled.overloads[self.arguments(real)]
+            self.compiled.compile(self._arguments[real])
+            code = self.compiled.overloads[self._arguments[real]]
             binding.add_symbol(self._symbol(real), code.library.get_pointer_to_function(code.fndesc.llvm_func_name))
             self._provided.add(real)
 
@@ -61,7 +55,7 @@ class Named:
         """The signature of a call: that of the function, or if a type is another one, that of a copy."""
         real = self.real_of(tuple(map(types.unliteral, given)))
         if real is not None:
-            return signature(types.none, *self.arguments(real))
+            return signature(types.none, *self._arguments[real])
         return context.resolve_function_type(types.Dispatcher(self.compiled), given, {})
 
     def lowered(self, context: Any, builder: Any, call: Any, values: Any) -> Any:
@@ -78,7 +72,8 @@ class Named:
         return context.get_dummy_value()
 
     def _symbol(self, real: Any) -> str:
-        return f"{self._name}.{real}"
+        function = self.compiled.py_func
+        return f"{function.__module__}.{function.__name__}.{real}"
 
 
 def by_name(arguments: Callable[[Any], tuple[Any, ...]], mark: Any = None) -> Callable[[Any], Any]:
