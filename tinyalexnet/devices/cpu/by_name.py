@@ -47,8 +47,9 @@ class Named:
         """Compiles the function for this type, or loads it, and tells LLVM where it is."""
         if real not in self._provided:
             self.compiled.compile(self._arguments[real])
-            code = self.compiled.overloads[self._arguments[real]]
-            binding.add_symbol(self._symbol(real), code.library.get_pointer_to_function(code.fndesc.llvm_func_name))
+            found = self.compiled.overloads[self._arguments[real]]._asdict()
+            address = found["library"].get_pointer_to_function(found["fndesc"].llvm_func_name)
+            binding.add_symbol(self._symbol(real), address)
             self._provided.add(real)
 
     def typed(self, context: Any, given: tuple[Any, ...]) -> Any:
