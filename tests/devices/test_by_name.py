@@ -54,6 +54,30 @@ def test_a_kernel_calls_it_and_so_does_python(dtype):
     np.testing.assert_array_equal(total, np.full(5, 5.0))
 
 
+@by_name(lambda real: (types.Array(real, 1, "C"), types.intp))
+def add_up_to(total, most):
+    if total.size > most:
+        raise ValueError("too long")
+    for i in range(total.size):
+        total[i] += 1
+
+
+@inner
+def add_up_to_three(total):
+    add_up_to(total, 3)
+    total[0] += 1
+
+
+@pytest.mark.compiled
+def test_its_errors_are_those_of_the_kernel():
+    total = np.zeros(4, np.float32)
+    with pytest.raises(ValueError, match="too long"):
+        add_up_to_three(total)
+    np.testing.assert_array_equal(total, np.zeros(4))
+    add_up_to_three(total[:3])
+    np.testing.assert_array_equal(total, [2, 1, 1, 0])
+
+
 @pytest.mark.compiled
 def test_arguments_of_other_types_are_those_of_an_ordinary_call():
     """Here a part of an array, whose elements are apart, and an integer."""

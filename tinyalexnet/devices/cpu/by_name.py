@@ -69,7 +69,9 @@ class Named:
         self.provide(real)
         kind = context.call_conv.get_function_type(types.none, call.args)
         function = cgutils.get_or_insert_function(builder.module, kind, self._symbol(real))
-        context.call_conv.call_function(builder, function, types.none, call.args, values)
+        status, _ = context.call_conv.call_function(builder, function, types.none, call.args, values)
+        with cgutils.if_unlikely(builder, status.is_error):  # no memory, for example
+            context.call_conv.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
     def _symbol(self, real: Any) -> str:
