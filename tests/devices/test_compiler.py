@@ -146,28 +146,24 @@ def test_names_are_found_in_all_that_a_function_calls(monkeypatch):
 
 
 def test_a_cache_that_fails_is_none(monkeypatch):
-    """Before it is asked, what the code calls by a name is provided; but not for what others call so."""
+    """Before it is asked, what the code calls by a name is provided."""
     told = []
     monkeypatch.setattr(compiler, "NAMED", [(mask, SimpleNamespace(provide_for=told.append)), (len, None)])
     cache = Damaged(OSError())
     dispatcher = SimpleNamespace(_cache=cache, py_func=uses_a_name)
-    assert compiler._resilient(dispatcher, False) is dispatcher
+    assert compiler._resilient(dispatcher) is dispatcher
     assert cache.load_overload("signature", "context") is None
-    assert told == ["signature"]
-    other = Damaged(OSError())
-    compiler._resilient(SimpleNamespace(_cache=other, py_func=uses_a_name), True)
-    assert other.load_overload("signature", "context") is None
     assert told == ["signature"]
     assert cache.flushed == 1
     cache.save_overload("signature", "data")
     no_cache = SimpleNamespace()
-    assert compiler._resilient(no_cache, True) is no_cache
+    assert compiler._resilient(no_cache) is no_cache
     assert vars(no_cache) == {}
 
 
 def test_a_mistake_in_a_cached_kernel_is_no_failed_write():
     cache = Damaged(ValueError())
-    compiler._resilient(SimpleNamespace(_cache=cache, py_func=uses_a_name), True)
+    compiler._resilient(SimpleNamespace(_cache=cache, py_func=uses_a_name))
     with pytest.raises(ValueError, match=r"^$"):
         cache.save_overload("signature", "data")
 

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from .compiler import NAMED, named
+from .compiler import NAMED, inner
 
 REALS = types.float32, types.float64
 
@@ -49,7 +49,7 @@ class Named:
             self.compiled.compile(self._arguments[real])
             found = self.compiled.overloads[self._arguments[real]]._asdict()
             address = found["library"].get_pointer_to_function(found["fndesc"].llvm_func_name)
-            binding.add_symbol(self._symbol(real), address)
+            binding.add_symbol(self.symbol(real), address)
             self._provided.add(real)
 
     def typed(self, context: Any, given: tuple[Any, ...]) -> Any:
@@ -68,13 +68,14 @@ class Named:
             return function(builder, values)
         self.provide(real)
         kind = context.call_conv.get_function_type(types.none, call.args)
-        function = cgutils.get_or_insert_function(builder.module, kind, self._symbol(real))
+        function = cgutils.get_or_insert_function(builder.module, kind, self.symbol(real))
         status, _ = context.call_conv.call_function(builder, function, types.none, call.args, values)
         with cgutils.if_unlikely(builder, status.is_error):  # no memory, for example
             context.call_conv.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
-    def _symbol(self, real: Any) -> str:
+    def symbol(self, real: Any) -> str:
+        """The name that code has for it."""
         function = self.compiled.py_func
         return f"{function.__module__}.{function.__name__}.{real}"
 
@@ -87,7 +88,7 @@ def by_name(arguments: Callable[[Any], tuple[Any, ...]], mark: Any = None) -> Ca
     """
 
     def decorate(function: Any) -> Any:
-        compiled = named(function)
+        compiled = inner(function)
         if compiled is function:  # with NUMBA_DISABLE_JIT=1
             return function
 

@@ -44,11 +44,6 @@ def fused_inner(function: Any) -> Any:
     return _compiled(function, **{**_OPTIONS, "fastmath": set(FUSED)})
 
 
-def named(function: Any) -> Any:
-    """Decorator of a function that kernels call by a name (``by_name``), and that itself calls none so."""
-    return _compiled(function, True, **_OPTIONS)
-
-
 def names_in(function: Any) -> list[Any]:
     """What a kernel, and the functions in it, call by a name: of NAMED."""
     found: dict[int, Any] = {}
@@ -90,10 +85,10 @@ def streaming(function: Any) -> Any:
     return StreamingKernel(kernel.compiled, _compiled(alone, **_OPTIONS))
 
 
-def _compiled(function: Any, calls_none: bool = False, /, **options: Any) -> Any:
-    """The kernel, kept on disk if there is a folder for that; ``calls_none``: it calls nothing by a name."""
+def _compiled(function: Any, **options: Any) -> Any:
+    """The kernel, kept on disk if there is a folder for that."""
     try:
-        return stamped(_resilient(numba.njit(**options)(function), calls_none))
+        return stamped(_resilient(numba.njit(**options)(function)))
     except RuntimeError:  # Numba finds no folder: neither NUMBA_CACHE_DIR, nor that of the package, nor the user's
         _warn_of_no_cache()
         return numba.njit(**{**options, "cache": False})(function)
@@ -106,7 +101,7 @@ def _warn_of_no_cache() -> None:
     )
 
 
-def _resilient(dispatcher: Any, calls_none: bool) -> Any:
+def _resilient(dispatcher: Any) -> Any:
     """A damaged cache is made again, and one that cannot be written, as on a full disk, is left: code then compiles.
 
     Before it is read, what the code calls by a name is there.
@@ -116,7 +111,7 @@ def _resilient(dispatcher: Any, calls_none: bool) -> Any:
         load, save = cache.load_overload, cache.save_overload
 
         def load_overload(*given: Any) -> Any:
-            for one in () if calls_none else names_in(dispatcher.py_func):
+            for one in names_in(dispatcher.py_func):
                 one.provide_for(given[0])
             try:
                 return load(*given)
