@@ -3,7 +3,9 @@
 Steps of ``train`` (data, forward, backward, exchange, update) on random images, batch 128, five on one process and five
 on all in turn, each with as many threads as NUMBA_NUM_THREADS says. Prints the milliseconds of a step, the median and
 the quartiles of the ratio, and what a process has sent. A FLAG is a setting, as in ``dense=columns blocks=8``. With
-``alone=1`` the one process takes whole batches, as without shards; with ``skip=1`` it does nothing.
+``alone=1`` the one process takes whole batches, as without shards; with ``skip=1`` it does nothing. With
+``unrelated=1`` nothing is exchanged: each process takes its part of the batch for itself, and their time is that of
+the last one. So it is what these processors allow.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import statistics
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
@@ -41,9 +44,8 @@ def together() -> None:
 
 
 def main(variant: str, shards: int, flags: dict[str, str]) -> None:
-    rounds, alone, skip = (
-        int(flags.pop(name, default)) for name, default in (("rounds", 12), ("alone", 0), ("skip", 0))
-    )
+    options = {"rounds": 12, "alone": 0, "skip": 0, "unrelated": 0}
+    rounds, alone, skip, unrelated = (int(flags.pop(name, default)) for name, default in options.items())
     if rounds < 2:  # one process would end here and the others wait for it
         sys.exit(f"rounds is {rounds}, but must be at least 2, for quartiles")
     kinds = {name: type(getattr(Settings, name)) for name in flags}
@@ -53,7 +55,8 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
         **{name: kinds[name](int(value) if kinds[name] is bool else value) for name, value in flags.items()},
     )
     link, images = MPILink(), data(variant)
-    linked, single = Training(settings, images, link), None
+    part = replace(settings, batch_size=settings.batch_size // link.size, shards=shards // link.size)
+    linked, single = Training(part, images, Alone()) if unrelated else Training(settings, images, link), None
     if link.rank == 0 and not skip:
         single = Training(Settings(variant) if alone else settings, images, Alone())
     times: dict[str, list[float]] = {"one": [], "all": []}
@@ -70,7 +73,7 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
         begin = time.perf_counter()
         for _ in range(STEPS):
             linked.advance()
-        times["all"].append((time.perf_counter() - begin) / STEPS)
+        times["all"].append(MPI.COMM_WORLD.allreduce(time.perf_counter() - begin, MPI.MAX) / STEPS)
     if link.rank == 0:
         one, every = times["one"][1:], times["all"][1:]
         low, middle, high = statistics.quantiles([a / b for a, b in zip(one, every, strict=True)], n=4)
@@ -80,7 +83,8 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
         steps = STEPS * rounds
         megabytes = {name: count / steps / 1e6 for name, count in (link.sent - sent).items() if count > 1e5 * steps}
         print(
-            f"{variant}, {shards} shards {flags}: {link.size} processes {1e3 * statistics.median(every):.1f} ms"
+            f"{variant}, {shards} shards {flags}: {link.size} {'unrelated ' * unrelated}processes "
+            f"{1e3 * statistics.median(every):.1f} ms"
             f"{compared}; waited {1e3 * (link.waited - waited) / steps:.1f} ms a step; sent MB a step "
             f"{ {name: round(size, 3) for name, size in megabytes.items()} }"
         )
