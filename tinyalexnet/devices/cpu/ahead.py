@@ -70,20 +70,19 @@ def jobs_of(run: Callable[[], object]) -> list[Job]:
 
 def names_of(jobs: list[Job]) -> list[Job]:
     """The functions that the kernels of ``jobs`` call by a name (``by_name``), if Numba's cache does not have them."""
-    called = {
-        Job(*function): None
-        for job in jobs
-        for named in names_in(job.dispatcher().py_func)
-        for function in named.jobs(job.types)
-    }
+    called = {name: None for job in jobs for name in _names_of(job)}
     return [job for job in called if not _is_cached(job)]
+
+
+def _names_of(job: Job) -> list[Job]:
+    return [Job(*called) for named in names_in(job.dispatcher().py_func) for called in named.jobs(job.types)]
 
 
 def compile_ahead(jobs: list[Job], done: Callable[[str, float], object], processes: int) -> None:
     """Compiles all ``jobs``, so many at a time; ``done`` is told the title and the seconds of each.
 
-    What kernels call by a name comes first, since whoever compiles a kernel has to have that. What a process could not
-    compile is left to whoever calls it, who will see why.
+    What kernels call by a name comes first, since whoever compiles such a kernel has to have that, and these kernels
+    last: meanwhile the names are ready. What a process could not compile is left to whoever calls it, who will see why.
     """
     command = [sys.executable, "-m", __name__]
     path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
@@ -94,13 +93,13 @@ def compile_ahead(jobs: list[Job], done: Callable[[str, float], object], process
         for _ in range(min(processes, len(jobs)))
     ]
     try:
-        for waiting in (deque(names_of(jobs)), deque(jobs)):
-            threads = [threading.Thread(target=_feed, args=(one, waiting, done), daemon=True) for one in compilers]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.1)  # so that Ctrl-C is heard
+        waiting = deque([*names_of(jobs), *sorted(jobs, key=lambda job: len(_names_of(job)) > 0)])
+        threads = [threading.Thread(target=_feed, args=(one, waiting, done), daemon=True) for one in compilers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.1)  # so that Ctrl-C is heard
     finally:
         for one in compilers:
             one.kill()

@@ -23,6 +23,9 @@ VECTOR_BYTES = 64
 KINDS = {types.float32: (ir.FloatType(), "f32", 16), types.float64: (ir.DoubleType(), "f64", 8)}
 """LLVM's type for an element, its name there, and how many of them are a vector."""
 
+FETCHED_APART = 2
+"""Lines from the first line that a tile fetches of a row to the second: the next tile fetches those between."""
+
 ALIGNED = 1
 """Bytes of which an address is a multiple: a part of a buffer may begin anywhere."""
 
@@ -42,7 +45,8 @@ def multiply_tile(_, zero, a, b, out, ahead, sizes, keep):  # type: ignore[no-un
     """out[i, j] = sum of a[i, k] b[k, j] over all k, of which there is one at least; or += to ``keep`` what is there.
 
     ``a`` is the address of a tile, and the bytes from one row to the next and from one column; ``b`` and ``out`` are
-    the address and the bytes of a row. What lies ``ahead`` bytes behind each row of b is fetched into the cache.
+    the address and the bytes of a row. Two lines, the first one ``ahead`` bytes behind each row of b, are fetched into
+    the cache.
     ``sizes`` are the number of k, that of rows, up to ROWS, and that of columns, of which the tile has as many as the
     widest one of VECTORS that has no more; or these, if one vector has more. ``zero`` tells the type of an element.
     """
@@ -134,7 +138,8 @@ def _add_products(loop: Any, beside: Any, given: _Arguments, sums: list[Any], ve
     at_a, at_b = (_either(loop, _BYTES, (start, before)) for start in (given.a, given.b))
     sums = [_either(loop, vector.kind, (value, before)) for value in sums]
     factors = [vector.load(loop, loop.gep(at_b, [_SIZE(j * VECTOR_BYTES)])) for j in range(vectors)]
-    _fetch(loop, loop.gep(at_b, [given.ahead]))
+    for lines in (0, FETCHED_APART):
+        _fetch(loop, loop.gep(at_b, [loop.add(given.ahead, _SIZE(lines * VECTOR_BYTES))]))
     totals = []
     for i in range(len(sums) // vectors):
         factor = vector.of_equal(loop, loop.gep(at_a, [loop.mul(_SIZE(i), given.a_row)]))

@@ -9,13 +9,13 @@ from numba import types
 from numba.extending import overload
 
 from .by_name import by_name
-from .microkernel import KINDS, ROWS, VECTOR_BYTES, VECTORS, multiply_tile
+from .microkernel import FETCHED_APART, KINDS, ROWS, VECTOR_BYTES, VECTORS, multiply_tile
 
 DEPTH = 96
 """Rows of b in one tile: with four vectors of columns 24 KB, which stay in a core's fastest cache for all rows of a."""
 
-LINES = 4
-"""Tiles that together fetch the next DEPTH rows of b, each a cache line of every row, while they multiply these."""
+RIGHT = 2
+"""Tiles to the right, from which on lines are fetched if the rows of b are apart: memory takes longer than one tile."""
 
 
 def add_panel_product(a: np.ndarray, b: np.ndarray, keep: bool, out: np.ndarray) -> None:
@@ -54,8 +54,9 @@ def _integers(count: int) -> types.Type:
 @by_name(lambda real: (real, types.intp, *map(_integers, (3, 2, 2, 3)), types.boolean), mark=add_panel_product)
 def _product(zero, lanes, a, b, out, sizes, keep):  # type: ignore[no-untyped-def]
     (of_a, a_row, a_column), (of_b, b_row), (of_out, out_row), (rows, depth, columns) = a, b, out, sizes
-    # Rows that do not follow each other, and no more of them: what lies behind them is not for this product.
-    ends = depth <= DEPTH and b_row > VECTORS[0] * VECTOR_BYTES
+    # While tiles multiply, two of them fetch four lines of each row: of the next DEPTH rows of b, or, if there are no
+    # more of them and what lies behind them is not for this product, of the same rows further on.
+    apart = depth <= DEPTH and b_row > VECTORS[0] * VECTOR_BYTES
     left = 0
     while left < columns:
         width = VECTORS[0] * lanes
@@ -68,7 +69,8 @@ def _product(zero, lanes, a, b, out, sizes, keep):  # type: ignore[no-untyped-de
                 tile_of_a = of_a + top * a_row + first * a_column, a_row, a_column
                 panel = of_b + first * b_row + byte, b_row
                 tile = of_out + top * out_row + byte, out_row
-                ahead = 0 if ends else DEPTH * b_row + top // ROWS % LINES * VECTOR_BYTES
+                ahead = RIGHT * width * VECTOR_BYTES // lanes if apart else DEPTH * b_row
+                ahead += top // ROWS % FETCHED_APART * VECTOR_BYTES
                 of_tile = some, min(ROWS, rows - top), columns - left
                 multiply_tile(zero, tile_of_a, panel, tile, ahead, of_tile, keep or first > 0)
         left += width

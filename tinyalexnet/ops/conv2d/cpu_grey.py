@@ -6,8 +6,11 @@ of its transpose has one number of every window. At stride 1 these are neighbour
 
 import numba
 import numpy as np
+from numba import types
 
-from ...devices.cpu.compiler import inner, parallel, slice_bounds
+from ...devices.cpu.by_name import by_name
+from ...devices.cpu.compiler import parallel, slice_bounds
+from ...devices.cpu.copies import clear_elements, copy_elements
 from ...devices.cpu.memory import empty
 from ...devices.cpu.panels import add_panel_product
 from ...devices.cpu.threads import products
@@ -38,10 +41,12 @@ def conv2d_backward_params(dout: np.ndarray, x: np.ndarray, window: Window) -> t
     return partial_dw.sum(axis=0).reshape(*window.kernel, 1, dout.shape[3]), partial_db.sum(axis=0)
 
 
-@inner
-def _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, rows):  # type: ignore[no-untyped-def]
-    """Row kh * KW + kw of ``rows``: pixel (kh, kw) of the windows of output rows ``first`` up to ``last``."""
+@by_name(lambda real: (types.Array(real, 3, "C"), *5 * [types.UniTuple(types.intp, 2)], types.Array(real, 2, "C")))
+def _transposed_im2col(x, out_rows, out_size, kernel, stride, pad, rows):  # type: ignore[no-untyped-def]
+    """Row kh * KW + kw of ``rows``: pixel (kh, kw) of the windows of the output rows from the first up to the last."""
     _, height, width = x.shape
+    (first, last), (out_h, out_w) = out_rows, out_size
+    pixels, target = x.reshape(-1), rows.reshape(-1)
     for kh in range(kernel[0]):
         for kw in range(kernel[1]):
             # Output columns whose window has its pixel kw inside the image.
@@ -51,20 +56,18 @@ def _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, rows):
             for row in range(first, last):
                 image, oh = divmod(row, out_h)
                 h = oh * stride[0] + kh - pad[0]
-                target = rows[kh * kernel[1] + kw, (row - first) * out_w : (row - first + 1) * out_w]
+                at = (kh * kernel[1] + kw) * rows.shape[1] + (row - first) * out_w
                 if not 0 <= h < height:
-                    target[:] = 0
+                    clear_elements(target, at, out_w)
                     continue
-                target[:low] = 0
-                target[high:] = 0
-                inside, source = target[low:high], x[image, h]
+                source = (image * height + h) * width + left
+                clear_elements(target, at, low)
                 if stride[1] == 1:
-                    pixels = source[low + left : high + left]
-                    for i in range(inside.size):
-                        inside[i] = pixels[i]
+                    copy_elements(pixels, source + low, target, at + low, high - low)
                 else:
-                    for i in range(inside.size):
-                        inside[i] = source[(low + i) * stride[1] + left]
+                    for i in range(low, high):
+                        target[at + i] = pixels[source + i * stride[1]]
+                clear_elements(target, at + high, out_w - high)
 
 
 @parallel
@@ -76,7 +79,7 @@ def _forward(x, w, b, kernel, stride, pad, block, out):  # type: ignore[no-untyp
         first = task * block
         last = min(first + block, rows)
         windows = np.empty((w.shape[0], (last - first) * out_w), x.dtype)
-        _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, windows)
+        _transposed_im2col(x, (first, last), (out_h, out_w), kernel, stride, pad, windows)
         out_block = out_pixels[first * out_w : last * out_w]
         add_panel_product(windows.T, w, False, out_block)
         add_to_rows(out_block, b)
@@ -95,7 +98,7 @@ def _backward_params(dout, x, kernel, stride, pad, block, blocks, partial_dw, pa
             first = number * block
             last = min(first + block, rows)
             windows = np.empty((depth, (last - first) * out_w), x.dtype)
-            _transposed_im2col(x, first, last, out_h, out_w, kernel, stride, pad, windows)
+            _transposed_im2col(x, (first, last), (out_h, out_w), kernel, stride, pad, windows)
             dout_block = dout_pixels[first * out_w : last * out_w]
             add_panel_product(windows, dout_block, number > begin, partial_dw[index])
             add_rows_to(partial_db[index], dout_block)

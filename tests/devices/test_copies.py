@@ -1,0 +1,57 @@
+"""Copies by the C library: the elements that are told, and no others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numba import TypingError
+
+from tinyalexnet.devices.cpu.compiler import inner
+from tinyalexnet.devices.cpu.copies import clear_elements, copy_elements
+
+
+@inner
+def copied(source, start, target, at, count):
+    copy_elements(source, start, target, at, count)
+
+
+@inner
+def cleared(target, at, count):
+    clear_elements(target, at, count)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [0, 1, 3, 16, 17, 100])
+@pytest.mark.parametrize(("start", "at"), [(0, 0), (5, 1), (1, 7)])
+def test_a_part_of_a_row_is_copied_or_cleared(dtype, count, start, at):
+    source = np.random.default_rng(0).standard_normal(120).astype(dtype)
+    target = -np.ones(120, dtype)
+    copied(source, start, target, at, count)
+    np.testing.assert_array_equal(target[at : at + count], source[start : start + count])
+    cleared(target, at + 1, max(count - 1, 0))
+    np.testing.assert_array_equal(target[at + 1 : at + count], 0)
+    np.testing.assert_array_equal(target[:at], -1)
+    np.testing.assert_array_equal(target[at + count + (count == 0) :], -1)
+
+
+@pytest.mark.compiled
+def test_what_may_only_be_read_is_copied():
+    source = np.arange(4.0)
+    source.flags.writeable = False
+    target = np.zeros(3)
+    copied(source, 1, target, 0, 3)
+    assert target.tolist() == [1, 2, 3]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(np.zeros(8)[::2], np.zeros(4)), (np.zeros(4), np.zeros(8)[::2]), (np.zeros(4, np.float32), np.zeros(4))],
+    ids=["source apart", "target apart", "other type"],
+)
+def test_rows_whose_bytes_differ_are_refused_by_the_compiler(source, target):
+    with pytest.raises(TypingError):
+        copied(source, 0, target, 0, 4)
+    if not target.flags.c_contiguous:
+        with pytest.raises(TypingError):
+            cleared(target, 0, 4)
