@@ -70,11 +70,11 @@ def jobs_of(run: Callable[[], object]) -> list[Job]:
 
 def names_of(jobs: list[Job]) -> list[Job]:
     """The functions that the kernels of ``jobs`` call by a name (``by_name``), if Numba's cache does not have them."""
-    called = {name: None for job in jobs for name in _names_of(job)}
+    called = {name: None for job in jobs for name in _called_by(job)}
     return [job for job in called if not _is_cached(job)]
 
 
-def _names_of(job: Job) -> list[Job]:
+def _called_by(job: Job) -> list[Job]:
     return [Job(*called) for named in names_in(job.dispatcher().py_func) for called in named.jobs(job.types)]
 
 
@@ -93,7 +93,7 @@ def compile_ahead(jobs: list[Job], done: Callable[[str, float], object], process
         for _ in range(min(processes, len(jobs)))
     ]
     try:
-        waiting = deque([*names_of(jobs), *sorted(jobs, key=lambda job: len(_names_of(job)) > 0)])
+        waiting = deque([*names_of(jobs), *sorted(jobs, key=lambda job: len(_called_by(job)) > 0)])
         threads = [threading.Thread(target=_feed, args=(one, waiting, done), daemon=True) for one in compilers]
         for thread in threads:
             thread.start()

@@ -46,9 +46,9 @@ def multiply_tile(_, zero, a, b, out, ahead, sizes, keep):  # type: ignore[no-un
 
     ``a`` is the address of a tile, and the bytes from one row to the next and from one column; ``b`` and ``out`` are
     the address and the bytes of a row. Two lines, the first one ``ahead`` bytes behind each row of b, are fetched into
-    the cache.
-    ``sizes`` are the number of k, that of rows, up to ROWS, and that of columns, of which the tile has as many as the
-    widest one of VECTORS that has no more; or these, if one vector has more. ``zero`` tells the type of an element.
+    the cache. ``sizes`` are the number of k, that of rows, up to ROWS, and that of columns, of which the tile has as
+    many as the widest one of VECTORS that has no more; or these, if one vector has more. ``zero`` tells the type of an
+    element.
     """
 
     def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
