@@ -12,6 +12,7 @@ from numba import types
 
 from .....devices.cpu.by_name import by_name
 from .....devices.cpu.compiler import fused_inner, inner, parallel
+from .....devices.cpu.copies import copy_elements
 from ..matrices import MOST_POINTS
 from .plan import ImageView, Sides, TileGrid
 
@@ -80,12 +81,6 @@ def combine_four(coefficients, source, shift, offsets, target):  # type: ignore[
         total += c2 * s2[k]
         total += c3 * s3[k]
         target[k] = total
-
-
-@inner
-def copy_elements(source, target):  # type: ignore[no-untyped-def]
-    for k in range(source.size):
-        target[k] = source[k]
 
 
 @inner
@@ -170,7 +165,7 @@ def filters_to_points(w, exchanged, sides, u):  # type: ignore[no-untyped-def]
                             some[i, j, c, f] = column[c]
                 else:
                     for c in range(count):
-                        copy_elements(w[i, j, first_channel + c, first_filter:end], some[i, j, c])
+                        copy_elements(w[i, j, first_channel + c], first_filter, some[i, j, c], 0, end - first_filter)
         size = count * block_width
         start, pitch = (block * channels + first_channel) * block_width, blocks * channels * block_width
         _transform_rows(sides, some.reshape(-1), 0, size, u.reshape(-1), start, pitch, size)
@@ -195,14 +190,14 @@ def filters_from_points(du, sides, dw):  # type: ignore[no-untyped-def]
         for i in range(r_h):
             for j in range(r_w):
                 for c in range(count):
-                    copy_elements(some[i, j, c, : end - first_filter], dw[i, j, first_channel + c, first_filter:end])
+                    copy_elements(some[i, j, c], 0, dw[i, j, first_channel + c], first_filter, end - first_filter)
 
 
 @inner
 def _copy_of_row(row, start, target):  # type: ignore[no-untyped-def]
     """Elements of a row from ``start`` on; 0 before its beginning and past its end."""
     if start >= 0 and start + target.size <= row.size:
-        copy_elements(row[start : start + target.size], target)
+        copy_elements(row, start, target, 0, target.size)
     else:
         for k in range(target.size):
             target[k] = row[start + k] if 0 <= start + k < row.size else 0
