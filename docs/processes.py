@@ -55,6 +55,8 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
         **{name: kinds[name](int(value) if kinds[name] is bool else value) for name, value in flags.items()},
     )
     link, images = MPILink(), data(variant)
+    if unrelated and (settings.batch_size % link.size or shards % link.size):
+        sys.exit(f"with unrelated=1 {link.size} processes must divide {settings.batch_size} images and {shards} shards")
     part = replace(settings, batch_size=settings.batch_size // link.size, shards=shards // link.size)
     linked, single = Training(part, images, Alone()) if unrelated else Training(settings, images, link), None
     if link.rank == 0 and not skip:
