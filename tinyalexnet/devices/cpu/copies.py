@@ -10,7 +10,7 @@ from numba.extending import intrinsic, overload
 
 
 def copy_elements(source: np.ndarray, start: int, target: np.ndarray, at: int, count: int) -> None:
-    """target[at : at + count] = source[start : start + count]; two arrays of one axis and in C order."""
+    """target[at : at + count] = source[start : start + count], of two arrays of one axis that do not overlap."""
     target[at : at + count] = source[start : start + count]
 
 
@@ -24,7 +24,12 @@ def _compiled_copy(source, start, target, at, count):  # type: ignore[no-untyped
     def copy(source, start, target, at, count):  # type: ignore[no-untyped-def]
         _memcpy(source, start, target, at, count)
 
-    return copy if source.layout == target.layout == "C" and source.dtype == target.dtype else None
+    def one_by_one(source, start, target, at, count):  # type: ignore[no-untyped-def]
+        for i in range(count):
+            target[at + i] = source[start + i]
+
+    # Elements may be apart, as those of filters that are a view.
+    return copy if source.layout == target.layout == "C" and source.dtype == target.dtype else one_by_one
 
 
 @overload(clear_elements)
