@@ -17,9 +17,16 @@ from tinyalexnet.ops.conv2d import cpu_few as few
 from tinyalexnet.ops.conv2d.cpu_tasks import BLOCK_PIXELS, PARTIAL_SUMS, rows_per_block
 from tinyalexnet.ops.conv2d.winograd.choice import GEMM_MULTIPLY_ADD, has_few_windows
 from tinyalexnet.ops.conv2d.winograd.cpu import LIMITS
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import TileGrid, blocks_of, plan_accumulation, plan_convolution
+from tinyalexnet.ops.conv2d.winograd.cpu.filters import CHANNELS
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
+    AccumulationPlan,
+    ConvolutionPlan,
+    TileGrid,
+    blocks_of,
+    plan_accumulation,
+    plan_convolution,
+)
 from tinyalexnet.ops.conv2d.winograd.cpu.schedules import SPREAD
-from tinyalexnet.ops.conv2d.winograd.cpu.transforms import CHANNELS
 from tinyalexnet.ops.conv2d.winograd.matrices import Tile
 
 Both = tuple[list[Loop], list[Loop]]
@@ -32,14 +39,15 @@ Loops = dict[str, Callable[[], list[Loop]]]
 def conv(layer: Layer, x_shape: Shape, shape: Shape, threads: int) -> Both:
     def loops(result: str) -> list[Loop]:
         tile = layer._tile(x_shape, result)
-        found = gemm(layer, x_shape, shape, threads) if tile is None else of_tiles(layer, x_shape, shape, tile)
+        how = (gemm, threads) if tile is None else (of_tiles, threads, tile)
+        found = how[0](layer, x_shape, shape, *how[1:])
         name = "forward" if result == "out" else result
         return [*staged_as(name, found[result]())] * layer.groups
 
     return loops("out"), [*loops("dw"), *(loops("dx") if layer.needs_dx else [])]
 
 
-def of_tiles(layer: Layer, x_shape: Shape, shape: Shape, tile: Tile) -> Loops:
+def of_tiles(layer: Layer, x_shape: Shape, shape: Shape, threads: int, tile: Tile) -> Loops:
     """Winograd's loops of one group."""
     window, groups = layer.window, layer.groups
     stride_h, stride_w = window.stride
@@ -51,9 +59,9 @@ def of_tiles(layer: Layer, x_shape: Shape, shape: Shape, tile: Tile) -> Loops:
     # Space to depth, and one thread does it.
     blocked = [Loop("", 1, bytes=2 * w_bytes, stage="filters in blocks")] if window.stride != (1, 1) else []
     return {
-        "out": lambda: [*blocked, *winograd(tile, n, shape[1:3], depth, filters)],
-        "dw": lambda: [*gradient(tile, n, shape[1:3], depth, filters), *blocked],
-        "dx": lambda: [*blocked, *winograd(tile, n, size, filters, depth)],
+        "out": lambda: [*blocked, *winograd(tile, n, shape[1:3], depth, filters, threads)],
+        "dw": lambda: [*gradient(tile, n, shape[1:3], depth, filters, threads), *blocked],
+        "dx": lambda: [*blocked, *winograd(tile, n, size, filters, depth, threads)],
     }
 
 
@@ -89,13 +97,24 @@ def held(grid: TileGrid) -> Iterator[tuple[int, int]]:
         yield begin, min(begin + grid.chunk_strips, grid.strips)
 
 
-def winograd(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int) -> list[Loop]:
+def by_filters(kernel: str, plan: ConvolutionPlan | AccumulationPlan, depth: int) -> list[Loop]:
+    """The images' transforms, and then all that is to do for each block of filters."""
+    points, (number, width) = points_of_strips(plan.grid), plan.blocks
+    products = np.full(number, points.sum() * depth * width)
+    return [
+        Loop(kernel, points.size, bytes=2 * FLOAT * depth * points, stage="transforms"),
+        Loop(kernel, number, products, 2 * FLOAT * width * np.full(number, points.sum()), stage="products"),
+    ]
+
+
+def winograd(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int, threads: int) -> list[Loop]:
     """A convolution with outputs of ``size``: the forward, or dx."""
-    blocks = blocks_of(filters)
-    plan = plan_convolution(tile, n, (size[0], size[1]), depth, blocks, FLOAT, LIMITS)
-    grid, points = plan.grid, points_of_strips(plan.grid)
+    plan = plan_convolution(tile, n, (size[0], size[1]), depth, filters, FLOAT, LIMITS, threads)
+    blocks, grid, points = plan.blocks, plan.grid, points_of_strips(plan.grid)
+    if plan.schedule == "by_filters":
+        return by_filters("convolve_by_filters", plan, depth)
     loops = [filters_loop("filters_to_points", tile, depth, filters)]
-    if plan.fused:
+    if plan.schedule == "fused":
         of_tasks = np.add.reduceat(points, np.arange(0, grid.strips, grid.chunk_strips))
         moved = 2 * FLOAT * (depth + blocks.filters) * of_tasks
         return [*loops, Loop("convolve_fused", of_tasks.size, depth * blocks.filters * of_tasks, moved)]
@@ -110,11 +129,12 @@ def winograd(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int
     return loops
 
 
-def gradient(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int) -> list[Loop]:
+def gradient(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int, threads: int) -> list[Loop]:
     """The gradient of the filters."""
-    blocks = blocks_of(filters)
-    plan = plan_accumulation(tile, n, (size[0], size[1]), depth, blocks, FLOAT, LIMITS)
-    grid, points = plan.grid, points_of_strips(plan.grid)
+    plan = plan_accumulation(tile, n, (size[0], size[1]), depth, filters, FLOAT, LIMITS, threads)
+    blocks, grid, points = plan.blocks, plan.grid, points_of_strips(plan.grid)
+    if plan.schedule == "by_filters":
+        return by_filters("accumulate_by_filters", plan, depth)
     last = filters_loop("filters_from_points", tile, depth, filters)
     if plan.splits > 1:
         bounds = np.arange(plan.splits + 1) * grid.strips // plan.splits

@@ -19,8 +19,8 @@ from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import Limits, blocks_of, image_view, plan_convolution, sides
-from tinyalexnet.ops.conv2d.winograd.cpu.transforms import filters_to_points
+from tinyalexnet.ops.conv2d.winograd.cpu.filters import filters_to_points
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Limits, image_view, plan_convolution, sides
 
 ROUNDS = 9
 
@@ -59,11 +59,13 @@ def main(batch_size):
         w, window = layer.params["w"], layer.window
         tile = choose_tile("winograd", "cpu", x_shape, w.shape[3], window, 1, w.dtype)
         blocks_of_w = filters_to_blocks(w, window.stride)
-        depth, blocks = blocks_of_w.shape[2], blocks_of(w.shape[3])
-        u = np.empty((tile.points, blocks.number, depth, blocks.width), w.dtype)
+        depth, filters = blocks_of_w.shape[2], w.shape[3]
         g = sides(tile.g(w.dtype), tile.g(w.dtype))
         # A limit of one row: the fused schedule, whatever the batch.
-        plan = plan_convolution(tile, batch_size, shape[1:3], depth, blocks, w.dtype.itemsize, Limits(least_rows=1))
+        sizes = tile, batch_size, shape[1:3], depth, filters, w.dtype.itemsize
+        plan = plan_convolution(*sizes, Limits(least_rows=1), most_threads())
+        blocks = plan.blocks
+        u = np.empty((tile.points, blocks.number, depth, blocks.width), w.dtype)
         tiles = plan.grid.chunk_strips * plan.grid.tiles_w
         scratch = np.zeros((most_threads(), tiles * tile.points * (depth + blocks.filters)), w.dtype)
         x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
@@ -78,7 +80,7 @@ def main(batch_size):
             image_view(out, slice(0, shape[3]), (0, 0), (1, 1)),
         )
         line = f"{name:6}"
-        line += f"{milliseconds(lambda: filters_to_points(blocks_of_w, False, g, u)):10.1f}"  # noqa: B023
+        line += f"{milliseconds(lambda: filters_to_points(Filters(blocks_of_w, False), g, u)):10.1f}"  # noqa: B023
         with one_blas_thread():
             times = {stage: milliseconds(lambda: run(*arguments)) for stage, run in stages.items()}  # noqa: B023
         products = batch_size * tile.points_of(shape[1:3]) * depth * blocks.filters

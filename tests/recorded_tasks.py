@@ -27,8 +27,10 @@ from tinyalexnet.ops.dense import cpu_panels
 WITH_PRODUCTS = {
     ("schedules.py", "convolve_fused"),
     ("schedules.py", "convolve_staged"),
+    ("schedules.py", "convolve_by_filters"),
     ("schedules.py", "accumulate_split"),
     ("schedules.py", "accumulate_staged"),
+    ("schedules.py", "accumulate_by_filters"),
     ("conv2d/cpu.py", "_forward"),
     ("cpu_few.py", "_forward"),
     ("cpu_few.py", "_backward_params"),
@@ -42,7 +44,7 @@ WITH_PRODUCTS = {
     ("cpu_panels.py", "_backward_params"),
 }
 NOT_COMPUTED = {
-    schedules: ("transform_strip", "restore_strip", "add_elements"),
+    schedules: ("transform_strip", "restore_strip", "transform_filters", "restore_filters", "add_elements"),
     cpu: ("im2col", "col2im", "add_rows_to", "add_to_rows"),
     cpu_few: ("im2col", "_copy_part", "_copy_turned", "_add_to_part"),
     cpu_grey: ("_transposed_im2col", "add_rows_to", "add_to_rows"),

@@ -191,15 +191,17 @@ LIMITS = {
     "ops.conv2d.cpu": {"BLOCK_PIXELS": 448, "PARTIAL_SUMS": 16},
     "ops.conv2d.winograd.choice": {
         "TRANSFORMED_ELEMENT": 40,
+        "MANY_FILTERS": 1 << 19,
+        "CACHED_ELEMENT": 15,
         "FILTER_MULTIPLE": 64,
         "FEW_MULTIPLY_ADD": {"out": 0.85, "dw": 0.9, "dx": 0.95},
         "LOOPS": 5_000_000,
-        # Chooses by itself, takes strides, when smaller tiles are used, what runs in place of Winograd, and how many
-        # windows have a schedule of their own.
+        # Chooses by itself, takes strides, when smaller tiles are used, what runs in place of Winograd, how many
+        # windows have a schedule of their own, and the cost of an element of U of many filters.
         "ABILITIES": {
-            "reference": (False, True, None, "direct", 0),
-            "cpu": (True, True, (0, 1.0), "gemm", 800),
-            "cuda": (True, False, (512, 0.9), "gemm", 0),
+            "reference": (False, True, None, "direct", 0, 40),
+            "cpu": (True, True, (0, 1.0), "gemm", 800, 15),
+            "cuda": (True, False, (512, 0.9), "gemm", 0, 40),
         },
     },
     "ops.conv2d.cpu_few": {"FILTERS": 64, "DEPTH": 96},
@@ -252,6 +254,8 @@ def test_the_order_of_the_sums_of_winograd():
         "least_tasks": 16,
         "split_chunks": 4,
         "least_rows": 16,
+        "many_filters": 524_288,
+        "own_bytes": 1_048_576,
     }
 
 

@@ -16,7 +16,7 @@ from tinyalexnet.devices.cpu.by_name import by_name
 from tinyalexnet.devices.cpu.compiler import inner, names_in, parallel
 from tinyalexnet.devices.cpu.panels import _integers
 from tinyalexnet.ops.conv2d import cpu_few as few
-from tinyalexnet.ops.conv2d.winograd.cpu import schedules, transforms
+from tinyalexnet.ops.conv2d.winograd.cpu import filters, schedules, transforms
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import TileGrid, image_view, sides
 from tinyalexnet.ops.dense import cpu as dense
 
@@ -105,9 +105,12 @@ def test_what_a_kernel_calls_is_found_in_the_functions_that_it_calls():
     assert named(of_both.py_func) == named(twice.py_func) == ["add_times"]
     assert named(dense._forward.compiled.py_func) == ["_product"]
     assert named(schedules.convolve_fused.compiled.py_func) == ["_product", "transform_strip", "restore_strip"]
+    assert named(schedules.convolve_by_filters.compiled.py_func) == [
+        *("_product", "transform_strip", "restore_strip", "_transform_rows")
+    ]
     assert named(schedules.accumulate_split.compiled.py_func) == ["_product", "transform_strip"]
     assert named(few._forward.compiled.py_func) == ["_product", "im2col"]
-    assert named(transforms.filters_to_points.compiled.py_func) == ["_transform_rows"]
+    assert named(filters.filters_to_points.compiled.py_func) == ["_transform_rows"]
     assert named(compiler.slice_bounds.py_func) == []
 
 
@@ -157,6 +160,6 @@ def test_types_are_those_of_what_is_given(dtype):
     real, matrices = numba.typeof(dtype(0)), (np.ones((4, 3), dtype), np.ones((5, 3), dtype))
     view = image_view(np.zeros((2, 5, 6, 3), dtype), slice(0, 3), (1, 1), (1, 1))
     assert transforms._image(real) == numba.typeof(view)
-    assert transforms._sides(real) == numba.typeof(sides(matrices, matrices))
+    assert transforms.sides_of(real) == numba.typeof(sides(matrices, matrices))
     assert numba.typeof(TileGrid(*range(11))) == transforms._GRID
     assert _integers(3) == numba.typeof((1, 2, 3))

@@ -7,7 +7,7 @@ import pytest
 from numba import TypingError
 
 from tinyalexnet.devices.cpu.compiler import inner
-from tinyalexnet.devices.cpu.copies import clear_elements, copy_elements
+from tinyalexnet.devices.cpu.copies import clear_elements, copy_elements, fetch_elements
 
 
 @inner
@@ -58,6 +58,21 @@ def test_elements_that_are_apart_or_of_another_type_are_copied_too(source, targe
     around = target.base
     if around is not None:
         np.testing.assert_array_equal(around[1::2], 0)
+
+
+@inner
+def fetched(source, start, count):
+    fetch_elements(source, start, count)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("start", "count"), [(0, 0), (3, 1), (0, 40), (39, 10**6)])
+def test_what_is_fetched_stays_as_it_was(dtype, start, count):
+    """Even past the end of the array: nothing is read, and no address is wrong."""
+    source = np.random.default_rng(0).standard_normal(40).astype(dtype)
+    before = source.copy()
+    fetched(source, start, count)
+    np.testing.assert_array_equal(source, before)
 
 
 @pytest.mark.compiled

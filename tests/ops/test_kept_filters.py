@@ -63,6 +63,18 @@ def test_filters_are_transformed_once_for_each_pass_and_group(count, window, sha
     assert count() == 2 * each
 
 
+@pytest.mark.compiled
+def test_many_filters_are_transformed_once_too_and_have_the_bits_of_those_that_never_are_in_memory(count):
+    w, window = filters(6, (3, 3, 192, 320)), Window(3, 1, "SAME")
+    right = passes(w, window)
+    assert count() == 0
+    with unchanged_filters():
+        for _ in range(2):
+            for array, other in zip(passes(w, window), right, strict=True):
+                np.testing.assert_array_equal(array, other)
+    assert count() == 2
+
+
 @pytest.mark.parametrize(
     "other",
     [lambda w: w[:2], lambda w: w[:, :, :2], lambda w: w[..., ::2], lambda w: w.copy(), lambda w: w[..., ::-1]],

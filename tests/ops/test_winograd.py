@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -25,6 +26,7 @@ from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     MOST_IN_BLOCK,
     Limits,
     blocks_of,
+    even_blocks,
     image_view,
     plan_accumulation,
     plan_convolution,
@@ -198,32 +200,35 @@ SCHEDULES = {
     "staged, several strips a chunk": Limits(least_rows=10**9, held_bytes=210_000),
     "staged, three equal chunks": Limits(least_rows=10**9, held_bytes=300_000),
     "staged, two equal chunks": Limits(least_rows=10**9, held_bytes=500_000, least_tasks=4),
+    "by filters": Limits(least_rows=10**9, many_filters=1, own_bytes=10**9),
     "split": Limits(least_tasks=3, split_chunks=1, held_bytes=1, chunk_bytes=10**9),
     "split, several strips a chunk": Limits(least_tasks=3, split_chunks=1, held_bytes=110_000, chunk_bytes=10**9),
 }
 
 PLANS = {
-    "fused, several strips a task": (15, (True, 6), (1, 15)),
-    "staged, strip by strip": (15, (False, 1), (1, 1)),
-    "staged, several strips a chunk": (15, (False, 4), (1, 4)),
-    "staged, three equal chunks": (15, (False, 5), (1, 5)),
-    "staged, two equal chunks": (15, (False, 8), (1, 8)),
-    "split": (15, (False, 1), (3, 1)),
-    "split, several strips a chunk": (15, (False, 2), (3, 2)),
+    "fused, several strips a task": (("fused", 6), ("staged", 15, 1)),
+    "staged, strip by strip": (("staged", 1), ("staged", 1, 1)),
+    "staged, several strips a chunk": (("staged", 4), ("staged", 4, 1)),
+    "staged, three equal chunks": (("staged", 5), ("staged", 5, 1)),
+    "staged, two equal chunks": (("staged", 8), ("staged", 8, 1)),
+    "by filters": (("by_filters", 15), ("by_filters", 15, 1)),
+    "split": (("staged", 1), ("split", 1, 3)),
+    "split, several strips a chunk": (("staged", 2), ("split", 2, 3)),
 }
-"""Of SEVERAL_TASKS the strips, and for the convolution and for the gradient of its filters: fused or the splits, and
-the strips of a chunk. Of four chunks of several, and of two, the last is not full."""
+"""Of SEVERAL_TASKS, which has 15 strips, for the convolution and for the gradient of its filters: the schedule, the
+strips of a chunk and the splits. Of four chunks of several, and of two, the last is not full."""
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_schedule_is_what_its_name_says(name):
-    case, (strips, *expected) = SEVERAL_TASKS, PLANS[name]
+    case = SEVERAL_TASKS
     tile = choose_tile("winograd", "cpu", case.x_shape, case.filters, case.window, case.groups, np.float64)
-    depth, blocks = case.x_shape[3] // case.groups, blocks_of(case.filters // case.groups)
-    sizes = tile, case.x_shape[0], case.out_size, depth, blocks, 8, SCHEDULES[name]
-    plans = plan_convolution(*sizes), plan_accumulation(*sizes)
-    assert {plan.grid.strips for plan in plans} == {strips}
-    assert [(plan[1], plan.grid.chunk_strips) for plan in plans] == expected
+    depth, filters = case.x_shape[3] // case.groups, case.filters // case.groups
+    sizes = tile, case.x_shape[0], case.out_size, depth, filters, 8, SCHEDULES[name], 1
+    there, back = plan_convolution(*sizes), plan_accumulation(*sizes)
+    assert there.grid.strips == back.grid.strips == 15
+    found = (there.schedule, there.grid.chunk_strips), (back.schedule, back.grid.chunk_strips, back.splits)
+    assert found == PLANS[name]
 
 
 @pytest.mark.parametrize("limits", SCHEDULES.values(), ids=SCHEDULES)
@@ -244,6 +249,23 @@ def test_every_schedule_is_the_convolution(limits, case):
         close(got, exact, 1e-12)
 
 
+@pytest.mark.compiled
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", [SEVERAL_TASKS, TWO_BLOCKS_EACH_WAY, GROUPS_OF_TWO_BLOCKS])
+def test_by_filters_has_the_bits_of_staged(case, dtype):
+    x, w, b, dout = case.normals(dtype)
+    tile = choose_tile("winograd", "cpu", case.x_shape, case.filters, case.window, case.groups, x.dtype)
+
+    def passes(limits):
+        last = case.window, case.groups, tile, limits
+        yield cpu.conv2d_forward(x, w, b, *last)
+        yield cpu.conv2d_backward_input(dout, w, x.shape, *last)
+        yield from cpu.conv2d_backward_params(dout, x, *last)
+
+    for found, expected in zip(passes(SCHEDULES["by filters"]), passes(SCHEDULES["staged"]), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 TILES = st.builds(
     lambda h, w: Tile(cook_toom(*h), cook_toom(*w)), *[st.sampled_from([(4, 3), (5, 3), (4, 5), (1, 1)])] * 2
 )
@@ -252,8 +274,9 @@ SIZES = {
     "n": st.integers(1, 128),
     "size": st.tuples(st.integers(1, 56), st.integers(1, 56)),
     "depth": st.integers(1, 512),
-    "blocks": st.builds(blocks_of, st.integers(1, 512)),
+    "filters": st.integers(1, 512),
     "itemsize": st.sampled_from([4, 8]),
+    "threads": st.sampled_from([1, 2, 3, 4, 16]),
 }
 LIMITS = st.builds(
     Limits,
@@ -265,13 +288,16 @@ LIMITS = st.builds(
     least_tasks=st.integers(1, 32),
     split_chunks=st.integers(1, 6),
     least_rows=st.integers(1, 64),
+    many_filters=st.integers(1, 1 << 22),
+    own_bytes=st.integers(1, 8 << 20),
 )
 
 
 @given(**SIZES, limits=LIMITS)
-def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, blocks, itemsize, limits):
-    convolution = plan_convolution(tile, n, size, depth, blocks, itemsize, limits)
-    accumulation = plan_accumulation(tile, n, size, depth, blocks, itemsize, limits)
+def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, filters, itemsize, limits, threads):
+    blocks = blocks_of(filters)
+    convolution = plan_convolution(tile, n, size, depth, filters, itemsize, limits, threads)
+    accumulation = plan_accumulation(tile, n, size, depth, filters, itemsize, limits, threads)
     for plan in (convolution, accumulation):
         grid = plan.grid
         assert (grid.tiles_h, grid.tiles_w) == tile.counts(size)
@@ -287,20 +313,30 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, block
             assert large == 0 or covered == outputs
     of_strip = 4 * tile.points * convolution.grid.tiles_w * (depth + blocks.filters)
     u_bytes = tile.points * depth * blocks.filters * itemsize
-    if convolution.fused:
+    fused = convolution.schedule == "fused"
+    if fused:
         assert convolution.grid.chunk_strips * convolution.grid.tiles_w >= limits.least_rows
-    if convolution.fused and convolution.grid.chunk_strips > 1:
+    if fused and convolution.grid.chunk_strips > 1:
         in_cache = max(limits.chunk_bytes, min(u_bytes, limits.most_bytes))
         tasks = -(-convolution.grid.strips // convolution.grid.chunk_strips)
         few = tasks <= 3 * limits.least_tasks
         assert convolution.grid.chunk_strips * of_strip <= in_cache * (5 / 4 if few else 1)
         assert convolution.grid.chunk_strips <= -(-convolution.grid.strips // limits.least_tasks)
-    for plan, held in ((convolution, not convolution.fused), (accumulation, accumulation.splits == 1)):
+    for plan in (convolution, accumulation):
+        held = plan.schedule == "staged"
         if held and plan.grid.chunk_strips > 1:
             assert plan.grid.chunk_strips * of_strip <= limits.held_bytes
         chunks = -(-plan.grid.strips // plan.grid.chunk_strips)
         if held and chunks <= FEW:
             assert plan.grid.strips > chunks * (plan.grid.chunk_strips - 1)  # all but equal
+        assert plan.blocks == blocks or plan.schedule == "by_filters"
+        if plan.schedule == "by_filters":
+            assert plan.grid.chunk_strips == plan.grid.strips
+            assert plan.blocks == even_blocks(filters, threads)
+            assert math.prod(tile.r) * depth * filters >= limits.many_filters
+            assert 4 * tile.points * plan.grid.strips * plan.grid.tiles_w * plan.blocks.width <= limits.own_bytes
+    if accumulation.schedule == "by_filters":
+        return
     if u_bytes <= limits.small_bytes and accumulation.grid.chunk_strips > 1:
         assert accumulation.grid.chunk_strips * of_strip <= limits.near_bytes
     if accumulation.splits > 1:
@@ -323,33 +359,61 @@ def test_blocks_of_filters_are_few_even_and_hardly_wider_than_they_must_be(filte
     assert (blocks.number - 1) * MOST_IN_BLOCK < filters <= blocks.filters < filters + blocks.number * LANES
 
 
-def planned(n, size, depth, filters, m=(5, 5), r=(3, 3), **limits):
+@pytest.mark.parametrize("filters", [1, 16, 17, 64, 96, 128, 192, 256, 384, 400])
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 16])
+def test_blocks_are_as_many_for_each_thread_or_there_are_none(filters, threads):
+    blocks = even_blocks(filters, threads)
+    possible = [blocks_of(filters, most) for most in (64, 32, 16)]
+    assert blocks == next((some for some in possible if some.number % threads == 0), None)
+    assert blocks is None or blocks.filters >= filters
+
+
+def planned(n, size, depth, filters, m=(5, 5), r=(3, 3), threads=2, **limits):
     tile = Tile(cook_toom(m[0], r[0]), cook_toom(m[1], r[1]))
-    sizes = tile, n, size, depth, blocks_of(filters), 4, Limits(**limits)
+    sizes = tile, n, size, depth, filters, 4, Limits(**limits), threads
     return plan_convolution(*sizes), plan_accumulation(*sizes)
 
 
 def test_the_batch_size_decides_which_schedule_runs():
     """conv3 and conv1 of the benchmark, of a batch and of one image."""
     conv3, image = planned(128, (13, 13), 192, 384), planned(1, (13, 13), 192, 384)
-    assert conv3[0].fused
+    assert conv3[0].schedule == "fused"
     assert conv3[0].grid.chunk_strips == 128 * 3 // Limits().least_tasks
     of_strip = 4 * 49 * 3 * (192 + 384)
     larger = planned(256, (13, 13), 192, 384)[0].grid
     assert larger.chunk_strips == Limits().most_bytes // of_strip  # U has 14 MB
-    assert not image[0].fused
+    assert image[0].schedule == "by_filters"
     # 96 strips are 6 for each of 16 tasks, with 18 rows: enough.
-    assert planned(32, (13, 13), 256, 256)[0].fused
+    assert planned(32, (13, 13), 256, 256)[0].schedule == "fused"
     assert conv3[1].splits == image[1].splits == 1
     # An 11 x 11 kernel at stride 4 is 3 x 3 of blocks of 48 elements. Of 8 images 8 tasks have less than a chunk each.
     splits = [planned(n, (55, 55), 48, 64)[1].splits for n in (128, 32, 16, 8)]
     assert splits == [16, 16, 8, 1]
 
 
+def test_many_filters_of_a_small_batch_are_made_by_filters():
+    """conv3 of the benchmark: M of 27 strips, those of nine images, and a block of 64 filters has 1 MB."""
+    conv3 = (13, 13), 192, 384
+
+    def schedules(n, **changes):
+        return tuple(plan.schedule for plan in planned(n, *conv3, **changes))
+
+    assert {schedules(n) for n in (1, 9)} == {("by_filters", "by_filters")}
+    assert schedules(10) == ("staged", "staged")
+    # Six blocks of 64 filters, twelve of 32, and of any width not as many for each of five threads.
+    widths = [planned(1, *conv3, threads=threads)[0].blocks.width for threads in (1, 2, 3, 4)]
+    assert widths == [64, 64, 64, 32]
+    assert schedules(1, threads=5) == ("staged", "staged")
+    assert schedules(1, many_filters=9 * 192 * 384) == ("by_filters", "by_filters")
+    assert schedules(1, many_filters=9 * 192 * 384 + 1) == ("staged", "staged")
+    tile = Tile(cook_toom(5, 3), cook_toom(5, 3))
+    assert plan_convolution(tile, 1, *conv3, 4, Limits(), None).schedule == "staged", "U is there already"
+
+
 def test_few_tasks_are_as_many_for_each_of_sixteen_threads():
     """conv2 of the benchmark: a chunk of 6 strips fits its size, which makes 19 of 112, 38 of 224 and 150 of 896."""
     plans = [planned(n, (27, 27), 64, 192, (4, 4), (5, 5))[0] for n in (16, 32, 128)]
-    assert all(plan.fused for plan in plans)
+    assert {plan.schedule for plan in plans} == {"fused"}
     assert [plan.grid.chunk_strips for plan in plans] == [7, 7, 6]
 
 
@@ -377,8 +441,8 @@ def test_schedules_change_at_the_very_value_of_their_limits():
     def splits(n, **limits):
         return planned(n, *conv1, **limits)[1].splits
 
-    assert planned(128, (13, 13), 192, 384, least_rows=24 * 3)[0].fused
-    assert not planned(128, (13, 13), 192, 384, least_rows=24 * 3 + 1)[0].fused
+    schedules = [planned(128, (13, 13), 192, 384, least_rows=24 * 3 + more)[0].schedule for more in (0, 1)]
+    assert schedules == ["fused", "staged"]
     assert [splits(128, chunk_bytes=size) for size in (du_bytes - 1, du_bytes)] == [1, 16]
     # Four chunks of two strips in each of 16 slices: of 12 images with 11 strips, not of 11; in each of 8: of 6.
     assert [splits(n, chunk_bytes=du_bytes) for n in (5, 6, 11, 12)] == [1, 8, 8, 16]

@@ -5,6 +5,7 @@ overlap, and the elements that fill no vector go one by one. docs/performance.md
 """
 
 import numpy as np
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
@@ -17,6 +18,21 @@ def copy_elements(source: np.ndarray, start: int, target: np.ndarray, at: int, c
 def clear_elements(target: np.ndarray, at: int, count: int) -> None:
     """target[at : at + count] = 0; an array of one axis and in C order."""
     target[at : at + count] = 0
+
+
+def fetch_elements(source: np.ndarray, start: int, count: int) -> None:
+    """Asks for source[start : start + count], so that it is in the cache when it is read; an array in C order."""
+
+
+@overload(fetch_elements)
+def _compiled_fetch(source, start, count):  # type: ignore[no-untyped-def]
+    line = 64 // source.dtype.bitwidth * 8
+
+    def fetch(source, start, count):  # type: ignore[no-untyped-def]
+        for k in range(start, start + count, line):
+            _prefetch(source, k)
+
+    return fetch
 
 
 @overload(copy_elements)
@@ -62,3 +78,18 @@ def _memset(_, target, at, count):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(target, types.intp, types.intp), code
+
+
+@intrinsic
+def _prefetch(_, source, at):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        array, first = arguments
+        read = context.make_array(source)(context, builder, array)
+        address = builder.bitcast(builder.gep(read.data, [first]), cgutils.voidptr_t)
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [address, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp), code

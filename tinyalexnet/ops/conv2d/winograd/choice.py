@@ -20,6 +20,10 @@ ALGORITHMS = ("auto", "gemm", "winograd")
 TRANSFORMED_ELEMENT = 40
 """Cost of one element of V, M or U: one stage writes it, the next reads it."""
 
+MANY_FILTERS, CACHED_ELEMENT = 1 << 19, 15
+"""On "cpu" U of so many elements of filters, 2 MB, is not written to memory in a small batch, and an element of it
+costs so much. In a large batch U hardly counts."""
+
 GEMM_MULTIPLY_ADD = 1.15
 """Cost of one multiply-add of im2col and matrix product, the copying included."""
 
@@ -50,7 +54,8 @@ class Ability(NamedTuple):
     """Limits of a backend's Winograd, and the name of the algorithm that it uses otherwise.
 
     ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; without ``small_tiles`` all
-    tiles are large. Up to ``few`` windows of an im2col matrix have a schedule of their own.
+    tiles are large. Up to ``few`` windows of an im2col matrix have a schedule of their own. An element of U costs
+    ``of_many`` if a group has MANY_FILTERS.
     """
 
     chooses: bool
@@ -58,11 +63,19 @@ class Ability(NamedTuple):
     small_tiles: SmallTiles | None
     otherwise: str
     few: int = 0
+    of_many: int = TRANSFORMED_ELEMENT
 
 
 ABILITIES = {
     "reference": Ability(chooses=False, strides=True, small_tiles=None, otherwise="direct"),
-    "cpu": Ability(chooses=True, strides=True, small_tiles=SmallTiles(0, 1.0), otherwise="gemm", few=FEW_WINDOWS),
+    "cpu": Ability(
+        chooses=True,
+        strides=True,
+        small_tiles=SmallTiles(0, 1.0),
+        otherwise="gemm",
+        few=FEW_WINDOWS,
+        of_many=CACHED_ELEMENT,
+    ),
     # Measured on an H100: below this, more blocks and longer kernels cost more than the points that are saved.
     "cuda": Ability(chooses=True, strides=False, small_tiles=SmallTiles(512, 0.9), otherwise="gemm"),
 }
@@ -114,7 +127,7 @@ def choose_tile(
     if not precise:
         raise ValueError(f"algorithm is 'winograd', but must be 'auto' or 'gemm' with precision {precision!r}")
     n, height, width, channels = x_shape
-    tile, cost = _best_tile((n, height, width, channels // groups), filters // groups, window)
+    tile, cost = _best_tile((n, height, width, channels // groups), filters // groups, window, ability.of_many)
     if algorithm == "winograd":
         if tile is None:
             raise ValueError(
@@ -185,13 +198,14 @@ def kept_bytes(tile: Tile, x_shape: Shape, window: Window) -> int:
 
 
 @functools.cache
-def _best_tile(x_shape: ImagesShape, group_filters: int, window: Window) -> tuple[Tile | None, float]:
+def _best_tile(x_shape: ImagesShape, group_filters: int, window: Window, of_many: int) -> tuple[Tile | None, float]:
     """The cheapest tile for one group, and its cost."""
     n, height, width, channels = x_shape
     (stride_h, stride_w), (kernel_h, kernel_w) = window.stride, window.kernel
     r_h, r_w = -(-kernel_h // stride_h), -(-kernel_w // stride_w)
     depth = stride_h * stride_w * channels
     filters = -(-group_filters // FILTER_MULTIPLE) * FILTER_MULTIPLE
+    of_u = of_many if r_h * r_w * depth * group_filters >= MANY_FILTERS else TRANSFORMED_ELEMENT
     size = window.output_size((height, width))
     best: tuple[Tile | None, float] = None, float("inf")
     for m_h in range(1, MOST_POINTS - r_h + 2):
@@ -199,8 +213,9 @@ def _best_tile(x_shape: ImagesShape, group_filters: int, window: Window) -> tupl
             tile = Tile(cook_toom(m_h, r_h), cook_toom(m_w, r_w))
             # A transform gains nothing from smaller tiles: each size has a loop of its own, and short loops are slow.
             tiles_h, tiles_w = tile.counts(size)
-            transformed = tile.points * (n * tiles_h * tiles_w * (depth + filters) + depth * filters)
-            cost = n * tile.points_of(size) * depth * filters + TRANSFORMED_ELEMENT * transformed
+            images = TRANSFORMED_ELEMENT * n * tiles_h * tiles_w * (depth + filters)
+            transformed = tile.points * (images + of_u * depth * filters)
+            cost = n * tile.points_of(size) * depth * filters + transformed
             if cost < best[1]:
                 best = tile, float(cost)
     return best

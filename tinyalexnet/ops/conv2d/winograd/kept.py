@@ -34,6 +34,11 @@ def unchanged_filters() -> Iterator[None]:
         kept.transformed = None
 
 
+def are_kept() -> bool:
+    """If this thread is inside ``unchanged_filters``."""
+    return kept.transformed is not None
+
+
 def transformed(w: np.ndarray, how: Hashable, transform: Callable[[], np.ndarray]) -> np.ndarray:
     """U = ``transform()`` of filters w, or the one that was kept; ``how`` has all that U depends on beside w."""
     if kept.transformed is None:

@@ -4,11 +4,12 @@ A strip is one row of tiles of one image. A chunk is a number of strips whose ti
 does not divide the size of the output, the last tiles compute m - 1 outputs, along each axis: 13 = 5 + 4 + 4.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from .....geometry import Pair
+from ..choice import MANY_FILTERS
 from ..matrices import MOST_POINTS, Matrices, Tile
 
 MOST_IN_BLOCK, LANES = 64, 16
@@ -30,10 +31,16 @@ class Blocks(NamedTuple):
         return self.number * self.width
 
 
-def blocks_of(filters: int) -> Blocks:
+def blocks_of(filters: int, most: int = MOST_IN_BLOCK) -> Blocks:
     """As few blocks as can be, which are no wider than they must: 48 filters are not multiplied as 64."""
-    number = -(-filters // MOST_IN_BLOCK)
+    number = -(-filters // most)
     return Blocks(number, -(-filters // (number * LANES)) * LANES)
+
+
+def even_blocks(filters: int, threads: int) -> Blocks | None:
+    """The widest blocks of which each thread has the same number, or None if there are none."""
+    widths = MOST_IN_BLOCK, MOST_IN_BLOCK // 2, LANES
+    return next((blocks for most in widths if (blocks := blocks_of(filters, most)).number % threads == 0), None)
 
 
 class Limits(NamedTuple):
@@ -50,6 +57,8 @@ class Limits(NamedTuple):
     as many tasks will do for it.
     ``least_rows``: below this many rows of a product the time to load U dominates. The staged schedule loads U once,
     the fused one once per task.
+    ``many_filters``, ``own_bytes``: U or dU of so many elements of filters is made by filters, if M or dM of a task has
+    at most so many bytes, and stays in a core's own cache.
     """
 
     chunk_bytes: int = 3 << 20
@@ -60,6 +69,8 @@ class Limits(NamedTuple):
     least_tasks: int = 16
     split_chunks: int = 4
     least_rows: int = 16
+    many_filters: int = MANY_FILTERS
+    own_bytes: int = 1 << 20
 
 
 class ImageView(NamedTuple):
@@ -113,18 +124,30 @@ class TileGrid(NamedTuple):
     chunk_strips: int
 
 
-class ConvolutionPlan(NamedTuple):
-    """If ``fused``, a task has one chunk; otherwise one is held at a time."""
+class Filters(NamedTuple):
+    """What U is made of: w (r_h, r_w, C, F), or (r_h, r_w, F, C) if ``exchanged``."""
 
+    w: np.ndarray
+    exchanged: bool
+
+
+class ConvolutionPlan(NamedTuple):
+    """``fused``: a task has one chunk. ``staged``: one chunk is held at a time. ``by_filters``: all of V is, and a task
+    has one block of filters."""
+
+    schedule: Literal["fused", "staged", "by_filters"]
     grid: TileGrid
-    fused: bool
+    blocks: Blocks
 
 
 class AccumulationPlan(NamedTuple):
-    """If there are several ``splits``, each sums its own dU; otherwise one chunk is held at a time."""
+    """``split``: each of several ``splits`` sums its own dU. ``staged``: one chunk is held at a time. ``by_filters``:
+    all of V is, and a task has one block of filters."""
 
+    schedule: Literal["split", "staged", "by_filters"]
     grid: TileGrid
-    splits: int
+    blocks: Blocks
+    splits: int = 1
 
 
 def image_view(images: np.ndarray, channels: slice, before: Pair, stride: Pair) -> ImageView:
@@ -153,9 +176,13 @@ def transposed(matrices: Matrices) -> Matrices:
 
 
 def plan_convolution(
-    tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, itemsize: int, limits: Limits
+    tile: Tile, n: int, size: Pair, depth: int, filters: int, itemsize: int, limits: Limits, threads: int | None
 ) -> ConvolutionPlan:
-    """For n images with outputs of ``size``, ``depth`` channels of a block of pixels and ``blocks`` of filters."""
+    """For n images with outputs of ``size``, and ``depth`` channels of a block of pixels.
+
+    ``threads`` that may each make U of their filters; None if U is there already. The bits do not depend on it.
+    """
+    blocks = blocks_of(filters)
     grid = _grid(tile, n, size, depth, blocks, limits)
     u_bytes = tile.points * depth * blocks.filters * itemsize
     # A large U comes from the cache that the cores share, or from memory: it is read for more tiles at once.
@@ -163,14 +190,18 @@ def plan_convolution(
     in_cache = _strips_in(size_in_cache, tile, grid.tiles_w, depth, blocks)
     strips = max(1, min(in_cache, grid.chunk_strips, grid.strips // limits.least_tasks))
     if strips * grid.tiles_w < limits.least_rows:
-        return ConvolutionPlan(_in_even_shares(grid, limits), False)
-    return ConvolutionPlan(grid._replace(chunk_strips=_for_all_threads(strips, grid, limits)), True)
+        even = _blocks_by_filters(tile, grid, depth, filters, limits, threads)
+        if even:
+            return ConvolutionPlan("by_filters", grid._replace(chunk_strips=grid.strips), even)
+        return ConvolutionPlan("staged", _in_even_shares(grid, limits), blocks)
+    return ConvolutionPlan("fused", grid._replace(chunk_strips=_for_all_threads(strips, grid, limits)), blocks)
 
 
 def plan_accumulation(
-    tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, itemsize: int, limits: Limits
+    tile: Tile, n: int, size: Pair, depth: int, filters: int, itemsize: int, limits: Limits, threads: int
 ) -> AccumulationPlan:
     """For the gradient of the filters; arguments as ``plan_convolution``."""
+    blocks = blocks_of(filters)
     grid = _grid(tile, n, size, depth, blocks, limits)
     du_bytes = tile.points * depth * blocks.filters * itemsize
     chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
@@ -184,9 +215,23 @@ def plan_accumulation(
             # Of equal size: a last chunk of few strips would have products of few rows.
             of_task = -(-grid.strips // splits)
             chunk_strips = -(-of_task // -(-of_task // min(chunk_strips, near_strips)))
-            return AccumulationPlan(grid._replace(chunk_strips=chunk_strips), splits)
+            return AccumulationPlan("split", grid._replace(chunk_strips=chunk_strips), blocks, splits)
+    even = _blocks_by_filters(tile, grid, depth, filters, limits, threads)
+    if even:
+        return AccumulationPlan("by_filters", grid._replace(chunk_strips=grid.strips), even)
     grid = grid._replace(chunk_strips=min(grid.chunk_strips, near_strips))
-    return AccumulationPlan(_in_even_shares(grid, limits), 1)
+    return AccumulationPlan("staged", _in_even_shares(grid, limits), blocks)
+
+
+def _blocks_by_filters(
+    tile: Tile, grid: TileGrid, depth: int, filters: int, limits: Limits, threads: int | None
+) -> Blocks | None:
+    """The blocks of a schedule by filters, if there are many, blocks for all threads, and M of a block is small."""
+    many = tile.r[0] * tile.r[1] * depth * filters >= limits.many_filters
+    blocks = even_blocks(filters, threads) if threads and many else None
+    if blocks and grid.strips <= _strips_in(limits.own_bytes, tile, grid.tiles_w, 0, Blocks(1, blocks.width)):
+        return blocks
+    return None
 
 
 def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, limits: Limits) -> TileGrid:

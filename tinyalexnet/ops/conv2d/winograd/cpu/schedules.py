@@ -4,15 +4,20 @@
     M[p] = V[p] U[p] + b   one matrix product for each point p            ``_multiply``
     out = Aᵀ M A           the tiles, transformed back                    ``restore_strip``
 
-The fused schedules do all stages of a chunk while it is in cache; the staged ones do one stage after the other.
+The fused schedules do all stages of a chunk while it is in cache; the staged ones do one stage after the other. By
+filters, a task does for its block of filters what follows stage 1, and so U is never in memory.
 """
 
 import numba
 import numpy as np
 
 from .....devices.cpu.compiler import inner, parallel, slice_bounds
-from .....devices.cpu.panels import add_panel_product
+from .....devices.cpu.panels import DEPTH, add_panel_product
+from .filters import restore_filters, transform_filters
 from .transforms import add_elements, restore_strip, tiles_of_strips, transform_strip
+
+GRADIENT_DEPTH = 32
+"""Channels of dU that a task of ``accumulate_by_filters`` has at a time: with 49 points and 64 filters 0.4 MB."""
 
 SPREAD = 13
 """A step through the points of a tile that meets each of them once: their number has no factor above 8."""
@@ -25,8 +30,29 @@ def _multiply(v, u, bias, grid, begin, end, p, block, m):  # type: ignore[no-unt
     tiles = tiles_of_strips(grid, p, begin, end)
     add_panel_product(v[p, :tiles], u[p, block], False, m[p, block, :tiles])
     if p == grid.sum_point:
-        for t in range(tiles):
-            add_elements(m[p, block, t], bias[block])
+        _add_bias(m[p, block, :tiles], bias[block])
+
+
+@inner
+def _add_bias(rows, bias):  # type: ignore[no-untyped-def]
+    for row in range(rows.shape[0]):
+        add_elements(rows[row], bias)
+
+
+@inner
+def _multiply_filters(v, filters, of_filters, block, bias, grid, u, m):  # type: ignore[no-untyped-def]
+    """Stage 2 of a block of filters, at all points: U of some channels at a time, as many as a product takes at once
+    anyway. So they are multiplied while they are in the core's own cache, and the bits are those of ``_multiply``."""
+    points, _, depth = v.shape
+    width = bias.size
+    for first in range(0, depth, DEPTH):
+        count = min(DEPTH, depth - first)
+        some = u[: points * count * width].reshape(points, count, width)
+        transform_filters(filters, of_filters, width, block * width, first, count, some.reshape(-1), 0, count * width)
+        for p in range(points):
+            tiles = tiles_of_strips(grid, p, 0, grid.strips)
+            add_panel_product(v[p, :tiles, first : first + count], some[p], first > 0, m[p, 0, :tiles])
+    _add_bias(m[grid.sum_point, 0, : tiles_of_strips(grid, grid.sum_point, 0, grid.strips)], bias)
 
 
 @inner
@@ -58,7 +84,7 @@ def convolve_fused(src, to_points, u, bias, to_pixels, grid, scratch, dst):  # t
             for block in range(blocks):
                 _multiply(v, u, bias, grid, begin, end, p, block, m)
         for index in range(begin, end):
-            restore_strip(m, begin, index, to_pixels, grid, dst)
+            restore_strip(m, 0, begin, index, to_pixels, grid, dst)
 
 
 @inner
@@ -81,7 +107,22 @@ def convolve_staged(src, to_points, u, bias, to_pixels, grid, v, m, dst):  # typ
             p, block = _point_and_block(np.intp(task), points, u.shape[1])
             _multiply(v, u, bias, grid, begin, end, p, block, m)
         for strip in numba.prange(end - begin):
-            restore_strip(m, begin, begin + np.intp(strip), to_pixels, grid, dst)
+            restore_strip(m, 0, begin, begin + np.intp(strip), to_pixels, grid, dst)
+
+
+@parallel
+def convolve_by_filters(src, to_points, filters, of_filters, bias, to_pixels, grid, v, scratch, dst):  # type: ignore[no-untyped-def]
+    points, tiles, depth = v.shape
+    blocks, block_width = bias.shape
+    for strip in numba.prange(grid.strips):
+        transform_strip(src, 0, np.intp(strip), 0, depth, to_points, grid, v.reshape(-1), 0, tiles * depth)
+    for task in numba.prange(blocks):
+        block = np.intp(task)
+        own = scratch[numba.get_thread_id()]
+        m = own[: points * tiles * block_width].reshape(points, 1, tiles, block_width)
+        _multiply_filters(v, filters, of_filters, block, bias[block], grid, own[m.size :], m)
+        for index in range(grid.strips):
+            restore_strip(m, block * block_width, 0, index, to_pixels, grid, dst)
 
 
 @inner
@@ -133,3 +174,28 @@ def accumulate_staged(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db)
         for task in numba.prange(points * blocks):
             p, block = _point_and_block(np.intp(task), points, blocks)
             _add_gradient(v, dm, grid, begin, end, begin > 0, p, block, du, db)
+
+
+@parallel
+def accumulate_by_filters(x, x_to_points, dout, dout_to_points, of_filters, grid, v, scratch, dw, db):  # type: ignore[no-untyped-def]
+    points, tiles, depth = v.shape
+    blocks, width = db.shape
+    for strip in numba.prange(grid.strips):
+        transform_strip(x, 0, np.intp(strip), 0, depth, x_to_points, grid, v.reshape(-1), 0, tiles * depth)
+    for task in numba.prange(blocks):
+        block = np.intp(task)
+        own = scratch[numba.get_thread_id()]
+        dm = own[: points * tiles * width].reshape(points, tiles, width)
+        for index in range(grid.strips):
+            transform_strip(
+                dout, 0, index, block * width, width, dout_to_points, grid, dm.reshape(-1), 0, tiles * width
+            )
+        for tile in range(tiles_of_strips(grid, grid.sum_point, 0, grid.strips)):
+            add_elements(db[block], dm[grid.sum_point, tile])
+        for first in range(0, depth, GRADIENT_DEPTH):
+            count = min(GRADIENT_DEPTH, depth - first)
+            du = own[dm.size : dm.size + points * count * width].reshape(points, count, width)
+            for p in range(points):
+                used = tiles_of_strips(grid, p, 0, grid.strips)
+                add_panel_product(v[p, :used, first : first + count].T, dm[p, :used], False, du[p])
+            restore_filters(du.reshape(-1), 0, count * width, of_filters, width, block * width, first, count, dw)

@@ -1,4 +1,4 @@
-"""The transforms of a Winograd convolution, compiled. All are made of ``combine``: a sum of up to eight scaled rows.
+"""The transforms of images, compiled. They, and those of filters, are made of ``combine``: a sum of scaled rows.
 
 A transform takes the rows of its tiles first (``left``, down) and then the columns (``right``, across). Elements that
 the same coefficient multiplies are neighbours in memory, so that one pass combines many tiles and channels.
@@ -6,21 +6,17 @@ the same coefficient multiplies are neighbours in memory, so that one pass combi
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 
 from .....devices.cpu.by_name import by_name
-from .....devices.cpu.compiler import fused_inner, inner, parallel
+from .....devices.cpu.compiler import fused_inner, inner
 from .....devices.cpu.copies import copy_elements
 from ..matrices import MOST_POINTS
 from .plan import ImageView, Sides, TileGrid
 
 ROW_PIECE = 512
 """Elements of a row that are combined at a time: eight such rows fit the fastest cache."""
-
-CHANNELS = 8
-"""Channels of a block of filters that are transformed at a time, for the same reason."""
 
 _GRID = types.NamedUniTuple(types.intp, len(TileGrid._fields), TileGrid)
 
@@ -29,7 +25,7 @@ def _image(real: Any) -> Any:
     return types.NamedTuple([types.Array(real, 3, "C"), *7 * [types.intp]], ImageView)
 
 
-def _sides(real: Any) -> Any:
+def sides_of(real: Any) -> Any:
     return types.NamedTuple([*2 * [types.Array(real, 3, "C")], *4 * [types.intp]], Sides)
 
 
@@ -90,7 +86,7 @@ def add_elements(total, terms):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _offsets(terms, stride):  # type: ignore[no-untyped-def]
+def offsets(terms, stride):  # type: ignore[no-untyped-def]
     """0, stride, 2 stride, ... for each term; the unused ones are 0."""
     offsets = np.zeros(MOST_POINTS, np.intp)
     for i in range(terms):
@@ -119,78 +115,6 @@ def tiles_of_strips(grid, p, begin, end):  # type: ignore[no-untyped-def]
     """How many tiles of the strips from ``begin`` to ``end`` have point p."""
     large = _large_strips(grid, end) - _large_strips(grid, begin)
     return _tiles_at(grid, p // grid.n_w, p % grid.n_w, end - begin, large)
-
-
-@by_name(lambda real: (_sides(real), *2 * [types.Array(real, 1, "C"), types.intp, types.intp], types.intp))
-def _transform_rows(sides, source, source_start, source_pitch, target, target_start, target_pitch, size):  # type: ignore[no-untyped-def]
-    """target[a, b] = Σ_ij left[a, i] source[i, j] right[b, j], for rows of ``size`` elements.
-
-    Row [i, j] begins at ``source_start + (i * terms_w + j) * source_pitch``; likewise in the target.
-    """
-    half = np.empty((sides.terms_w, size), source.dtype)
-    down, across = _offsets(sides.terms_h, sides.terms_w * source_pitch), _offsets(sides.terms_w, size)
-    for a in range(sides.rows_h):
-        for j in range(sides.terms_w):
-            if sides.terms_h <= 4:
-                combine_four(sides.left[0, a], source, source_start + j * source_pitch, down, half[j])
-            else:
-                combine(sides.left[0, a], source, source_start + j * source_pitch, down, half[j])
-        for b in range(sides.rows_w):
-            start = target_start + (a * sides.rows_w + b) * target_pitch
-            if sides.terms_w <= 4:
-                combine_four(sides.right[0, b], half.reshape(-1), 0, across, target[start : start + size])
-            else:
-                combine(sides.right[0, b], half.reshape(-1), 0, across, target[start : start + size])
-
-
-@parallel
-def filters_to_points(w, exchanged, sides, u):  # type: ignore[no-untyped-def]
-    """U = G w Gᵀ: one task for each block of filters and CHANNELS channels."""
-    r_h, r_w, rows, columns = w.shape
-    _, blocks, channels, block_width = u.shape
-    slices = (channels + CHANNELS - 1) // CHANNELS
-    for task in numba.prange(blocks * slices):
-        block, channel_slice = divmod(np.intp(task), slices)
-        first_channel = channel_slice * CHANNELS
-        count = min(CHANNELS, channels - first_channel)
-        some = np.zeros((r_h, r_w, count, block_width), w.dtype)
-        first_filter = block * block_width
-        end = min(first_filter + block_width, rows if exchanged else columns)
-        for i in range(r_h):
-            for j in range(r_w):
-                if exchanged:
-                    for f in range(end - first_filter):
-                        column = w[i, j, first_filter + f, first_channel : first_channel + count]
-                        for c in range(count):
-                            some[i, j, c, f] = column[c]
-                else:
-                    for c in range(count):
-                        copy_elements(w[i, j, first_channel + c], first_filter, some[i, j, c], 0, end - first_filter)
-        size = count * block_width
-        start, pitch = (block * channels + first_channel) * block_width, blocks * channels * block_width
-        _transform_rows(sides, some.reshape(-1), 0, size, u.reshape(-1), start, pitch, size)
-
-
-@parallel
-def filters_from_points(du, sides, dw):  # type: ignore[no-untyped-def]
-    """dw = Gᵀ dU G: one task for each block of filters and CHANNELS channels."""
-    r_h, r_w, channels, filters = dw.shape
-    _, blocks, _, block_width = du.shape
-    slices = (channels + CHANNELS - 1) // CHANNELS
-    for task in numba.prange(blocks * slices):
-        block, channel_slice = divmod(np.intp(task), slices)
-        first_channel = channel_slice * CHANNELS
-        count = min(CHANNELS, channels - first_channel)
-        some = np.empty((r_h, r_w, count, block_width), dw.dtype)
-        size = count * block_width
-        start, pitch = (block * channels + first_channel) * block_width, blocks * channels * block_width
-        _transform_rows(sides, du.reshape(-1), start, pitch, some.reshape(-1), 0, size, size)
-        first_filter = block * block_width
-        end = min(first_filter + block_width, filters)
-        for i in range(r_h):
-            for j in range(r_w):
-                for c in range(count):
-                    copy_elements(some[i, j, c], 0, dw[i, j, first_channel + c], first_filter, end - first_filter)
 
 
 @inner
@@ -228,7 +152,7 @@ def _load_pixels(view, image, top, left, first_channel, pixels):  # type: ignore
 
 
 @by_name(
-    lambda real: (_image(real), *4 * [types.intp], _sides(real), _GRID, types.Array(real, 1, "C"), *2 * [types.intp])
+    lambda real: (_image(real), *4 * [types.intp], sides_of(real), _GRID, types.Array(real, 1, "C"), *2 * [types.intp])
 )
 def transform_strip(view, begin, strip_index, first_channel, depth, sides, grid, target, start, pitch):  # type: ignore[no-untyped-def]
     """Stage 1: strip ``strip_index`` of the chunk that begins at strip ``begin``, transformed.
@@ -252,7 +176,7 @@ def transform_strip(view, begin, strip_index, first_channel, depth, sides, grid,
         _load_pixels(view, image, top, before * grid.m_w, first_channel, pixels)
         flat = pixels.reshape(-1)
         half = np.empty((rows_h, width), target.dtype)
-        down, across = _offsets(terms_h, width), np.zeros(MOST_POINTS, np.intp)
+        down, across = offsets(terms_h, width), np.zeros(MOST_POINTS, np.intp)
         for j in range(terms_w):
             across[j] = ((j % step) * columns + j // step) * depth
         for piece in range(0, width, ROW_PIECE):
@@ -266,9 +190,12 @@ def transform_strip(view, begin, strip_index, first_channel, depth, sides, grid,
                 combine(sides.right[smaller_w, b], half[a], 0, across, target[at : at + tiles * depth])
 
 
-@by_name(lambda real: (types.Array(real, 4, "C"), *2 * [types.intp], _sides(real), _GRID, _image(real)))
-def restore_strip(m, begin, strip_index, sides, grid, view):  # type: ignore[no-untyped-def]
-    """Stage 3: strip ``strip_index`` of the chunk that begins at strip ``begin``, transformed back and written."""
+@by_name(lambda real: (types.Array(real, 4, "C"), *3 * [types.intp], sides_of(real), _GRID, _image(real)))
+def restore_strip(m, first_filter, begin, strip_index, sides, grid, view):  # type: ignore[no-untyped-def]
+    """Stage 3: strip ``strip_index`` of the chunk that begins at strip ``begin``, transformed back and written.
+
+    M has blocks of filters, which begin at ``first_filter``.
+    """
     _, blocks, tiles, block_width = m.shape
     image, strip = divmod(strip_index, grid.tiles_h)
     strips, large = strip_index - begin, _large_strips(grid, strip_index) - _large_strips(grid, begin)
@@ -289,22 +216,24 @@ def restore_strip(m, begin, strip_index, sides, grid, view):  # type: ignore[no-
                 combine(sides.left[smaller_h, i], flat, 0, down, half[i, b, :width])
         for i in range(rows_h):
             h = (top + i) * view.stride_h - view.pad_top
-            _store_row(half[i].reshape(-1), sides, block, block_width, grid, view, image, h)
+            first = first_filter + block * block_width
+            _store_row(half[i].reshape(-1), sides, first, block_width, grid, view, image, h)
 
 
 @inner
-def _store_row(half, sides, block, block_width, grid, view, image, h):  # type: ignore[no-untyped-def]
-    """A row of each tile of a strip, combined straight into the image: one block of the channels of each pixel."""
+def _store_row(half, sides, first, block_width, grid, view, image, h):  # type: ignore[no-untyped-def]
+    """A row of each tile of a strip, combined straight into the image: of each pixel the channels of a block, from
+    ``first`` on."""
     rows, row_size = view.rows, view.row_size
     for smaller_w in range(2):
-        across = _offsets(sides.terms_w - smaller_w, grid.tiles_w * block_width)
+        across = offsets(sides.terms_w - smaller_w, grid.tiles_w * block_width)
         for j in range(sides.rows_w - smaller_w):
             for t in range(grid.large_w if smaller_w else 0, grid.tiles_w if smaller_w else grid.large_w):
                 pixel = t * grid.m_w - max(t - grid.large_w, 0) + j
                 column = (pixel * view.stride_w - view.pad_left) * view.channels + view.first_channel
                 for dy in range(view.stride_h):
                     # Row dy of the pixel: the elements that this block has, and of these the ones inside the image.
-                    skipped = dy * row_size - block * block_width
+                    skipped = dy * row_size - first
                     low, high = max(-skipped, 0, -column), min(block_width - skipped, row_size, rows.shape[2] - column)
                     if low < high and 0 <= h + dy < rows.shape[1]:
                         target = rows[image, h + dy, column + low : column + high]
