@@ -41,27 +41,32 @@ def conv(layer: Layer, x_shape: Shape, shape: Shape, threads: int) -> Both:
         tile = layer._tile(x_shape, result)
         how = (gemm, threads) if tile is None else (of_tiles, threads, tile)
         found = how[0](layer, x_shape, shape, *how[1:])
+        of_group = found[result]()
+        # By filters all groups are one.
+        at_once = any(loop.kernel.endswith("by_filters") for loop in of_group)
         name = "forward" if result == "out" else result
-        return [*staged_as(name, found[result]())] * layer.groups
+        return [*staged_as(name, of_group)] * (1 if at_once else layer.groups)
 
     return loops("out"), [*loops("dw"), *(loops("dx") if layer.needs_dx else [])]
 
 
 def of_tiles(layer: Layer, x_shape: Shape, shape: Shape, threads: int, tile: Tile) -> Loops:
-    """Winograd's loops of one group."""
+    """Winograd's loops of one group, or by filters of all."""
     window, groups = layer.window, layer.groups
     stride_h, stride_w = window.stride
     n, channels, filters = x_shape[0], x_shape[3] // groups, shape[3] // groups
     depth = stride_h * stride_w * channels
     rests = (before % step for before, step in zip(window.before(x_shape[1:3]), window.stride, strict=True))
     size = tuple(-(-(k + rest) // step) for k, rest, step in zip(x_shape[1:3], rests, window.stride, strict=True))
+    # Groups are made by filters where their channels are neighbours.
+    how = threads if groups == 1 or window.stride == (1, 1) else None, groups
     w_bytes = FLOAT * math.prod((*tile.r, depth, filters))
     # Space to depth, and one thread does it.
     blocked = [Loop("", 1, bytes=2 * w_bytes, stage="filters in blocks")] if window.stride != (1, 1) else []
     return {
-        "out": lambda: [*blocked, *winograd(tile, n, shape[1:3], depth, filters, threads)],
-        "dw": lambda: [*gradient(tile, n, shape[1:3], depth, filters, threads), *blocked],
-        "dx": lambda: [*blocked, *winograd(tile, n, size, filters, depth, threads)],
+        "out": lambda: [*blocked, *winograd(tile, n, shape[1:3], depth, filters, *how)],
+        "dw": lambda: [*gradient(tile, n, shape[1:3], depth, filters, *how), *blocked],
+        "dx": lambda: [*blocked, *winograd(tile, n, size, filters, depth, *how)],
     }
 
 
@@ -97,22 +102,24 @@ def held(grid: TileGrid) -> Iterator[tuple[int, int]]:
         yield begin, min(begin + grid.chunk_strips, grid.strips)
 
 
-def by_filters(kernel: str, plan: ConvolutionPlan | AccumulationPlan, depth: int) -> list[Loop]:
+def by_filters(kernel: str, plan: ConvolutionPlan | AccumulationPlan, depth: int, groups: int) -> list[Loop]:
     """The images' transforms, and then all that is to do for each block of filters."""
     points, (number, width) = points_of_strips(plan.grid), plan.blocks
-    products = np.full(number, points.sum() * depth * width)
+    products = np.full(groups * number, points.sum() * depth * width)
     return [
-        Loop(kernel, points.size, bytes=2 * FLOAT * depth * points, stage="transforms"),
-        Loop(kernel, number, products, 2 * FLOAT * width * np.full(number, points.sum()), stage="products"),
+        Loop(kernel, points.size, bytes=2 * FLOAT * groups * depth * points, stage="transforms"),
+        Loop(kernel, products.size, products, 2 * FLOAT / depth * products, stage="products"),
     ]
 
 
-def winograd(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int, threads: int) -> list[Loop]:
+def winograd(
+    tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int, threads: int | None, groups: int
+) -> list[Loop]:
     """A convolution with outputs of ``size``: the forward, or dx."""
-    plan = plan_convolution(tile, n, (size[0], size[1]), depth, filters, FLOAT, LIMITS, threads)
+    plan = plan_convolution(tile, n, (size[0], size[1]), depth, filters, FLOAT, LIMITS, threads, groups)
     blocks, grid, points = plan.blocks, plan.grid, points_of_strips(plan.grid)
     if plan.schedule == "by_filters":
-        return by_filters("convolve_by_filters", plan, depth)
+        return by_filters("convolve_by_filters", plan, depth, groups)
     loops = [filters_loop("filters_to_points", tile, depth, filters)]
     if plan.schedule == "fused":
         of_tasks = np.add.reduceat(points, np.arange(0, grid.strips, grid.chunk_strips))
@@ -129,12 +136,14 @@ def winograd(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int
     return loops
 
 
-def gradient(tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int, threads: int) -> list[Loop]:
+def gradient(
+    tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int, threads: int | None, groups: int
+) -> list[Loop]:
     """The gradient of the filters."""
-    plan = plan_accumulation(tile, n, (size[0], size[1]), depth, filters, FLOAT, LIMITS, threads)
+    plan = plan_accumulation(tile, n, (size[0], size[1]), depth, filters, FLOAT, LIMITS, threads, groups)
     blocks, grid, points = plan.blocks, plan.grid, points_of_strips(plan.grid)
     if plan.schedule == "by_filters":
-        return by_filters("accumulate_by_filters", plan, depth)
+        return by_filters("accumulate_by_filters", plan, depth, groups)
     last = filters_loop("filters_from_points", tile, depth, filters)
     if plan.splits > 1:
         bounds = np.arange(plan.splits + 1) * grid.strips // plan.splits

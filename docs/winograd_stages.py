@@ -20,7 +20,7 @@ from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
 from tinyalexnet.ops.conv2d.winograd.cpu.filters import filters_to_points
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Limits, image_view, plan_convolution, sides
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Images, Limits, image_view, plan_convolution, sides
 
 ROUNDS = 9
 
@@ -70,17 +70,17 @@ def main(batch_size):
         scratch = np.zeros((most_threads(), tiles * tile.points * (depth + blocks.filters)), w.dtype)
         x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
         arguments = (
-            image_view(x, slice(0, x_shape[3]), window.before(x_shape[1:3]), window.stride),
+            image_view(Images(x, window.before(x_shape[1:3]), window.stride), slice(0, x_shape[3])),
             sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype)),
             u,
             np.zeros(blocks, x.dtype),
             sides(tile.at(x.dtype), tile.smaller.at(x.dtype)),
             plan.grid,
             scratch,
-            image_view(out, slice(0, shape[3]), (0, 0), (1, 1)),
+            image_view(Images(out, (0, 0), (1, 1)), slice(0, shape[3])),
         )
         line = f"{name:6}"
-        line += f"{milliseconds(lambda: filters_to_points(Filters(blocks_of_w, False), g, u)):10.1f}"  # noqa: B023
+        line += f"{milliseconds(lambda: filters_to_points(Filters(blocks_of_w, False, 1), g, u)):10.1f}"  # noqa: B023
         with one_blas_thread():
             times = {stage: milliseconds(lambda: run(*arguments)) for stage, run in stages.items()}  # noqa: B023
         products = batch_size * tile.points_of(shape[1:3]) * depth * blocks.filters

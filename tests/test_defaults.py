@@ -191,8 +191,8 @@ LIMITS = {
     "ops.conv2d.cpu": {"BLOCK_PIXELS": 448, "PARTIAL_SUMS": 16},
     "ops.conv2d.winograd.choice": {
         "TRANSFORMED_ELEMENT": 40,
-        "MANY_FILTERS": 1 << 19,
-        "CACHED_ELEMENT": 15,
+        "MANY_FILTERS": 3 << 17,
+        "CACHED_ELEMENT": 13,
         "FILTER_MULTIPLE": 64,
         "FEW_MULTIPLY_ADD": {"out": 0.85, "dw": 0.9, "dx": 0.95},
         "LOOPS": 5_000_000,
@@ -200,7 +200,7 @@ LIMITS = {
         # windows have a schedule of their own, and the cost of an element of U of many filters.
         "ABILITIES": {
             "reference": (False, True, None, "direct", 0, 40),
-            "cpu": (True, True, (0, 1.0), "gemm", 800, 15),
+            "cpu": (True, True, (0, 1.0), "gemm", 800, 13),
             "cuda": (True, False, (512, 0.9), "gemm", 0, 40),
         },
     },
@@ -254,7 +254,7 @@ def test_the_order_of_the_sums_of_winograd():
         "least_tasks": 16,
         "split_chunks": 4,
         "least_rows": 16,
-        "many_filters": 524_288,
+        "many_filters": 393_216,
         "own_bytes": 1_048_576,
     }
 

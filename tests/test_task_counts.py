@@ -22,7 +22,16 @@ counts, of_loops, tasks = map(importlib.import_module, ("task_counts", "task_loo
 Loop = of_loops.Loop
 
 STEPS = (
-    *(("tf2015", 128), ("tf2015", 10), ("tf2015", 1), ("owt", 128), ("owt", 5), ("caffe", 32), ("tf2017", 3)),
+    *(
+        ("tf2015", 128),
+        ("tf2015", 10),
+        ("tf2015", 1),
+        ("owt", 128),
+        ("owt", 5),
+        ("caffe", 32),
+        ("caffe", 2),
+        ("tf2017", 3),
+    ),
     *(("mnist", 128), ("mnist", 3), ("cifar", 128), ("digits", 128), ("digits", 1)),
 )
 

@@ -17,7 +17,7 @@ from tinyalexnet.devices.cpu.compiler import inner, names_in, parallel
 from tinyalexnet.devices.cpu.panels import _integers
 from tinyalexnet.ops.conv2d import cpu_few as few
 from tinyalexnet.ops.conv2d.winograd.cpu import filters, schedules, transforms
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import TileGrid, image_view, sides
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Images, TileGrid, image_view, sides
 from tinyalexnet.ops.dense import cpu as dense
 
 ROW = types.Array(types.float32, 1, "C")
@@ -158,7 +158,7 @@ def test_another_process_finds_it_on_disk(tmp_path):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_types_are_those_of_what_is_given(dtype):
     real, matrices = numba.typeof(dtype(0)), (np.ones((4, 3), dtype), np.ones((5, 3), dtype))
-    view = image_view(np.zeros((2, 5, 6, 3), dtype), slice(0, 3), (1, 1), (1, 1))
+    view = image_view(Images(np.zeros((2, 5, 6, 3), dtype), (1, 1), (1, 1)), slice(0, 3))
     assert transforms._image(real) == numba.typeof(view)
     assert transforms.sides_of(real) == numba.typeof(sides(matrices, matrices))
     assert numba.typeof(TileGrid(*range(11))) == transforms._GRID

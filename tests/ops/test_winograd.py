@@ -24,10 +24,10 @@ from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     FEW,
     LANES,
     MOST_IN_BLOCK,
+    Images,
     Limits,
     blocks_of,
     even_blocks,
-    image_view,
     plan_accumulation,
     plan_convolution,
 )
@@ -106,6 +106,7 @@ def close(found, expected, bound):
 SEVERAL_TASKS = Case(Window(3, 1, "SAME"), (5, 13, 12, 7), 70, 1, 1)
 TWO_BLOCKS_EACH_WAY = Case(Window((3, 2), 1, "SAME"), (2, 9, 8, 66), 130, 1, 2)
 GROUPS_OF_TWO_BLOCKS = Case(Window(3, 1, "SAME"), (2, 9, 8, 132), 140, 2, 6)
+GROUPS_OF_FULL_BLOCKS = Case(Window((3, 2), 1, "SAME"), (2, 9, 8, 192), 128, 2, 8)
 FIRST_LAYER = Case(Window(11, 4), (2, 35, 31, 3), 5, 1, 3)
 # 10 = 4 + 3 + 3 rows and 13 = 5 + 4 + 4 columns: sums of eight terms along both axes, of five and of four for filters.
 EIGHT_POINTS = Case(Window((5, 4), 1, "SAME"), (2, 10, 13, 3), 5, 1, 7)
@@ -237,6 +238,7 @@ def test_a_schedule_is_what_its_name_says(name):
 @example(case=SEVERAL_TASKS)
 @example(case=TWO_BLOCKS_EACH_WAY)
 @example(case=GROUPS_OF_TWO_BLOCKS)
+@example(case=GROUPS_OF_FULL_BLOCKS)
 def test_every_schedule_is_the_convolution(limits, case):
     """Which one a case takes by itself depends on its size."""
     case = possible(Backend("cpu"), case)
@@ -251,7 +253,7 @@ def test_every_schedule_is_the_convolution(limits, case):
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("case", [SEVERAL_TASKS, TWO_BLOCKS_EACH_WAY, GROUPS_OF_TWO_BLOCKS])
+@pytest.mark.parametrize("case", [SEVERAL_TASKS, TWO_BLOCKS_EACH_WAY, GROUPS_OF_TWO_BLOCKS, GROUPS_OF_FULL_BLOCKS])
 def test_by_filters_has_the_bits_of_staged(case, dtype):
     x, w, b, dout = case.normals(dtype)
     tile = choose_tile("winograd", "cpu", case.x_shape, case.filters, case.window, case.groups, x.dtype)
@@ -277,6 +279,7 @@ SIZES = {
     "filters": st.integers(1, 512),
     "itemsize": st.sampled_from([4, 8]),
     "threads": st.sampled_from([1, 2, 3, 4, 16]),
+    "groups": st.integers(1, 3),
 }
 LIMITS = st.builds(
     Limits,
@@ -294,10 +297,11 @@ LIMITS = st.builds(
 
 
 @given(**SIZES, limits=LIMITS)
-def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, filters, itemsize, limits, threads):
+def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, filters, itemsize, limits, threads, groups):
     blocks = blocks_of(filters)
-    convolution = plan_convolution(tile, n, size, depth, filters, itemsize, limits, threads)
-    accumulation = plan_accumulation(tile, n, size, depth, filters, itemsize, limits, threads)
+    how = itemsize, limits, threads, groups
+    convolution = plan_convolution(tile, n, size, depth, filters, *how)
+    accumulation = plan_accumulation(tile, n, size, depth, filters, *how)
     for plan in (convolution, accumulation):
         grid = plan.grid
         assert (grid.tiles_h, grid.tiles_w) == tile.counts(size)
@@ -332,8 +336,8 @@ def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, filte
         assert plan.blocks == blocks or plan.schedule == "by_filters"
         if plan.schedule == "by_filters":
             assert plan.grid.chunk_strips == plan.grid.strips
-            assert plan.blocks == even_blocks(filters, threads)
-            assert math.prod(tile.r) * depth * filters >= limits.many_filters
+            assert plan.blocks == even_blocks(filters, threads, groups)
+            assert math.prod(tile.r) * depth * filters * groups >= limits.many_filters
             assert 4 * tile.points * plan.grid.strips * plan.grid.tiles_w * plan.blocks.width <= limits.own_bytes
     if accumulation.schedule == "by_filters":
         return
@@ -362,10 +366,11 @@ def test_blocks_of_filters_are_few_even_and_hardly_wider_than_they_must_be(filte
 @pytest.mark.parametrize("filters", [1, 16, 17, 64, 96, 128, 192, 256, 384, 400])
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 16])
 def test_blocks_are_as_many_for_each_thread_or_there_are_none(filters, threads):
-    blocks = even_blocks(filters, threads)
     possible = [blocks_of(filters, most) for most in (64, 32, 16)]
-    assert blocks == next((some for some in possible if some.number % threads == 0), None)
-    assert blocks is None or blocks.filters >= filters
+    even = [some for some in possible if some.number % threads == 0]
+    assert even_blocks(filters, threads, 1) == next(iter(even), None)
+    full = [some for some in possible if 3 * some.number % threads == 0 and some.filters == filters]
+    assert even_blocks(filters, threads, 3) == next(iter(full), None)
 
 
 def planned(n, size, depth, filters, m=(5, 5), r=(3, 3), threads=2, **limits):
@@ -406,7 +411,11 @@ def test_many_filters_of_a_small_batch_are_made_by_filters():
     assert schedules(1, threads=5) == ("staged", "staged")
     assert schedules(1, many_filters=9 * 192 * 384) == ("by_filters", "by_filters")
     assert schedules(1, many_filters=9 * 192 * 384 + 1) == ("staged", "staged")
+    # Three blocks of 64 are not as many for each of two threads, but those of two groups are.
     tile = Tile(cook_toom(5, 3), cook_toom(5, 3))
+    for plan in (plan_convolution, plan_accumulation):
+        both = plan(tile, 1, (13, 13), 192, 192, 4, Limits(), 2, 2)
+        assert (both.schedule, both.blocks) == ("by_filters", (3, 64))
     assert plan_convolution(tile, 1, *conv3, 4, Limits(), None).schedule == "staged", "U is there already"
 
 
@@ -470,8 +479,8 @@ def test_a_small_dw_is_summed_in_chunks_that_a_core_can_keep_and_in_as_many_copi
 
 def test_blocks_of_pixels_cover_an_image_and_its_padding():
     images = np.zeros((2, 9, 8, 4), np.float32)
-    assert cpu._size_in_blocks(image_view(images, slice(0, 4), (2, 1), (2, 3))) == (6, 3)
-    assert cpu._size_in_blocks(image_view(images, slice(0, 4), (0, 0), (1, 1))) == (9, 8)
+    assert Images(images, (2, 1), (2, 3)).size_in_blocks() == (6, 3)
+    assert Images(images, (0, 0), (1, 1)).size_in_blocks() == (9, 8)
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

@@ -20,8 +20,8 @@ ALGORITHMS = ("auto", "gemm", "winograd")
 TRANSFORMED_ELEMENT = 40
 """Cost of one element of V, M or U: one stage writes it, the next reads it."""
 
-MANY_FILTERS, CACHED_ELEMENT = 1 << 19, 15
-"""On "cpu" U of so many elements of filters, 2 MB, is not written to memory in a small batch, and an element of it
+MANY_FILTERS, CACHED_ELEMENT = 3 << 17, 13
+"""On "cpu" U of so many elements of filters, 1.5 MB, is not written to memory in a small batch, and an element of it
 costs so much. In a large batch U hardly counts."""
 
 GEMM_MULTIPLY_ADD = 1.15
@@ -55,7 +55,7 @@ class Ability(NamedTuple):
 
     ``auto`` may take Winograd only if ``chooses``; a stride other than 1 needs ``strides``; without ``small_tiles`` all
     tiles are large. Up to ``few`` windows of an im2col matrix have a schedule of their own. An element of U costs
-    ``of_many`` if a group has MANY_FILTERS.
+    ``of_many`` if there are MANY_FILTERS.
     """
 
     chooses: bool
@@ -127,7 +127,9 @@ def choose_tile(
     if not precise:
         raise ValueError(f"algorithm is 'winograd', but must be 'auto' or 'gemm' with precision {precision!r}")
     n, height, width, channels = x_shape
-    tile, cost = _best_tile((n, height, width, channels // groups), filters // groups, window, ability.of_many)
+    many = math.prod(window.kernel) * channels // groups * filters >= MANY_FILTERS
+    of_u = ability.of_many if many else TRANSFORMED_ELEMENT
+    tile, cost = _best_tile((n, height, width, channels // groups), filters // groups, window, of_u)
     if algorithm == "winograd":
         if tile is None:
             raise ValueError(
@@ -139,7 +141,9 @@ def choose_tile(
     depth = math.prod(window.kernel) * (channels // groups)
     multiply_adds = math.prod(out_shape) * depth
     if has_few_windows(out_shape, depth, ability.few):
-        return tile if cost + LOOPS < FEW_MULTIPLY_ADD[result] * multiply_adds else None
+        # Of many filters all groups are in the same loops.
+        loops = LOOPS // groups if many else LOOPS
+        return tile if cost + loops < FEW_MULTIPLY_ADD[result] * multiply_adds else None
     return tile if cost < GEMM_MULTIPLY_ADD * multiply_adds else None
 
 
@@ -198,14 +202,13 @@ def kept_bytes(tile: Tile, x_shape: Shape, window: Window) -> int:
 
 
 @functools.cache
-def _best_tile(x_shape: ImagesShape, group_filters: int, window: Window, of_many: int) -> tuple[Tile | None, float]:
-    """The cheapest tile for one group, and its cost."""
+def _best_tile(x_shape: ImagesShape, group_filters: int, window: Window, of_u: int) -> tuple[Tile | None, float]:
+    """The cheapest tile for one group, and its cost, if an element of U costs ``of_u``."""
     n, height, width, channels = x_shape
     (stride_h, stride_w), (kernel_h, kernel_w) = window.stride, window.kernel
     r_h, r_w = -(-kernel_h // stride_h), -(-kernel_w // stride_w)
     depth = stride_h * stride_w * channels
     filters = -(-group_filters // FILTER_MULTIPLE) * FILTER_MULTIPLE
-    of_u = of_many if r_h * r_w * depth * group_filters >= MANY_FILTERS else TRANSFORMED_ELEMENT
     size = window.output_size((height, width))
     best: tuple[Tile | None, float] = None, float("inf")
     for m_h in range(1, MOST_POINTS - r_h + 2):

@@ -1,5 +1,7 @@
 """Winograd's convolution, compiled: ``plan`` has the sizes, ``transforms`` and ``schedules`` the kernels."""
 
+import math
+
 import numpy as np
 
 from .....devices.cpu.compiler import most_threads
@@ -11,7 +13,19 @@ from ..blocks import filters_from_blocks, filters_to_blocks
 from ..kept import are_kept, transformed
 from ..matrices import Tile
 from .filters import filters_from_points, filters_to_points
-from .plan import Filters, ImageView, Limits, image_view, plan_accumulation, plan_convolution, sides, transposed
+from .plan import (
+    AccumulationPlan,
+    Blocks,
+    Filters,
+    Images,
+    ImageView,
+    Limits,
+    image_view,
+    plan_accumulation,
+    plan_convolution,
+    sides,
+    transposed,
+)
 from .schedules import (
     GRADIENT_DEPTH,
     accumulate_by_filters,
@@ -37,10 +51,8 @@ def conv2d_forward(
     x = np.ascontiguousarray(x)
     size = x.shape[1:3]
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
-    for channels, filters in group_slices(x.shape[3], w.shape[3], groups):
-        src = image_view(x, channels, window.before(size), window.stride)
-        dst = image_view(out, filters, (0, 0), (1, 1))
-        _convolve(src, w, filters, window, tile, False, b[filters], dst, limits)
+    src, dst = Images(x, window.before(size), window.stride), Images(out, (0, 0), (1, 1))
+    _convolve(src, Filters(w, False, groups), b, window.stride, tile, dst, limits)
     return out
 
 
@@ -62,13 +74,10 @@ def conv2d_backward_input(
     top, left = window.before(x_shape[1:3])
     shift_h, rest_h = divmod(top, window.stride[0])
     shift_w, rest_w = divmod(left, window.stride[1])
-    for channels, filters in group_slices(x_shape[3], w.shape[3], groups):
-        src = image_view(dout, filters, (tile.r[0] - 1 - shift_h, tile.r[1] - 1 - shift_w), (1, 1))
-        dst = image_view(dx, channels, (rest_h, rest_w), window.stride)
-        no_bias = np.zeros(dst.stride_h * dst.row_size, dout.dtype)
-        _convolve(src, w, filters, window, tile, True, no_bias, dst, limits)
-        if dst.channels < dx.shape[3]:
-            dx[..., channels] = dst.rows.reshape(*dx.shape[:3], -1)
+    src = Images(dout, (tile.r[0] - 1 - shift_h, tile.r[1] - 1 - shift_w), (1, 1))
+    dst = Images(dx, (rest_h, rest_w), window.stride)
+    no_bias = np.zeros(math.prod(window.stride) * x_shape[3], dout.dtype)
+    _convolve(src, Filters(w, True, groups), no_bias, window.stride, tile, dst, limits)
     return dx
 
 
@@ -83,101 +92,104 @@ def conv2d_backward_params(
     same element, and the order of the additions does not depend on the threads. db is the sum of dM at the point where
     A sums up."""
     dout, x = np.ascontiguousarray(dout), np.ascontiguousarray(x)
+    images, gradients = Images(x, window.before(x.shape[1:3]), window.stride), Images(dout, (0, 0), (1, 1))
+    threads = None if groups > 1 and window.stride != (1, 1) else most_threads()
+    depth, filters = math.prod(window.stride) * x.shape[3] // groups, dout.shape[3] // groups
+    sizes = x.shape[0], dout.shape[1:3], depth, filters
+    plan = plan_accumulation(tile, *sizes, x.dtype.itemsize, limits, threads, groups)
     db = np.empty(dout.shape[3], x.dtype)
 
     def of_group(channels: slice, filters: slice) -> np.ndarray:
-        images = image_view(x, channels, window.before(x.shape[1:3]), window.stride)
-        dw, db[filters] = _accumulate(images, image_view(dout, filters, (0, 0), (1, 1)), dout.shape[1:3], tile, limits)
+        views = image_view(images, channels), image_view(gradients, filters)
+        dw, db[filters] = _accumulate(*views, tile, plan, at_once)
         return filters_from_blocks(dw, window)
 
-    return by_groups(of_group, x.shape[3], dout.shape[3], groups), db
+    at_once = groups if plan.schedule == "by_filters" else 1
+    return by_groups(of_group, x.shape[3], db.size, groups // at_once), db
 
 
 def _convolve(
-    src: ImageView,
-    w: np.ndarray,
-    filters: slice,
-    window: Window,
-    tile: Tile,
-    exchanged: bool,
-    b: np.ndarray,
-    dst: ImageView,
-    limits: Limits,
+    src: Images, filters: Filters, b: np.ndarray, stride: Pair, tile: Tile, dst: Images, limits: Limits
 ) -> None:
-    """Convolves ``src`` with a group's ``filters`` and writes ``dst``. ``exchanged``: the adjoint's filters, turned and
-    with channels and filters exchanged."""
-    dtype, depth, n = w.dtype, src.stride_h * src.row_size, dst.rows.shape[0]
-    threads = None if are_kept() else most_threads()
-    plan = plan_convolution(tile, n, _size_in_blocks(dst), depth, b.size, dtype.itemsize, limits, threads)
-    blocks, tiles = plan.blocks, plan.grid.chunk_strips * plan.grid.tiles_w
-    bias = np.pad(b, (0, blocks.filters - b.size)).reshape(blocks)
+    """Convolves ``src`` with filters (KH, KW, C, F) and writes ``dst``."""
+    (w, exchanged, groups), dtype = filters, filters.w.dtype
     to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
     to_pixels = sides(tile.at(dtype), tile.smaller.at(dtype))
-
     g = tile.g(dtype)
-    if exchanged:  # Turning the filters is reading the columns of G backwards.
-        g = g[0][:, ::-1], g[1][:, ::-1]
-    of_filters = sides(g, g)
-
-    def made_of() -> Filters:
-        of_group = filters_to_blocks(np.ascontiguousarray(w[..., filters]), window.stride)
-        return Filters(np.ascontiguousarray(of_group), exchanged)
-
+    # Turning the filters is reading the columns of G backwards.
+    of_filters = sides(*2 * [(g[0][:, ::-1], g[1][:, ::-1]) if exchanged else g])
+    depth = math.prod(src.stride) * src.array.shape[3] // groups
+    threads = None if are_kept() or (groups > 1 and stride != (1, 1)) else most_threads()
+    sizes = dst.array.shape[0], dst.size_in_blocks(), depth, b.size // groups
+    plan = plan_convolution(tile, *sizes, dtype.itemsize, limits, threads, groups)
+    blocks, tiles = plan.blocks, plan.grid.chunk_strips * plan.grid.tiles_w
     if plan.schedule == "by_filters":
-        v = empty((tile.points, tiles, depth), dtype)
+        whole = Filters(_in_blocks(w, stride), exchanged, groups)
+        bias = _padded(b, Blocks(groups * blocks.number, blocks.width))
+        v = empty((tile.points, tiles, groups * depth), dtype)
         scratch = empty((most_threads(), tile.points * blocks.width * (tiles + min(depth, DEPTH))), dtype)
-        convolve_by_filters(src, to_points, made_of(), of_filters, bias, to_pixels, plan.grid, v, scratch, dst)
+        views = image_view(src, slice(0, src.array.shape[3])), image_view(dst, slice(0, dst.array.shape[3]))
+        convolve_by_filters(views[0], to_points, whole, of_filters, bias, to_pixels, plan.grid, v, scratch, views[1])
         return
+    slices = group_slices(src.array.shape[3], dst.array.shape[3], groups)
+    for of_bias, (channels, group) in zip(b.reshape(groups, -1), slices, strict=True):
+        view, target = image_view(src, channels), image_view(dst, group)
+        of_group = channels if exchanged else group
 
-    def transform() -> np.ndarray:
-        u = empty((tile.points, blocks.number, depth, blocks.width), dtype)
-        filters_to_points(made_of(), of_filters, u)
-        return u
+        def transform(of_group: slice = of_group) -> np.ndarray:
+            some = Filters(_in_blocks(w[..., of_group], stride), exchanged, 1)
+            u = empty((tile.points, blocks.number, depth, blocks.width), dtype)
+            filters_to_points(some, of_filters, u)
+            return u
 
-    u = transformed(w, (filters.start, filters.stop, window.stride, tile, exchanged), transform)
-    if plan.schedule == "fused":
-        scratch = empty((most_threads(), tiles * tile.points * (depth + blocks.filters)), dtype)
-        convolve_fused(src, to_points, u, bias, to_pixels, plan.grid, scratch, dst)
-    else:
-        v = empty((tile.points, tiles, depth), dtype)
-        m = empty((tile.points, blocks.number, tiles, blocks.width), dtype)
-        convolve_staged(src, to_points, u, bias, to_pixels, plan.grid, v, m, dst)
+        u = transformed(w, (of_group.start, of_group.stop, stride, tile, exchanged), transform)
+        bias = _padded(of_bias, blocks)
+        if plan.schedule == "fused":
+            scratch = empty((most_threads(), tiles * tile.points * (depth + blocks.filters)), dtype)
+            convolve_fused(view, to_points, u, bias, to_pixels, plan.grid, scratch, target)
+        else:
+            v = empty((tile.points, tiles, depth), dtype)
+            m = empty((tile.points, blocks.number, tiles, blocks.width), dtype)
+            convolve_staged(view, to_points, u, bias, to_pixels, plan.grid, v, m, target)
+        if target.channels < dst.array.shape[3]:
+            dst.array[..., group] = target.rows.reshape(*dst.array.shape[:3], -1)
+
+
+def _in_blocks(w: np.ndarray, stride: Pair) -> np.ndarray:
+    return np.ascontiguousarray(filters_to_blocks(np.ascontiguousarray(w), stride))
+
+
+def _padded(b: np.ndarray, blocks: Blocks) -> np.ndarray:
+    """A bias for each filter of the blocks; those that fill them up have 0."""
+    return np.pad(b, (0, blocks.filters - b.size)).reshape(blocks)
 
 
 def _accumulate(
-    images: ImageView, gradients: ImageView, size: Pair, tile: Tile, limits: Limits
+    images: ImageView, gradients: ImageView, tile: Tile, plan: AccumulationPlan, groups: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dw over blocks of pixels, and db, of a group's images and gradients, which have ``size``."""
-    dtype, depth, filters = images.rows.dtype, images.stride_h * images.row_size, gradients.row_size
+    """dw over blocks of pixels, and db, of the images and the gradients of a group, or by filters of all ``groups``."""
+    dtype, channels, filters = images.rows.dtype, images.stride_h * images.row_size, gradients.row_size
     to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
     from_pixels = sides(transposed(tile.at(dtype)), transposed(tile.smaller.at(dtype)))
-    gt = transposed(tile.g(dtype))
-    n = images.rows.shape[0]
-    schedule, grid, blocks, splits = plan_accumulation(
-        tile, n, size, depth, filters, dtype.itemsize, limits, most_threads()
-    )
+    of_filters = sides(*2 * [transposed(tile.g(dtype))])
+    schedule, grid, blocks, splits = plan
     tiles = grid.chunk_strips * grid.tiles_w
-    db = np.zeros((splits, *blocks), dtype)
-    dw = empty((*tile.r, depth, filters), dtype)
-    if schedule == "by_filters":
-        v = empty((tile.points, tiles, depth), dtype)
-        scratch = empty((most_threads(), tile.points * blocks.width * (tiles + min(depth, GRADIENT_DEPTH))), dtype)
-        accumulate_by_filters(images, to_points, gradients, from_pixels, sides(gt, gt), grid, v, scratch, dw, db[0])
-        return dw, db[0].reshape(-1)[:filters]
-    du = empty((splits, tile.points, blocks.number, depth, blocks.width), dtype)
+    dw = empty((*tile.r, channels // groups, filters), dtype)
+    db = np.zeros((splits, groups * blocks.number, blocks.width), dtype)
     if schedule == "split":
-        scratch = empty((most_threads(), tiles * tile.points * (depth + blocks.filters)), dtype)
+        scratch = empty((most_threads(), tiles * tile.points * (channels + blocks.filters)), dtype)
+        du = empty((splits, tile.points, blocks.number, channels, blocks.width), dtype)
         accumulate_split(images, to_points, gradients, from_pixels, grid, scratch, du, db)
+        filters_from_points(du[0], of_filters, dw)
+        return dw, db[0].reshape(-1)[:filters]
+    v = empty((tile.points, tiles, channels), dtype)
+    if schedule == "by_filters":
+        of_task = tile.points * blocks.width * (tiles + min(channels // groups, GRADIENT_DEPTH))
+        scratch = empty((most_threads(), of_task), dtype)
+        accumulate_by_filters(images, to_points, gradients, from_pixels, of_filters, grid, v, scratch, dw, db[0])
     else:
-        v = empty((tile.points, tiles, depth), dtype)
         dm = empty((tile.points, blocks.number, tiles, blocks.width), dtype)
+        du = empty((1, tile.points, blocks.number, channels, blocks.width), dtype)
         accumulate_staged(images, to_points, gradients, from_pixels, grid, v, dm, du[0], db[0])
-    filters_from_points(du[0], sides(gt, gt), dw)
+        filters_from_points(du[0], of_filters, dw)
     return dw, db[0].reshape(-1)[:filters]
-
-
-def _size_in_blocks(view: ImageView) -> Pair:
-    """Rows and columns of blocks of pixels that cover the images, with their padding."""
-    _, height, elements = view.rows.shape
-    width = elements // view.channels
-    return -(-(height + view.pad_top) // view.stride_h), -(-(width + view.pad_left) // view.stride_w)

@@ -41,7 +41,7 @@ def transform_filters(filters, sides, block_width, first_filter, first_channel, 
 
     Point p is written to ``target`` from ``start + p * pitch`` on, (count, block_width).
     """
-    w, exchanged = filters
+    w, exchanged, _ = filters
     r_h, r_w, rows, columns = w.shape
     channels_ = columns if exchanged else rows
     end = min(first_filter + block_width, rows if exchanged else columns)

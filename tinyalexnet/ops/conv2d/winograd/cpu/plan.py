@@ -37,10 +37,16 @@ def blocks_of(filters: int, most: int = MOST_IN_BLOCK) -> Blocks:
     return Blocks(number, -(-filters // (number * LANES)) * LANES)
 
 
-def even_blocks(filters: int, threads: int) -> Blocks | None:
-    """The widest blocks of which each thread has the same number, or None if there are none."""
-    widths = MOST_IN_BLOCK, MOST_IN_BLOCK // 2, LANES
-    return next((blocks for most in widths if (blocks := blocks_of(filters, most)).number % threads == 0), None)
+def even_blocks(filters: int, threads: int, groups: int) -> Blocks | None:
+    """The widest blocks of a group's filters of which each thread has the same number, or None if there are none.
+
+    If there are several groups, none is filled up, as zeros would be written to filters of the next group.
+    """
+    for most in (MOST_IN_BLOCK, MOST_IN_BLOCK // 2, LANES):
+        blocks = blocks_of(filters, most)
+        if groups * blocks.number % threads == 0 and (groups == 1 or blocks.filters == filters):
+            return blocks
+    return None
 
 
 class Limits(NamedTuple):
@@ -124,11 +130,31 @@ class TileGrid(NamedTuple):
     chunk_strips: int
 
 
+class Images(NamedTuple):
+    """A batch, the pixels of padding before the first block, and the pixels of a block, each (down, across)."""
+
+    array: np.ndarray
+    before: Pair
+    stride: Pair
+
+    def size_in_blocks(self) -> Pair:
+        """Rows and columns of blocks of pixels that cover the images, with their padding."""
+        down, across = (
+            -(-(size + before) // step)
+            for size, before, step in zip(self.array.shape[1:3], self.before, self.stride, strict=True)
+        )
+        return down, across
+
+
 class Filters(NamedTuple):
-    """What U is made of: w (r_h, r_w, C, F), or (r_h, r_w, F, C) if ``exchanged``."""
+    """What U is made of: w (r_h, r_w, C, F) of all ``groups``, each of which has C channels.
+
+    ``exchanged``: for the adjoint, where channels are filters and filters channels.
+    """
 
     w: np.ndarray
     exchanged: bool
+    groups: int
 
 
 class ConvolutionPlan(NamedTuple):
@@ -150,14 +176,15 @@ class AccumulationPlan(NamedTuple):
     splits: int = 1
 
 
-def image_view(images: np.ndarray, channels: slice, before: Pair, stride: Pair) -> ImageView:
+def image_view(images: Images, channels: slice) -> ImageView:
     """The channels in place; a copy if a block has several pixels, and so a group's elements are not neighbours."""
-    if stride != (1, 1) and channels.stop - channels.start < images.shape[3]:
-        images = np.ascontiguousarray(images[..., channels])
-        channels = slice(0, images.shape[3])
+    array, before, stride = images
+    if stride != (1, 1) and channels.stop - channels.start < array.shape[3]:
+        array = np.ascontiguousarray(array[..., channels])
+        channels = slice(0, array.shape[3])
     row_size = stride[1] * (channels.stop - channels.start)
-    rows = images.reshape(*images.shape[:2], -1)
-    return ImageView(rows, images.shape[3], channels.start, row_size, *before, *stride)
+    rows = array.reshape(*array.shape[:2], -1)
+    return ImageView(rows, array.shape[3], channels.start, row_size, *before, *stride)
 
 
 def sides(large: Matrices, smaller: Matrices) -> Sides:
@@ -176,9 +203,17 @@ def transposed(matrices: Matrices) -> Matrices:
 
 
 def plan_convolution(
-    tile: Tile, n: int, size: Pair, depth: int, filters: int, itemsize: int, limits: Limits, threads: int | None
+    tile: Tile,
+    n: int,
+    size: Pair,
+    depth: int,
+    filters: int,
+    itemsize: int,
+    limits: Limits,
+    threads: int | None,
+    groups: int = 1,
 ) -> ConvolutionPlan:
-    """For n images with outputs of ``size``, and ``depth`` channels of a block of pixels.
+    """For n images with outputs of ``size``, and a group of ``depth`` channels of a block of pixels and of ``filters``.
 
     ``threads`` that may each make U of their filters; None if U is there already. The bits do not depend on it.
     """
@@ -190,7 +225,7 @@ def plan_convolution(
     in_cache = _strips_in(size_in_cache, tile, grid.tiles_w, depth, blocks)
     strips = max(1, min(in_cache, grid.chunk_strips, grid.strips // limits.least_tasks))
     if strips * grid.tiles_w < limits.least_rows:
-        even = _blocks_by_filters(tile, grid, depth, filters, limits, threads)
+        even = _blocks_by_filters(tile, grid, depth, filters, limits, threads, groups)
         if even:
             return ConvolutionPlan("by_filters", grid._replace(chunk_strips=grid.strips), even)
         return ConvolutionPlan("staged", _in_even_shares(grid, limits), blocks)
@@ -198,7 +233,15 @@ def plan_convolution(
 
 
 def plan_accumulation(
-    tile: Tile, n: int, size: Pair, depth: int, filters: int, itemsize: int, limits: Limits, threads: int
+    tile: Tile,
+    n: int,
+    size: Pair,
+    depth: int,
+    filters: int,
+    itemsize: int,
+    limits: Limits,
+    threads: int | None,
+    groups: int = 1,
 ) -> AccumulationPlan:
     """For the gradient of the filters; arguments as ``plan_convolution``."""
     blocks = blocks_of(filters)
@@ -216,7 +259,7 @@ def plan_accumulation(
             of_task = -(-grid.strips // splits)
             chunk_strips = -(-of_task // -(-of_task // min(chunk_strips, near_strips)))
             return AccumulationPlan("split", grid._replace(chunk_strips=chunk_strips), blocks, splits)
-    even = _blocks_by_filters(tile, grid, depth, filters, limits, threads)
+    even = _blocks_by_filters(tile, grid, depth, filters, limits, threads, groups)
     if even:
         return AccumulationPlan("by_filters", grid._replace(chunk_strips=grid.strips), even)
     grid = grid._replace(chunk_strips=min(grid.chunk_strips, near_strips))
@@ -224,11 +267,11 @@ def plan_accumulation(
 
 
 def _blocks_by_filters(
-    tile: Tile, grid: TileGrid, depth: int, filters: int, limits: Limits, threads: int | None
+    tile: Tile, grid: TileGrid, depth: int, filters: int, limits: Limits, threads: int | None, groups: int
 ) -> Blocks | None:
     """The blocks of a schedule by filters, if there are many, blocks for all threads, and M of a block is small."""
-    many = tile.r[0] * tile.r[1] * depth * filters >= limits.many_filters
-    blocks = even_blocks(filters, threads) if threads and many else None
+    many = tile.r[0] * tile.r[1] * depth * filters * groups >= limits.many_filters
+    blocks = even_blocks(filters, threads, groups) if threads and many else None
     if blocks and grid.strips <= _strips_in(limits.own_bytes, tile, grid.tiles_w, 0, Blocks(1, blocks.width)):
         return blocks
     return None

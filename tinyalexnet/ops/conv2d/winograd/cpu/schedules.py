@@ -40,18 +40,25 @@ def _add_bias(rows, bias):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _multiply_filters(v, filters, of_filters, block, bias, grid, u, m):  # type: ignore[no-untyped-def]
-    """Stage 2 of a block of filters, at all points: U of some channels at a time, as many as a product takes at once
-    anyway. So they are multiplied while they are in the core's own cache, and the bits are those of ``_multiply``."""
-    points, _, depth = v.shape
-    width = bias.size
+def _multiply_filters(v, filters, of_filters, first_filter, group, bias, grid, u, m):  # type: ignore[no-untyped-def]
+    """Stage 2 of a block of a group's filters, at all points: U of some channels at a time, as many as a product takes
+    at once anyway. So they are multiplied while they are in the core's own cache, and the bits are those of
+    ``_multiply``."""
+    points, _, channels = v.shape
+    depth, width = channels // filters.groups, bias.size
+    # The rows of w are channels of a group, and the columns are filters of all groups.
+    first_row, skipped = (first_filter, 0)
+    if filters.exchanged:
+        first_row, skipped = first_filter - group * filters.w.shape[2], group * depth
     for first in range(0, depth, DEPTH):
         count = min(DEPTH, depth - first)
         some = u[: points * count * width].reshape(points, count, width)
-        transform_filters(filters, of_filters, width, block * width, first, count, some.reshape(-1), 0, count * width)
+        flat, pitch = some.reshape(-1), count * width
+        transform_filters(filters, of_filters, width, first_row, skipped + first, count, flat, 0, pitch)
+        start = group * depth + first
         for p in range(points):
             tiles = tiles_of_strips(grid, p, 0, grid.strips)
-            add_panel_product(v[p, :tiles, first : first + count], some[p], first > 0, m[p, 0, :tiles])
+            add_panel_product(v[p, :tiles, start : start + count], some[p], first > 0, m[p, 0, :tiles])
     _add_bias(m[grid.sum_point, 0, : tiles_of_strips(grid, grid.sum_point, 0, grid.strips)], bias)
 
 
@@ -112,17 +119,18 @@ def convolve_staged(src, to_points, u, bias, to_pixels, grid, v, m, dst):  # typ
 
 @parallel
 def convolve_by_filters(src, to_points, filters, of_filters, bias, to_pixels, grid, v, scratch, dst):  # type: ignore[no-untyped-def]
-    points, tiles, depth = v.shape
+    points, tiles, channels = v.shape
     blocks, block_width = bias.shape
     for strip in numba.prange(grid.strips):
-        transform_strip(src, 0, np.intp(strip), 0, depth, to_points, grid, v.reshape(-1), 0, tiles * depth)
+        transform_strip(src, 0, np.intp(strip), 0, channels, to_points, grid, v.reshape(-1), 0, tiles * channels)
     for task in numba.prange(blocks):
         block = np.intp(task)
         own = scratch[numba.get_thread_id()]
         m = own[: points * tiles * block_width].reshape(points, 1, tiles, block_width)
-        _multiply_filters(v, filters, of_filters, block, bias[block], grid, own[m.size :], m)
+        first, group = block * block_width, block * filters.groups // blocks
+        _multiply_filters(v, filters, of_filters, first, group, bias[block], grid, own[m.size :], m)
         for index in range(grid.strips):
-            restore_strip(m, block * block_width, 0, index, to_pixels, grid, dst)
+            restore_strip(m, first, 0, index, to_pixels, grid, dst)
 
 
 @inner
@@ -178,18 +186,18 @@ def accumulate_staged(x, x_to_points, dout, dout_to_points, grid, v, dm, du, db)
 
 @parallel
 def accumulate_by_filters(x, x_to_points, dout, dout_to_points, of_filters, grid, v, scratch, dw, db):  # type: ignore[no-untyped-def]
-    points, tiles, depth = v.shape
+    points, tiles, channels = v.shape
     blocks, width = db.shape
     for strip in numba.prange(grid.strips):
-        transform_strip(x, 0, np.intp(strip), 0, depth, x_to_points, grid, v.reshape(-1), 0, tiles * depth)
+        transform_strip(x, 0, np.intp(strip), 0, channels, x_to_points, grid, v.reshape(-1), 0, tiles * channels)
     for task in numba.prange(blocks):
-        block = np.intp(task)
+        block, depth = np.intp(task), dw.shape[2]
+        begin = block * (channels // depth) // blocks * depth
         own = scratch[numba.get_thread_id()]
         dm = own[: points * tiles * width].reshape(points, tiles, width)
+        flat, pitch = dm.reshape(-1), tiles * width
         for index in range(grid.strips):
-            transform_strip(
-                dout, 0, index, block * width, width, dout_to_points, grid, dm.reshape(-1), 0, tiles * width
-            )
+            transform_strip(dout, 0, index, block * width, width, dout_to_points, grid, flat, 0, pitch)
         for tile in range(tiles_of_strips(grid, grid.sum_point, 0, grid.strips)):
             add_elements(db[block], dm[grid.sum_point, tile])
         for first in range(0, depth, GRADIENT_DEPTH):
@@ -197,5 +205,6 @@ def accumulate_by_filters(x, x_to_points, dout, dout_to_points, of_filters, grid
             du = own[dm.size : dm.size + points * count * width].reshape(points, count, width)
             for p in range(points):
                 used = tiles_of_strips(grid, p, 0, grid.strips)
-                add_panel_product(v[p, :used, first : first + count].T, dm[p, :used], False, du[p])
+                some = v[p, :used, begin + first : begin + first + count]
+                add_panel_product(some.T, dm[p, :used], False, du[p])
             restore_filters(du.reshape(-1), 0, count * width, of_filters, width, block * width, first, count, dw)
