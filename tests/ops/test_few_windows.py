@@ -133,13 +133,19 @@ def test_few_windows_have_128_kb_of_weights():
 
 
 CONV3 = (13, 13, 192), 384, Window(3, 1, "SAME"), 1, np.dtype(np.float32)
+FEWER_FILTERS = (13, 13, 192), 192, Window(3, 1, "SAME"), 1, np.dtype(np.float32)
 MNIST = (14, 14, 32), 64, Window(5, 1, "SAME"), 1, np.dtype(np.float32)
 
 
 @pytest.mark.parametrize(
     ("layer", "batch", "results"),
     [
-        *((CONV3, 1, {"out", "dw", "dx"}), (CONV3, 2, set())),
+        *(
+            (CONV3, 1, set()),
+            (FEWER_FILTERS, 1, {"out", "dw", "dx"}),
+            (FEWER_FILTERS, 2, {"out"}),
+            (FEWER_FILTERS, 3, set()),
+        ),
         *((MNIST, 2, {"out", "dw", "dx"}), (MNIST, 3, {"out", "dw"}), (MNIST, 4, set())),
     ],
 )

@@ -16,10 +16,12 @@ from .filters import filters_from_points, filters_to_points
 from .plan import (
     AccumulationPlan,
     Blocks,
+    ConvolutionPlan,
     Filters,
     Images,
     ImageView,
     Limits,
+    Sides,
     image_view,
     plan_accumulation,
     plan_convolution,
@@ -42,12 +44,13 @@ LIMITS = Limits()
 def conv2d_forward(
     x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int, tile: Tile, limits: Limits = LIMITS
 ) -> np.ndarray:
-    """Schedule: one group after the other, in place. Fused: parallel over tasks of one or a few chunks of strips, each
-    transformed, multiplied and transformed back while it is in cache; the chunks of a task share one reading of U.
-    Tasks read overlapping input and write separate output. For a small batch, whose chunks would have too few rows, the
-    images are transformed first, parallel over strips. By filters: then a task makes U of its block of filters, a few
-    channels at a time, multiplies by it and transforms back. Staged, if U is there already, or blocks of filters are
-    not enough for all threads: products parallel over blocks of filters and points, and then over strips again."""
+    """Schedule: one group after the other, in place, or by filters all at once. Fused: parallel over tasks of one or a
+    few chunks of strips, each transformed, multiplied and transformed back while it is in cache; the chunks of a task
+    share one reading of U. Tasks read overlapping input and write separate output. For a small batch, whose chunks
+    would have too few rows, the images are transformed first, parallel over strips. By filters: then a task makes U of
+    its block of filters, a few channels at a time, multiplies by it and transforms back. Staged, if U is there already,
+    or blocks of filters are not enough for all threads: products parallel over blocks of filters and points, and then
+    over strips again."""
     x = np.ascontiguousarray(x)
     size = x.shape[1:3]
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
@@ -84,13 +87,13 @@ def conv2d_backward_input(
 def conv2d_backward_params(
     dout: np.ndarray, x: np.ndarray, window: Window, groups: int, tile: Tile, limits: Limits = LIMITS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Schedule: one group after the other, in place. Split, if dU is small: each task has a slice of the strips and its
-    own dU[p] += V[p]ᵀ dM[p], one chunk after the other, with dM = A dout Aᵀ; the copies are then added in order.
-    By filters, if dU is large and the batch small: V, parallel over strips; then a task makes dM of its block of
-    filters, and dU of a few channels at a time, which it transforms back. Staged: as much of V and dM as fits the
-    cache, parallel over strips; then, parallel over blocks of filters and points, the same sums. No two tasks write the
-    same element, and the order of the additions does not depend on the threads. db is the sum of dM at the point where
-    A sums up."""
+    """Schedule: one group after the other, in place, or by filters all at once. Split, if dU is small: each task has a
+    slice of the strips and its own dU[p] += V[p]ᵀ dM[p], one chunk after the other, with dM = A dout Aᵀ; the copies are
+    then added in order. By filters, if dU is large and the batch small: V, parallel over strips; then a task makes dM
+    of its block of filters, and dU of a few channels at a time, which it transforms back. Staged: as much of V and dM
+    as fits the cache, parallel over strips; then, parallel over blocks of filters and points, the same sums. No two
+    tasks write the same element, and the order of the additions does not depend on the threads. db is the sum of dM at
+    the point where A sums up."""
     dout, x = np.ascontiguousarray(dout), np.ascontiguousarray(x)
     images, gradients = Images(x, window.before(x.shape[1:3]), window.stride), Images(dout, (0, 0), (1, 1))
     threads = None if groups > 1 and window.stride != (1, 1) else most_threads()
@@ -113,46 +116,54 @@ def _convolve(
 ) -> None:
     """Convolves ``src`` with filters (KH, KW, C, F) and writes ``dst``."""
     (w, exchanged, groups), dtype = filters, filters.w.dtype
-    to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
-    to_pixels = sides(tile.at(dtype), tile.smaller.at(dtype))
-    g = tile.g(dtype)
-    # Turning the filters is reading the columns of G backwards.
-    of_filters = sides(*2 * [(g[0][:, ::-1], g[1][:, ::-1]) if exchanged else g])
     depth = math.prod(src.stride) * src.array.shape[3] // groups
     threads = None if are_kept() or (groups > 1 and stride != (1, 1)) else most_threads()
     sizes = dst.array.shape[0], dst.size_in_blocks(), depth, b.size // groups
     plan = plan_convolution(tile, *sizes, dtype.itemsize, limits, threads, groups)
-    blocks, tiles = plan.blocks, plan.grid.chunk_strips * plan.grid.tiles_w
+    to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
+    to_pixels = sides(tile.at(dtype), tile.smaller.at(dtype))
+    g = tile.g(dtype)
+    if exchanged:  # Turning the filters is reading the columns of G backwards.
+        g = g[0][:, ::-1], g[1][:, ::-1]
     if plan.schedule == "by_filters":
+        view, target = image_view(src, slice(0, src.array.shape[3])), image_view(dst, slice(0, dst.array.shape[3]))
         whole = Filters(_in_blocks(w, stride), exchanged, groups)
-        bias = _padded(b, Blocks(groups * blocks.number, blocks.width))
+        bias = _padded(b, Blocks(groups * plan.blocks.number, plan.blocks.width))
+        tiles = plan.grid.strips * plan.grid.tiles_w
         v = empty((tile.points, tiles, groups * depth), dtype)
-        scratch = empty((most_threads(), tile.points * blocks.width * (tiles + min(depth, DEPTH))), dtype)
-        views = image_view(src, slice(0, src.array.shape[3])), image_view(dst, slice(0, dst.array.shape[3]))
-        convolve_by_filters(views[0], to_points, whole, of_filters, bias, to_pixels, plan.grid, v, scratch, views[1])
+        scratch = empty((most_threads(), tile.points * plan.blocks.width * (tiles + min(depth, DEPTH))), dtype)
+        convolve_by_filters(view, to_points, whole, sides(g, g), bias, to_pixels, plan.grid, v, scratch, target)
         return
     slices = group_slices(src.array.shape[3], dst.array.shape[3], groups)
-    for of_bias, (channels, group) in zip(b.reshape(groups, -1), slices, strict=True):
-        view, target = image_view(src, channels), image_view(dst, group)
-        of_group = channels if exchanged else group
+    for of_group, (read, written) in zip(b.reshape(groups, -1), slices, strict=True):
+        of_w = read if exchanged else written
 
-        def transform(of_group: slice = of_group) -> np.ndarray:
-            some = Filters(_in_blocks(w[..., of_group], stride), exchanged, 1)
-            u = empty((tile.points, blocks.number, depth, blocks.width), dtype)
-            filters_to_points(some, of_filters, u)
+        def transform(of_w: slice = of_w) -> np.ndarray:
+            some = Filters(_in_blocks(w[..., of_w], stride), exchanged, 1)
+            u = empty((tile.points, plan.blocks.number, depth, plan.blocks.width), dtype)
+            filters_to_points(some, sides(g, g), u)
             return u
 
-        u = transformed(w, (of_group.start, of_group.stop, stride, tile, exchanged), transform)
-        bias = _padded(of_bias, blocks)
-        if plan.schedule == "fused":
-            scratch = empty((most_threads(), tiles * tile.points * (depth + blocks.filters)), dtype)
-            convolve_fused(view, to_points, u, bias, to_pixels, plan.grid, scratch, target)
-        else:
-            v = empty((tile.points, tiles, depth), dtype)
-            m = empty((tile.points, blocks.number, tiles, blocks.width), dtype)
-            convolve_staged(view, to_points, u, bias, to_pixels, plan.grid, v, m, target)
+        u = transformed(w, (of_w.start, of_w.stop, stride, tile, exchanged), transform)
+        target = image_view(dst, written)
+        _convolve_group(image_view(src, read), u, of_group, plan, (to_points, to_pixels), target)
         if target.channels < dst.array.shape[3]:
-            dst.array[..., group] = target.rows.reshape(*dst.array.shape[:3], -1)
+            dst.array[..., written] = target.rows.reshape(*dst.array.shape[:3], -1)
+
+
+def _convolve_group(
+    src: ImageView, u: np.ndarray, b: np.ndarray, plan: ConvolutionPlan, of_images: tuple[Sides, Sides], dst: ImageView
+) -> None:
+    """Convolves a group with its U and writes ``dst``; ``of_images`` are the transforms of ``src`` and of M."""
+    points, _, depth, width = u.shape
+    tiles, bias = plan.grid.chunk_strips * plan.grid.tiles_w, _padded(b, plan.blocks)
+    if plan.schedule == "fused":
+        scratch = empty((most_threads(), tiles * points * (depth + bias.size)), u.dtype)
+        convolve_fused(src, of_images[0], u, bias, of_images[1], plan.grid, scratch, dst)
+    else:
+        v = empty((points, tiles, depth), u.dtype)
+        m = empty((points, plan.blocks.number, tiles, width), u.dtype)
+        convolve_staged(src, of_images[0], u, bias, of_images[1], plan.grid, v, m, dst)
 
 
 def _in_blocks(w: np.ndarray, stride: Pair) -> np.ndarray:
@@ -171,7 +182,8 @@ def _accumulate(
     dtype, channels, filters = images.rows.dtype, images.stride_h * images.row_size, gradients.row_size
     to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
     from_pixels = sides(transposed(tile.at(dtype)), transposed(tile.smaller.at(dtype)))
-    of_filters = sides(*2 * [transposed(tile.g(dtype))])
+    gt = transposed(tile.g(dtype))
+    of_filters = sides(gt, gt)
     schedule, grid, blocks, splits = plan
     tiles = grid.chunk_strips * grid.tiles_w
     dw = empty((*tile.r, channels // groups, filters), dtype)
