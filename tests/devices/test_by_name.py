@@ -17,7 +17,7 @@ from tinyalexnet.devices.cpu.compiler import inner, names_in, parallel
 from tinyalexnet.devices.cpu.panels import _integers
 from tinyalexnet.ops.conv2d import cpu_few as few
 from tinyalexnet.ops.conv2d.winograd.cpu import filters, schedules, transforms
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import Images, TileGrid, image_view, sides
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Images, TileGrid, image_view, sides
 from tinyalexnet.ops.dense import cpu as dense
 
 ROW = types.Array(types.float32, 1, "C")
@@ -106,11 +106,11 @@ def test_what_a_kernel_calls_is_found_in_the_functions_that_it_calls():
     assert named(dense._forward.compiled.py_func) == ["_product"]
     assert named(schedules.convolve_fused.compiled.py_func) == ["_product", "transform_strip", "restore_strip"]
     assert named(schedules.convolve_by_filters.compiled.py_func) == [
-        *("_product", "transform_strip", "restore_strip", "_transform_rows")
+        *("_product", "transform_strip", "restore_strip", "_transform_rows", "transform_filters")
     ]
     assert named(schedules.accumulate_split.compiled.py_func) == ["_product", "transform_strip"]
     assert named(few._forward.compiled.py_func) == ["_product", "im2col"]
-    assert named(filters.filters_to_points.compiled.py_func) == ["_transform_rows"]
+    assert named(filters.filters_to_points.compiled.py_func) == ["_transform_rows", "transform_filters"]
     assert named(compiler.slice_bounds.py_func) == []
 
 
@@ -160,6 +160,7 @@ def test_types_are_those_of_what_is_given(dtype):
     real, matrices = numba.typeof(dtype(0)), (np.ones((4, 3), dtype), np.ones((5, 3), dtype))
     view = image_view(Images(np.zeros((2, 5, 6, 3), dtype), (1, 1), (1, 1)), slice(0, 3))
     assert transforms._image(real) == numba.typeof(view)
+    assert filters._filters(real) == numba.typeof(Filters(np.zeros((3, 3, 4, 5), dtype), False, 2))
     assert transforms.sides_of(real) == numba.typeof(sides(matrices, matrices))
     assert numba.typeof(TileGrid(*range(11))) == transforms._GRID
     assert _integers(3) == numba.typeof((1, 2, 3))

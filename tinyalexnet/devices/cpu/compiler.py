@@ -47,6 +47,7 @@ def fused_inner(function: Any) -> Any:
 def names_in(function: Any) -> list[Any]:
     """What a kernel, and the functions in it, call by a name: of NAMED."""
     found: dict[int, Any] = {}
+    marked = {id(mark): named.compiled for mark, named in NAMED}
     waiting = [function]
     while waiting:
         one = waiting.pop()
@@ -54,8 +55,9 @@ def names_in(function: Any) -> list[Any]:
             value = one.__globals__.get(name)
             if id(value) not in found:
                 found[id(value)] = value
-                if isinstance(value, Dispatcher):
-                    waiting.append(value.py_func)
+                inside = value if isinstance(value, Dispatcher) else marked.get(id(value))
+                if inside is not None:
+                    waiting.append(inside.py_func)
     return [named for mark, named in NAMED if id(mark) in found]
 
 

@@ -1,5 +1,7 @@
 """The transforms of filters, compiled: U of filters, and the filters' gradient of dU."""
 
+from typing import Any
+
 import numba
 import numpy as np
 from numba import types
@@ -7,6 +9,7 @@ from numba import types
 from .....devices.cpu.by_name import by_name
 from .....devices.cpu.compiler import inner, parallel
 from .....devices.cpu.copies import copy_elements, fetch_elements
+from .plan import Filters
 from .transforms import combine, combine_four, offsets, sides_of
 
 CHANNELS = 8
@@ -35,7 +38,11 @@ def _transform_rows(sides, source, source_start, source_pitch, target, target_st
                 combine(sides.right[0, b], half.reshape(-1), 0, across, target[start : start + size])
 
 
-@inner
+def _filters(real: Any) -> Any:
+    return types.NamedTuple([types.Array(real, 4, "C"), types.boolean, types.intp], Filters)
+
+
+@by_name(lambda real: (_filters(real), sides_of(real), *4 * [types.intp], types.Array(real, 1, "C"), *2 * [types.intp]))
 def transform_filters(filters, sides, block_width, first_filter, first_channel, count, target, start, pitch):  # type: ignore[no-untyped-def]
     """U = G w Gᵀ of ``count`` channels and a block of filters; past the last filter zeros.
 
