@@ -96,7 +96,7 @@ def conv2d_backward_params(
     the point where A sums up."""
     dout, x = np.ascontiguousarray(dout), np.ascontiguousarray(x)
     images, gradients = Images(x, window.before(x.shape[1:3]), window.stride), Images(dout, (0, 0), (1, 1))
-    threads = None if groups > 1 and window.stride != (1, 1) else most_threads()
+    threads = most_threads() if _has_neighbours(groups, window.stride) else None
     depth, filters = math.prod(window.stride) * x.shape[3] // groups, dout.shape[3] // groups
     sizes = x.shape[0], dout.shape[1:3], depth, filters
     plan = plan_accumulation(tile, *sizes, x.dtype.itemsize, limits, threads, groups)
@@ -117,7 +117,7 @@ def _convolve(
     """Convolves ``src`` with filters (KH, KW, C, F) and writes ``dst``."""
     (w, exchanged, groups), dtype = filters, filters.w.dtype
     depth = math.prod(src.stride) * src.array.shape[3] // groups
-    threads = None if are_kept() or (groups > 1 and stride != (1, 1)) else most_threads()
+    threads = most_threads() if _has_neighbours(groups, stride) and not are_kept() else None
     sizes = dst.array.shape[0], dst.size_in_blocks(), depth, b.size // groups
     plan = plan_convolution(tile, *sizes, dtype.itemsize, limits, threads, groups)
     to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
@@ -164,6 +164,11 @@ def _convolve_group(
         v = empty((points, tiles, depth), u.dtype)
         m = empty((points, plan.blocks.number, tiles, width), u.dtype)
         convolve_staged(src, of_images[0], u, bias, of_images[1], plan.grid, v, m, dst)
+
+
+def _has_neighbours(groups: int, stride: Pair) -> bool:
+    """If a group's channels are neighbours in a block of pixels, so that all groups can be transformed at once."""
+    return groups == 1 or stride == (1, 1)
 
 
 def _in_blocks(w: np.ndarray, stride: Pair) -> np.ndarray:
