@@ -148,7 +148,10 @@ for kernel in kernels:
     for code in codes:
         if not code.stats.cache_hits:  # of code from the cache Numba has no text
             text = "".join(code.inspect_asm().values())
-            called = {one.compiled.py_func.__name__ for _, one in NAMED if one.symbol("") in text}
+            functions = [one.compiled.py_func for _, one in NAMED if one.symbol("") in text]
+            # And what these call by a name themselves.
+            inside = [one.compiled.py_func for function in functions for one in names_in(function)]
+            called = {function.__name__ for function in (*functions, *inside)}
             assert called == {one.compiled.py_func.__name__ for one in names_in(code.py_func)}, (kernel, called)
     print(kernel, "has run" if all(code.signatures for code in codes) else "is not called")
 """

@@ -12,7 +12,6 @@ from typing import Any
 import numba
 from numba.core import event
 from numba.core.caching import Cache
-from numba.core.dispatcher import Dispatcher
 
 from .threads import ParallelKernel, StreamingKernel
 
@@ -47,7 +46,6 @@ def fused_inner(function: Any) -> Any:
 def names_in(function: Any) -> list[Any]:
     """What a kernel, and the functions in it, call by a name: of NAMED."""
     found: dict[int, Any] = {}
-    marked = {id(mark): named.compiled for mark, named in NAMED}
     waiting = [function]
     while waiting:
         one = waiting.pop()
@@ -55,9 +53,10 @@ def names_in(function: Any) -> list[Any]:
             value = one.__globals__.get(name)
             if id(value) not in found:
                 found[id(value)] = value
-                inside = value if isinstance(value, Dispatcher) else marked.get(id(value))
-                if inside is not None:
-                    waiting.append(inside.py_func)
+                # A compiled function, or one that is called by its name.
+                inside = getattr(value, "py_func", None)
+                if isinstance(inside, FunctionType):
+                    waiting.append(inside)
     return [named for mark, named in NAMED if id(mark) in found]
 
 
