@@ -21,6 +21,7 @@ from tinyalexnet.ops.conv2d.winograd.cpu.filters import CHANNELS
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     AccumulationPlan,
     ConvolutionPlan,
+    Sizes,
     TileGrid,
     blocks_of,
     plan_accumulation,
@@ -39,9 +40,8 @@ Loops = dict[str, Callable[[], list[Loop]]]
 def conv(layer: Layer, x_shape: Shape, shape: Shape, threads: int) -> Both:
     def loops(result: str) -> list[Loop]:
         tile = layer._tile(x_shape, result)
-        how = (gemm, threads) if tile is None else (of_tiles, threads, tile)
-        found = how[0](layer, x_shape, shape, *how[1:])
-        of_group = found[result]()
+        cut = layer, x_shape, shape, threads
+        of_group = (gemm(*cut) if tile is None else of_tiles(*cut, tile))[result]()
         # By filters all groups are one.
         at_once = any(loop.kernel.endswith("by_filters") for loop in of_group)
         name = "forward" if result == "out" else result
@@ -116,7 +116,7 @@ def winograd(
     tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int, threads: int | None, groups: int
 ) -> list[Loop]:
     """A convolution with outputs of ``size``: the forward, or dx."""
-    plan = plan_convolution(tile, n, (size[0], size[1]), depth, filters, FLOAT, LIMITS, threads, groups)
+    plan = plan_convolution(Sizes(tile, n, (size[0], size[1]), depth, filters, groups, FLOAT), LIMITS, threads)
     blocks, grid, points = plan.blocks, plan.grid, points_of_strips(plan.grid)
     if plan.schedule == "by_filters":
         return by_filters("convolve_by_filters", plan, depth, groups)
@@ -140,7 +140,7 @@ def gradient(
     tile: Tile, n: int, size: tuple[int, ...], depth: int, filters: int, threads: int | None, groups: int
 ) -> list[Loop]:
     """The gradient of the filters."""
-    plan = plan_accumulation(tile, n, (size[0], size[1]), depth, filters, FLOAT, LIMITS, threads, groups)
+    plan = plan_accumulation(Sizes(tile, n, (size[0], size[1]), depth, filters, groups, FLOAT), LIMITS, threads)
     blocks, grid, points = plan.blocks, plan.grid, points_of_strips(plan.grid)
     if plan.schedule == "by_filters":
         return by_filters("accumulate_by_filters", plan, depth, groups)

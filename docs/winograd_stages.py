@@ -20,7 +20,7 @@ from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
 from tinyalexnet.ops.conv2d.winograd.cpu.filters import filters_to_points
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Images, Limits, image_view, plan_convolution, sides
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Images, Limits, Sizes, image_view, plan_convolution, sides
 
 ROUNDS = 9
 
@@ -62,8 +62,8 @@ def main(batch_size):
         depth, filters = blocks_of_w.shape[2], w.shape[3]
         g = sides(tile.g(w.dtype), tile.g(w.dtype))
         # A limit of one row: the fused schedule, whatever the batch.
-        sizes = tile, batch_size, shape[1:3], depth, filters, w.dtype.itemsize
-        plan = plan_convolution(*sizes, Limits(least_rows=1), most_threads())
+        sizes = Sizes(tile, batch_size, shape[1:3], depth, filters, 1, w.dtype.itemsize)
+        plan = plan_convolution(sizes, Limits(least_rows=1), most_threads())
         blocks = plan.blocks
         u = np.empty((tile.points, blocks.number, depth, blocks.width), w.dtype)
         tiles = plan.grid.chunk_strips * plan.grid.tiles_w

@@ -9,7 +9,7 @@ from canvas import MARGIN, WIDTH, Canvas
 
 from tinyalexnet import alexnet
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import Limits, plan_convolution
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Limits, Sizes, plan_convolution
 
 THREADS = 2
 
@@ -22,7 +22,7 @@ def conv3_plan() -> tuple[Any, Any, int]:
     tile = choose_tile("auto", "cpu", (n, height, width, channels), filters, window, 1, np.dtype(np.float32))
     assert tile is not None
     size = window.output_size((height, width))
-    plan = plan_convolution(tile, n, size, channels, filters, 4, Limits(), THREADS)
+    plan = plan_convolution(Sizes(tile, n, size, channels, filters, 1, 4), Limits(), THREADS)
     assert plan.schedule == "fused"
     return tile, plan, 4 * tile.points * plan.grid.tiles_w * plan.grid.chunk_strips * (channels + filters)
 

@@ -27,6 +27,7 @@ from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     MOST_IN_BLOCK,
     Images,
     Limits,
+    Sizes,
     blocks_of,
     even_blocks,
     plan_accumulation,
@@ -232,8 +233,8 @@ def test_a_schedule_is_what_its_name_says(name):
     case = SEVERAL_TASKS
     tile = choose_tile("winograd", "cpu", case.x_shape, case.filters, case.window, case.groups, np.float64)
     depth, filters = case.x_shape[3] // case.groups, case.filters // case.groups
-    sizes = tile, case.x_shape[0], case.out_size, depth, filters, 8, SCHEDULES[name], 1
-    there, back = plan_convolution(*sizes), plan_accumulation(*sizes)
+    how = Sizes(tile, case.x_shape[0], case.out_size, depth, filters, case.groups, 8), SCHEDULES[name], 1
+    there, back = plan_convolution(*how), plan_accumulation(*how)
     assert there.grid.strips == back.grid.strips == 15
     found = (there.schedule, there.grid.chunk_strips), (back.schedule, back.grid.chunk_strips, back.splits)
     assert found == PLANS[name]
@@ -306,9 +307,8 @@ LIMITS = st.builds(
 @given(**SIZES, limits=LIMITS)
 def test_a_plan_covers_the_images_and_its_chunks_fit(tile, n, size, depth, filters, itemsize, limits, threads, groups):
     blocks = blocks_of(filters)
-    how = itemsize, limits, threads, groups
-    convolution = plan_convolution(tile, n, size, depth, filters, *how)
-    accumulation = plan_accumulation(tile, n, size, depth, filters, *how)
+    how = Sizes(tile, n, size, depth, filters, groups, itemsize), limits, threads
+    convolution, accumulation = plan_convolution(*how), plan_accumulation(*how)
     for plan in (convolution, accumulation):
         grid = plan.grid
         assert (grid.tiles_h, grid.tiles_w) == tile.counts(size)
@@ -382,8 +382,8 @@ def test_blocks_are_as_many_for_each_thread_or_there_are_none(filters, threads):
 
 def planned(n, size, depth, filters, m=(5, 5), r=(3, 3), threads=2, **limits):
     tile = Tile(cook_toom(m[0], r[0]), cook_toom(m[1], r[1]))
-    sizes = tile, n, size, depth, filters, 4, Limits(**limits), threads
-    return plan_convolution(*sizes), plan_accumulation(*sizes)
+    how = Sizes(tile, n, size, depth, filters, 1, 4), Limits(**limits), threads
+    return plan_convolution(*how), plan_accumulation(*how)
 
 
 def test_the_batch_size_decides_which_schedule_runs():
@@ -421,9 +421,9 @@ def test_many_filters_of_a_small_batch_are_made_by_filters():
     # Three blocks of 64 are not as many for each of two threads, but those of two groups are.
     tile = Tile(cook_toom(5, 3), cook_toom(5, 3))
     for plan in (plan_convolution, plan_accumulation):
-        both = plan(tile, 1, (13, 13), 192, 192, 4, Limits(), 2, 2)
+        both = plan(Sizes(tile, 1, (13, 13), 192, 192, 2, 4), Limits(), 2)
         assert (both.schedule, both.blocks) == ("by_filters", (3, 64))
-    assert plan_convolution(tile, 1, *conv3, 4, Limits(), None).schedule == "staged", "U is there already"
+    assert plan_convolution(Sizes(tile, 1, *conv3, 1, 4), Limits(), None).schedule == "staged", "U is there already"
 
 
 def test_few_tasks_are_as_many_for_each_of_sixteen_threads():

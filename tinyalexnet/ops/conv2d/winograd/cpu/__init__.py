@@ -22,6 +22,7 @@ from .plan import (
     ImageView,
     Limits,
     Sides,
+    Sizes,
     image_view,
     plan_accumulation,
     plan_convolution,
@@ -98,8 +99,8 @@ def conv2d_backward_params(
     images, gradients = Images(x, window.before(x.shape[1:3]), window.stride), Images(dout, (0, 0), (1, 1))
     threads = most_threads() if _has_neighbours(groups, window.stride) else None
     depth, filters = math.prod(window.stride) * x.shape[3] // groups, dout.shape[3] // groups
-    sizes = x.shape[0], dout.shape[1:3], depth, filters
-    plan = plan_accumulation(tile, *sizes, x.dtype.itemsize, limits, threads, groups)
+    sizes = Sizes(tile, x.shape[0], dout.shape[1:3], depth, filters, groups, x.dtype.itemsize)
+    plan = plan_accumulation(sizes, limits, threads)
     db = np.empty(dout.shape[3], x.dtype)
 
     def of_group(channels: slice, filters: slice) -> np.ndarray:
@@ -118,8 +119,8 @@ def _convolve(
     (w, exchanged, groups), dtype = filters, filters.w.dtype
     depth = math.prod(src.stride) * src.array.shape[3] // groups
     threads = most_threads() if _has_neighbours(groups, stride) and not are_kept() else None
-    sizes = dst.array.shape[0], dst.size_in_blocks(), depth, b.size // groups
-    plan = plan_convolution(tile, *sizes, dtype.itemsize, limits, threads, groups)
+    sizes = Sizes(tile, len(dst.array), dst.size_in_blocks(), depth, b.size // groups, groups, dtype.itemsize)
+    plan = plan_convolution(sizes, limits, threads)
     to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
     to_pixels = sides(tile.at(dtype), tile.smaller.at(dtype))
     g = tile.g(dtype)

@@ -50,8 +50,8 @@ def transform_filters(filters, sides, block_width, first_filter, first_channel, 
     """
     w, exchanged, _ = filters
     r_h, r_w, rows, columns = w.shape
-    channels_ = columns if exchanged else rows
-    end = min(first_filter + block_width, rows if exchanged else columns)
+    all_filters, all_channels = (rows, columns) if exchanged else (columns, rows)
+    end = min(first_filter + block_width, all_filters)
     for first in range(first_channel, first_channel + count, CHANNELS):
         channels = min(CHANNELS, first_channel + count - first)
         some = np.zeros((r_h, r_w, channels, block_width), w.dtype)
@@ -65,7 +65,7 @@ def transform_filters(filters, sides, block_width, first_filter, first_channel, 
                             some[i, j, c, f] = column[c]
                 else:
                     for c in range(channels):
-                        if first + CHANNELS + c < channels_:
+                        if first + CHANNELS + c < all_channels:
                             fetch_elements(w[i, j, first + CHANNELS + c], first_filter, end - first_filter)
                         copy_elements(w[i, j, first + c], first_filter, some[i, j, c], 0, end - first_filter)
         size, before = channels * block_width, (first - first_channel) * block_width

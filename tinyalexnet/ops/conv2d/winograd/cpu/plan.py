@@ -79,6 +79,19 @@ class Limits(NamedTuple):
     own_bytes: int = 1 << 20
 
 
+class Sizes(NamedTuple):
+    """What a plan depends on: ``n`` images with outputs of ``size``, and ``groups``, each of ``depth`` channels of a
+    block of pixels and of ``filters``. U has elements of ``itemsize`` bytes."""
+
+    tile: Tile
+    n: int
+    size: Pair
+    depth: int
+    filters: int
+    groups: int
+    itemsize: int
+
+
 class ImageView(NamedTuple):
     """One group's channels of a batch, and where its blocks of stride_h x stride_w pixels begin.
 
@@ -202,51 +215,28 @@ def transposed(matrices: Matrices) -> Matrices:
     return matrices[0].T, matrices[1].T
 
 
-def plan_convolution(
-    tile: Tile,
-    n: int,
-    size: Pair,
-    depth: int,
-    filters: int,
-    itemsize: int,
-    limits: Limits,
-    threads: int | None,
-    groups: int = 1,
-) -> ConvolutionPlan:
-    """For n images with outputs of ``size``, and a group of ``depth`` channels of a block of pixels and of ``filters``.
-
-    ``threads`` that may each make U of their filters; None if U is there already. The bits do not depend on it.
-    """
-    blocks = blocks_of(filters)
-    grid = _grid(tile, n, size, depth, blocks, limits)
-    u_bytes = tile.points * depth * blocks.filters * itemsize
+def plan_convolution(sizes: Sizes, limits: Limits, threads: int | None) -> ConvolutionPlan:
+    """``threads`` that may each make U of their filters; None if U is there already. The bits do not depend on it."""
+    tile, depth, blocks = sizes.tile, sizes.depth, blocks_of(sizes.filters)
+    grid = _grid(sizes, limits)
+    u_bytes = tile.points * depth * blocks.filters * sizes.itemsize
     # A large U comes from the cache that the cores share, or from memory: it is read for more tiles at once.
     size_in_cache = max(limits.chunk_bytes, min(u_bytes, limits.most_bytes))
     in_cache = _strips_in(size_in_cache, tile, grid.tiles_w, depth, blocks)
     strips = max(1, min(in_cache, grid.chunk_strips, grid.strips // limits.least_tasks))
     if strips * grid.tiles_w < limits.least_rows:
-        even = _blocks_by_filters(tile, grid, depth, filters, limits, threads, groups)
+        even = _blocks_by_filters(sizes, grid, limits, threads)
         if even:
             return ConvolutionPlan("by_filters", grid._replace(chunk_strips=grid.strips), even)
         return ConvolutionPlan("staged", _in_even_shares(grid, limits), blocks)
     return ConvolutionPlan("fused", grid._replace(chunk_strips=_for_all_threads(strips, grid, limits)), blocks)
 
 
-def plan_accumulation(
-    tile: Tile,
-    n: int,
-    size: Pair,
-    depth: int,
-    filters: int,
-    itemsize: int,
-    limits: Limits,
-    threads: int | None,
-    groups: int = 1,
-) -> AccumulationPlan:
+def plan_accumulation(sizes: Sizes, limits: Limits, threads: int | None) -> AccumulationPlan:
     """For the gradient of the filters; arguments as ``plan_convolution``."""
-    blocks = blocks_of(filters)
-    grid = _grid(tile, n, size, depth, blocks, limits)
-    du_bytes = tile.points * depth * blocks.filters * itemsize
+    tile, depth, blocks = sizes.tile, sizes.depth, blocks_of(sizes.filters)
+    grid = _grid(sizes, limits)
+    du_bytes = tile.points * depth * blocks.filters * sizes.itemsize
     chunk_strips = min(_strips_in(limits.chunk_bytes, tile, grid.tiles_w, depth, blocks), grid.chunk_strips)
     chunks = max(limits.split_chunks * du_bytes // limits.chunk_bytes, 1)
     near_strips = grid.strips
@@ -259,17 +249,16 @@ def plan_accumulation(
             of_task = -(-grid.strips // splits)
             chunk_strips = -(-of_task // -(-of_task // min(chunk_strips, near_strips)))
             return AccumulationPlan("split", grid._replace(chunk_strips=chunk_strips), blocks, splits)
-    even = _blocks_by_filters(tile, grid, depth, filters, limits, threads, groups)
+    even = _blocks_by_filters(sizes, grid, limits, threads)
     if even:
         return AccumulationPlan("by_filters", grid._replace(chunk_strips=grid.strips), even)
     grid = grid._replace(chunk_strips=min(grid.chunk_strips, near_strips))
     return AccumulationPlan("staged", _in_even_shares(grid, limits), blocks)
 
 
-def _blocks_by_filters(
-    tile: Tile, grid: TileGrid, depth: int, filters: int, limits: Limits, threads: int | None, groups: int
-) -> Blocks | None:
+def _blocks_by_filters(sizes: Sizes, grid: TileGrid, limits: Limits, threads: int | None) -> Blocks | None:
     """The blocks of a schedule by filters, if there are many, blocks for all threads, and M of a block is small."""
+    tile, _, _, depth, filters, groups, _ = sizes
     many = tile.r[0] * tile.r[1] * depth * filters * groups >= limits.many_filters
     blocks = even_blocks(filters, threads, groups) if threads and many else None
     if blocks and grid.strips <= _strips_in(limits.own_bytes, tile, grid.tiles_w, 0, Blocks(1, blocks.width)):
@@ -277,11 +266,12 @@ def _blocks_by_filters(
     return None
 
 
-def _grid(tile: Tile, n: int, size: Pair, depth: int, blocks: Blocks, limits: Limits) -> TileGrid:
+def _grid(sizes: Sizes, limits: Limits) -> TileGrid:
     """The grid with chunks as large as may be held at a time."""
+    tile, n, size, depth = sizes[:4]
     tiles_h, tiles_w = tile.counts(size)
     strips = n * tiles_h
-    chunk_strips = max(1, min(_strips_in(limits.held_bytes, tile, tiles_w, depth, blocks), strips))
+    chunk_strips = max(1, min(_strips_in(limits.held_bytes, tile, tiles_w, depth, blocks_of(sizes.filters)), strips))
     counts = tiles_h, tiles_w, *tile.large_counts(size)
     return TileGrid(*tile.m, *tile.n, *counts, tile.sum_point, strips, chunk_strips)
 

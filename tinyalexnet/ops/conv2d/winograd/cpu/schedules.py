@@ -46,8 +46,8 @@ def _multiply_filters(v, filters, of_filters, first_filter, group, bias, grid, u
     ``_multiply``."""
     points, _, channels = v.shape
     depth, width = channels // filters.groups, bias.size
-    # The rows of w are channels of a group, and the columns are filters of all groups.
-    first_row, skipped = (first_filter, 0)
+    # w has the channels of one group, and the filters of all; exchanged, they are what this calls filters and channels.
+    first_row, skipped = first_filter, 0
     if filters.exchanged:
         first_row, skipped = first_filter - group * filters.w.shape[2], group * depth
     for first in range(0, depth, DEPTH):
@@ -192,7 +192,8 @@ def accumulate_by_filters(x, x_to_points, dout, dout_to_points, of_filters, grid
         transform_strip(x, 0, np.intp(strip), 0, channels, x_to_points, grid, v.reshape(-1), 0, tiles * channels)
     for task in numba.prange(blocks):
         block, depth = np.intp(task), dw.shape[2]
-        begin = block * (channels // depth) // blocks * depth
+        groups = channels // depth
+        begin = block * groups // blocks * depth
         own = scratch[numba.get_thread_id()]
         dm = own[: points * tiles * width].reshape(points, tiles, width)
         flat, pitch = dm.reshape(-1), tiles * width
