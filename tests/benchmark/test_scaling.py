@@ -53,8 +53,8 @@ def test_groups_take_turns_to_and_fro(clocks):
         def step_of(part):
             def step():
                 turns.append(part.size)
-                to = [3] * part.size
-                part.now(lambda: part.exchange("gradients", np.zeros(3 * part.size, np.float32), to, to))
+                pieces = [np.zeros(3, np.float32)] * part.size
+                part.now(lambda: part.exchange("gradients", pieces, [3] * part.size))
                 clocks.now += 0.1 * (link.rank + 1) / part.size
 
             return step

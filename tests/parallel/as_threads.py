@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+import time
+from collections import Counter, defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 
 from tinyalexnet.parallel import Alone, MPILink
@@ -22,6 +23,7 @@ class World:
         self.copies = {}
         self.halves = {}
         self.here = Counter()
+        self.messages = defaultdict(deque)
         self.lock = threading.Lock()
         self.aborted = []
 
@@ -53,31 +55,35 @@ class Comm:
             world = self.world.halves.setdefault((self.number_of_halves, colour), World(colours.count(colour)))
         return Comm(world, colours[: self.rank].count(colour))
 
-    def Alltoallv(self, send, receive):
-        pieces, (counts, starts) = send
-        own = [pieces[at : at + n].copy() for at, n in zip(starts, counts, strict=True)]
-        target, (lengths, places) = receive
-        for theirs, at, n in zip(self.of_all(own), places, lengths, strict=True):
-            target[at : at + n] = theirs[self.rank]
+    def Isend(self, message, to):
+        assert message.flags.c_contiguous
+        self.world.messages[self.rank, to].append(message.copy())
+        return Request(self.world, lambda: True)
 
-    def Allgatherv(self, mine, receive):
-        target, (counts, starts) = receive
-        for theirs, at, n in zip(self.of_all(mine.copy()), starts, counts, strict=True):
-            assert len(theirs) == n  # one element would be repeated here, and MPI repeats none
-            target[at : at + n] = theirs
+    def Irecv(self, target, source):
+        assert target.flags.c_contiguous
+        arrived = self.world.messages[source, self.rank]
 
-    def Sendrecv(self, mine, to, recvbuf, source):
-        sent, dest = self.of_all((mine.copy(), to))[source]
-        assert dest == self.rank
-        assert len(sent) == len(recvbuf)
-        recvbuf[...] = sent
+        def received():
+            if not arrived:
+                return False
+            sent = arrived.popleft()
+            assert (sent.size, sent.dtype) == (target.size, target.dtype)  # MPI converts nothing, and repeats nothing
+            target[...] = sent.reshape(target.shape)
+            return True
 
-    def Bcast(self, array):
+        return Request(self.world, received)
+
+    def Ibcast(self, array):
         array[...] = self.of_all(array.copy())[0]
+        return Request(self.world, lambda: True)
 
     def Ibarrier(self):
         self.number_of_barriers += 1
-        return Here(self.world, self.number_of_barriers)
+        number = self.number_of_barriers
+        with self.world.lock:
+            self.world.here[number] += 1
+        return Request(self.world, lambda: self.world.here[number] == self.world.size)
 
     def Abort(self, code):
         self.world.aborted.append((self.rank, code))
@@ -91,16 +97,28 @@ class Comm:
         return values
 
 
-class Here:
-    """The request of a barrier, which is at an end when all ranks have one of that number."""
+class Request:
+    """What is under way until ``ends`` has been true."""
 
-    def __init__(self, world, number):
-        self.world, self.number = world, number
-        with world.lock:
-            world.here[number] += 1
+    def __init__(self, world, ends):
+        self.world, self.ends, self.done = world, ends, False
 
     def Test(self):
-        return self.world.here[self.number] == self.world.size
+        if self.world.barrier.broken:
+            raise threading.BrokenBarrierError
+        self.done = self.done or self.ends()
+        return self.done
+
+    @staticmethod
+    def Testall(requests):
+        return all(request.Test() for request in requests)
+
+    @staticmethod
+    def Waitall(requests):
+        until = time.monotonic() + SECONDS
+        while not Request.Testall(requests):
+            assert time.monotonic() < until
+            time.sleep(0.0001)
 
 
 def on(size, function):

@@ -18,15 +18,15 @@ from tinyalexnet.__main__ import main
 from tinyalexnet.command import Parser
 from tinyalexnet.devices import device
 from tinyalexnet.parallel import Alone, MPILink, check_same, command, first, mpi, part
+from tinyalexnet.parallel.link import begun
 
 
 def test_what_is_exchanged_comes_from_each_in_order():
     """Process p sends q + 1 elements p to process q."""
 
     def exchanged(link):
-        to = [q + 1 for q in range(3)]
-        pieces = np.full(sum(to), link.rank, np.float32)
-        found = link.now(lambda: link.exchange("pieces", pieces, to, [link.rank + 1] * 3))
+        pieces = [np.full((q + 1, 2), link.rank, np.float32)[:, 1] for q in range(3)]
+        found = link.now(lambda: link.exchange("pieces", pieces, [link.rank + 1] * 3))
         return found.tolist(), link.sent["pieces"]
 
     found = on(3, exchanged)
@@ -59,16 +59,16 @@ def test_all_get_all(size):
 
 def test_jobs_run_in_order_beside_the_caller():
     def ordered(link):
-        order, begun = [], threading.Event()
+        order, released = [], threading.Event()
 
         def slow():
-            begun.wait(10)
+            released.wait(10)
             order.append("slow")
             return 1
 
         waits = [link.later(slow), link.later(lambda: order.append("quick"))]
         assert order == []
-        begun.set()
+        released.set()
         assert waits[0]() == 1
         waits[1]()
         assert link.waited > 0
@@ -77,29 +77,62 @@ def test_jobs_run_in_order_beside_the_caller():
     assert on(2, ordered) == [["slow", "quick"]] * 2
     alone = Alone()
     assert (alone.later(lambda: 5)(), alone.now(lambda: 6), alone.waited) == (5, 6, 0)
-    assert alone.exchange("pieces", np.arange(2), [2], [2]).tolist() == []
+    assert alone.exchange("pieces", [np.arange(2)], [2]).tolist() == []
     alone.close()
+
+
+def test_a_job_of_now_runs_here_after_those_before_it():
+    def ordered(link):
+        order, released = [], threading.Event()
+        link.later(lambda: released.wait(10) and order.append("first"))
+        threading.Timer(0.01, released.set).start()
+        link.now(lambda: order.append("second"))
+        here = link.now(threading.get_ident)
+        return order, here == threading.get_ident()
+
+    assert on(2, ordered) == [(["first", "second"], True)] * 2
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_job_begins_at_once_or_when_it_is_asked_for(size):
+    def begins(link):
+        there = link.now(threading.get_ident)
+        early = begun(link, threading.get_ident, beside=True)()
+        order = []
+        late = begun(link, lambda: order.append("asked"), beside=False)
+        assert order == []
+        late()
+        return order, early == there
+
+    assert on(size, begins) == [(["asked"], size == 1)] * size
+
+
+def test_an_exchange_runs_beside_the_caller_too():
+    def gathered(link):
+        return link.later(lambda: link.gather("ranks", np.array([link.rank]), [1] * 3))().tolist()
+
+    assert on(3, gathered) == [[0, 1, 2]] * 3
 
 
 def test_seconds_of_exchanges_are_counted_by_what_they_were(monkeypatch):
     """On a clock of each thread that only what goes to others moves on, by two seconds."""
-    of_all, clock = Comm.of_all, threading.local()
+    finish, clock = MPILink._finish, threading.local()
 
     def now():
         return getattr(clock, "now", 1.0)
 
-    def later(comm, value):
+    def later(link, requests):
         clock.now = now() + 2.0
-        return of_all(comm, value)
+        finish(link, requests)
 
     def exchanged(link):
         link.now(lambda: link.gather("numbers", np.zeros(3), [3] * link.size))
         for _ in range(3):
-            link.now(lambda: link.exchange("pieces", np.zeros(link.size), [1] * link.size, [1] * link.size))
+            link.now(lambda: link.exchange("pieces", [np.zeros(1)] * link.size, [1] * link.size))
         link.now(lambda: link.broadcast(np.zeros(3)))
         return dict(link.exchanging)
 
-    monkeypatch.setattr(Comm, "of_all", later)
+    monkeypatch.setattr(MPILink, "_finish", later)
     monkeypatch.setattr(part, "time", SimpleNamespace(**vars(time) | {"perf_counter": now}))
     assert on(3, exchanged) == [{"numbers": 2.0, "pieces": 6.0, "state": 2.0}] * 3
     assert on(1, exchanged) == [{}]
@@ -141,12 +174,12 @@ def test_jobs_of_all_parts_run_in_one_order():
     """The thread of the link runs them: what begins first is through first, whichever part it is of."""
 
     def ordered(link):
-        order, begun = [], threading.Event()
+        order, released = [], threading.Event()
         one, other = link.split(0), link.split(1)
-        waits = [one.later(lambda: begun.wait(10) and order.append("first"))]
+        waits = [one.later(lambda: released.wait(10) and order.append("first"))]
         waits += [link.later(lambda: order.append("second")), other.later(lambda: order.append("third"))]
         assert order == []
-        begun.set()
+        released.set()
         for wait in waits:
             wait()
         return order
@@ -184,29 +217,66 @@ def test_a_rest_ends_when_all_are_here(monkeypatch):
     Alone().rest()
 
 
-def test_patience_has_an_end():
+def gather_in_vain(link):
+    """An exchange to which the other process does not come."""
+    return link.gather("numbers", np.zeros(1), [1, 1])
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_patience_has_an_end(beside):
     stuck = threading.Event()
     link = MPILink(0.05, Comm(World(2), 1))
+    job = stuck.wait if beside else lambda: gather_in_vain(link)
     with pytest.raises(TimeoutError, match=r"process 1 of 2 has waited 0\.05 seconds for the others, but at least one"):
-        link.now(stuck.wait)
+        begun(link, job, beside)()
     assert link.waited >= 0.075, "who has ended loses patience first, and says more"
     stuck.set()
 
 
 @pytest.mark.parametrize(("patience", "seconds"), [(0, 0), (1, 1.5), (2, 3), (300, 301)])
 def test_who_waits_in_an_exchange_gives_others_a_moment_to_say_why(monkeypatch, patience, seconds):
-    asked = []
-    monkeypatch.setattr(mpi.futures.Future, "result", lambda self, timeout: asked.append(timeout))
-    MPILink(patience, Comm(World(2), 1)).now(int)
+    asked, clock = [], [0.0]
+
+    def now():
+        clock[0] += 0.25
+        return clock[0]
+
+    link = MPILink(patience, Comm(World(2), 1))
+    with monkeypatch.context() as patched:
+        patched.setattr(mpi.futures.Future, "result", lambda self, timeout: asked.append(timeout))
+        link.later(int)()
     assert asked == [seconds]
+    monkeypatch.setattr(mpi, "time", SimpleNamespace(**vars(time) | {"monotonic": now}))
+    with pytest.raises(TimeoutError):
+        link.now(lambda: gather_in_vain(link))
+    assert seconds < clock[0] - 0.25 <= seconds + 0.5
 
 
-def test_seconds_of_waiting_add_up(monkeypatch):
+def test_who_waits_for_long_leaves_its_processor_to_others(monkeypatch):
+    """On a clock on which each question takes a quarter of the time without a pause."""
+    clock, naps = [0.0], []
+
+    def now():
+        clock[0] += mpi.SPIN / 4
+        return clock[0]
+
+    monkeypatch.setattr(
+        mpi, "time", SimpleNamespace(**vars(time) | {"monotonic": now, "sleep": lambda _: naps.append(clock[0])})
+    )
+    link = MPILink(0.01, Comm(World(2), 1))
+    with pytest.raises(TimeoutError):
+        link.now(lambda: gather_in_vain(link))
+    assert naps[0] == pytest.approx(mpi.SPIN * 1.75)  # two questions before, for the patience and for the pause
+    assert len(naps) > 10
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_seconds_of_waiting_add_up(monkeypatch, beside):
     clock = iter([5.0, 7.0, 10.0, 10.5])
     monkeypatch.setattr(mpi, "time", SimpleNamespace(**vars(time) | {"perf_counter": lambda: next(clock)}))
     link = MPILink(1, Comm(World(1), 0))
     for _ in range(2):
-        link.now(int)
+        begun(link, int, beside)()
     assert link.waited == 2.5
     link.close()
 
@@ -493,6 +563,19 @@ def test_all_must_be_there_to_end_together():
     stuck.set()
     wait()
     assert link.all_end(0)
+
+
+def test_who_is_interrupted_in_an_exchange_waits_for_its_messages():
+    """Where they come after all, all may end together."""
+    world = World(2)
+    one, other = (MPILink(0.01, Comm(world, rank)) for rank in range(2))
+    with pytest.raises(TimeoutError):
+        one.now(lambda: gather_in_vain(one))
+    assert not one.all_end(0.02)
+    assert other.now(lambda: gather_in_vain(other)).tolist() == [0, 0]
+    assert not other.all_end(0)
+    assert one.all_end(0)
+    assert other.all_end(0)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

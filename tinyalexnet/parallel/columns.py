@@ -159,10 +159,7 @@ class Columns:
         if link.size == 1:
             return np.ascontiguousarray(held[0][parts[0]])
         cuts = [[array[part] for array in held] for part in parts]
-        pieces = np.concatenate([piece.reshape(-1) for of in cuts for piece in of])
-        to, own = [sum(piece.size for piece in of) for of in cuts], cuts[link.rank]
-        found = link.now(lambda: summed(link, "activations", pieces, to, own, self._blocks))
-        return np.ascontiguousarray(found)
+        return np.ascontiguousarray(link.now(lambda: summed(link, "activations", cuts, self._blocks)))
 
 
 def _cut_in_two(net: Sequential) -> tuple[Sequential, list[list[tuple[str, Layer]]]]:

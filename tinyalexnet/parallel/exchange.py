@@ -56,26 +56,26 @@ def total(link: Link, parts: Mapping[Node, Arrays], shards: int) -> Arrays:
         return first
     flat = [packed(arrays) for arrays in parts.values()]
     every = spans(flat[0].size, link.size)
-    pieces = flat[0] if len(flat) == 1 else np.concatenate([one[span] for span in every for one in flat])
-    counts = [span.stop - span.start for span in every]
-    own = [one[every[link.rank]] for one in flat]
-    sum_ = summed(link, "gradients", pieces, [len(flat) * count for count in counts], own, shards)
-    if sum_ is not own[0]:
-        own[0][...] = sum_
-    link.complete("gradients", flat[0], counts)
+    pieces = [[one[span] for one in flat] for span in every]
+    own = pieces[link.rank][0]
+    sum_ = summed(link, "gradients", pieces, shards)
+    if sum_ is not own:
+        own[...] = sum_
+    link.complete("gradients", flat[0], [span.stop - span.start for span in every])
     return unpacked(flat[0], first)
 
 
-def summed(link: Link, what: str, pieces: np.ndarray, to: Sequence[int], own: Arrays, count: int) -> np.ndarray:
+def summed(link: Link, what: str, pieces: Sequence[Arrays], count: int) -> np.ndarray:
     """Of the sum of ``count`` summands that part which is for this process to add up.
 
-    ``pieces`` has for each process what it is to add up of the nodes of the tree that this one holds, node after node,
-    ``to[q]`` elements for process q. ``own`` are those for this process, an array for each node, where the sum may be
-    written.
+    ``pieces`` has for each process what it is to add up of the nodes of the tree that this one holds, an array for each
+    node. The sum may be written into the first of those for this process.
     """
+    own = pieces[link.rank]
     shape, size = own[0].shape, own[0].size
     held = [nodes(run, count) for run in spans(count, link.size)]
-    received = link.exchange(what, pieces, to, [len(names) * size for names in held])
+    to = [of[0] if of is own else packed(of) for of in pieces]
+    received = link.exchange(what, to, [len(names) * size for names in held])
     if not size:
         return own[0]
     others = iter(received.reshape(-1, *shape))

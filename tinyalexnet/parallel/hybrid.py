@@ -15,6 +15,7 @@ import numpy as np
 from ..captured import Optimizer, Result
 from .columns import Columns
 from .exchange import Arrays, added, total
+from .link import begun
 from .runs import Run, runs_of, same_weights
 from .shards import Loss, own_rows, own_shards
 from .sums import GradientSums, as_number, leaves_of, total_loss
@@ -76,11 +77,12 @@ class HybridStep:
             dense: Tree[Arrays] = Tree(added, len(every))
             losses: list[float] = []
             dflat, logits = np.empty_like(flat), []
-            ahead = self._gathering(flat, passes[0], own.start)
+            gathering = partial(self._gathering, flat, first=own.start, beside=len(passes) > 1)
+            ahead = gathering(passes[0])
             for number, of in enumerate(passes):
                 here, rows = ahead(), np.concatenate(of)
                 if number + 1 < len(passes):
-                    ahead = self._gathering(flat, passes[number + 1], own.start)
+                    ahead = gathering(passes[number + 1])
                 out = self._columns.forward(here, rows, batch)
                 loss, dout = self._loss(out, labels[rows - first], batch)
                 dx, grads = self._columns.backward(dout, [len(some) for some in of])
@@ -88,11 +90,11 @@ class HybridStep:
                 dense.put(list(grads.values()), numbers.start + number)
                 losses.append(as_number(loss))
                 logits.append(out)
-            summed = partial(teams.across.later, partial(total, teams.across, dense.held, len(every)))
-            begun = summed() if self._overlap else None
+            job = partial(total, teams.across, dense.held, len(every))
+            summed = begun(teams.across, job, beside=self._overlap)
             self._head_backward(dflat, runs)
         found = total_loss(teams.across, losses, len(every))
-        dense_grads = dict(zip(grads, (begun or summed())(), strict=True))
+        dense_grads = dict(zip(grads, summed(), strict=True))
         self._optimizer.move(self._sums.result() | dense_grads, found)
         return Result(_in_order(logits, passes)[own.start - first : own.stop - first], found)
 
@@ -103,7 +105,8 @@ class HybridStep:
         rows = of[team.rank]
         first = rows[0] if rows.size else 0
         flat = self._head_forward(x[first : first + rows.size], self._runs(spans(len(x), self._shards), own))
-        return self._columns.forward(self._gathering(flat, of, first)(), np.concatenate(of), len(x))
+        here = self._gathering(flat, of, first, beside=False)()
+        return self._columns.forward(here, np.concatenate(of), len(x))
 
     def _runs(self, shards: list[slice], own: slice) -> list[Run]:
         return runs_of(self._columns.head, shards[own], own.start, self._sums.hardware)
@@ -120,12 +123,12 @@ class HybridStep:
         for run in runs:
             self._sums.backward(run, dflat[run.images(runs[0].rows[0].start)])
 
-    def _gathering(self, flat: np.ndarray, of: list[np.ndarray], first: int) -> Callable[[], np.ndarray]:
-        """Begins to gather the rows of a pass from all processes of the team; returns what waits for them."""
+    def _gathering(self, flat: np.ndarray, of: list[np.ndarray], first: int, beside: bool) -> Callable[[], np.ndarray]:
+        """What gathers the rows of a pass from all processes of the team, and may begin at once, beside the caller."""
         link, width = self._teams.own, self._columns.in_features
         mine = np.ascontiguousarray(flat[of[link.rank] - first]).reshape(-1)
         counts = [len(rows) * width for rows in of]
-        wait = link.later(partial(link.gather, "activations", mine, counts))
+        wait = begun(link, partial(link.gather, "activations", mine, counts), beside)
         return lambda: wait().reshape(-1, width)
 
     def _labels(self, own: np.ndarray, passes: list[list[np.ndarray]]) -> tuple[np.ndarray, int]:

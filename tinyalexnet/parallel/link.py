@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -14,8 +15,8 @@ T = TypeVar("T")
 class Link(Protocol):
     """The processes of a run. All of them must ask for the same exchanges in the same order.
 
-    The exchanges move bits and compute nothing. They are for jobs, functions that ``later`` runs one after the other,
-    beside whatever else the process does.
+    The exchanges move bits and compute nothing. They are for jobs, functions that ``later`` and ``now`` run one after
+    the other, in the order of the calls.
     """
 
     rank: int
@@ -41,12 +42,12 @@ class Link(Protocol):
         """
 
     def now(self, job: Callable[[], T]) -> T:
-        """The value of a job."""
+        """The value of a job, after those before it; errors as of ``later``."""
 
-    def exchange(self, what: str, pieces: np.ndarray, to: Sequence[int], from_: Sequence[int]) -> np.ndarray:
-        """Sends ``to[q]`` elements of ``pieces`` to process q, and receives ``from_[q]`` from it, all one after the
-        other in the order of the processes; ``what`` is for ``sent``. Those for this process itself stay where they
-        are, and are not among the received."""
+    def exchange(self, what: str, pieces: Sequence[np.ndarray], from_: Sequence[int]) -> np.ndarray:
+        """Sends ``pieces[q]`` to process q, and receives ``from_[q]`` elements from it, all one after the other in the
+        order of the processes; ``what`` is for ``sent``. The piece for this process itself stays where it is, and is
+        not among the received. All have one dtype; one that is not C-contiguous is copied."""
 
     def gather(self, what: str, mine: np.ndarray, counts: Sequence[int]) -> np.ndarray:
         """The arrays of all processes one after the other; that of process q has ``counts[q]`` elements."""
@@ -91,9 +92,9 @@ class Alone:
         """Runs the job."""
         return job()
 
-    def exchange(self, what: str, pieces: np.ndarray, to: Sequence[int], from_: Sequence[int]) -> np.ndarray:
+    def exchange(self, what: str, pieces: Sequence[np.ndarray], from_: Sequence[int]) -> np.ndarray:
         """Nothing is received."""
-        return pieces[:0]
+        return np.empty(0, pieces[0].dtype)
 
     def gather(self, what: str, mine: np.ndarray, counts: Sequence[int]) -> np.ndarray:
         """``mine``."""
@@ -118,3 +119,8 @@ class Alone:
 
     def close(self) -> None:
         """Nothing."""
+
+
+def begun(link: Link, job: Callable[[], T], beside: bool) -> Callable[[], T]:
+    """What gives the value of a job, which runs beside the caller from now on, or not until it is asked for."""
+    return link.later(job) if beside else partial(link.now, job)

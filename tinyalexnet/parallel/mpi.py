@@ -1,7 +1,7 @@
 """The processes of ``mpiexec``, by way of mpi4py.
 
-All collectives run in one thread, one after the other: so their order is that of the calls, and the main thread, which
-waits for their results, can be interrupted and can lose patience.
+All exchanges run one after the other, in the order of the calls, and their messages never hold the main thread: it asks
+if they are through. So it can be interrupted and can lose patience. What runs beside it has a thread of its own.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ HEAD_START = 1.0
 
 ENDING = 5
 """Seconds that MPI has to end all processes."""
+
+SPIN = 0.001
+"""Seconds for which who waits asks without a pause. Then others have the processor first: there may be more processes
+than processors."""
 
 STUCK = 75
 """Exit code of a process that has waited in vain: EX_TEMPFAIL of sysexits.h."""
@@ -59,6 +63,8 @@ class MPILink(Part):
         self._end = world.Dup()
         self._thread = futures.ThreadPoolExecutor(1, "tinyalexnet-mpi")
         self._last: futures.Future[Any] | None = None
+        self._open: list[Any] = []
+        self._until: float | None = None
         self._left: Any = None
 
     def __enter__(self) -> MPILink:
@@ -81,16 +87,54 @@ class MPILink(Part):
         def wait() -> T:
             begin = time.perf_counter()
             try:
-                return future.result(self._patience + min(HEAD_START, self._patience / 2))
+                return future.result(self._longest)
             except futures.TimeoutError:
-                raise TimeoutError(
-                    f"process {self.rank} of {self.size} has waited {self._patience:g} seconds for the others, but at "
-                    "least one of them is slow, stuck or gone: --patience is how long it may take"
-                ) from None
+                raise self._impatient() from None
             finally:
                 self.waited += time.perf_counter() - begin
 
         return wait
+
+    def now(self, job: Callable[[], T]) -> T:
+        """As ``Link.now``; in the thread of the caller, unless another job has not ended: a thread that must wake up
+        first costs more than a small exchange."""
+        if not self._is_idle():
+            return self.later(job)()
+        begin = time.perf_counter()
+        self._until = time.monotonic() + self._longest
+        try:
+            return job()
+        finally:
+            self._until = None
+            self.waited += time.perf_counter() - begin
+
+    @property
+    def _longest(self) -> float:
+        """Seconds after which a process that waits in an exchange has no patience left."""
+        return self._patience + min(HEAD_START, self._patience / 2)
+
+    def _impatient(self) -> TimeoutError:
+        return TimeoutError(
+            f"process {self.rank} of {self.size} has waited {self._patience:g} seconds for the others, but at "
+            "least one of them is slow, stuck or gone: --patience is how long it may take"
+        )
+
+    def _finish(self, requests: list[Any]) -> None:
+        kind = type(requests[0])
+        if self._until is None:  # in the thread of ``later``, for which the caller waits
+            kind.Waitall(requests)
+            return
+        self._open, pause = requests, time.monotonic() + SPIN
+        while not kind.Testall(requests):
+            now = time.monotonic()
+            if now > self._until:
+                raise self._impatient()
+            if now > pause:
+                time.sleep(0)
+        self._open = []
+
+    def _is_idle(self) -> bool:
+        return self._last is None or self._last.done()
 
     def close(self) -> None:
         """As ``Link.close``; ends all processes if the others do not close theirs within the patience.
@@ -108,7 +152,7 @@ class MPILink(Part):
         until = time.monotonic() + seconds
         while True:
             # An exchange that is under way may never end.
-            if self._left is None and (self._last is None or self._last.done()):
+            if self._left is None and self._is_idle() and all(request.Test() for request in self._open):
                 self._left = self._end.Ibarrier()
             if self._left is not None and self._left.Test():
                 return True

@@ -13,7 +13,7 @@ from ..devices import device, to_host
 from ..layers.base import Layer
 from ..network import Sequential
 from .exchange import Arrays, added, buckets, total
-from .link import Link
+from .link import Link, begun
 from .runs import Run
 from .tree import Tree, cut
 
@@ -52,7 +52,7 @@ class GradientSums:
             for number in self._ends.get(name, []):
                 self._sums[number].put([ready[shard].pop(of) for of in self._groups[number]], shard)
                 if shard == self._last and self._overlap:
-                    self._waits[number] = self._begun(number)
+                    self._waits[number] = self._total(number)
 
     def add(self, shard: int) -> None:
         """Takes the gradients that the network has of a shard."""
@@ -64,15 +64,16 @@ class GradientSums:
     def result(self) -> dict[str, Any]:
         """The sums by the parameters' names, on the device of the network."""
         if not self._overlap:
-            self._waits = {number: self._begun(number) for number in range(len(self._groups))}
+            self._waits = {number: self._total(number) for number in range(len(self._groups))}
         return {
             name: self._placed(sum_, self._gradient(name))
             for number, wait in self._waits.items()
             for name, sum_ in zip(self._groups[number], wait(), strict=True)
         }
 
-    def _begun(self, number: int) -> Callable[[], Arrays]:
-        return self._link.later(partial(total, self._link, self._sums[number].held, self._shards))
+    def _total(self, number: int) -> Callable[[], Arrays]:
+        job = partial(total, self._link, self._sums[number].held, self._shards)
+        return begun(self._link, job, beside=self._overlap)
 
     def _gradient(self, name: str) -> Any:
         layer, _, key = name.rpartition(".")
