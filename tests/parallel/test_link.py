@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.parallel.as_threads import Comm, World, on
+from tests.parallel.as_threads import SECONDS, Comm, World, on
 from tinyalexnet.__main__ import main
 from tinyalexnet.command import Parser
 from tinyalexnet.devices import device
@@ -252,22 +252,19 @@ def test_who_waits_in_an_exchange_gives_others_a_moment_to_say_why(monkeypatch, 
     assert seconds < clock[0] - 0.25 <= seconds + 0.5
 
 
-def test_who_waits_for_long_leaves_its_processor_to_others(monkeypatch):
-    """On a clock on which each question takes a quarter of the time without a pause."""
-    clock, naps = [0.0], []
+def test_who_waits_leaves_its_processor_to_others(monkeypatch):
+    """Each time that the messages are not there: the other one sends its own after five times."""
+    world, left = World(2), []
+    one, other = (MPILink(SECONDS, Comm(world, rank)) for rank in range(2))
 
-    def now():
-        clock[0] += mpi.SPIN / 4
-        return clock[0]
+    def leave():
+        left.append(1)
+        if len(left) == 5:
+            other.now(lambda: gather_in_vain(other))
 
-    monkeypatch.setattr(
-        mpi, "time", SimpleNamespace(**vars(time) | {"monotonic": now, "sleep": lambda _: naps.append(clock[0])})
-    )
-    link = MPILink(0.01, Comm(World(2), 1))
-    with pytest.raises(TimeoutError):
-        link.now(lambda: gather_in_vain(link))
-    assert naps[0] == pytest.approx(mpi.SPIN * 1.75)  # two questions before, for the patience and for the pause
-    assert len(naps) > 10
+    monkeypatch.setattr(mpi, "YIELD", leave)
+    assert one.now(lambda: gather_in_vain(one)).tolist() == [0, 0]
+    assert len(left) == 5
 
 
 @pytest.mark.parametrize("beside", [True, False])

@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from concurrent import futures
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from ..geometry import as_number
@@ -30,9 +31,8 @@ HEAD_START = 1.0
 ENDING = 5
 """Seconds that MPI has to end all processes."""
 
-SPIN = 0.001
-"""Seconds for which who waits asks without a pause. Then others have the processor first: there may be more processes
-than processors."""
+YIELD: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 0))
+"""Lets others have the processor first: there may be more processes than processors."""
 
 STUCK = 75
 """Exit code of a process that has waited in vain: EX_TEMPFAIL of sysexits.h."""
@@ -124,13 +124,11 @@ class MPILink(Part):
         if self._until is None:  # in the thread of ``later``, for which the caller waits
             kind.Waitall(requests)
             return
-        self._open, pause = requests, time.monotonic() + SPIN
+        self._open = requests
         while not kind.Testall(requests):
-            now = time.monotonic()
-            if now > self._until:
+            if time.monotonic() > self._until:
                 raise self._impatient()
-            if now > pause:
-                time.sleep(0)
+            YIELD()
         self._open = []
 
     def _is_idle(self) -> bool:
