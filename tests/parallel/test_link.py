@@ -270,7 +270,7 @@ def test_who_waits_leaves_its_processor_to_others(monkeypatch):
 @pytest.mark.parametrize("beside", [True, False])
 def test_seconds_of_waiting_add_up(monkeypatch, beside):
     clock = iter([5.0, 7.0, 10.0, 10.5])
-    monkeypatch.setattr(mpi, "time", SimpleNamespace(**vars(time) | {"perf_counter": lambda: next(clock)}))
+    monkeypatch.setattr(part, "time", SimpleNamespace(**vars(time) | {"perf_counter": lambda: next(clock)}))
     link = MPILink(1, Comm(World(1), 0))
     for _ in range(2):
         begun(link, int, beside)()

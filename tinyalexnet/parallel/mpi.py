@@ -85,13 +85,11 @@ class MPILink(Part):
         self._last = future
 
         def wait() -> T:
-            begin = time.perf_counter()
-            try:
-                return future.result(self._longest)
-            except futures.TimeoutError:
-                raise self._impatient() from None
-            finally:
-                self.waited += time.perf_counter() - begin
+            with self._waiting():
+                try:
+                    return future.result(self._longest)
+                except futures.TimeoutError:
+                    raise self._impatient() from None
 
         return wait
 
@@ -100,13 +98,12 @@ class MPILink(Part):
         first costs more than a small exchange."""
         if not self._is_idle():
             return self.later(job)()
-        begin = time.perf_counter()
         self._until = time.monotonic() + self._longest
         try:
-            return job()
+            with self._waiting():
+                return job()
         finally:
             self._until = None
-            self.waited += time.perf_counter() - begin
 
     @property
     def _longest(self) -> float:
@@ -120,7 +117,7 @@ class MPILink(Part):
         )
 
     def _finish(self, requests: list[Any]) -> None:
-        kind = type(requests[0])
+        kind = type(requests[0])  # mpi4py is an extra
         if self._until is None:  # in the thread of ``later``, for which the caller waits
             kind.Waitall(requests)
             return

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,22 +39,16 @@ class Part:
         value = self._within.later(job)
 
         def wait() -> T:
-            begin = time.perf_counter()
-            try:
+            with self._waiting():
                 return value()
-            finally:
-                self.waited += time.perf_counter() - begin
 
         return wait
 
     def now(self, job: Callable[[], T]) -> T:
         """As ``Link.now``."""
         assert self._within is not None
-        begin = time.perf_counter()
-        try:
+        with self._waiting():
             return self._within.now(job)
-        finally:
-            self.waited += time.perf_counter() - begin
 
     def exchange(self, what: str, pieces: Sequence[np.ndarray], from_: Sequence[int]) -> np.ndarray:
         """As ``Link.exchange``."""
@@ -95,7 +90,7 @@ class Part:
             comm = self._comm.Split(part, self.rank)
             return Alone() if comm.Get_size() == 1 else Part(comm, self)
 
-        return self.later(divided)()
+        return self.later(divided)()  # Split holds its thread
 
     def rest(self) -> None:
         """As ``Link.rest``."""
@@ -126,6 +121,15 @@ class Part:
         """Waits until these are done."""
         assert self._within is not None
         self._within._finish(requests)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """What is done in it counts as waiting."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.waited += time.perf_counter() - begin
 
     def _count(self, what: str, sent: int, seconds: float) -> None:
         """What an exchange has cost, here and in the link that this is a part of."""
