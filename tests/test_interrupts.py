@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -201,6 +202,45 @@ def test_a_signal_that_is_ignored_stays_ignored():
         signal.signal(number, signal.SIG_IGN)
     interrupts.install()
     assert [signal.getsignal(number) for number in WORDS] == [signal.SIG_IGN] * 2
+
+
+@pytest.mark.parametrize("number", WORDS)
+def test_in_a_call_that_does_not_come_back_the_system_ends_the_process(number):
+    program = (
+        "import ctypes, os, threading\n"
+        "from tinyalexnet import interrupts\n"
+        "interrupts.install()\n"
+        f"threading.Timer(0.2, os.kill, (os.getpid(), {int(number)})).start()\n"
+        "with interrupts.ends_at_once():\n"
+        "    [ctypes.CDLL(None).sleep(30) for _ in range(9)]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")
+
+
+def test_after_such_a_call_the_handlers_are_as_before(heeded, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with interrupts.ends_at_once():
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) == before != signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    with monkeypatch.context() as foreign:  # a handler that Python has not set
+        foreign.setattr(interrupts.signal, "getsignal", lambda number: None)
+        with interrupts.ends_at_once():
+            foreign.undo()
+            assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_another_thread_leaves_the_handlers_alone(heeded):
+    def handlers():
+        with interrupts.ends_at_once():
+            return [signal.getsignal(number) for number in WORDS]
+
+    before = [signal.getsignal(number) for number in WORDS]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(handlers).result() == before
 
 
 def test_a_swallowed_interrupt_shows_no_traceback_and_other_errors_do(monkeypatch):

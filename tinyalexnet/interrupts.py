@@ -61,6 +61,26 @@ class raised:  # noqa: N801, used like a function
         _state.raises = False
 
 
+class ends_at_once:  # noqa: N801, used like a function
+    """``with ends_at_once():`` the system ends this process at a signal, for calls that never come back to Python."""
+
+    def __enter__(self) -> None:
+        import threading
+
+        self.before: dict[signal.Signals, Any] = {}
+        if threading.current_thread() is not threading.main_thread():
+            return  # no other thread may set a handler
+        for number in WORDS:
+            handler = signal.getsignal(number)
+            if handler not in (signal.SIG_IGN, None):  # None: not of Python, so it can come at any time
+                self.before[number] = handler
+                signal.signal(number, signal.SIG_DFL)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
 def check() -> None:
     """Raises KeyboardInterrupt if a signal has come, and its exception was lost."""
     if _state.lost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -392,18 +393,22 @@ def test_without_mpi_it_says_what_to_install(monkeypatch, error):
 
 
 def test_what_mpi4py_warns_of_is_said_once(monkeypatch):
-    """A launcher of another MPI, which is refused with a sentence of its own."""
+    """A launcher of another MPI, which is refused in a sentence. Until then the system ends the process at Ctrl-C."""
+    while_it_starts, before = [], signal.getsignal(signal.SIGINT)
 
     class Warns:
         @property
         def MPI(self):  # noqa: N802
             warnings.warn("the launcher is of another MPI", RuntimeWarning, stacklevel=2)
+            while_it_starts.append(signal.getsignal(signal.SIGINT))
             return SimpleNamespace(COMM_WORLD=Comm(World(1), 0))
 
     for each in mpi.LAUNCHERS:
         monkeypatch.delenv(each, raising=False)
     monkeypatch.setitem(sys.modules, "mpi4py", Warns())
     assert MPILink().size == 1
+    assert while_it_starts == [signal.SIG_DFL]
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 @pytest.mark.parametrize("name", mpi.LAUNCHERS)

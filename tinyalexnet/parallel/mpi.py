@@ -17,6 +17,7 @@ from concurrent import futures
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
+from .. import interrupts
 from ..geometry import as_number
 from .part import Part
 
@@ -171,7 +172,8 @@ class MPILink(Part):
 def _world() -> Any:
     """All processes of the launcher."""
     try:
-        with warnings.catch_warnings():
+        # MPI's start waits for all processes, also for one that a signal has ended, and hears no signal meanwhile.
+        with interrupts.ends_at_once(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the launcher, which is refused below
             from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
