@@ -61,7 +61,7 @@ def main(seconds: float) -> None:
         for step, taken in zip(steps, times, strict=True):
             link.now(lambda: link.texts(""))
             begin = time.perf_counter()
-            step(np.zeros((1, 1), np.float32), np.zeros(1), link.size)
+            step(np.zeros((1, 1), np.float32), np.zeros(link.size))
             taken.append(time.perf_counter() - begin)
     if link.rank == 0:
         ratios = [a / b for a, b in zip(*times, strict=True)][1:]

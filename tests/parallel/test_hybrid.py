@@ -18,6 +18,7 @@ from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequen
 from tinyalexnet.console import Console
 from tinyalexnet.parallel import Alone, HybridStep, Placement, Teams, cut, passes_of
 from tinyalexnet.parallel.cost import activation_bytes, column_gradient_bytes, gradient_bytes
+from tinyalexnet.parallel.teams import teams_of
 from tinyalexnet.training import Settings, Training, train
 from tinyalexnet.training import step as steps
 from tinyalexnet.training.run import Files
@@ -111,6 +112,9 @@ def test_bytes_are_those_of_the_formula(processes, scheme, groups):
         expected = gradient_bytes(int(convolutions), 4, processes, rank)
         expected += column_gradient_bytes(features, 4, 6, processes, rank, scheme, groups)
         assert found["gradients"] == 3 * expected
+        # A process of a team knows the loss of its images, and how many are right.
+        of_all = {"losses", "counts"} if teams_of(processes, groups) > 1 else set()
+        assert found.keys() - {"texts", "activations", "gradients"} == of_all
 
 
 def test_bytes_by_hand():
@@ -340,7 +344,7 @@ def test_dropout_before_the_dense_layers_draws_for_each_batch(rng, scheme):
         return float(len(out)), np.zeros_like(out)
 
     step = HybridStep(Placement(net, Alone(), 1).columns, loss, Kept(), 2, Teams(Alone(), 1), scheme)
-    first, second = step(x, labels, 6), step(x, labels, 6)
+    first, second = step(x, labels), step(x, labels)
     for found in (first, second):
         # Products of 3 and of 6 rows may round by it.
         np.testing.assert_allclose(found.out, other.forward(x), atol=1e-5)

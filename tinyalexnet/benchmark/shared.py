@@ -27,17 +27,15 @@ GRADIENTS = "gradients"
 
 @dataclass(frozen=True)
 class Batch:
-    """The images of a batch of ``size`` that one process may have to compute, from number ``first`` on."""
+    """The images of a batch that one process may have to compute, from number ``first`` on, and all labels."""
 
-    size: int
     first: int
     images: np.ndarray
     labels: np.ndarray
 
-    def part(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Some images and their labels, by their numbers in the batch."""
-        here = slice(rows.start - self.first, rows.stop - self.first)
-        return self.images[here], self.labels[here]
+    def part(self, rows: slice) -> np.ndarray:
+        """Some images, by their numbers in the batch."""
+        return self.images[rows.start - self.first : rows.stop - self.first]
 
 
 @dataclass(frozen=True)
@@ -83,12 +81,13 @@ class SharedWork:
 
     def step(self, name: str) -> Callable[[], object]:
         """A step of a pass, at whose end all processes are done."""
-        rows = self._sharded.rows(self._batch.size)
-        images, labels = self._batch.part(rows)
+        labels = self._batch.labels
+        rows = self._sharded.rows(len(labels))
+        images = self._batch.part(rows)
         if name == PASSES[0]:
             run: Callable[[], object] = lambda: self._forward(images, rows.start)  # noqa: E731
         else:
-            run = lambda: self._sharded(images, labels, self._batch.size)  # noqa: E731
+            run = lambda: self._sharded(images, labels)  # noqa: E731
 
         def counted() -> None:
             before = self._counts()
@@ -112,7 +111,7 @@ class SharedWork:
             layer.draw()
         size = self._link.size
         own = cut(self._shards, size)[self._link.rank]
-        runs = runs_of(self._net, cut(self._batch.size, self._shards)[own], own.start, self.device)
+        runs = runs_of(self._net, cut(len(self._batch.labels), self._shards)[own], own.start, self.device)
         with same_weights(runs):
             for run in runs:
                 run.forward(images[run.images(first)])

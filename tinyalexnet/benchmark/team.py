@@ -193,7 +193,7 @@ def _batch(options: Options, x_shape: Shape, rows: slice, labels: np.ndarray | N
             np.random.default_rng([options.seed, n]).standard_normal(dtype=np.float32, out=image)
         images *= IMAGE_STD
     none = np.zeros(x_shape[0], np.int64)
-    return Batch(x_shape[0], rows.start, images, (none if labels is None else labels)[rows])
+    return Batch(rows.start, images, none if labels is None else labels)
 
 
 def _as_json(team: _Team) -> dict[str, object]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..layers.base import Layer
 from ..network import Sequential
-from .exchange import Arrays, added, summed
+from .exchange import Arrays, added, packed, summed
 from .link import Link
 from .tree import Tree, cut
 
@@ -144,8 +144,7 @@ class Columns:
         rows = outs[0].shape[0]
         widths = [columns.stop - columns.start for columns in stage.columns]
         counts = [rows * sum(widths[run]) for run in self._runs]
-        flat = np.concatenate([out.reshape(-1) for out in outs])
-        every = self._link.now(lambda: self._link.gather(what, flat, counts))
+        every = self._link.now(lambda: self._link.gather(what, packed(outs), counts))
         parts, at = [], 0
         for width in widths:
             parts.append(every[at : at + rows * width].reshape(rows, width))

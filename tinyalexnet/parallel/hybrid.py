@@ -61,13 +61,19 @@ class HybridStep:
         """The images of a batch of N that this process computes."""
         return own_rows(batch, self._shards, self._own)
 
-    def __call__(self, x: np.ndarray, labels: np.ndarray, batch: int) -> Result:
-        """Takes a step on a batch of N images, of which x and labels are the ``rows`` of this process."""
-        teams, own = self._teams, self.rows(batch)
+    def out_rows(self, batch: int) -> slice:
+        """The images of which a step gives the output: those of the team."""
+        members = cut(self._shards, self._teams.link.size)[self._teams.members]
+        return own_rows(batch, self._shards, slice(members[0].start, members[-1].stop))
+
+    def __call__(self, x: np.ndarray, labels: np.ndarray) -> Result:
+        """Takes a step."""
+        batch, teams = len(labels), self._teams
+        own = self.rows(batch)
         every = passes_of(batch, self._shards, teams.link.size, self._scheme, teams.groups)
         numbers, members = teams.of(len(every)), teams.members
         passes = [of[members] for of in every[numbers]]
-        labels, first = self._labels(labels, passes)
+        every_row = [np.concatenate(of) for of in passes]
         for layer in self._leaves:
             layer.draw()
         runs = self._runs(cut(batch, self._shards), self._own)
@@ -76,27 +82,28 @@ class HybridStep:
             self._columns.draw()
             dense: Tree[Arrays] = Tree(added, len(every))
             losses: list[float] = []
-            dflat, logits = np.empty_like(flat), []
+            logits: Arrays = []
+            dflats: Arrays = []
             gathering = partial(self._gathering, flat, first=own.start, beside=len(passes) > 1)
             ahead = gathering(passes[0])
-            for number, of in enumerate(passes):
-                here, rows = ahead(), np.concatenate(of)
+            for number, (of, rows) in enumerate(zip(passes, every_row, strict=True)):
+                here = ahead()
                 if number + 1 < len(passes):
                     ahead = gathering(passes[number + 1])
                 out = self._columns.forward(here, rows, batch)
-                loss, dout = self._loss(out, labels[rows - first], batch)
+                loss, dout = self._loss(out, labels[rows], batch)
                 dx, grads = self._columns.backward(dout, [len(some) for some in of])
-                dflat[of[teams.own.rank] - own.start] = dx
+                dflats.append(dx)
                 dense.put(list(grads.values()), numbers.start + number)
                 losses.append(as_number(loss))
                 logits.append(out)
             job = partial(total, teams.across, dense.held, len(every))
             summed = begun(teams.across, job, beside=self._overlap)
-            self._head_backward(dflat, runs)
+            self._head_backward(_in_order(dflats, [of[teams.own.rank] for of in passes]), runs)
         found = total_loss(teams.across, losses, len(every))
         dense_grads = dict(zip(grads, summed(), strict=True))
         self._optimizer.move(self._sums.result() | dense_grads, found)
-        return Result(_in_order(logits, passes)[own.start - first : own.stop - first], found)
+        return Result(_in_order(logits, every_row), found)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The output (N, K) without dropout, on all processes of a team, for images x that all of them have."""
@@ -126,23 +133,17 @@ class HybridStep:
     def _gathering(self, flat: np.ndarray, of: list[np.ndarray], first: int, beside: bool) -> Callable[[], np.ndarray]:
         """What gathers the rows of a pass from all processes of the team, and may begin at once, beside the caller."""
         link, width = self._teams.own, self._columns.in_features
-        mine = np.ascontiguousarray(flat[of[link.rank] - first]).reshape(-1)
+        own = of[link.rank]
+        # All of them are in order, and need no copy.
+        mine = np.ascontiguousarray(flat if len(own) == len(flat) else flat[own - first]).reshape(-1)
         counts = [len(rows) * width for rows in of]
         wait = begun(link, partial(link.gather, "activations", mine, counts), beside)
         return lambda: wait().reshape(-1, width)
 
-    def _labels(self, own: np.ndarray, passes: list[list[np.ndarray]]) -> tuple[np.ndarray, int]:
-        """The labels of all images of the team, and the number of the first one in the batch."""
-        link = self._teams.own
-        counts = [sum(len(of[rank]) for of in passes) for rank in range(link.size)]
-        every = link.now(lambda: link.gather("labels", np.ascontiguousarray(own), counts))
-        return every, min(int(rows[0]) for of in passes for rows in of if rows.size)
 
-
-def _in_order(outs: Arrays, passes: list[list[np.ndarray]]) -> np.ndarray:
-    """The outputs of all passes in the order of the images."""
-    order = np.concatenate([rows for of in passes for rows in of]).argsort()
-    return np.concatenate(outs)[order]
+def _in_order(parts: Arrays, rows: list[np.ndarray]) -> np.ndarray:
+    """What each pass has of its images, in the order of the images; those of a pass have ascending numbers."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)[np.concatenate(rows).argsort()]
 
 
 def rows_of(batch: int, shards: int, processes: int) -> list[np.ndarray]:

@@ -30,9 +30,9 @@ class ShardedStep:
     captured step there, unless ``graph`` is False.
 
     Shapes
-        x (n, ...) and labels (n,), the ``rows`` of this process -> ``Result(out, loss)``, out (n, K) of its shards and
-        loss of the batch, a float. ``loss`` is a function of a shard's output, its labels and the N of the batch that
-        returns its part of the loss and the gradient.
+        x (n, ...), the ``rows`` of this process, and labels (N,) of the batch -> ``Result(out, loss)``, out (m, K) of
+        the ``out_rows`` and loss of the batch, a float. ``loss`` is a function of a shard's output, its labels and N
+        that returns its part of the loss and the gradient.
     Errors
         As those of the network, the loss and the link; ValueError if a batch has fewer images than ``shards``, or
         there are more processes than shards.
@@ -62,10 +62,12 @@ class ShardedStep:
         """The images of a batch of N that this process computes."""
         return own_rows(batch, self._shards, self._own)
 
-    def __call__(self, x: Any, labels: Any, batch: int | None = None) -> Result:
-        """Takes a step; ``batch`` is N, if x has not all images of the batch."""
-        batch = len(x) if batch is None else batch
-        first, hardware = self.rows(batch).start, self._sums.hardware
+    out_rows = rows
+
+    def __call__(self, x: Any, labels: Any) -> Result:
+        """Takes a step."""
+        batch, hardware = len(labels), self._sums.hardware
+        first = self.rows(batch).start
         for layer in self._leaves:
             layer.draw()
         self._sums.begin()
@@ -75,8 +77,7 @@ class ShardedStep:
         runs = runs_of(self._net, cut(batch, self._shards)[self._own], self._own.start, hardware)
         with same_weights(runs):
             for run in runs:
-                rows = run.images(first)
-                for out, loss in take(run, x[rows], labels[rows], batch):
+                for out, loss in take(run, x[run.images(first)], labels[run.images()], batch):
                     outs.append(to_host(out))
                     losses.append(as_number(loss))
         loss = total_loss(self._link, losses, self._shards)

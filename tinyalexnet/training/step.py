@@ -86,7 +86,8 @@ class Training:
         self.colours = self._colours() if settings.colour_noise else None
 
     def _make_step(self) -> None:
-        """The functions of a step and of a forward, and the images of a batch that this process computes."""
+        """The functions of a step and of a forward, the images of a batch that this process computes, and those of
+        which it gets the output."""
         settings, graph = self.settings, not self.settings.no_graph
         given = self._loss, self.optimizer, settings.shards
         step: ShardedStep | HybridStep
@@ -97,8 +98,8 @@ class Training:
         else:
             step = HybridStep(self.placement.columns, *given, self.placement.teams, settings.scheme, settings.overlap)
             self._forward = step.forward
-        self._rows = step.rows(settings.batch_size)
-        self._step: Callable[[Any, Any], Result] = functools.partial(step, batch=settings.batch_size)
+        self._rows, self._out_rows = step.rows(settings.batch_size), step.out_rows(settings.batch_size)
+        self._step: Callable[[Any, Any], Result] = step
         if settings.shards == 1 and self.placement.columns is None:
             self._step = self.net.captured(self._loss, self.optimizer, graph)
 
@@ -110,15 +111,15 @@ class Training:
     def batch(self, step: int, rows: slice | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The images (N, H, W, C) and labels (N,) of a step; they depend on the seed and the step alone.
 
-        ``rows`` are some of them, with a start and a stop: the same images as in the whole batch.
+        ``rows`` are some of the images, with a start and a stop: the same as in the whole batch. The labels are all.
         """
         settings, size = self.settings, self.settings.batch_size
         epoch, index = divmod(step, self.steps_an_epoch)
         rows = rows or slice(0, size)
         order = _order(settings.seed, epoch, len(self.dataset.train.labels))
-        chosen = order[index * size + rows.start : index * size + rows.stop]
+        chosen = order[index * size : (index + 1) * size]
         rng = np.random.default_rng([settings.seed, 1, step])
-        images = self._prepared(self.dataset.train.pixels[chosen])
+        images = self._prepared(self.dataset.train.pixels[chosen[rows]])
         if self.colours is not None:
             images = augment.colour_noise(images, *self.colours, rng, settings.colour_noise, rows.start, size)
         if settings.pad:
@@ -158,7 +159,7 @@ class Training:
                 f"learning_rate is {self.settings.learning_rate}, but must be smaller: "
                 f"the loss of step {step} is {loss}"
             )
-        right = self._sum(int(np.count_nonzero(to_host(logits).argmax(axis=1) == labels)))
+        right = self._sum(int(np.count_nonzero(to_host(logits).argmax(axis=1) == labels[self._out_rows])))
         for sums in (self.progress.logged, self.progress.epoch):
             sums.add(loss, right, self.settings.batch_size)
         self.progress.step += 1
@@ -244,8 +245,8 @@ class Training:
             check_same(self.link, place.teams.size, **{name: _digest(place.columns.params)})
 
     def _sum(self, count: int) -> int:
-        """The sum over all processes."""
-        link = self.link
+        """The sum over all teams."""
+        link = self.placement.teams.across
         return int(link.now(lambda: link.gather("counts", np.array([count]), [1] * link.size)).sum())
 
     def save(self, path: str | Path) -> None:
