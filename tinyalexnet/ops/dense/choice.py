@@ -1,6 +1,6 @@
 """On "cpu", which products of the dense layer go through copies in panels (``cpu_panels``): those of many vectors."""
 
-MANY = {"out": 48, "dx": 16, "dw": 32}
+MANY = {"out": 48, "dx": 16, "dw": 48}
 """From so many vectors on, by what is computed, the copies pay. Of fewer they would take most of the time."""
 
 MANY_WEIGHTS = 1 << 17
