@@ -40,8 +40,8 @@ def passes(batch: int, variant: str) -> list[Callable[[Limits], object]]:
             continue
         x, dout = (rng.standard_normal(size, dtype=np.float32) for size in (x_shape, shape))
         w, b, window = layer.params["w"], layer.params["b"], layer.window
-        tile = choose_tile("winograd", "cpu", x_shape, w.shape[3], window, 1, w.dtype)
-        last = window, 1, tile
+        tile = choose_tile("winograd", "cpu", x_shape, w.shape[3], window, layer.groups, w.dtype)
+        last = window, layer.groups, tile
 
         def one(limits: Limits, x: Any = x, dout: Any = dout, w: Any = w, b: Any = b, last: Any = last) -> None:
             winograd.conv2d_forward(x, w, b, *last, limits)
@@ -80,4 +80,7 @@ def main(batch: int = 128, variant: str = "tf2015") -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else 128, *sys.argv[2:])
+    size, *names = sys.argv[1:] or ["128"]
+    if not size.isdecimal() or not int(size) or len(names) > 1 or not set(names) <= set(VARIANTS):
+        sys.exit(__doc__)
+    main(int(size), *names)

@@ -4,7 +4,7 @@ VARIANT is mnist (the default), digits or cifar. Whole steps of the README's tra
 mean subtracted, random crops, half of them mirrored; batch 128; forward with dropout, loss, backward; SGD with momentum
 0.9 and weight decay, biases at twice the rate and without decay; the loss and the right answers of each step. PyTorch
 has the benchmark's network, in the layout in which its steps are faster, in a process of its own, and a plain loop.
-Both have 2 threads. If the data set is not there, its images are random.
+Both have as many threads, 2 unless ``threads`` says otherwise. If the data set is not there, its images are random.
 
 Prints, of three steps on the first images without dropout, crops and mirror images, the losses of both, which must be
 equal up to rounding; and then images a second, and the median and the quartiles of the ratio over the rounds.
@@ -227,9 +227,10 @@ def main(variant: str = "mnist", rounds: int = 20, threads: int = 2) -> None:
 
 if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if "=" not in word]
-    options = {name: int(value) for name, value in (word.split("=") for word in sys.argv[1:] if "=" in word)}
-    if len(words) > 1 or not set(words) <= set(DATA) or not set(options) <= {"rounds", "threads"}:
+    texts = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+    are_numbers = all(text.isdecimal() and int(text) for text in texts.values())
+    if len(words) > 1 or not set(words) <= set(DATA) or not set(texts) <= {"rounds", "threads"} or not are_numbers:
         sys.exit(__doc__)
     if importlib.util.find_spec("torch") is None:
         sys.exit("PyTorch is not installed: python -m pip install torch")
-    main(*words, **options)
+    main(*words, **{name: int(text) for name, text in texts.items()})

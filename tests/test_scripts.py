@@ -39,14 +39,28 @@ def test_the_errors_are_drawn(tmp_path):
 
 @pytest.mark.compiled
 def test_other_limits_are_timed():
-    done = run("limits.py", "1")
+    """Of a network in which some convolutions have groups."""
+    done = run("limits.py", "1", "caffe")
     assert (done.returncode, done.stderr) == (0, "")
     rows = {line.split()[0]: re.findall(r"x[\d.]+: ([\d.]+)", line) for line in done.stdout.splitlines()[1:]}
     assert set(rows) == set(Limits._fields)
     assert all(len(row) == 4 and all(float(ratio) > 0 for ratio in row) for row in rows.values())
 
 
-@pytest.mark.parametrize(("script", "arguments"), [("winograd_stages.py", ["0"]), ("winograd_error.py", [])])
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("winograd_stages.py", ["0"]),
+        ("winograd_error.py", []),
+        ("limits.py", ["0"]),
+        ("limits.py", ["8", "nope"]),
+        ("limits.py", ["8", "caffe", "1"]),
+        ("few_vectors.py", ["--help"]),
+        ("training_versus.py", ["rounds=x"]),
+        ("training_versus.py", ["digits", "threads=0"]),
+        ("training_versus.py", ["rounds"]),
+    ],
+)
 def test_wrong_use_prints_how_to_use_them(script, arguments):
     done = run(script, *arguments)
     assert done.returncode == 1

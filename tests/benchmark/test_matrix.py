@@ -213,11 +213,13 @@ def test_three_processes_may_need_all_memory(timer, monkeypatch):
 
 
 def test_each_pass_is_taken_once_before_it_is_timed(timer, monkeypatch):
-    """So that no turn has fewer steps because the first waited for a compiler."""
+    """So that no turn has fewer steps because the first waited for a compiler; compiled ahead, in two processes."""
     taken = []
     monkeypatch.setattr(Workload, "finished_step", lambda self, name: lambda: taken.append(name))
+    monkeypatch.setattr(host.Device, "compile_ahead", lambda self, run, *_: (taken.append("ahead"), run()))
     run(options(), variants=("plain",))
-    assert taken == ["Forward", "Forward-backward"] * 2
+    passes = ["Forward", "Forward-backward"]
+    assert taken == ["ahead", *passes, *passes] * 2
 
 
 def test_memory_of_earlier_cells_is_given_back(timer, monkeypatch):

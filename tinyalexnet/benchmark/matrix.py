@@ -22,6 +22,7 @@ from .memory import memory_estimate
 from .options import Matrix, Options, check_matrix, checked_shape, checked_threads
 from .record import Record
 from .report import head
+from .timing import compile_quietly
 from .versus import Peer, compare_results, time_in_turn
 
 Next = Callable[[str], object]
@@ -104,8 +105,7 @@ def _measure(options: Options, threads: int, record: Record, say: Console, follo
             peers.append(stack.enter_context(Peer(choice, threads, net, work.images, labels)))
             record.check_version(choice.name, peers[-1].version)
         following("loading or compiling kernels")
-        for name in options.passes:
-            work.finished_step(name)()
+        compile_quietly(work, options.passes)
         seconds, comparisons = time_in_turn(peers, work, options.passes, options.rounds, lambda: following("measuring"))
         compare_results(peers, work, comparisons)
     versus = {choice.name: one for choice, one in zip(options.versus, comparisons, strict=True)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TextIO
 
+from .. import interrupts
 from ..console import Console
 from ..devices import Device
 from ..losses import Loss
@@ -108,18 +109,25 @@ def compile_kernels(work: Steps, passes: tuple[str, ...], say: Console, ahead: b
     """
     if not work.device.compiles:
         return
-
-    def run() -> None:
-        for name in passes:
-            work.finished_step(name)()
-
     start = time.perf_counter()
-    before = say.compile_ahead(work.device, run) if ahead else []
+    before = say.compile_ahead(work.device, lambda: _run_once(work, passes)) if ahead else []
     with say.compiling(work.device) as compiled:
-        run()
+        _run_once(work, passes)
     compiled = before + compiled
     cached = "" if compiled else ", all from the cache"
     say.line(f"{len(compiled)} functions compiled{cached}; ready after {time.perf_counter() - start:.1f} s")
+
+
+def compile_quietly(work: Steps, passes: tuple[str, ...]) -> None:
+    """As ``compile_kernels`` ahead, for who shows progress in another way."""
+    work.device.compile_ahead(lambda: _run_once(work, passes), lambda: None, lambda name, seconds: None)
+    interrupts.check()
+    _run_once(work, passes)
+
+
+def _run_once(work: Steps, passes: tuple[str, ...]) -> None:
+    for name in passes:
+        work.finished_step(name)()
 
 
 def time_steps(run: TimedRun, work: Steps, num_batches: int, out: TextIO, say: Console) -> None:
