@@ -58,12 +58,12 @@ def flip(training):
     training.net.params["conv1.w"].view("u4")[0, 0, 0, 0] ^= 1
 
 
-def one_pixel(training_class, link):
+def one_pixel(training_class, link, part):
     made = training_class.__init__
 
     def make(training, settings, dataset, link=None):
         if link.rank:
-            dataset.train.pixels[7, 3, 3, 0] ^= 1
+            getattr(dataset, part).pixels[7, 3, 3, 0] ^= 1
         made(training, settings, dataset, link)
 
     training_class.__init__ = make
@@ -80,6 +80,10 @@ def full(at):
     checkpoint.save = saved
 
 
+PIXELS = {"pixel": "train", "test pixel": "test"}
+"""In which images one is wrong."""
+
+
 class Faulty(mpi.MPILink):
     """Knows its number, and so what is to go wrong."""
 
@@ -92,8 +96,8 @@ class Faulty(mpi.MPILink):
             before(at, self, lambda _: self.end())
         elif kind == "flip":
             before(at, self, flip)
-        elif kind == "pixel":
-            one_pixel(Training, self)
+        elif kind in PIXELS:
+            one_pixel(Training, self, PIXELS[kind])
         elif kind == "full":
             full(at)
         steps.COMPARE_EVERY = 4

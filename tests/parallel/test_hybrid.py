@@ -344,6 +344,8 @@ def test_dropout_before_the_dense_layers_draws_for_each_batch(rng, scheme):
         return float(len(out)), np.zeros_like(out)
 
     step = HybridStep(Placement(net, Alone(), 1).columns, loss, Kept(), 2, Teams(Alone(), 1), scheme)
+    with pytest.raises(ValueError, match="x has 5 images, but must have the 6 that this process computes of the 6"):
+        step(x[:5], labels)
     first, second = step(x, labels), step(x, labels)
     for found in (first, second):
         # Products of 3 and of 6 rows may round by it.

@@ -138,6 +138,27 @@ def test_what_processes_do_not_have_in_common_is_named(last):
         on(last + 1, refused)
 
 
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_wrong_weight_is_found_before_a_checkpoint_and_after_an_epoch(tmp_path, monkeypatch, step):
+    """However seldom processes compare else. An epoch has four steps, and after two there is a checkpoint."""
+    monkeypatch.setattr(steps, "COMPARE_EVERY", 100)
+
+    def flip(training):
+        if training.link.rank == 1 and training.progress.step == step - 1:
+            training.net.params["conv1.w"].view("u4")[0, 0, 0, 0] ^= 1 << 20  # more than a step rounds away
+
+    def saved(link):
+        training, _ = trained(step, before=flip)(link)
+        training.save(tmp_path / "run")
+
+    def refused(link):
+        with pytest.raises(ValueError, match=f"the digest of the weights after step {step} of process 1 is "):
+            saved(link)
+
+    on(2, refused)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("wrong", [0, 2, 3])
 def test_teams_compare_their_columns(wrong):
     """Of four processes in two teams 0 and 2 have the same columns, and 1 and 3."""

@@ -155,6 +155,20 @@ def test_more_processes_than_shards_are_refused():
         on(3, lambda link: ShardedStep(network("reference"), cross_entropy("reference"), Kept(), 2, link))
 
 
+@pytest.mark.parametrize("count", [3, 5, 8])
+def test_other_images_than_the_rows_of_a_process_are_refused(count):
+    """As its own labels alone, or all images."""
+
+    def step(link):
+        return ShardedStep(network("reference"), cross_entropy("reference"), Kept(), 2, link)(
+            np.zeros((count, 7, 7, 2), np.float32), np.zeros(8, int)
+        )
+
+    message = f"x has {count} images, but must have the 4 that this process computes of the 8 that have labels"
+    with pytest.raises(ValueError, match=message):
+        on(2, step)
+
+
 def test_a_batch_of_less_images_than_shards_is_refused(rng):
     step = ShardedStep(network("reference"), cross_entropy("reference"), Kept(), 8)
     with pytest.raises(ValueError, match="parts is 8, but must be at most the 7 items"):

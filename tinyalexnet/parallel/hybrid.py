@@ -17,7 +17,7 @@ from .columns import Columns
 from .exchange import Arrays, added, total
 from .link import begun
 from .runs import Run, runs_of, same_weights
-from .shards import Loss, own_rows, own_shards
+from .shards import Loss, check_rows, own_rows, own_shards
 from .sums import GradientSums, as_number, leaves_of, total_loss
 from .teams import Teams
 from .tree import Tree, cut, spans
@@ -67,9 +67,10 @@ class HybridStep:
         return own_rows(batch, self._shards, slice(members[0].start, members[-1].stop))
 
     def __call__(self, x: np.ndarray, labels: np.ndarray) -> Result:
-        """Takes a step."""
+        """Takes a step on a batch: x are its ``rows``, ``labels`` are all of it."""
         batch, teams = len(labels), self._teams
         own = self.rows(batch)
+        check_rows(x, own, batch)
         every = passes_of(batch, self._shards, teams.link.size, self._scheme, teams.groups)
         numbers, members = teams.of(len(every)), teams.members
         passes = [of[members] for of in every[numbers]]
@@ -125,7 +126,7 @@ class HybridStep:
         return outs[-1] if len(outs) == 2 else np.concatenate(outs)
 
     def _head_backward(self, dflat: np.ndarray, runs: list[Run]) -> None:
-        """The backward of all shards of this process, whose gradients are exchanged meanwhile."""
+        """The backward of all shards of this process; with overlap their gradients are exchanged meanwhile."""
         self._sums.begin()
         for run in runs:
             self._sums.backward(run, dflat[run.images(runs[0].rows[0].start)])

@@ -34,8 +34,8 @@ class ShardedStep:
         the ``out_rows`` and loss of the batch, a float. ``loss`` is a function of a shard's output, its labels and N
         that returns its part of the loss and the gradient.
     Errors
-        As those of the network, the loss and the link; ValueError if a batch has fewer images than ``shards``, or
-        there are more processes than shards.
+        As those of the network, the loss and the link; ValueError if a batch has fewer images than ``shards``, x has
+        others than the rows, or there are more processes than shards.
     Source
         docs/parallel.md.
     """
@@ -65,9 +65,11 @@ class ShardedStep:
     out_rows = rows
 
     def __call__(self, x: Any, labels: Any) -> Result:
-        """Takes a step."""
+        """Takes a step on a batch: x are its ``rows``, ``labels`` are all of it."""
         batch, hardware = len(labels), self._sums.hardware
-        first = self.rows(batch).start
+        rows = self.rows(batch)
+        check_rows(x, rows, batch)
+        first = rows.start
         for layer in self._leaves:
             layer.draw()
         self._sums.begin()
@@ -115,3 +117,12 @@ def own_rows(batch: int, shards: int, own: slice) -> slice:
     """The images of a batch of N that are in some of its shards."""
     rows = cut(batch, shards)
     return slice(rows[own.start].start, rows[own.stop - 1].stop)
+
+
+def check_rows(x: Any, rows: slice, batch: int) -> None:
+    """ValueError if x cannot be these rows of a batch of N."""
+    if len(x) != rows.stop - rows.start:
+        raise ValueError(
+            f"x has {len(x)} images, but must have the {rows.stop - rows.start} that this process computes of the "
+            f"{batch} that have labels"
+        )

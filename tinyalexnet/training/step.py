@@ -34,7 +34,8 @@ EVALUATION_BATCH = 500
 """Views of test images that are computed at a time."""
 
 COMPARE_EVERY = 100
-"""Steps between two comparisons of the weights of all processes."""
+"""Steps between two comparisons of the weights of all processes; they also compare before each checkpoint, and after an
+epoch."""
 
 
 class Training:
@@ -45,7 +46,8 @@ class Training:
         position in training, after padding by ``settings.pad``, and in the middle for the test. Before that the mean
         image of the training set is subtracted, and the result divided by the standard deviation of its pixels.
     State
-        With a ``link`` to other processes each of them computes some shards of a batch; all have the same weights.
+        With a ``link`` to other processes each of them computes some shards of a batch; all have the same weights, but
+        for those of dense layers in columns.
     Errors
         ValueError if a setting is out of range, the images do not fit the variant, or other processes have other ones.
     Source
@@ -58,6 +60,7 @@ class Training:
         self.link: Link = link or Alone()
         if self.link.size > 1:  # before any other exchange, which is as the settings say
             check_same(self.link, version=__version__, settings=str(settings), data=self.fingerprint)
+            check_same(self.link, test_images=_of_images(dataset.test))
         self.image_size = check_variant(settings.variant).image_shape[:2]
         self.net = alexnet(
             settings.variant,
@@ -163,7 +166,7 @@ class Training:
         for sums in (self.progress.logged, self.progress.epoch):
             sums.add(loss, right, self.settings.batch_size)
         self.progress.step += 1
-        if self.link.size > 1 and self.progress.step % COMPARE_EVERY == 0:
+        if not self.progress.step % COMPARE_EVERY or not self.progress.step % self.steps_an_epoch:
             self._compare()
         return self._statistics(weights) if statistics else {}
 
@@ -239,6 +242,8 @@ class Training:
 
     def _compare(self) -> None:
         """ValueError, which names the process, if weights that several processes have are not equal."""
+        if self.link.size == 1:
+            return
         name, place = f"the digest of the weights after step {self.progress.step}", self.placement
         check_same(self.link, **{name: self.digest()})
         if place.columns is not None:
@@ -250,7 +255,8 @@ class Training:
         return int(link.now(lambda: link.gather("counts", np.array([count]), [1] * link.size)).sum())
 
     def save(self, path: str | Path) -> None:
-        """Writes a checkpoint: ``state.save``."""
+        """Writes a checkpoint: ``state.save``. Before, all processes compare their weights."""
+        self._compare()
         state.save(self, path)
 
     def restore(self, path: str | Path) -> None:
@@ -271,10 +277,14 @@ class Training:
     @functools.cached_property
     def fingerprint(self) -> str:
         """The data set's name, its number of training images, and a digest of them."""
-        train = self.dataset.train
-        digest = hashlib.sha256(np.ascontiguousarray(train.pixels).data)
-        digest.update(train.labels.tobytes())
-        return f"{self.dataset.name}, {len(train.labels)} images, sha256 {digest.hexdigest()}"
+        return f"{self.dataset.name}, {_of_images(self.dataset.train)}"
+
+
+def _of_images(images: Images) -> str:
+    """How many there are, and a digest of them."""
+    digest = hashlib.sha256(np.ascontiguousarray(images.pixels).data)
+    digest.update(images.labels.tobytes())
+    return f"{len(images.labels)} images, sha256 {digest.hexdigest()}"
 
 
 def _digest(arrays: Mapping[str, Any]) -> str:
