@@ -75,4 +75,6 @@ def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not sys.argv[1].replace(".", "", 1).isdecimal():
+        sys.exit(__doc__)
     main(float(sys.argv[1]))

@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from mpi4py import MPI
@@ -23,6 +23,9 @@ from tinyalexnet.alexnet import VARIANTS
 from tinyalexnet.parallel import Alone, MPILink
 from tinyalexnet.training import Settings, Training
 from tinyalexnet.training.data import Dataset, Images
+
+OPTIONS = {"rounds": 12, "alone": 0, "skip": 0, "unrelated": 0}
+"""Those that are no settings of a training."""
 
 STEPS = 5
 """Steps of a turn: after some time without work a processor takes longer for the first one."""
@@ -44,8 +47,7 @@ def together() -> None:
 
 
 def main(variant: str, shards: int, flags: dict[str, str]) -> None:
-    options = {"rounds": 12, "alone": 0, "skip": 0, "unrelated": 0}
-    rounds, alone, skip, unrelated = (int(flags.pop(name, default)) for name, default in options.items())
+    rounds, alone, skip, unrelated = (int(flags.pop(name, default)) for name, default in OPTIONS.items())
     if rounds < 2:  # one process would end here and the others wait for it
         sys.exit(f"rounds is {rounds}, but must be at least 2, for quartiles")
     kinds = {name: type(getattr(Settings, name)) for name in flags}
@@ -95,4 +97,9 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), dict(word.split("=") for word in sys.argv[3:]))
+    variant, shards, *words = sys.argv[1:] if len(sys.argv) > 2 else ("", "")
+    flags = dict(word.partition("=")[::2] for word in words)
+    known = {*OPTIONS, *(field.name for field in fields(Settings))} - {"variant", "shards"}
+    if variant not in VARIANTS or not shards.isdecimal() or not set(flags) <= known or not all(flags.values()):
+        sys.exit(__doc__)
+    main(variant, int(shards), flags)
