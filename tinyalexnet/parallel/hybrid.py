@@ -135,7 +135,7 @@ class HybridStep:
         """What gathers the rows of a pass from all processes of the team, and may begin at once, beside the caller."""
         link, width = self._teams.own, self._columns.in_features
         own = of[link.rank]
-        # All of them are in order, and need no copy.
+        # Rows of a pass ascend, so if it has all of this process they need no copy.
         mine = np.ascontiguousarray(flat if len(own) == len(flat) else flat[own - first]).reshape(-1)
         counts = [len(rows) * width for rows in of]
         wait = begun(link, partial(link.gather, "activations", mine, counts), beside)

@@ -62,7 +62,7 @@ class ShardedStep:
         """The images of a batch of N that this process computes."""
         return own_rows(batch, self._shards, self._own)
 
-    out_rows = rows
+    out_rows = rows  # for each process is a team of its own
 
     def __call__(self, x: Any, labels: Any) -> Result:
         """Takes a step on a batch: x are its ``rows``, ``labels`` are all of it."""

@@ -59,8 +59,8 @@ class Training:
         self.settings, self.dataset, self.progress = settings, dataset, Progress()
         self.link: Link = link or Alone()
         if self.link.size > 1:  # before any other exchange, which is as the settings say
-            check_same(self.link, version=__version__, settings=str(settings), data=self.fingerprint)
-            check_same(self.link, test_images=_of_images(dataset.test))
+            images = {"data": self.fingerprint, "test_images": _of_images(dataset.test)}
+            check_same(self.link, version=__version__, settings=str(settings), **images)
         self.image_size = check_variant(settings.variant).image_shape[:2]
         self.net = alexnet(
             settings.variant,
