@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 import time
 from types import SimpleNamespace
+from unittest import mock
 
 import numba
 import numpy as np
@@ -15,10 +18,11 @@ from threadpoolctl import threadpool_info
 
 from tinyalexnet import Conv2d, Dense, to_device, to_host
 from tinyalexnet.benchmark import memory_estimate
-from tinyalexnet.devices import BACKENDS, check_backend, device, host, machine
+from tinyalexnet.devices import BACKENDS, check_backend, choose_gpu, device, host, machine
 from tinyalexnet.devices.cpu import memory
 from tinyalexnet.devices.cpu.compiler import most_threads, parallel, stamped
 from tinyalexnet.devices.cuda import device as cuda_device
+from tinyalexnet.devices.cuda import driver as cuda_driver
 
 
 def test_one_device_for_each_backend(backend):
@@ -57,6 +61,69 @@ def test_a_gpu_that_is_missing_is_one_sentence(monkeypatch):
         with pytest.raises(ImportError, match="backend is 'cuda', but there is no driver: it needs") as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+class Refusal(int):
+    name = "CUDA_ERROR_NO_DEVICE"
+
+
+class Calls:
+    """The driver's calls on a machine with some GPUs: the numbers asked for are noted, most others answer 1."""
+
+    CUstream_flags = CUdevice_attribute = mock.MagicMock()
+
+    def __init__(self, count):
+        self.asked, self.count = [], count
+
+    def __getattr__(self, name):
+        others = {
+            "cuDeviceGetCount": lambda: (0, self.count),
+            "cuDeviceGet": self._get,
+            "cuDeviceGetName": lambda size, gpu: (0, b"GPU\0"),
+            "cuDeviceGetPCIBusId": lambda size, gpu: (0, b"0000:01:00.0\0"),
+            "cuCtxSetCurrent": lambda context: (0,),
+        }
+        return others.get(name, lambda *given: (0, 1))
+
+    def _get(self, number):
+        self.asked.append(number)
+        return (0, number) if number < self.count else (Refusal(100), None)
+
+
+@pytest.fixture
+def with_gpus(monkeypatch):
+    """Makes a machine with some GPUs, whose driver this process has not used."""
+
+    def made(count):
+        calls = Calls(count)
+        bindings = SimpleNamespace(driver=calls)
+        monkeypatch.setitem(sys.modules, "cuda", SimpleNamespace(bindings=bindings))
+        monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
+        return calls
+
+    monkeypatch.setattr(cuda_driver, "_chosen", [0])
+    monkeypatch.setattr(cuda_driver, "driver", functools.cache(cuda_driver.driver.__wrapped__))
+    return made
+
+
+@pytest.mark.parametrize(("number", "taken"), [(None, 0), (0, 0), (2, 2), (3, 0), (7, 1)])
+def test_a_process_may_choose_its_gpu(with_gpus, number, taken):
+    """Of three; number 3 is the first one again."""
+    calls = with_gpus(3)
+    if number is not None:
+        choose_gpu(number)
+    cuda_driver.driver()
+    assert calls.asked == [taken]
+    choose_gpu(number or 0)  # which it has
+    with pytest.raises(RuntimeError, match=f"number is 9, but must be {number or 0}, the GPU that this process uses"):
+        choose_gpu(9)
+
+
+def test_without_a_gpu_any_number_is_refused_as_the_first(with_gpus):
+    with_gpus(0)
+    choose_gpu(1)
+    with pytest.raises(ImportError, match=r"^the CUDA driver answers CUDA_ERROR_NO_DEVICE$"):
+        cuda_driver.driver()
 
 
 def test_arrays_of_the_host_are_themselves(backend, rng):

@@ -231,7 +231,12 @@ def install() -> None:
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=ARCHITECTURE)
     emulated = EmulatedDriver()
     driver.driver.cache_clear()
-    driver.Driver = lambda: emulated
+
+    def made(number: int) -> EmulatedDriver:
+        emulated.name = f"emulated GPU {number}"
+        return emulated
+
+    driver.Driver = made
     make_ready = kernels._compile
 
     def noted(kernel: Any, key: Any, arguments: Any, slots: Any) -> Any:

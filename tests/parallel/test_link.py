@@ -481,6 +481,7 @@ def linked(monkeypatch):
 
     monkeypatch.setattr(command, "MPILink", Known)
     monkeypatch.setattr(command, "GRACE", 0.01)
+    monkeypatch.setattr(command, "own_gpu", lambda link: None)  # the other process is not there
     return Known, ended
 
 
@@ -642,6 +643,22 @@ def test_processes_share_their_processors(monkeypatch):
     assert held == []
     monkeypatch.undo()
     assert device("cpu").most_threads() >= 1
+
+
+def test_processes_of_one_machine_have_a_gpu_each(monkeypatch):
+    own = threading.local()
+    monkeypatch.setattr(command.platform, "node", lambda: own.node)
+    monkeypatch.setattr(command, "choose_gpu", lambda number: setattr(own, "gpu", number))
+
+    def chosen(link):
+        own.node = "abaab"[link.rank]
+        command.own_gpu(link)
+        return own.gpu
+
+    assert on(5, chosen) == [0, 0, 1, 2, 1]
+    own.node = "c"
+    command.own_gpu(Alone())
+    assert own.gpu == 0
 
 
 @pytest.mark.parametrize(("threads", "share"), [(8, 2), (3, 1), (2, 1)])

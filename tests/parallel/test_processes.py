@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.parallel.faulty import FAULTS, PIXELS
@@ -97,6 +98,23 @@ def test_compiled_kernels_too(runs):
     assert runs(0, *flags, *files("alone")).returncode == 0
     assert runs(2, *flags, "--parallel=mpi", *files("on2")).returncode == 0
     same("alone", "on2")
+
+
+@pytest.mark.cuda
+def test_each_process_has_a_gpu_of_its_own(runs, request):
+    """Weights alike to the last bit on all, and near those of the host."""
+    kind = "emulated" if request.config.getoption("--emulated-gpu") else "real"
+    found = runs(2, "tests.parallel.on_gpus", kind)
+    assert found.returncode == 0, found.stderr
+    ((name, digest), (other_name, other)), weights = json.loads(found.stdout)
+    alone = runs(1, "tests.parallel.on_gpus", kind)
+    assert json.loads(alone.stdout)[0] == [[name, digest]]
+    assert other == digest
+    host = json.loads(runs(2, "tests.parallel.on_gpus", "reference").stdout)[1]
+    for key, value in weights.items():
+        np.testing.assert_allclose(value, host[key], atol=1e-5, err_msg=key)
+    if kind == "emulated":
+        assert (name, other_name) == ("emulated GPU 0, sm_90", "emulated GPU 1, sm_90")
 
 
 def test_one_is_killed_and_the_run_goes_on_with_another_number(runs):

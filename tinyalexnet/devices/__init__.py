@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from .cuda.driver import choose_gpu
 from .host import Device, Peak
 
-__all__ = ["BACKENDS", "PRECISIONS", "Device", "Peak", "check_backend", "device", "to_device", "to_host"]
+__all__ = ["BACKENDS", "PRECISIONS", "Device", "Peak", "check_backend", "choose_gpu", "device", "to_device", "to_host"]
 
 BACKENDS = ("reference", "cpu", "cuda")
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from ..command import BUG, INTERRUPTED, WRONG_USE, exit_code, reported_bug
 from ..console import Console
-from ..devices import device, machine
+from ..devices import choose_gpu, device, machine
 from .link import Link
 from .mpi import MPILink
 
@@ -35,6 +35,7 @@ def together(
             console.quiet = True
             parser.prog = f"{parser.prog}: process {link.rank} of {link.size}"
         try:
+            own_gpu(link)
             code = run(console, link)
         except BaseException as error:
             if _others_fail_too(link):
@@ -58,6 +59,12 @@ def together(
         elif not link.all_end(0 if link.rank else GRACE):  # the others have waited already
             link.abort(code)
     return code
+
+
+def own_gpu(link: Link) -> None:
+    """Each of the processes of a machine takes the next one of its GPUs; before their first use, as ``choose_gpu``."""
+    node = platform.node()
+    choose_gpu(link.now(lambda: link.texts(node))[: link.rank].count(node))
 
 
 def fair_share(link: Link, backend: str) -> int | None:

@@ -45,7 +45,7 @@ class Event:
 
 
 class Driver:
-    """The first GPU that the driver shows (``CUDA_VISIBLE_DEVICES`` chooses).
+    """One of the GPUs that the driver shows, by its number; after the last one comes the first again.
 
     State
         ``name``, ``capability`` as in (9, 0), ``multiprocessors``, ``clock`` in Hz; ``version``, the driver's CUDA as
@@ -54,7 +54,7 @@ class Driver:
         ImportError if there is no driver or no GPU.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 0) -> None:
         try:
             from cuda.bindings import driver as calls
         except ImportError:
@@ -62,7 +62,9 @@ class Driver:
         self._calls: Any = calls
         try:
             self._check(calls.cuInit(0))
-            gpu = self._check(calls.cuDeviceGet(0))
+            count = self._check(calls.cuDeviceGetCount())
+            # Without any, the driver's own refusal of number 0 becomes the error.
+            gpu = self._check(calls.cuDeviceGet(number % max(1, count)))
         except DriverError as error:
             raise ImportError(str(error)) from None
         except RuntimeError:  # of cuda.bindings, which looks for the library at the first call
@@ -243,10 +245,24 @@ def driver() -> Driver:
             "the GPU is used in a process that was forked after its first use, but must be used in one of "
             "multiprocessing.get_context('spawn')"
         )
-    return Driver()
+    return Driver(_chosen[0])
 
 
+_chosen = [0]
 _forked: list[bool] = []
+
+
+def choose_gpu(number: int) -> None:
+    """Before its first use: the GPU of this process is ``number`` of those that ``CUDA_VISIBLE_DEVICES`` shows, or all.
+
+    After the last one comes the first again.
+
+    Errors
+        RuntimeError if this process uses another one already.
+    """
+    if driver.cache_info().currsize and number != _chosen[0]:
+        raise RuntimeError(f"number is {number}, but must be {_chosen[0]}, the GPU that this process uses already")
+    _chosen[0] = number
 
 
 def _after_fork() -> None:
