@@ -3,6 +3,7 @@
 import sys
 from contextlib import nullcontext
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -153,7 +154,7 @@ def _explore(parser: Parser, flags: dict[str, Any]) -> int:
 
 
 def _train(parser: Parser, flags: dict[str, Any]) -> int:
-    from .parallel import Alone, Link, first
+    from .parallel import Alone, Link, after_first, first
     from .parallel.command import fair_threads, together
     from .training import Settings, train
     from .training.data import load
@@ -171,9 +172,10 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
 
     def run(console: Console, link: Link) -> int:
         first(link, files.check)  # before images are read, or fetched
+        read = partial(load, name, folder, tuple(size) if size else None, download, console.shows_bars)
         # pooch has a bar of its own on a terminal.
         with nullcontext() if download and console.shows_bars else console.waiting(f"reading {name}"):
-            dataset = load(name, folder, tuple(size) if size else None, download, console.shows_bars)
+            dataset = after_first(link, read) if download else read()
             if name == "folder" and (text := unread(Path(folder))):
                 console.line(text)
         settings = Settings(**flags)

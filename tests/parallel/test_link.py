@@ -18,7 +18,7 @@ from tests.parallel.as_threads import SECONDS, Comm, World, on
 from tinyalexnet.__main__ import main
 from tinyalexnet.command import Parser
 from tinyalexnet.devices import device
-from tinyalexnet.parallel import Alone, MPILink, check_same, command, first, mpi, part
+from tinyalexnet.parallel import Alone, MPILink, after_first, check_same, command, first, mpi, part
 from tinyalexnet.parallel.link import begun
 
 
@@ -462,6 +462,36 @@ def test_what_fails_in_the_first_fails_in_all(error):
     assert others == [([], ValueError, str(error) or "OSError")] * 2
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_others_run_a_job_after_the_first(size):
+    ended = []
+
+    def job(rank):
+        seen = list(ended)
+        ended.append(rank)
+        return rank, seen
+
+    own, *others = on(size, lambda link: after_first(link, lambda: job(link.rank)))
+    assert own == (0, [])
+    assert all(rank == at and seen[0] == 0 for at, (rank, seen) in enumerate(others, 1))
+    assert sorted(ended) == list(range(size))
+
+
+def test_nobody_runs_a_job_that_fails_in_the_first():
+    ran = []
+
+    def job(rank):
+        ran.append(rank)
+        raise OSError("no network")
+
+    def said(link):
+        with pytest.raises((OSError, ValueError), match="no network"):
+            after_first(link, lambda: job(link.rank))
+
+    on(3, said)
+    assert ran == [0]
+
+
 @pytest.fixture
 def linked(monkeypatch):
     """Links of a command, without others or as process 1 of 2, that remember how they ended."""
@@ -596,6 +626,17 @@ def test_train_has_a_link_if_it_is_asked_for(linked, rank, monkeypatch):
     assert main(["train", "--data=digits", "--quiet"]) == 0
     assert [(link.rank, link.size) for link in seen] == [(rank, 1 + rank), (0, 1)]
     assert ended == ["closed"]
+
+
+@pytest.mark.parametrize("fetches", [True, False])
+def test_who_fetches_images_goes_ahead(fetches, monkeypatch):
+    ahead, given = [], []
+    monkeypatch.setattr("tinyalexnet.training.train", lambda *given: 0)
+    monkeypatch.setattr("tinyalexnet.training.data.load", lambda *arguments: given.append(arguments) or "the images")
+    monkeypatch.setattr("tinyalexnet.parallel.after_first", lambda link, job: ahead.append(link.rank) or job())
+    assert main(["train", "--data=mnist", "--quiet", *["--download"] * fetches]) == 0
+    assert given == [("mnist", None, None, fetches, False)]
+    assert ahead == [0] * fetches
 
 
 def test_without_a_link_a_command_fails_as_others_do(monkeypatch, capsys):

@@ -1,6 +1,6 @@
 """A batch in shards, on one process or on several, whose gradients are added along one fixed tree: docs/parallel.md."""
 
-from .agreement import check_same, first
+from .agreement import after_first, check_same, first
 from .hybrid import SCHEMES, HybridStep, passes_of
 from .link import Alone, Link
 from .mpi import MPILink
@@ -19,6 +19,7 @@ __all__ = [
     "ShardedStep",
     "Teams",
     "Tree",
+    "after_first",
     "check_same",
     "cut",
     "first",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TypeVar
 
 from .link import Link
+
+T = TypeVar("T")
 
 
 def check_same(link: Link, kinds: int = 1, /, **values: str) -> None:
@@ -23,7 +26,7 @@ def check_same(link: Link, kinds: int = 1, /, **values: str) -> None:
                 )
 
 
-def first(link: Link, job: Callable[[], None]) -> None:
+def first(link: Link, job: Callable[[], object]) -> None:
     """Runs a job on process 0 alone. Its error is raised on all: on the others as ValueError with the same words."""
     failed: Exception | None = None
     if link.rank == 0:
@@ -36,3 +39,11 @@ def first(link: Link, job: Callable[[], None]) -> None:
         raise failed
     if said:
         raise ValueError(said)
+
+
+def after_first(link: Link, job: Callable[[], T]) -> T:
+    """The value of a job that each process runs: process 0 before the others, which find the files that it makes if
+    they share its disk. Its error is raised on all, as by ``first``."""
+    found: list[T] = []
+    first(link, lambda: found.append(job()))
+    return found[0] if found else job()
