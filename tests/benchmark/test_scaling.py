@@ -147,7 +147,7 @@ def test_the_picture(monkeypatch):
     assert bars == {
         "computing": (COLOURS["forward"], [(0, 4), (0, 3)]),
         "waiting": (COLOURS["dx"], [(4, 1), (3, 2)]),
-        "exchanging, in a thread beside": (COLOURS["dw"], [(0, 3), (0, 1.5)]),
+        "exchanging": (COLOURS["dw"], [(0, 3), (0, 1.5)]),
     }
     assert [label.get_text() for label in right.get_yticklabels()] == ["process 0", "process 1"]
     assert [text.get_text() for text in right.get_legend().get_texts()] == list(bars)

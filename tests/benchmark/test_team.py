@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,6 +34,11 @@ TABLES = {
     ),
     "classes": Variant(
         (7, 7, 3), (Conv("conv1", 4, 3, 2), Relu("relu1"), Flat(), Drop("drop2"), Full("fc2")), num_classes=3
+    ),
+    "deep": Variant(
+        (7, 7, 3),
+        (Conv("conv1", 4, 3, 2), Relu("relu1"), Flat(), Full("fc2", 8), Relu("relu2"), Drop("drop3"), Full("fc3")),
+        num_classes=3,
     ),
 }
 BATCH, SHARDS = 7, 3
@@ -82,7 +88,7 @@ def test_standard_output_is_that_of_one_process(size):
     assert f"{max(1, device('reference').most_threads() // size)} threads" in head
     for name, part in (("Forward", lines[: 3 + size]), ("Forward-backward", lines[3 + size :])):
         assert part[0].startswith(f"{name}: CPU utilisation ")
-        assert part[1] == f"{name}, a step of each process: seconds, and bytes of gradients sent"
+        assert part[1] == f"{name}, a step of each process: seconds, and bytes sent"
         assert part[2].split() == ["process", "computing", "waiting", "exchanging", "sent", "CPU"]
         assert [int(line.split()[0]) for line in part[3:]] == list(range(size))
         assert all(re.fullmatch(r" +\d( +\d\.\d{4}){3} +[\d,]+ +\d+%", line) for line in part[3:])
@@ -148,7 +154,7 @@ def test_the_bytes_of_several_buckets_are_expected(monkeypatch):
     sizes = [sum(value.size for value in layer.params.values()) for _, layer in net if layer.params]
     assert len(sizes) == 2
     expected = [sum(gradient_bytes(size, SHARDS, 2, rank) for size in sizes) for rank in range(2)]
-    assert [shared.expected_bytes(net, SHARDS, 2, rank) for rank in range(2)] == expected
+    assert [shared.expected_bytes(net, BATCH, SHARDS, SHARING, 2, rank) for rank in range(2)] == expected
 
     def sent(link):
         work = works("classes")(link)
@@ -158,7 +164,7 @@ def test_the_bytes_of_several_buckets_are_expected(monkeypatch):
     assert on(2, sent) == expected
 
 
-def works(variant):
+def works(variant, sharing=SHARING):
     """Makes the work of a process, on the images that it needs."""
 
     def work(link):
@@ -167,9 +173,54 @@ def works(variant):
         chosen = options(variant=variant)
         labels = np.random.default_rng(3).integers(0, 3, BATCH) if variant == "classes" else None
         batch = team._batch(chosen, (BATCH, 7, 7, 3), rows, labels, Console(io.StringIO(), True))
-        return shared.SharedWork(net, batch, labels is not None, SHARDS, link, "reference")
+        return shared.SharedWork(net, batch, labels is not None, SHARDS, sharing, link, "reference")
 
     return work
+
+
+COLUMNS = [Sharing("mpi", SHARDS, dense="columns", blocks=3, scheme=scheme, groups=groups) for scheme, groups in
+           [("a", 1), ("b", 1), ("a", 3)]]  # fmt: skip
+
+
+@pytest.mark.parametrize("sharing", COLUMNS)
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_dense_layers_in_columns_send_what_the_formulas_say(sharing, size, tmp_path):
+    file = tmp_path / "run.json"
+    flags = {"variant": "deep", "batch_size": 9, "num_batches": 2, "json": str(file)}
+    (code, out, _), *_ = ran(size, replace(sharing, scaling=True), **flags)
+    assert code == 0
+    assert "Forward-backward of deep, batch 9 in 3 shards, dense columns in 3 blocks, " in out
+    found = json.loads(file.read_text())["parallel"]
+    kept = {name: found[name] for name in ("dense", "blocks", "scheme", "groups", "overlap")}
+    assert kept == {
+        "dense": "columns",
+        "blocks": 3,
+        "scheme": sharing.scheme,
+        "groups": sharing.groups,
+        "overlap": False,
+    }
+    for row in found["scaling"]:
+        assert row["sent"] == row["expected"]
+        assert (min(row["sent"]) > 0) == (row["processes"] > 1)
+    assert [share["sent"] for share in found["shares"]["Forward-backward"]] == found["scaling"][-1]["sent"]
+    in_rows = shared.expected_bytes(alexnet("deep", "reference"), 9, SHARDS, SHARING, size, 0)
+    # In three teams of one process each, all have all columns.
+    assert (found["scaling"][-1]["sent"][0] == in_rows) == (size == 1 or size == sharing.groups)
+
+
+@pytest.mark.parametrize("sharing", [SHARING, *COLUMNS])
+def test_a_forward_has_the_output_of_one_process(sharing):
+    """With dropout; each process has that of its own images, or of those of its team."""
+
+    def outputs(link):
+        work = works("deep", sharing)(link)
+        step = work._step
+        return step.out_rows(BATCH), step.outputs(work._batch.part(step.rows(BATCH)), BATCH)
+
+    ((_, alone),) = on(1, outputs)
+    assert (alone == 0).any()
+    for rows, out in (*on(2, outputs), *on(3, outputs)):
+        np.testing.assert_array_equal(out, alone[rows])
 
 
 @pytest.mark.parametrize("variant", TABLES)
@@ -182,10 +233,11 @@ def test_all_have_the_gradients_of_the_batch(variant, monkeypatch):
 
     def gradients(link):
         work = works(variant)(link)
-        before = {name: value.copy() for name, value in work._net.params.items()}
+        net = work._step._net
+        before = {name: value.copy() for name, value in net.params.items()}
         for name in ("Forward", "Forward-backward"):
             work.step(name)()
-        assert all(np.array_equal(value, before[name]) for name, value in work._net.params.items())
+        assert all(np.array_equal(value, before[name]) for name, value in net.params.items())
         return moved.grads
 
     # A run as it is moves nothing and keeps nothing.
@@ -368,6 +420,15 @@ def test_the_memory_of_all_processes_of_a_machine_must_be_there(machines, times,
         ({}, {"batch_size": 1}, "shards is 2, but must be at most the batch_size of 1"),
         ({"scaling": True}, {"passes": ("Forward",)}, "scaling is asked for, but must not be without the forward-back"),
         ({}, {"plot": "a.svg", "passes": ("Forward",)}, "scaling is asked for, but must not be without the forward-"),
+        ({"blocks": 2}, {}, "blocks is 2, but must be 1 if dense is 'rows'"),
+        ({"groups": 0}, {}, "groups is 0, but must be an int >= 1"),
+        (
+            {"dense": "columns", "blocks": 2},
+            {},
+            "dense is 'columns', but a network must begin with other layers and end with dense",
+        ),
+        ({"dense": "columns"}, {"variant": "deep"}, "blocks is 1, but must be at least the 2 processes that share the"),
+        ({"dense": "columns", "blocks": 2, "groups": 3}, {}, "groups is 3, but must be at most the 2 shards"),
         ({}, {"plot": "a.gif"}, r"plot is 'a.gif', but must end in \.png or \.svg"),
         ({}, {"json": "/no/such/folder/file"}, "json is '/no/such/folder/file', but must be a file in a folder"),
         ({}, {"threads": 10**6}, "threads is 1000000, but must be at most"),
@@ -450,12 +511,13 @@ def test_every_flag_reaches_its_option(monkeypatch):
 
     monkeypatch.setattr(command, "together", together)
     monkeypatch.setattr(team, "run", lambda *given: seen.append(given) or 7)
-    flags = "--parallel mpi --shards 8 --scaling --patience 5 --quiet --batch-size 3 --forward_only"
+    flags = "--parallel mpi --shards 8 --dense columns --blocks 4 --scheme b --groups 2 --overlap --scaling"
+    flags += " --patience 5 --quiet --batch-size 3 --forward_only"
     assert bench.main(flags.split()) == 7
     given, (chosen, sharing, _, console, link) = seen
     assert given == (5.0, True)
     assert chosen == Options(batch_size=3, quiet=True, passes=("Forward",))
-    assert sharing == Sharing("mpi", 8, True, 5.0)
+    assert sharing == Sharing("mpi", 8, "columns", 4, "b", 2, True, True, 5.0)
     assert (console, link) == ("console", "link")
 
 
@@ -464,6 +526,8 @@ def test_every_flag_reaches_its_option(monkeypatch):
     [
         (["--shards=2"], "--shards needs --parallel mpi"),
         (["--scaling"], "--scaling needs --parallel mpi"),
+        (["--dense=columns"], "--dense needs --parallel mpi"),
+        (["--patience=3"], "--patience needs --parallel mpi"),
         (["--parallel=ucx"], "argument --parallel: invalid choice: 'ucx' (choose from 'mpi')"),
     ],
 )

@@ -1,7 +1,7 @@
 """mpiexec -n N python -m tests.parallel.some_steps BACKEND VARIANT SHARDS: some steps on one image a shard.
 
-The images are random. BACKEND may be "emulated", which is "cuda" in the emulator. Process 0 prints as JSON the processor of each process and
-its digest of the weights; and then the weights, if the variant is "digits".
+The images are random. BACKEND may be "emulated", which is "cuda" in the emulator. Process 0 prints as JSON the
+processor of each process and its digest of the weights; and then the weights, if the variant is "digits".
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ def run(parser: Parser, flags: dict[str, Any]) -> int:
             sharing.patience,
             options.quiet,
         )
-    if sharing.shards is not None or sharing.scaling:
-        parser.error(f"--{'scaling' if sharing.shards is None else 'shards'} needs --parallel mpi")
+    if given := [name for name, value in vars(sharing).items() if value != getattr(Sharing, name)]:
+        parser.error(f"--{given[0]} needs --parallel mpi")
     if matrix.matrix:
         return exit_code(parser, lambda console: all_cells(options, matrix, sys.stdout, console), options.quiet)
     return exit_code(parser, lambda _: benchmark(options, sys.stdout, sys.stderr), options.quiet)

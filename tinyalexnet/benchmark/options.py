@@ -10,6 +10,7 @@ from ..files import check_outputs
 from ..geometry import as_integer
 from ..ops.checks import Shape
 from ..ops.conv2d.winograd.choice import ALGORITHMS
+from ..parallel import DENSE, SCHEMES, check_dense
 from ..parallel.mpi import PATIENCE
 from .versus import Choice, check_choice
 
@@ -58,6 +59,19 @@ class Sharing:
     shards: int | None = option(
         None, "with --parallel, parts of the batch, at least one for each process (one for each)", metavar="N"
     )
+    dense: str = option(
+        "rows",
+        "with --parallel, split dense layers by images as the others, or by columns; docs/parallel.md (%(default)s)",
+        choices=DENSE,
+    )
+    blocks: int = option(1, "with --parallel, parts of the columns of a dense layer (%(default)s)", metavar="N")
+    scheme: str = option(
+        "a", "with --parallel, the order in which dense columns take the images (%(default)s)", choices=SCHEMES
+    )
+    groups: int = option(
+        1, "with --parallel, parts of a batch that dense columns take one after the other (%(default)s)", metavar="N"
+    )
+    overlap: bool = option(False, "with --parallel, exchange gradients while the layers before still compute")
     scaling: bool = option(False, "with --parallel, then a table of 1, 2, ... processes")
     patience: float = option(
         PATIENCE, "with --parallel, seconds that a process waits for the others (%(default)s)", metavar="X"
@@ -116,6 +130,9 @@ def check_sharing(options: Options, sharing: Sharing, processes: int) -> int:
         raise ValueError(f"shards is {shards}, but must be at least the {processes} processes there are")
     if shards > options.batch_size:
         raise ValueError(f"shards is {shards}, but must be at most the batch_size of {options.batch_size}")
+    for name in ("blocks", "groups"):
+        as_integer(name, getattr(sharing, name), 1)
+    check_dense(sharing.dense, sharing.blocks, sharing.scheme, sharing.groups, shards, options.batch_size)
     return shards
 
 

@@ -101,7 +101,7 @@ def _speed_ups(axes: Any, rows: list[Row]) -> None:
 
 
 def _shares(axes: Any, shares: list[Share]) -> None:
-    """For each process a bar of the step, and below it one of what its other thread needs beside."""
+    """For each process a bar of the step, and below it one of its exchanges, which may run beside."""
     ranks = range(len(shares))
     computing, waiting, exchanging = (
         [1e3 * getattr(one, name) for one in shares] for name in ("computing", "waiting", "exchanging")
@@ -109,7 +109,7 @@ def _shares(axes: Any, shares: list[Share]) -> None:
     above, below = ([rank + shift for rank in ranks] for shift in (-0.15, 0.25))
     axes.barh(above, computing, 0.5, color=COLOURS["forward"], label="computing")
     axes.barh(above, waiting, 0.5, left=computing, color=COLOURS["dx"], label="waiting")
-    axes.barh(below, exchanging, 0.3, color=COLOURS["dw"], label="exchanging, in a thread beside")
+    axes.barh(below, exchanging, 0.3, color=COLOURS["dw"], label="exchanging")
     axes.set_yticks(ranks, [f"process {rank}" for rank in ranks])
     axes.invert_yaxis()
     axes.set_xlabel("milliseconds a step")

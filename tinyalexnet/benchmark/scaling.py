@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..parallel import Link
-from .shared import GRADIENTS
+from .shared import bytes_sent
 from .versus import TURN_SECONDS
 
 EVERY_SIZE = 4
@@ -24,8 +24,8 @@ EVERY_SIZE = 4
 
 @dataclass
 class Row:
-    """A team of so many processes: the seconds of a step, a median for each round, and the bytes of gradients that
-    each process sends in a step, counted and by the formula."""
+    """A team of so many processes: the seconds of a step, a median for each round, and the bytes that each process
+    sends in a step, counted and by the formula."""
 
     processes: int
     seconds: list[float]
@@ -75,7 +75,7 @@ def measure(
                 taken[size] += count
             link.rest()
             done()
-    own = {size: team.sent[GRADIENTS] // taken[size] for size, team in teams.items()}
+    own = {size: bytes_sent(team) // taken[size] for size, team in teams.items()}
     every = [json.loads(text) for text in link.now(lambda: link.texts(json.dumps(own)))]
     return [
         Row(

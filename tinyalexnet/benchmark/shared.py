@@ -12,17 +12,17 @@ import numpy as np
 from ..devices import Device, device
 from ..losses import l2_loss, softmax_cross_entropy
 from ..network import Sequential
-from ..parallel import Link, ShardedStep, cut
-from ..parallel.cost import gradient_bytes
+from ..parallel import Link, Placement
+from ..parallel.columns import cut_in_two
+from ..parallel.cost import activation_bytes, column_gradient_bytes, gradient_bytes
 from ..parallel.exchange import buckets
-from ..parallel.runs import runs_of, same_weights
 from ..parallel.shards import Loss
 from ..parallel.sums import by_readiness
-from .options import PASSES
+from .options import PASSES, Sharing
 from .timing import TimedRun
 
-GRADIENTS = "gradients"
-"""What ``exchange.total`` calls its exchanges."""
+COUNTED = ("gradients", "activations")
+"""Of the kinds of exchanges those whose bytes and seconds are shown: what else a step sends is a few numbers."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Share:
-    """A process in a step, on average: seconds, and bytes of gradients that it sends.
+    """A process in a step, on average: seconds, and bytes that it sends.
 
-    ``computing`` and ``waiting`` are the step; ``exchanging`` is what the thread of the exchanges needs beside it.
+    ``computing`` and ``waiting`` are the step; ``exchanging`` is a part of the waiting, or with overlap beside both.
     """
 
     computing: float
@@ -65,29 +65,33 @@ class _NoUpdate:
 class SharedWork:
     """The steps of a batch, of which each process of a link computes its shards; as ``Workload``, for ``time_steps``.
 
+    If dense layers are in columns, ``net`` is of no other use afterwards.
+
     Shapes
         ``batch`` must have the ``rows`` of this process. ``labelled`` says if the loss is the cross-entropy with its
         labels; else it is the loss of 2015's script.
     Errors
-        As ``ShardedStep``.
+        As ``Placement`` and its ``step``.
     """
 
-    def __init__(self, net: Sequential, batch: Batch, labelled: bool, shards: int, link: Link, backend: str) -> None:
+    def __init__(
+        self, net: Sequential, batch: Batch, labelled: bool, shards: int, sharing: Sharing, link: Link, backend: str
+    ) -> None:
         self.device: Device = device(backend)
-        self._net, self._batch, self._link, self._shards = net, batch, link, shards
-        self._leaves = [layer for _, layer in net.leaves()]
-        self._sharded = ShardedStep(net, _loss(labelled, backend), _NoUpdate(), shards, link, overlap=True)
+        self._batch, self._link = batch, link
+        placement = Placement(net, link, sharing.blocks if sharing.dense == "columns" else None, sharing.groups)
+        loss = _loss(labelled, backend)
+        self._step = placement.step(net, loss, _NoUpdate(), shards, sharing.scheme, sharing.overlap)
         self._taken: list[tuple[float, float, int]] = []
 
     def step(self, name: str) -> Callable[[], object]:
         """A step of a pass, at whose end all processes are done."""
         labels = self._batch.labels
-        rows = self._sharded.rows(len(labels))
-        images = self._batch.part(rows)
+        images = self._batch.part(self._step.rows(len(labels)))
         if name == PASSES[0]:
-            run: Callable[[], object] = lambda: self._forward(images, rows.start)  # noqa: E731
+            run: Callable[[], object] = lambda: self._forward(images)  # noqa: E731
         else:
-            run = lambda: self._sharded(images, labels)  # noqa: E731
+            run = lambda: self._step(images, labels)  # noqa: E731
 
         def counted() -> None:
             before = self._counts()
@@ -106,21 +110,19 @@ class SharedWork:
         seconds = sum(run.durations) / count
         return Share(seconds - waiting, exchanging, waiting, sent, run.cpu_utilisation(threads))
 
-    def _forward(self, images: np.ndarray, first: int) -> None:
-        for layer in self._leaves:
-            layer.draw()
-        size = self._link.size
-        own = cut(self._shards, size)[self._link.rank]
-        runs = runs_of(self._net, cut(len(self._batch.labels), self._shards)[own], own.start, self.device)
-        with same_weights(runs):
-            for run in runs:
-                run.forward(images[run.images(first)])
+    def _forward(self, images: np.ndarray) -> None:
+        self._step.outputs(images, len(self._batch.labels))
         # The smallest exchange that ends when all have come to it.
-        self._link.now(lambda: self._link.gather("ends", np.zeros(1, np.uint8), [1] * size))
+        self._link.now(lambda: self._link.gather("ends", np.zeros(1, np.uint8), [1] * self._link.size))
 
     def _counts(self) -> tuple[float, float, int]:
         link = self._link
-        return link.exchanging[GRADIENTS], link.waited, link.sent[GRADIENTS]
+        return sum(link.exchanging[kind] for kind in COUNTED), link.waited, bytes_sent(link)
+
+
+def bytes_sent(link: Link) -> int:
+    """Those that are counted."""
+    return sum(link.sent[kind] for kind in COUNTED)
 
 
 def shares(link: Link, own: Share) -> list[Share]:
@@ -130,7 +132,7 @@ def shares(link: Link, own: Share) -> list[Share]:
 
 def table(name: str, found: list[Share]) -> list[str]:
     """A line for each process."""
-    lines = [f"{name}, a step of each process: seconds, and bytes of gradients sent"]
+    lines = [f"{name}, a step of each process: seconds, and bytes sent"]
     lines.append(f"{'process':>7} {'computing':>10} {'waiting':>10} {'exchanging':>10} {'sent':>14} {'CPU':>5}")
     for rank, one in enumerate(found):
         seconds = "".join(f" {value:10.4f}" for value in (one.computing, one.waiting, one.exchanging))
@@ -138,10 +140,25 @@ def table(name: str, found: list[Share]) -> list[str]:
     return lines
 
 
-def expected_bytes(net: Sequential, shards: int, size: int, rank: int) -> int:
-    """The bytes of gradients that a process sends in a step, by the formula for each bucket."""
+def expected_bytes(net: Sequential, batch: int, shards: int, sharing: Sharing, size: int, rank: int) -> int:
+    """The bytes that a process of so many sends in a step of a batch of N, by the formulas of ``parallel.cost``."""
     if size == 1:
         return 0
+    if sharing.dense == "rows":
+        return _of_buckets(net, shards, size, rank)
+    head, dense = cut_in_two(net)
+    weights = [layers[0][1].params["w"] for layers in dense]
+    features = [weights[0].shape[0], *(w.shape[1] for w in weights)]
+    columns = sharing.blocks, size, rank, sharing.scheme, sharing.groups
+    return (
+        _of_buckets(head, shards, size, rank)
+        + activation_bytes(features, batch, shards, *columns)
+        + column_gradient_bytes(features, shards, *columns)
+    )
+
+
+def _of_buckets(net: Sequential, shards: int, size: int, rank: int) -> int:
+    """The sums of gradients: the formula for each bucket."""
     arrays = by_readiness(net)
     groups = buckets({name: array.nbytes for name, array in arrays.items()})
     return sum(gradient_bytes(sum(arrays[name].size for name in group), shards, size, rank) for group in groups)

@@ -17,7 +17,7 @@ from .. import __version__, interrupts
 from ..alexnet import alexnet
 from ..command import INTERRUPTED
 from ..console import Console
-from ..devices import Device, device
+from ..devices import device
 from ..network import Sequential
 from ..ops.checks import Shape
 from ..parallel import Link, check_same, cut, first
@@ -54,13 +54,19 @@ class _Team:
 
     def work(self, link: Link) -> SharedWork:
         """The steps of a team of processes."""
-        return SharedWork(self.net, self.batch, self.labelled, self.shards, link, self.options.backend)
+        # In columns the weights of a network are cut, and so it is of one team.
+        net = self.net if self.sharing.dense == "rows" else _network(self.options)
+        return SharedWork(net, self.batch, self.labelled, self.shards, self.sharing, link, self.options.backend)
 
     @property
     def title(self) -> str:
         """What is timed, for a table or a picture."""
-        options = self.options
-        return f"{options.variant}, batch {options.batch_size} in {self.shards} shards, {self.threads} threads each"
+        options, sharing = self.options, self.sharing
+        columns = f", dense columns in {sharing.blocks} blocks" if sharing.dense == "columns" else ""
+        return (
+            f"{options.variant}, batch {options.batch_size} in {self.shards} shards{columns}, "
+            f"{self.threads} threads each"
+        )
 
 
 def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Link) -> int:
@@ -79,9 +85,7 @@ def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Lin
         out, options = io.StringIO(), replace(options, json=None, plot=None)
     with say.waiting("preparing the network and the images"):
         x_shape, shards = checked_shape(options), check_sharing(options, sharing, link.size)
-        net = alexnet(
-            options.variant, options.backend, options.seed, algorithm=options.algorithm, precision=options.precision
-        )
+        net = _network(options)
         hardware = device(options.backend)
         share = None if options.threads is not None else fair_share(link, options.backend)
         threads = checked_threads(options) if share is None else share
@@ -89,15 +93,18 @@ def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Lin
         machine = platform.node()
         every_machine = link.now(lambda: link.texts(machine))
         estimate = _estimate(net, x_shape, options, shards, rows)
+        if sharing.dense == "columns":
+            estimate += _columns_estimate(net, len(scaling.sizes(link.size)) * sharing.scaling)
         refuse_too_large(estimate * every_machine.count(machine), options, hardware)
         labels = labels_of(options, net.output_shape(x_shape))
         batch = _batch(options, x_shape, rows, labels, say)
     own = threads, net, batch, labels is not None, len({*every_machine})
     team = _Team(options, sharing, out, say, link, shards, *own)
+    work = team.work(link)
     with hardware.limit_threads(threads):
         say.line(f"{head(options, threads)} | {link.size} such processes, {shards} shards")
         shapes = printed_shapes(net, x_shape, out)
-        interrupted = _timed(team, hardware)
+        interrupted = _timed(team, work)
     if options.json is not None:
         found = results(options, threads, {"images": x_shape} | shapes, estimate, team.runs, {}, [], interrupted)
         write_json(options.json, found | {"parallel": _as_json(team)})
@@ -105,16 +112,21 @@ def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Lin
     return INTERRUPTED if interrupted else 0
 
 
+def _network(options: Options) -> Sequential:
+    return alexnet(
+        options.variant, options.backend, options.seed, algorithm=options.algorithm, precision=options.precision
+    )
+
+
 def _check(options: Options, sharing: Sharing, processes: int) -> None:
     check_sharing(options, sharing, processes)
     checked_shape(options)
 
 
-def _timed(team: _Team, hardware: Device) -> bool:
+def _timed(team: _Team, work: SharedWork) -> bool:
     """Times all that is asked for; returns if Ctrl-C has ended it."""
     options, say = team.options, team.say
     try:
-        work = team.work(team.link)
         compile_kernels(work, options.passes, say)
         for name in options.passes:
             _time_pass(team, work, name)
@@ -152,7 +164,9 @@ def _scale(team: _Team) -> None:
         team.rows = scaling.measure(
             link,
             lambda part: team.work(part).step(name),
-            lambda size, rank: shared.expected_bytes(team.net, team.shards, size, rank),
+            lambda size, rank: shared.expected_bytes(
+                team.net, options.batch_size, team.shards, team.sharing, size, rank
+            ),
             options.rounds,
             advance,
         )
@@ -183,6 +197,12 @@ def _estimate(net: Sequential, x_shape: Shape, options: Options, shards: int, ro
     return memory_estimate(net, largest, options.backend, options.backward) + images + sums
 
 
+def _columns_estimate(net: Sequential, scaled: int) -> int:
+    """More bytes if dense layers are in columns: each team of each size has weights of its own, at worst all."""
+    elements: int = sum(value.size for value in net.params.values())
+    return (1 + scaled) * FLOAT_BYTES * elements
+
+
 def _batch(options: Options, x_shape: Shape, rows: slice, labels: np.ndarray | None, say: Console) -> Batch:
     if options.images is not None:
         images = photographs(options.images, x_shape, say)[rows].copy()
@@ -202,6 +222,7 @@ def _as_json(team: _Team) -> dict[str, object]:
         "processes": team.link.size,
         "machines": team.machines,
         "shards": team.shards,
+        **{name: getattr(team.sharing, name) for name in ("dense", "blocks", "scheme", "groups", "overlap")},
         "shares": {name: [asdict(one) for one in found] for name, found in team.shares.items()},
         "scaling": scaling.as_json(team.rows),
     }

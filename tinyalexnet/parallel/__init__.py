@@ -4,12 +4,13 @@ from .agreement import after_first, check_same, first
 from .hybrid import SCHEMES, HybridStep, passes_of
 from .link import Alone, Link
 from .mpi import MPILink
-from .placement import Placement
+from .placement import DENSE, Placement, check_dense
 from .shards import ShardedStep
 from .teams import Teams
 from .tree import Tree, cut, nodes, spans
 
 __all__ = [
+    "DENSE",
     "SCHEMES",
     "Alone",
     "HybridStep",
@@ -20,6 +21,7 @@ __all__ = [
     "Teams",
     "Tree",
     "after_first",
+    "check_dense",
     "check_same",
     "cut",
     "first",

@@ -55,7 +55,7 @@ class Columns:
             )
         self._runs = cut(blocks, link.size)
         self.own = self._runs[link.rank]
-        self.head, groups = _cut_in_two(net)
+        self.head, groups = cut_in_two(net)
         self.in_features = groups[0][0][1].params["w"].shape[0]
         self.stages = [_stage(group, blocks, self.own) for group in groups]
 
@@ -161,7 +161,7 @@ class Columns:
         return np.ascontiguousarray(link.now(lambda: summed(link, "activations", cuts, self._blocks)))
 
 
-def _cut_in_two(net: Sequential) -> tuple[Sequential, list[list[tuple[str, Layer]]]]:
+def cut_in_two(net: Sequential) -> tuple[Sequential, list[list[tuple[str, Layer]]]]:
     """The layers before the first dense one; and the others, each dense layer with those up to the next."""
     layers = list(net)
     behind = next((at for at in range(len(layers), 0, -1) if not layers[at - 1][1].has_columns), 0)

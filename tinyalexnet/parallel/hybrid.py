@@ -7,7 +7,7 @@ of one shard after the other (b), or a part of every shard after the other (c).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -69,42 +69,60 @@ class HybridStep:
     def __call__(self, x: np.ndarray, labels: np.ndarray) -> Result:
         """Takes a step on a batch: x are its ``rows``, ``labels`` are all of it."""
         batch, teams = len(labels), self._teams
-        own = self.rows(batch)
-        check_rows(x, own, batch)
-        every = passes_of(batch, self._shards, teams.link.size, self._scheme, teams.groups)
-        numbers, members = teams.of(len(every)), teams.members
-        passes = [of[members] for of in every[numbers]]
+        passes, numbers, count = self._passes(batch)
         every_row = [np.concatenate(of) for of in passes]
-        for layer in self._leaves:
-            layer.draw()
         runs = self._runs(cut(batch, self._shards), self._own)
         with same_weights(runs):
-            flat = self._head_forward(x, runs)
-            self._columns.draw()
-            dense: Tree[Arrays] = Tree(added, len(every))
+            dense: Tree[Arrays] = Tree(added, count)
             losses: list[float] = []
             logits: Arrays = []
             dflats: Arrays = []
-            gathering = partial(self._gathering, flat, first=own.start, beside=len(passes) > 1)
-            ahead = gathering(passes[0])
-            for number, (of, rows) in enumerate(zip(passes, every_row, strict=True)):
-                here = ahead()
-                if number + 1 < len(passes):
-                    ahead = gathering(passes[number + 1])
-                out = self._columns.forward(here, rows, batch)
+            outs = self._outs(x, passes, runs, batch)
+            for number, (of, rows, out) in enumerate(zip(passes, every_row, outs, strict=True), numbers.start):
                 loss, dout = self._loss(out, labels[rows], batch)
                 dx, grads = self._columns.backward(dout, [len(some) for some in of])
                 dflats.append(dx)
-                dense.put(list(grads.values()), numbers.start + number)
+                dense.put(list(grads.values()), number)
                 losses.append(as_number(loss))
                 logits.append(out)
-            job = partial(total, teams.across, dense.held, len(every))
+            job = partial(total, teams.across, dense.held, count)
             summed = begun(teams.across, job, beside=self._overlap)
             self._head_backward(_in_order(dflats, [of[teams.own.rank] for of in passes]), runs)
-        found = total_loss(teams.across, losses, len(every))
+        found = total_loss(teams.across, losses, count)
         dense_grads = dict(zip(grads, summed(), strict=True))
         self._optimizer.move(self._sums.result() | dense_grads, found)
         return Result(_in_order(logits, every_row), found)
+
+    def outputs(self, x: np.ndarray, batch: int) -> np.ndarray:
+        """The forward of a step alone, with dropout: the output of the ``out_rows`` for x, the ``rows`` of a batch."""
+        passes, _, _ = self._passes(batch)
+        runs = self._runs(cut(batch, self._shards), self._own)
+        with same_weights(runs):
+            outs = list(self._outs(x, passes, runs, batch))
+        return _in_order(outs, [np.concatenate(of) for of in passes])
+
+    def _passes(self, batch: int) -> tuple[list[list[np.ndarray]], slice, int]:
+        """The passes of the dense layers in this team, their numbers among those of all, and how many all are."""
+        teams = self._teams
+        every = passes_of(batch, self._shards, teams.link.size, self._scheme, teams.groups)
+        numbers = teams.of(len(every))
+        return [of[teams.members] for of in every[numbers]], numbers, len(every)
+
+    def _outs(self, x: np.ndarray, passes: list[list[np.ndarray]], runs: list[Run], batch: int) -> Iterator[np.ndarray]:
+        """The output of each pass; the rows of the next one are gathered meanwhile."""
+        own = self.rows(batch)
+        check_rows(x, own, batch)
+        for layer in self._leaves:
+            layer.draw()
+        flat = self._head_forward(x, runs)
+        self._columns.draw()
+        gathering = partial(self._gathering, flat, first=own.start, beside=len(passes) > 1)
+        ahead = gathering(passes[0])
+        for number, of in enumerate(passes, 1):
+            here = ahead()
+            if number < len(passes):
+                ahead = gathering(passes[number])
+            yield self._columns.forward(here, np.concatenate(of), batch)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The output (N, K) without dropout, on all processes of a team, for images x that all of them have."""

@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from ..captured import Optimizer
 from ..devices import to_host
 from ..network import Sequential
 from .columns import Columns
+from .hybrid import SCHEMES, HybridStep, passes_of
 from .link import Link
+from .shards import Loss, ShardedStep
 from .teams import Teams
+
+DENSE = ("rows", "columns")
+"""How dense layers are divided: by images, as the others, or by columns."""
 
 
 class Placement:
@@ -31,6 +37,21 @@ class Placement:
         self.common: dict[str, Any] = net.params
         """Those that every process has."""
         self.params = self.common | (self.columns.params if self.columns else {})
+
+    def step(
+        self,
+        net: Sequential,
+        loss: Loss,
+        optimizer: Optimizer,
+        shards: int,
+        scheme: str = "a",
+        overlap: bool = False,
+        graph: bool = True,
+    ) -> ShardedStep | HybridStep:
+        """The step of the network that the placement is of; errors as of the two."""
+        if self.columns is None:
+            return ShardedStep(net, loss, optimizer, shards, self.teams.link, overlap, graph)
+        return HybridStep(self.columns, loss, optimizer, shards, self.teams, scheme, overlap)
 
     def whole(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Arrays by the names of ``params``, on the host, as one process has them. All processes must ask for it."""
@@ -63,3 +84,16 @@ class Placement:
             layer, _, key = name.rpartition(".")
             found[name] = values[name] if name in self.common else self.columns.mean(layer, key, values)
         return found
+
+
+def check_dense(dense: str, blocks: int, scheme: str, groups: int, shards: int, batch: int) -> None:
+    """ValueError if the settings of dense layers do not fit together, or a batch of N in so many shards."""
+    for name, value, allowed in (("dense", dense, DENSE), ("scheme", scheme, SCHEMES)):
+        if value not in allowed:
+            raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, allowed))}")
+    if dense == "columns":
+        passes_of(batch, shards, 1, scheme, groups)
+        return
+    for name, given, default in (("blocks", blocks, 1), ("scheme", scheme, "a"), ("groups", groups, 1)):
+        if given != default:
+            raise ValueError(f"{name} is {given!r}, but must be {default!r} if dense is 'rows'")

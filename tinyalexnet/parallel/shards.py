@@ -64,19 +64,20 @@ class ShardedStep:
 
     out_rows = rows  # for each process is a team of its own
 
+    def outputs(self, x: Any, batch: int) -> Any:
+        """The forward of a step alone, with dropout: the output of the ``out_rows`` for x, the ``rows`` of a batch."""
+        runs = self._begun(x, batch)
+        with same_weights(runs):
+            return joined([run.forward(x[run.images(self.rows(batch).start)]) for run in runs])
+
     def __call__(self, x: Any, labels: Any) -> Result:
         """Takes a step on a batch: x are its ``rows``, ``labels`` are all of it."""
         batch, hardware = len(labels), self._sums.hardware
-        rows = self.rows(batch)
-        check_rows(x, rows, batch)
-        first = rows.start
-        for layer in self._leaves:
-            layer.draw()
+        runs, first = self._begun(x, batch), self.rows(batch).start
         self._sums.begin()
         take = self._layer_by_layer if self._overlap or hardware.on_host else self._at_once
         outs: list[np.ndarray] = []
         losses: list[float] = []
-        runs = runs_of(self._net, cut(batch, self._shards)[self._own], self._own.start, hardware)
         with same_weights(runs):
             for run in runs:
                 for out, loss in take(run, x[run.images(first)], labels[run.images()], batch):
@@ -85,6 +86,13 @@ class ShardedStep:
         loss = total_loss(self._link, losses, self._shards)
         self._optimizer.move(self._sums.result(), hardware.number(loss, np.dtype(np.float64)))
         return Result(np.concatenate(outs), loss)
+
+    def _begun(self, x: Any, batch: int) -> list[Run]:
+        """The runs of a new batch, for which the layers have drawn what they draw at random."""
+        check_rows(x, self.rows(batch), batch)
+        for layer in self._leaves:
+            layer.draw()
+        return runs_of(self._net, cut(batch, self._shards)[self._own], self._own.start, self._sums.hardware)
 
     def _layer_by_layer(self, run: Run, x: Any, labels: Any, batch: int) -> list[Result]:
         """The forward and the backward of some shards, whose gradients are exchanged as soon as they are there."""

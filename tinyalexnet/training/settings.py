@@ -10,7 +10,7 @@ from ..alexnet import check_variant
 from ..command import option
 from ..devices import BACKENDS, PRECISIONS, device
 from ..geometry import as_integer, as_number
-from ..parallel import SCHEMES, passes_of
+from ..parallel import DENSE, SCHEMES, check_dense
 from .data import Dataset
 
 
@@ -27,7 +27,7 @@ class Settings:
     dense: str = option(
         "rows",
         "split dense layers by images as the others, or by columns; docs/parallel.md (%(default)s)",
-        choices=("rows", "columns"),
+        choices=DENSE,
     )
     blocks: int = option(1, "parts of the columns of a dense layer; they fix the rounding (%(default)s)", metavar="N")
     scheme: str = option("a", "the order in which dense columns take the images (%(default)s)", choices=SCHEMES)
@@ -97,7 +97,9 @@ def check_settings(settings: Settings, dataset: Dataset) -> Settings:
         raise ValueError(f"batch_size is {settings.batch_size}, but must be at most the {count} images there are")
     if settings.shards > settings.batch_size:
         raise ValueError(f"shards is {settings.shards}, but must be at most the batch_size of {settings.batch_size}")
-    _check_columns(settings)
+    if settings.dense == "columns" and not device(settings.backend).on_host:
+        raise ValueError(f"dense is 'columns', but must be 'rows' on the backend {settings.backend!r}")
+    check_dense(settings.dense, settings.blocks, settings.scheme, settings.groups, settings.shards, settings.batch_size)
     if settings.pad > max(height, width):
         raise ValueError(f"pad is {settings.pad}, but must be at most {max(height, width)}, a side of the images")
     wanted = table.image_shape
@@ -108,20 +110,6 @@ def check_settings(settings: Settings, dataset: Dataset) -> Settings:
             f"{wanted[0]} x {wanted[1]} x {wanted[2]} of {settings.variant!r}"
         )
     return settings
-
-
-def _check_columns(settings: Settings) -> None:
-    """ValueError if the settings of dense layers do not fit together."""
-    for name, allowed in (("dense", ("rows", "columns")), ("scheme", SCHEMES)):
-        if (value := getattr(settings, name)) not in allowed:
-            raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, allowed))}")
-    for name, default in (("blocks", 1), ("scheme", "a"), ("groups", 1)):
-        if settings.dense == "rows" and (value := getattr(settings, name)) != default:
-            raise ValueError(f"{name} is {value!r}, but must be {default!r} if dense is 'rows'")
-    if settings.dense == "columns":
-        if not device(settings.backend).on_host:
-            raise ValueError(f"dense is 'columns', but must be 'rows' on the backend {settings.backend!r}")
-        passes_of(settings.batch_size, settings.shards, 1, settings.scheme, settings.groups)
 
 
 def _checked(name: str, value: Any, kind: type) -> Any:

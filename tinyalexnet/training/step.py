@@ -18,7 +18,7 @@ from ..alexnet import alexnet, check_variant
 from ..captured import Result
 from ..devices import device, to_host
 from ..losses import softmax, softmax_cross_entropy
-from ..parallel import Alone, HybridStep, Link, Placement, ShardedStep, check_same, spans
+from ..parallel import Alone, HybridStep, Link, Placement, check_same, spans
 from ..parallel.runs import RUN_IMAGES
 from . import augment, state
 from .data import Dataset, Images
@@ -92,15 +92,13 @@ class Training:
         """The functions of a step and of a forward, the images of a batch that this process computes, and those of
         which it gets the output."""
         settings, graph = self.settings, not self.settings.no_graph
-        given = self._loss, self.optimizer, settings.shards
-        step: ShardedStep | HybridStep
-        if self.placement.columns is None:
-            step = ShardedStep(self.net, *given, self.link, settings.overlap, graph)
-            captured = self.net.captured(graph=graph)
-            self._forward: Callable[[Any], Any] = lambda x: captured(x).out
-        else:
-            step = HybridStep(self.placement.columns, *given, self.placement.teams, settings.scheme, settings.overlap)
-            self._forward = step.forward
+        step = self.placement.step(
+            self.net, self._loss, self.optimizer, settings.shards, settings.scheme, settings.overlap, graph
+        )
+        captured = self.net.captured(graph=graph)
+        self._forward: Callable[[Any], Any] = (
+            step.forward if isinstance(step, HybridStep) else lambda x: captured(x).out
+        )
         self._rows, self._out_rows = step.rows(settings.batch_size), step.out_rows(settings.batch_size)
         self._step: Callable[[Any, Any], Result] = step
         if settings.shards == 1 and self.placement.columns is None:
