@@ -30,8 +30,8 @@ def network(variant: str) -> Sequential:
 
 
 def updates(variant: str) -> list[Loop]:
-    """The loops of SGD."""
-    return [replace(update(value.size), stage=f"{name} update") for name, value in network(variant).params.items()]
+    """The loop of SGD, which has all parameters."""
+    return [update(sum(value.size for value in network(variant).params.values()))]
 
 
 def step(variant: str, batch: int, threads: int) -> list[Loop]:
@@ -134,7 +134,7 @@ def squares(size: int) -> list[Loop]:
 
 
 def update(size: int) -> Loop:
-    """The update of a parameter."""
+    """The update of so many elements."""
     return Loop("_step", momentum.SLICES, bytes=5 * FLOAT * slices_of(size, momentum.SLICES))
 
 

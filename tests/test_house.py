@@ -111,6 +111,10 @@ def test_every_operation_has_public_functions():
     assert len(OPS) > 5
 
 
+OF_ONE = {"momentum_step"}
+"""Public functions that are another one for a single parameter, and have no code of their own."""
+
+
 @pytest.mark.parametrize("operation", OPS)
 def test_backends_have_the_functions_of_the_operation(operation):
     """Under the same names and with the same parameters, but for those that the checks use up."""
@@ -118,13 +122,15 @@ def test_backends_have_the_functions_of_the_operation(operation):
     found = {}
     for backend in BACKENDS:
         module = import_module(f"tinyalexnet.ops.{operation}.{backend}")
-        assert set(own_functions(module)) == set(public)
+        assert set(own_functions(module)) == set(public) - OF_ONE
         found[backend] = {name: parameters_of(function) for name, function in own_functions(module).items()}
     assert found["reference"] == found["cpu"] == found["cuda"]
     for name, function in public.items():
         assert positional_parameters_of(function)[-1] == "backend"
+        if name in OF_ONE:
+            continue
         assert inspect.signature(function).parameters["backend"].default == "cpu"
-        known = {"threshold": "dropout_mask", "state": "momentum_step"}
+        known = {"threshold": "dropout_mask"}
         unknown = set(found["cpu"][name]) - set(parameters_of(function))
         assert all(known.get(parameter) == name for parameter in unknown), unknown
 

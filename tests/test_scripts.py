@@ -47,6 +47,14 @@ def test_other_limits_are_timed():
     assert all(len(row) == 4 and all(float(ratio) > 0 for ratio in row) for row in rows.values())
 
 
+@pytest.mark.compiled
+def test_updates_are_timed():
+    done = run("updates.py", "digits")
+    assert (done.returncode, done.stderr) == (0, "")
+    row = done.stdout.splitlines()[2]
+    assert re.fullmatch(r"\| `digits` \| 8 \|( [\d,]+ µs \([\d,]+ to [\d,]+\) \|){3}", row)
+
+
 @pytest.mark.parametrize(
     ("script", "arguments"),
     [
@@ -56,6 +64,7 @@ def test_other_limits_are_timed():
         ("limits.py", ["8", "nope"]),
         ("limits.py", ["8", "caffe", "1"]),
         ("few_vectors.py", ["--help"]),
+        ("updates.py", ["nope"]),
         ("overlap.py", []),
         ("overlap.py", ["soon"]),
         ("processes.py", ["mnist"]),

@@ -139,8 +139,9 @@ def test_one_thread_alone_has_only_what_is_listed(variant):
 
 
 def test_the_update_is_even_for_64_threads():
-    # Of a bias of 64 elements each thread has one; of one of 1000, one thread has 16 and the mean is 15.6.
-    assert all(of_loops.evenness([loop], 64) > 0.97 for loop in counts.updates("owt"))
+    """And one loop, of all parameters, whose slices differ by an element at most."""
+    (loop,) = counts.updates("owt")
+    assert of_loops.evenness([loop], 64) > 0.9999
 
 
 def test_the_page_has_the_tables():

@@ -377,6 +377,10 @@ def test_a_small_call_has_an_ordinary_loop(monkeypatch):
     run(half, 0.5, half)
     run(0.5, half)
     assert called == ["alone", "all", "alone"]
+    threads.call_for(threads.SMALL_BYTES, run, 1)  # where the arrays do not tell
+    threads.call_for(threads.SMALL_BYTES - 1, run, half, half)
+    assert called[3:] == ["all", "alone"]
+    del called[3:]
     monkeypatch.setattr(ParallelKernel, "is_forked", True)
     run(half)
     with pytest.raises(RuntimeError, match="forked"):

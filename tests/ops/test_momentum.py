@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyalexnet.ops.momentum import momentum_step
+from tinyalexnet.ops.momentum import Move, momentum_step, momentum_steps
 
 
 def step(run, w, v, dw, *factors):
@@ -92,3 +92,57 @@ def test_nan_and_infinity_stay_in_their_element(run, value):
     moved, velocity = step(run, ones, ones, np.array([0, value, 0], np.float32), 0.5, 0.5, 0.0)
     np.testing.assert_array_equal(velocity, np.array([0.5, -value, 0.5], np.float32))
     np.testing.assert_array_equal(moved, np.array([1.5, -value, 1.5], np.float32))
+
+
+def moves_of(run, rng, shapes):
+    """Parameters of these shapes and dtypes, each with numbers of its own."""
+    return [
+        Move(
+            *(run.to_device(rng.standard_normal(shape).astype(dtype)) for _ in range(3)),
+            *rng.uniform(0.1, 0.9, 3).tolist(),
+        )
+        for shape, dtype in shapes
+    ]
+
+
+@pytest.mark.parametrize("loss", [None, np.nan])
+def test_several_at_once_move_as_one_by_one(run, rng, loss):
+    """Of both dtypes, of no elements too, and so large that a slice ends inside a parameter."""
+    shapes = [((9,), "f4"), ((0, 3), "f4"), ((), "f8"), ((130, 7), "f4"), ((5, 5, 3, 4), "f8"), ((70000,), "f4")]
+    if not run.device.on_host:
+        loss = None if loss is None else run.to_device(np.array([loss]))
+        shapes = [(shape, dtype) for shape, dtype in shapes if shape and 0 not in shape]
+    together = moves_of(run, rng, shapes)
+    expected = [[run.to_host(array).copy() for array in move[:3]] for move in together]
+    if loss is None:
+        for move, (w, v, dw) in zip(together, expected, strict=True):
+            own = [run.to_device(array) for array in (w, v, dw)]
+            momentum_step(*own, *move[3:], backend=run.name)
+            w[...], v[...] = run.to_host(own[0]), run.to_host(own[1])
+    momentum_steps(together, run.name, loss=loss)
+    for move, arrays in zip(together, expected, strict=True):
+        for found, array in zip(move[:3], arrays, strict=True):
+            np.testing.assert_array_equal(run.to_host(found), array, strict=True)
+
+
+def test_none_moves_if_one_does_not_fit(run, rng):
+    good, bad = moves_of(run, rng, [((3,), "f4"), ((4,), "f4")])
+    before = run.to_host(good.w).copy()
+    for wrong in (bad._replace(dw=good.dw), bad._replace(rate=np.inf), bad._replace(decay="much")):
+        with pytest.raises((ValueError, TypeError), match=r"^(dw has shape|rate is inf|decay is 'much')"):
+            momentum_steps([good, wrong], run.name)
+    np.testing.assert_array_equal(run.to_host(good.w), before)
+    momentum_steps([], run.name)
+
+
+def test_a_gradient_that_is_a_view_or_read_only(run, rng):
+    run.skip_without_views()
+    (move,) = moves_of(run, rng, [((6, 5), "f4")])
+    views = [np.asfortranarray(move.dw), np.repeat(move.dw, 2, axis=1)[:, ::2], move.dw.copy()]
+    views[2].flags.writeable = False
+    expected = step(run, *move)
+    for view in views:
+        w, v = move.w.copy(), move.v.copy()
+        momentum_steps([move._replace(w=w, v=v, dw=view)], run.name)
+        np.testing.assert_array_equal(w, expected[0])
+        np.testing.assert_array_equal(v, expected[1])

@@ -13,7 +13,7 @@ import numpy as np
 from ..devices import Device, device, to_host
 from ..geometry import as_number
 from ..ops.checks import check_floats
-from ..ops.momentum import momentum_step
+from ..ops.momentum import Move, momentum_steps
 
 BLOCK = 1 << 16
 """Elements that the statistics take at a time, so that no temporary array is as large as a parameter."""
@@ -164,12 +164,13 @@ class SGD:
 
     def move(self, grads: Mapping[str, np.ndarray], loss: Any = None) -> None:
         """The arithmetic of ``step`` alone, with the rate and the momentum of ``set_rate``."""
+        moves = []
+        for name, w in self._params.items():
+            is_bias = _is_bias(name)
+            rate, decay = self._rates[is_bias, w.dtype], self.bias_weight_decay if is_bias else self.weight_decay
+            moves.append(Move(w, self._velocities[name], grads[name], rate, self._momenta[w.dtype], decay))
         with np.errstate(over="ignore", invalid="ignore"):
-            for name, w in self._params.items():
-                is_bias = _is_bias(name)
-                rate, decay = self._rates[is_bias, w.dtype], self.bias_weight_decay if is_bias else self.weight_decay
-                v, momentum = self._velocities[name], self._momenta[w.dtype]
-                momentum_step(w, v, grads[name], rate, momentum, decay, self._backend, loss=loss)
+            momentum_steps(moves, self._backend, loss=loss)
 
     def weight_magnitudes(self) -> dict[str, float]:
         """The mean of |w| of every parameter, for ``statistics``."""

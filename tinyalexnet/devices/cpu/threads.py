@@ -210,12 +210,24 @@ class StreamingKernel(ParallelKernel):
         for argument in arguments:
             if isinstance(argument, np.ndarray):
                 size += argument.nbytes
+        self.call_for(size, *arguments)
+
+    def call_for(self, size: int, *arguments: Any) -> None:
+        """As a call with arrays of so many bytes."""
         if size >= SMALL_BYTES:
             super().__call__(*arguments)
         elif ParallelKernel.record is not None:
             ParallelKernel.record(self.alone, tuple(map(numba.typeof, arguments)))
         else:
             self.alone(*arguments)
+
+
+def call_for(size: int, kernel: Any, *arguments: Any) -> None:
+    """Calls a ``streaming`` kernel that reads and writes ``size`` bytes, which its arguments alone do not tell."""
+    if isinstance(kernel, StreamingKernel):
+        kernel.call_for(size, *arguments)
+    else:  # with NUMBA_DISABLE_JIT=1
+        kernel(*arguments)
 
 
 def _after_fork() -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from ...devices.cuda.unrolled import unrolled_tuple
 from ...devices.cuda.vectors import launch_by_four
 
 
-def momentum_step(w: Any, v: Any, dw: Any, rate: Any, momentum: Any, decay: float, loss: Any) -> None:
-    """Schedule: one thread per four elements, which it loads and stores with 16 bytes each. The rate, the momentum and
-    the loss are read from arrays, so that a captured step can have others at each replay."""
-    arrays = (to_device(np.array([f], w.dtype)) if isinstance(f, float) else f for f in (rate, momentum))
-    launch_by_four(_step, (w, v, dw), *arrays, w.dtype.type(decay), _finite() if loss is None else loss)
+def momentum_steps(moves: Sequence[Any], loss: Any) -> None:
+    """Schedule: a launch for each parameter, one thread per four elements, which it loads and stores with 16 bytes
+    each. The rate, the momentum and the loss are read from arrays, so that a captured step can have others at each
+    replay."""
+    for w, v, dw, rate, momentum, decay in moves:
+        arrays = (to_device(np.array([f], w.dtype)) if isinstance(f, float) else f for f in (rate, momentum))
+        launch_by_four(_step, (w, v, dw), *arrays, w.dtype.type(decay), _finite() if loss is None else loss)
 
 
 @functools.cache
