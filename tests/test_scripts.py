@@ -65,6 +65,8 @@ def test_updates_are_timed():
         ("limits.py", ["8", "caffe", "1"]),
         ("few_vectors.py", ["--help"]),
         ("updates.py", ["nope"]),
+        ("neighbour.py", []),
+        ("neighbour.py", ["0"]),
         ("overlap.py", []),
         ("overlap.py", ["soon"]),
         ("processes.py", ["mnist"]),
