@@ -195,7 +195,7 @@ def test_json(tiny, tmp_path):
     assert file.read_text() == json.dumps(result, indent=2) + "\n"
     assert result["options"]["batch_size"] == 2
     assert result["options"]["threads"] == machine.cores()
-    assert set(result["versions"]) == {"tinyalexnet", "python", "numpy", "numba", "scipy"}
+    assert set(result["versions"]) == {"tinyalexnet", "code", "python", "numpy", "numba", "scipy"}
     assert result["cpu"]["name"]
     assert result["shapes"]["conv1"] == [2, 3, 3, 4]
     assert result["interrupted"] is False

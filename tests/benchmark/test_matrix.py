@@ -273,8 +273,8 @@ def test_the_file_has_what_the_times_depend_on(timer, tmp_path):
     shared = {"backend": "reference", "algorithm": "auto", "precision": "float32", "threads": 1, "seed": 0}
     shared |= {"no_graph": False, "rounds": 3, "passes": ["Forward", "Forward-backward"]}
     assert stored["options"] == shared | {"versus": ["torch", "onnxruntime"]}
-    assert {"python", "numpy", "numba", "tinyalexnet"} < set(stored["versions"])
-    assert {"name", "cores", "blas"} == set(stored["cpu"])
+    assert {"python", "numpy", "numba", "tinyalexnet", "code"} < set(stored["versions"])
+    assert {"name", "model", "cores", "blas"} == set(stored["cpu"])
     (cell,) = stored["cells"]
     assert abs((datetime.now() - datetime.fromisoformat(cell["date"])).total_seconds()) < 600
     assert cell["seconds"] == {"Forward": [2.0, 3.0, 4.0], "Forward-backward": [2.0, 3.0, 4.0]}
@@ -355,7 +355,12 @@ def test_all_cells_of_a_file_are_measured_alike(timer, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="whose cells have torch 9, but now it is torch 10: give another file"):
         run(options(json=str(target)), resume=True)
     assert len(timer.measured) == 1
-    for part, name, value in (("versions", "numpy", "0"), ("cpu", "name", "another"), ("cpu", "cores", 999)):
+    for part, name, value in (
+        ("versions", "numpy", "0"),
+        ("versions", "code", "0"),
+        ("cpu", "model", "25"),
+        ("cpu", "cores", 999),
+    ):
         stored = json.loads(target.read_text())
         stored[part][name] = value
         (tmp_path / "other.json").write_text(json.dumps(stored))

@@ -124,3 +124,17 @@ def test_a_system_without_the_resource_module(monkeypatch):
     assert machine.resource is None
     monkeypatch.undo()
     importlib.reload(machine)
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nstepping\t: 1\n\ncpu family\t: 6\n", "25.17.1"),
+        ("CPU implementer\t: 0x41\n", ""),
+    ],
+)
+def test_the_model_is_that_of_the_first_processor(text, model, tmp_path, monkeypatch):
+    file = tmp_path / "cpuinfo"
+    file.write_text(text)
+    monkeypatch.setattr(machine, "_CPUINFO", file)
+    assert machine.cpu_model() == model

@@ -76,7 +76,11 @@ class Record:
             stored = None
         no_matrix = f"json is {path!r}, but must be a file of --matrix to go on from"
         now = json.loads(json.dumps(self._as_json()))
-        for part, names in {"options": self._options, "versions": now["versions"], "cpu": ("name", "cores")}.items():
+        for part, names in {
+            "options": self._options,
+            "versions": now["versions"],
+            "cpu": ("name", "model", "cores"),
+        }.items():
             before = stored.get(part) if isinstance(stored, dict) else None
             if not isinstance(before, dict):
                 raise ValueError(no_matrix)

@@ -1,5 +1,6 @@
 """The report of a benchmark: its head, its line for each run, and the file of ``--json``."""
 
+import hashlib
 import json
 import platform
 from dataclasses import asdict
@@ -31,10 +32,23 @@ def versions() -> dict[str, str]:
 def circumstances() -> dict[str, Any]:
     """What else a time depends on: versions, processor, BLAS, type of the elements."""
     return {
-        "versions": versions(),
-        "cpu": {"name": machine.cpu_name(), "cores": machine.cores(), "blas": machine.blas_names()},
+        "versions": versions() | {"code": _digest_of_sources()},
+        "cpu": {
+            "name": machine.cpu_name(),
+            "model": machine.cpu_model(),
+            "cores": machine.cores(),
+            "blas": machine.blas_names(),
+        },
         "dtype": "float32",
     }
+
+
+def _digest_of_sources() -> str:
+    """Of all modules of the package: a version number stays the same for many commits."""
+    digest, folder = hashlib.sha256(), Path(__file__).parents[1]
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def head(options: Options, threads: int) -> str:

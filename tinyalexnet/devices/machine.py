@@ -43,6 +43,15 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def cpu_model() -> str:
+    """What tells apart processors of one name: family, model and stepping, as "25.17.1"; "" if nobody tells."""
+    found: dict[str, str] = {}
+    for line in _lines(_CPUINFO):
+        name, _, value = (part.strip() for part in line.partition(":"))
+        found.setdefault(name, value)
+    return ".".join(found[name] for name in ("cpu family", "model", "stepping") if name in found)
+
+
 def available_memory() -> int | None:
     """Bytes that can still be allocated without swapping, or None if the system does not tell.
 
