@@ -20,7 +20,8 @@ from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
 from tinyalexnet.ops.conv2d.winograd.cpu.filters import filters_to_points
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Images, Limits, Sizes, image_view, plan_convolution, sides
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Images, Limits, Sizes, image_view, plan_convolution
+from tinyalexnet.ops.conv2d.winograd.cpu.sides import of_filters, to_pixels, to_points
 
 ROUNDS = 9
 
@@ -60,7 +61,7 @@ def main(batch_size):
         tile = choose_tile("winograd", "cpu", x_shape, w.shape[3], window, 1, w.dtype)
         blocks_of_w = filters_to_blocks(w, window.stride)
         depth, filters = blocks_of_w.shape[2], w.shape[3]
-        g = sides(tile.g(w.dtype), tile.g(w.dtype))
+        g = of_filters(tile, w.dtype, False)
         # A limit of one row: the fused schedule, whatever the batch.
         sizes = Sizes(tile, batch_size, shape[1:3], depth, filters, 1, w.dtype.itemsize)
         plan = plan_convolution(sizes, Limits(least_rows=1), most_threads())
@@ -71,10 +72,10 @@ def main(batch_size):
         x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
         arguments = (
             image_view(Images(x, window.before(x_shape[1:3]), window.stride), slice(0, x_shape[3])),
-            sides(tile.bt(x.dtype), tile.smaller.bt(x.dtype)),
+            to_points(tile, x.dtype),
             u,
             np.zeros(blocks, x.dtype),
-            sides(tile.at(x.dtype), tile.smaller.at(x.dtype)),
+            to_pixels(tile, x.dtype),
             plan.grid,
             scratch,
             image_view(Images(out, (0, 0), (1, 1)), slice(0, shape[3])),

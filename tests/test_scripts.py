@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tinyalexnet import alexnet
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import Limits
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -48,6 +49,17 @@ def test_other_limits_are_timed():
 
 
 @pytest.mark.compiled
+def test_python_between_kernels_is_timed():
+    done = run("between.py", "digits", "8")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows[2:]] == [*(name for name, _ in alexnet("digits")), "all layers", "loss", "update"]
+    for _, *cells in rows[2:]:
+        for whole, between in (cells[:2], cells[2:]):
+            assert whole == "" or int(whole.replace(",", "")) >= int(between.replace(",", "")) > 0
+
+
+@pytest.mark.compiled
 def test_updates_are_timed():
     done = run("updates.py", "digits")
     assert (done.returncode, done.stderr) == (0, "")
@@ -65,6 +77,8 @@ def test_updates_are_timed():
         ("limits.py", ["8", "caffe", "1"]),
         ("few_vectors.py", ["--help"]),
         ("updates.py", ["nope"]),
+        ("between.py", ["nope", "8"]),
+        ("between.py", ["digits", "0"]),
         ("neighbour.py", []),
         ("neighbour.py", ["0"]),
         ("overlap.py", []),

@@ -17,7 +17,8 @@ from tinyalexnet.devices.cpu.compiler import inner, names_in, parallel
 from tinyalexnet.devices.cpu.panels import _integers
 from tinyalexnet.ops.conv2d import cpu_few as few
 from tinyalexnet.ops.conv2d.winograd.cpu import filters, schedules, transforms
-from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Images, TileGrid, image_view, sides
+from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Images, TileGrid, image_view
+from tinyalexnet.ops.conv2d.winograd.cpu.sides import sides
 from tinyalexnet.ops.dense import cpu as dense
 
 ROW = types.Array(types.float32, 1, "C")

@@ -12,6 +12,7 @@ from ...groups import by_groups, group_slices
 from ..blocks import filters_from_blocks, filters_to_blocks
 from ..kept import are_kept, transformed
 from ..matrices import Tile
+from . import sides
 from .filters import filters_from_points, filters_to_points
 from .plan import (
     AccumulationPlan,
@@ -21,13 +22,10 @@ from .plan import (
     Images,
     ImageView,
     Limits,
-    Sides,
     Sizes,
     image_view,
     plan_accumulation,
     plan_convolution,
-    sides,
-    transposed,
 )
 from .schedules import (
     GRADIENT_DEPTH,
@@ -38,6 +36,7 @@ from .schedules import (
     convolve_fused,
     convolve_staged,
 )
+from .sides import Sides
 
 LIMITS = Limits()
 
@@ -121,11 +120,8 @@ def _convolve(
     threads = most_threads() if _has_neighbours(groups, stride) and not are_kept() else None
     sizes = Sizes(tile, len(dst.array), dst.size_in_blocks(), depth, b.size // groups, groups, dtype.itemsize)
     plan = plan_convolution(sizes, limits, threads)
-    to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
-    to_pixels = sides(tile.at(dtype), tile.smaller.at(dtype))
-    g = tile.g(dtype)
-    if exchanged:  # Turning the filters is reading the columns of G backwards.
-        g = g[0][:, ::-1], g[1][:, ::-1]
+    of_images = sides.to_points(tile, dtype), sides.to_pixels(tile, dtype)
+    of_w = sides.of_filters(tile, dtype, exchanged)
     if plan.schedule == "by_filters":
         view, target = image_view(src, slice(0, src.array.shape[3])), image_view(dst, slice(0, dst.array.shape[3]))
         whole = Filters(_in_blocks(w, stride), exchanged, groups)
@@ -133,21 +129,21 @@ def _convolve(
         tiles = plan.grid.strips * plan.grid.tiles_w
         v = empty((tile.points, tiles, groups * depth), dtype)
         scratch = empty((most_threads(), tile.points * plan.blocks.width * (tiles + min(depth, DEPTH))), dtype)
-        convolve_by_filters(view, to_points, whole, sides(g, g), bias, to_pixels, plan.grid, v, scratch, target)
+        convolve_by_filters(view, of_images[0], whole, of_w, bias, of_images[1], plan.grid, v, scratch, target)
         return
     slices = group_slices(src.array.shape[3], dst.array.shape[3], groups)
     for of_group, (read, written) in zip(b.reshape(groups, -1), slices, strict=True):
-        of_w = read if exchanged else written
+        chosen = read if exchanged else written
 
-        def transform(of_w: slice = of_w) -> np.ndarray:
-            some = Filters(_in_blocks(w[..., of_w], stride), exchanged, 1)
+        def transform(chosen: slice = chosen) -> np.ndarray:
+            some = Filters(_in_blocks(w[..., chosen], stride), exchanged, 1)
             u = empty((tile.points, plan.blocks.number, depth, plan.blocks.width), dtype)
-            filters_to_points(some, sides(g, g), u)
+            filters_to_points(some, of_w, u)
             return u
 
-        u = transformed(w, (of_w.start, of_w.stop, stride, tile, exchanged), transform)
+        u = transformed(w, (chosen.start, chosen.stop, stride, tile, exchanged), transform)
         target = image_view(dst, written)
-        _convolve_group(image_view(src, read), u, of_group, plan, (to_points, to_pixels), target)
+        _convolve_group(image_view(src, read), u, of_group, plan, of_images, target)
         if target.channels < dst.array.shape[3]:
             dst.array[..., written] = target.rows.reshape(*dst.array.shape[:3], -1)
 
@@ -178,7 +174,9 @@ def _in_blocks(w: np.ndarray, stride: Pair) -> np.ndarray:
 
 def _padded(b: np.ndarray, blocks: Blocks) -> np.ndarray:
     """A bias for each filter of the blocks; those that fill them up have 0."""
-    return np.pad(b, (0, blocks.filters - b.size)).reshape(blocks)
+    padded = np.zeros(blocks, b.dtype)
+    padded.reshape(-1)[: b.size] = b
+    return padded
 
 
 def _accumulate(
@@ -186,10 +184,8 @@ def _accumulate(
 ) -> tuple[np.ndarray, np.ndarray]:
     """dw over blocks of pixels, and db, of the images and the gradients of a group, or by filters of all ``groups``."""
     dtype, channels, filters = images.rows.dtype, images.stride_h * images.row_size, gradients.row_size
-    to_points = sides(tile.bt(dtype), tile.smaller.bt(dtype))
-    from_pixels = sides(transposed(tile.at(dtype)), transposed(tile.smaller.at(dtype)))
-    gt = transposed(tile.g(dtype))
-    of_filters = sides(gt, gt)
+    to_points, from_pixels = sides.to_points(tile, dtype), sides.from_pixels(tile, dtype)
+    of_filters = sides.to_filters(tile, dtype)
     schedule, grid, blocks, splits = plan
     tiles = grid.chunk_strips * grid.tiles_w
     dw = empty((*tile.r, channels // groups, filters), dtype)

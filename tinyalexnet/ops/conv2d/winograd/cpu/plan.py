@@ -1,16 +1,17 @@
-"""The plan of a Winograd convolution on a CPU: views, matrices and sizes, as plain integers and NumPy arrays.
+"""The plan of a Winograd convolution on a CPU: views and sizes, as plain integers and NumPy arrays.
 
 A strip is one row of tiles of one image. A chunk is a number of strips whose tiles one matrix product multiplies. If m
 does not divide the size of the output, the last tiles compute m - 1 outputs, along each axis: 13 = 5 + 4 + 4.
 """
 
+import functools
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from .....geometry import Pair
 from ..choice import MANY_FILTERS
-from ..matrices import MOST_POINTS, Matrices, Tile
+from ..matrices import Tile
 
 MOST_IN_BLOCK, LANES = 64, 16
 """Filters of one matrix product at most, and what their number is a multiple of: a vector register of AVX-512."""
@@ -109,20 +110,6 @@ class ImageView(NamedTuple):
     stride_w: int
 
 
-class Sides(NamedTuple):
-    """The two matrices of a transform left[0] @ tile @ right[0].T of a large tile, each filled up to 8 x 8.
-
-    ``left[1]`` and ``right[1]`` belong to a smaller tile, which has one row and one term less.
-    """
-
-    left: np.ndarray
-    right: np.ndarray
-    rows_h: int
-    rows_w: int
-    terms_h: int
-    terms_w: int
-
-
 class TileGrid(NamedTuple):
     """How tiles cover a batch, down (h) and across (w).
 
@@ -200,21 +187,10 @@ def image_view(images: Images, channels: slice) -> ImageView:
     return ImageView(rows, array.shape[3], channels.start, row_size, *before, *stride)
 
 
-def sides(large: Matrices, smaller: Matrices) -> Sides:
-    """The matrices of a large tile and of a smaller one, for rows and columns."""
-    filled = np.zeros((2, 2, MOST_POINTS, MOST_POINTS), large[0].dtype)
-    for side, matrices in enumerate(zip(large, smaller, strict=True)):
-        for size, matrix in enumerate(matrices):
-            filled[side, size, : matrix.shape[0], : matrix.shape[1]] = matrix
-    (rows_h, terms_h), (rows_w, terms_w) = (matrix.shape for matrix in large)
-    return Sides(filled[0], filled[1], rows_h, rows_w, terms_h, terms_w)
+# A step asks for the same plans again and again, and to make one takes longer than a small kernel.
 
 
-def transposed(matrices: Matrices) -> Matrices:
-    """Both matrices transposed."""
-    return matrices[0].T, matrices[1].T
-
-
+@functools.lru_cache(maxsize=1024)
 def plan_convolution(sizes: Sizes, limits: Limits, threads: int | None) -> ConvolutionPlan:
     """``threads`` that may each make U of their filters; None if U is there already. The bits do not depend on it."""
     tile, depth, blocks = sizes.tile, sizes.depth, blocks_of(sizes.filters)
@@ -232,6 +208,7 @@ def plan_convolution(sizes: Sizes, limits: Limits, threads: int | None) -> Convo
     return ConvolutionPlan("fused", grid._replace(chunk_strips=_for_all_threads(strips, grid, limits)), blocks)
 
 
+@functools.lru_cache(maxsize=1024)
 def plan_accumulation(sizes: Sizes, limits: Limits, threads: int | None) -> AccumulationPlan:
     """For the gradient of the filters; arguments as ``plan_convolution``."""
     tile, depth, blocks = sizes.tile, sizes.depth, blocks_of(sizes.filters)

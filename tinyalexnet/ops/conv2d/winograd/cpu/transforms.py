@@ -13,7 +13,8 @@ from .....devices.cpu.by_name import by_name
 from .....devices.cpu.compiler import fused_inner, inner
 from .....devices.cpu.copies import copy_elements
 from ..matrices import MOST_POINTS
-from .plan import ImageView, Sides, TileGrid
+from .plan import ImageView, TileGrid
+from .sides import Sides
 
 ROW_PIECE = 512
 """Elements of a row that are combined at a time: eight such rows fit the fastest cache."""
