@@ -520,12 +520,16 @@ def parser():
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_command_that_goes_well(linked, rank):
+def test_a_command_that_goes_well(linked, rank, monkeypatch):
     known, ended = linked
     known.rank_ = rank
 
+    chosen = []
+    monkeypatch.setattr(command, "own_gpu", lambda link: chosen.append(link.rank))
+
     def run(console, link):
         assert console.quiet is bool(rank)
+        assert chosen == [rank], "before anything is on a GPU"
         return 0
 
     assert command.together(parser(), run, 5.0) == 0

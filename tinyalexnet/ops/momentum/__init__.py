@@ -75,6 +75,7 @@ def momentum_steps(moves: Sequence[Move], backend: str = "cpu", *, loss: Any = N
     device, kernels = resolve(__name__, backend)
     checked = []
     numbers: dict[tuple[int, ...], tuple[Any, ...]] = {}  # by their identities: most parameters have the same ones
+    moves = tuple(moves)  # which keep them meanwhile
     for w, v, dw, *factors in moves:
         check_floats(device, w=w, v=v, dw=dw)
         check_shape("v", v.shape, w.shape, "the shape of w")

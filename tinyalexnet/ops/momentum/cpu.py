@@ -31,7 +31,7 @@ def momentum_steps(moves: Sequence[Any], loss: float | None) -> None:
                 addresses += address_of(w), address_of(v), address_of(kept[-1])
                 factors += numbers
                 ends.append(ends[-1] + w.size)
-        tables = np.array(ends), np.array(addresses, np.intp), np.array(factors, dtype)
+        tables = np.array(ends, np.intp), np.array(addresses, np.intp), np.array(factors, dtype)
         call_for(3 * dtype.itemsize * ends[-1], _step, *tables)
 
 
