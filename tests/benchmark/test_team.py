@@ -366,11 +366,15 @@ def test_each_bar_is_full_at_the_end(bars_moved):
         ("Forward", steps), ("Forward-backward", steps), ("scaling", 4)]}  # fmt: skip
 
 
-@pytest.mark.parametrize(("machines", "power"), [(("a", "a"), "W, "), (("a", "b"), "power unknown")])
-def test_power_is_that_of_one_machine(machines, power, monkeypatch):
+@pytest.mark.parametrize(
+    ("machines", "places", "power"),
+    [("aa", ("", ""), "W, "), ("ab", ("", ""), "power unknown"), ("aa", ("0000:01", "0000:02"), "power unknown")],
+)
+def test_power_is_that_of_one_machine_and_of_one_gpu(machines, places, power, monkeypatch):
     own, joules = threading.local(), iter(range(10**6))
 
     monkeypatch.setattr(team.platform, "node", lambda: machines[own.rank])
+    monkeypatch.setattr(type(device("reference")), "place", lambda _: places[own.rank])
     monkeypatch.setattr(timing, "ENERGY_SECONDS", 0)
     monkeypatch.setattr(type(device("reference")), "joules", lambda _: next(joules))
 
@@ -407,6 +411,29 @@ def test_the_memory_of_all_processes_of_a_machine_must_be_there(machines, times,
         run = memory_estimate(net, (images[rank], 7, 7, 3), "reference", True)
         own_bytes = run + 4 * images[rank] * 147 + 4 * 4 * elements
         assert needed[rank] == times[rank] * own_bytes
+
+
+@pytest.mark.parametrize(("places", "times"), [(("0000:01", "0000:01"), 2), (("0000:01", "0000:02"), 1)])
+@pytest.mark.parametrize(("sharing", "graphs"), [(SHARING, 2), (replace(SHARING, scaling=True), 4)])
+def test_a_gpu_has_a_graph_of_each_pass_and_team_of_all_its_processes(sharing, graphs, places, times, monkeypatch):
+    own, needed = threading.local(), []
+
+    def refuse(count, *_):
+        needed.append(count)
+        raise ValueError("too large")
+
+    monkeypatch.setattr(type(device("reference")), "on_host", False)
+    monkeypatch.setattr(type(device("reference")), "place", lambda _: places[own.rank])
+    monkeypatch.setattr(team, "refuse_too_large", refuse)
+
+    def one(link):
+        own.rank = link.rank
+        with pytest.raises(ValueError, match="too large"):
+            team.run(options(threads=1, batch_size=9), sharing, io.StringIO(), Console(io.StringIO(), True), link)
+
+    on(2, one)
+    a_shard = memory_estimate(alexnet("tiny", "reference"), (3, 7, 7, 3), "reference", True)
+    assert needed == [times * graphs * a_shard] * 2
 
 
 @pytest.mark.parametrize(
@@ -448,10 +475,10 @@ def test_each_image_may_be_a_shard():
     assert check_sharing(options(), Sharing("mpi", BATCH), 2) == BATCH
 
 
-def test_a_gpu_is_refused(monkeypatch):
+def test_columns_are_not_for_a_gpu(monkeypatch):
     monkeypatch.setattr(type(device("reference")), "on_host", False)
-    with pytest.raises(ValueError, match="backend is 'reference', but must be one of the host with parallel"):
-        ran(1)
+    with pytest.raises(ValueError, match="dense is 'columns', but must be 'rows' on the backend 'reference'"):
+        ran(1, COLUMNS[0], variant="deep")
 
 
 def test_options_that_differ_are_named():

@@ -233,7 +233,7 @@ def install() -> None:
     driver.driver.cache_clear()
 
     def made(number: int) -> EmulatedDriver:
-        emulated.name = f"emulated GPU {number}"
+        emulated.name, emulated.bus_id = f"emulated GPU {number}", f"0000:0{number}:00.0"
         return emulated
 
     driver.Driver = made

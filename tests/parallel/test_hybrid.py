@@ -376,7 +376,7 @@ def test_settings_that_do_not_fit_together(changes, message):
 
 
 def test_columns_are_not_for_a_gpu_yet(monkeypatch):
-    monkeypatch.setattr("tinyalexnet.training.settings.device", lambda _: SimpleNamespace(on_host=False))
+    monkeypatch.setattr("tinyalexnet.parallel.placement.device", lambda _: SimpleNamespace(on_host=False))
     settings = replace(PLAIN, backend="cuda")
     assert check_settings(settings, dataset()) == settings
     with pytest.raises(ValueError, match="dense is 'columns', but must be 'rows' on the backend 'cuda'"):

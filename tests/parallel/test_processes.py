@@ -52,13 +52,14 @@ FLAGS = ["--data=digits", "--backend=reference", "--shards=8", "--pad=1", "--mir
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    """Runs a command in an empty folder, on some processes."""
+    """Runs a module or a script in an empty folder, on some processes."""
     monkeypatch.chdir(tmp_path)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "1"}
 
     def run(size, *command, **changes):
         launcher = [*MPIEXEC, "-n", str(size)] if size else []
-        command = [*launcher, sys.executable, "-m", *map(str, command)]
+        how = [] if str(command[0]).endswith(".py") else ["-m"]
+        command = [*launcher, sys.executable, *how, *map(str, command)]
         return subprocess.run(
             command, env=environment | changes, capture_output=True, text=True, timeout=SECONDS, check=False
         )
@@ -151,6 +152,22 @@ def test_each_process_has_a_gpu_of_its_own(runs, request):
         np.testing.assert_allclose(value, host[key], atol=1e-5, err_msg=key)
     if kind == "emulated":
         assert (name, other_name) == ("emulated GPU 0, sm_90", "emulated GPU 1, sm_90")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("flags", [["--scaling"], ["--overlap", "--no_graph"]])
+def test_the_benchmark_on_gpus(runs, request, flags):
+    emulated = request.config.getoption("--emulated-gpu")
+    command = [ROOT / "tests/gpu/emulator.py"] * emulated + [ROOT / "bench.py"]
+    small = ["--variant=digits", "--batch_size=2", "--num_batches=1", "--rounds=1", "--json=run"]
+    found = runs(2, *command, "--backend=cuda", "--parallel=mpi", *small, *flags)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("sec / batch") == 2
+    parallel = json.loads(Path("run").read_text())["parallel"]
+    assert (parallel["processes"], parallel["shards"], parallel["machines"]) == (2, 2, 1)
+    for row in parallel["scaling"]:
+        assert row["sent"] == row["expected"]
+    assert len(parallel["scaling"]) == 2 * ("--scaling" in flags)
 
 
 def test_one_is_killed_and_the_run_goes_on_with_another_number(runs):

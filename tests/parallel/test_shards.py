@@ -245,12 +245,37 @@ def test_where_gradients_are_on_a_gpu_their_sums_are_written(monkeypatch, rng, o
         np.testing.assert_array_equal(found[1][name], gradient, err_msg=name)
 
 
+def test_the_forward_of_a_step_on_a_gpu_is_that_on_the_host(monkeypatch, rng):
+    """Of each shard, with its part of the mask, by a device that passes for a GPU."""
+    x, found = rng.standard_normal((7, 7, 7, 2)).astype(np.float32), []
+    for on_host in (True, False):
+        step = ShardedStep(network("reference"), cross_entropy("reference"), Kept(), 3)
+        monkeypatch.setattr(step._sums, "hardware", SimpleNamespace(on_host=on_host, by_image=False))
+        found.append([step.outputs(x, 7) for _ in range(2)])
+    np.testing.assert_array_equal(*found)
+    assert (found[0][0] != found[0][1]).any()
+
+
 @pytest.mark.parametrize(("backends", "found"), [(["cpu", "cuda", "cpu"], "cuda"), (["cpu", "reference"], "cpu")])
 def test_sums_are_where_a_layer_computes_on_a_gpu_or_else_the_first(monkeypatch, backends, found):
     devices = {name: SimpleNamespace(on_host=name != "cuda") for name in ("reference", "cpu", "cuda")}
     monkeypatch.setattr(sums, "device", devices.get)
     leaves = [("a layer", SimpleNamespace(backend=name)) for name in backends]
     assert sums.hardware_of(SimpleNamespace(leaves=lambda: leaves)) is devices[found]
+
+
+@pytest.mark.cuda
+def test_the_forward_of_a_step_on_a_gpu(rng):
+    """Captured and kernel by kernel the same bits, near those of the host."""
+    x = rng.standard_normal((7, 7, 7, 2)).astype(np.float32)
+
+    def outputs(backend, graph):
+        step = ShardedStep(network(backend), cross_entropy(backend), Kept(), 3, graph=graph)
+        return [step.outputs(x, 7) for _ in range(2)]
+
+    captured = outputs("cuda", True)
+    np.testing.assert_array_equal(captured, outputs("cuda", False))
+    np.testing.assert_allclose(captured, outputs("reference", True), atol=1e-5)
 
 
 @pytest.mark.cuda

@@ -120,8 +120,6 @@ def check_sharing(options: Options, sharing: Sharing, processes: int) -> int:
     ):
         if given:
             raise ValueError(f"{name} is asked for, but must not be with parallel: {reason}")
-    if not device(options.backend).on_host:
-        raise ValueError(f"backend is {options.backend!r}, but must be one of the host with parallel")
     if (sharing.scaling or options.plot is not None) and not options.backward:
         raise ValueError("scaling is asked for, but must not be without the forward-backward pass, which it times")
     if sharing.shards is None:
@@ -132,7 +130,8 @@ def check_sharing(options: Options, sharing: Sharing, processes: int) -> int:
         raise ValueError(f"shards is {shards}, but must be at most the batch_size of {options.batch_size}")
     for name in ("blocks", "groups"):
         as_integer(name, getattr(sharing, name), 1)
-    check_dense(sharing.dense, sharing.blocks, sharing.scheme, sharing.groups, shards, options.batch_size)
+    dense = sharing.dense, sharing.blocks, sharing.scheme, sharing.groups
+    check_dense(*dense, shards, options.batch_size, options.backend)
     return shards
 
 

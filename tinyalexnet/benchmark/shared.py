@@ -65,7 +65,8 @@ class _NoUpdate:
 class SharedWork:
     """The steps of a batch, of which each process of a link computes its shards; as ``Workload``, for ``time_steps``.
 
-    If dense layers are in columns, ``net`` is of no other use afterwards.
+    If dense layers are in columns, ``net`` is of no other use afterwards. On a GPU each step takes its images from the
+    host, as in a training; ``graph`` as for ``ShardedStep``.
 
     Shapes
         ``batch`` must have the ``rows`` of this process. ``labelled`` says if the loss is the cross-entropy with its
@@ -75,13 +76,21 @@ class SharedWork:
     """
 
     def __init__(
-        self, net: Sequential, batch: Batch, labelled: bool, shards: int, sharing: Sharing, link: Link, backend: str
+        self,
+        net: Sequential,
+        batch: Batch,
+        labelled: bool,
+        shards: int,
+        sharing: Sharing,
+        link: Link,
+        backend: str,
+        graph: bool = True,
     ) -> None:
         self.device: Device = device(backend)
         self._batch, self._link = batch, link
         placement = Placement(net, link, sharing.blocks if sharing.dense == "columns" else None, sharing.groups)
         loss = _loss(labelled, backend)
-        self._step = placement.step(net, loss, _NoUpdate(), shards, sharing.scheme, sharing.overlap)
+        self._step = placement.step(net, loss, _NoUpdate(), shards, sharing.scheme, sharing.overlap, graph)
         self._taken: list[tuple[float, float, int]] = []
 
     def step(self, name: str) -> Callable[[], object]:

@@ -6,6 +6,7 @@ Each process computes its shards of the batch. Process 0 prints, and writes the 
 from __future__ import annotations
 
 import io
+import json
 import math
 import platform
 from dataclasses import asdict, dataclass, field, replace
@@ -48,6 +49,7 @@ class _Team:
     batch: Batch
     labelled: bool
     machines: int
+    devices: int
     runs: list[TimedRun] = field(default_factory=list)
     shares: dict[str, list[Share]] = field(default_factory=dict)
     rows: list[scaling.Row] = field(default_factory=list)
@@ -56,7 +58,8 @@ class _Team:
         """The steps of a team of processes."""
         # In columns the weights of a network are cut, and so it is of one team.
         net = self.net if self.sharing.dense == "rows" else _network(self.options)
-        return SharedWork(net, self.batch, self.labelled, self.shards, self.sharing, link, self.options.backend)
+        made = net, self.batch, self.labelled, self.shards, self.sharing, link, self.options.backend
+        return SharedWork(*made, not self.options.no_graph)
 
     @property
     def title(self) -> str:
@@ -90,15 +93,16 @@ def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Lin
         share = None if options.threads is not None else fair_share(link, options.backend)
         threads = checked_threads(options) if share is None else share
         rows = _rows(link, options.batch_size, shards, sharing.scaling)
-        machine = platform.node()
-        every_machine = link.now(lambda: link.texts(machine))
-        estimate = _estimate(net, x_shape, options, shards, rows)
+        machine = platform.node(), hardware.place()
+        every_machine = [tuple(json.loads(text)) for text in link.now(lambda: link.texts(json.dumps(machine)))]
+        scaled = len(scaling.sizes(link.size)) * sharing.scaling
+        estimate = _estimate(net, x_shape, options, shards, rows, scaled)
         if sharing.dense == "columns":
-            estimate += _columns_estimate(net, len(scaling.sizes(link.size)) * sharing.scaling)
+            estimate += _columns_estimate(net, scaled)
         refuse_too_large(estimate * every_machine.count(machine), options, hardware)
         labels = labels_of(options, net.output_shape(x_shape))
         batch = _batch(options, x_shape, rows, labels, say)
-    own = threads, net, batch, labels is not None, len({*every_machine})
+    own = threads, net, batch, labels is not None, len({node for node, _ in every_machine}), len({*every_machine})
     team = _Team(options, sharing, out, say, link, shards, *own)
     work = team.work(link)
     with hardware.limit_threads(threads):
@@ -149,7 +153,7 @@ def _time_pass(team: _Team, work: SharedWork, name: str) -> None:
     # What follows reports that of one process: the mean of all.
     utilisation = math.fsum(one.cpu_utilisation for one in found) / link.size
     run.cpu_seconds = utilisation * math.fsum(run.durations) * team.threads
-    if team.machines > 1:  # the meter is that of one machine
+    if team.devices > 1:  # the meter is that of one machine, or of one GPU
         run.joules = None
     report_run(run, options, team.threads, team.out, say)
     for line in shared.table(name, found):
@@ -186,15 +190,23 @@ def _rows(link: Link, batch: int, shards: int, is_scaled: bool) -> slice:
     return slice(min(rows.start for rows in own), max(rows.stop for rows in own))
 
 
-def _estimate(net: Sequential, x_shape: Shape, options: Options, shards: int, rows: slice) -> int:
-    """Bytes of this process: those of its largest run of shards, its images, and the sums of gradients that wait."""
+def _estimate(net: Sequential, x_shape: Shape, options: Options, shards: int, rows: slice, scaled: int) -> int:
+    """Bytes of this process: those of its largest run of shards, its images, and the sums of gradients that wait.
+
+    On a GPU the last two are on the host; and each pass has its graph there, and so has each of the ``scaled`` teams.
+    A graph keeps its arrays.
+    """
+    hardware = device(options.backend)
     own = [shard for shard in cut(x_shape[0], shards) if rows.start <= shard.start < rows.stop]
-    spans = [run.images() for run in runs_of(net, own, 0, device(options.backend))]
+    spans = [run.images() for run in runs_of(net, own, 0, hardware)]
     largest = max(span.stop - span.start for span in spans), *x_shape[1:]
+    step = memory_estimate(net, largest, options.backend, options.backward)
+    if not hardware.on_host:
+        return step * (len(options.passes) + scaled)
     images: int = FLOAT_BYTES * (rows.stop - rows.start) * math.prod(x_shape[1:])
     elements: int = sum(value.size for value in net.params.values())
     sums = FLOAT_BYTES * elements * (shards.bit_length() + 2) * options.backward
-    return memory_estimate(net, largest, options.backend, options.backward) + images + sums
+    return step + images + sums
 
 
 def _columns_estimate(net: Sequential, scaled: int) -> int:

@@ -189,6 +189,10 @@ class Device:
         found: float | None = self._energy.joules()
         return found
 
+    def place(self) -> str:
+        """Which one of a machine's devices it is, where there may be several; empty for the processors."""
+        return ""
+
     def free_memory(self) -> int | None:
         """Bytes that can still be allocated, or None if nobody tells."""
         return machine.available_memory()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..captured import Optimizer
-from ..devices import to_host
+from ..devices import device, to_host
 from ..network import Sequential
 from .columns import Columns
 from .hybrid import SCHEMES, HybridStep, passes_of
@@ -86,12 +86,14 @@ class Placement:
         return found
 
 
-def check_dense(dense: str, blocks: int, scheme: str, groups: int, shards: int, batch: int) -> None:
-    """ValueError if the settings of dense layers do not fit together, or a batch of N in so many shards."""
+def check_dense(dense: str, blocks: int, scheme: str, groups: int, shards: int, batch: int, backend: str) -> None:
+    """ValueError if the settings of dense layers do not fit together, or a batch in so many shards, or the backend."""
     for name, value, allowed in (("dense", dense, DENSE), ("scheme", scheme, SCHEMES)):
         if value not in allowed:
             raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, allowed))}")
     if dense == "columns":
+        if not device(backend).on_host:
+            raise ValueError(f"dense is 'columns', but must be 'rows' on the backend {backend!r}")
         passes_of(batch, shards, 1, scheme, groups)
         return
     for name, given, default in (("blocks", blocks, 1), ("scheme", scheme, "a"), ("groups", groups, 1)):

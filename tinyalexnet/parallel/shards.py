@@ -57,6 +57,7 @@ class ShardedStep:
         self._overlap, self._graph = overlap, graph
         self._sums = GradientSums(net, shards, self._link, overlap, same_arrays=graph and not overlap)
         self._captured: dict[int, CapturedStep] = {}
+        self._forward = net.captured(None, graph=graph)
 
     def rows(self, batch: int) -> slice:
         """The images of a batch of N that this process computes."""
@@ -65,10 +66,13 @@ class ShardedStep:
     out_rows = rows  # for each process is a team of its own
 
     def outputs(self, x: Any, batch: int) -> Any:
-        """The forward of a step alone, with dropout: the output of the ``out_rows`` for x, the ``rows`` of a batch."""
-        runs = self._begun(x, batch)
+        """The forward of a step alone, with dropout: the output of the ``out_rows`` for x, the ``rows`` of a batch.
+
+        On the host; a shard on a GPU is a captured forward.
+        """
+        runs, first = self._begun(x, batch), self.rows(batch).start
         with same_weights(runs):
-            return joined([run.forward(x[run.images(self.rows(batch).start)]) for run in runs])
+            return joined([self._forward_of(run, x[run.images(first)]) for run in runs])
 
     def __call__(self, x: Any, labels: Any) -> Result:
         """Takes a step on a batch: x are its ``rows``, ``labels`` are all of it."""
@@ -93,6 +97,11 @@ class ShardedStep:
         for layer in self._leaves:
             layer.draw()
         return runs_of(self._net, cut(batch, self._shards)[self._own], self._own.start, self._sums.hardware)
+
+    def _forward_of(self, run: Run, x: Any) -> Any:
+        if self._sums.hardware.on_host:
+            return run.forward(x)
+        return to_host(self._forward(x, first=run.rows[0].start).out)
 
     def _layer_by_layer(self, run: Run, x: Any, labels: Any, batch: int) -> list[Result]:
         """The forward and the backward of some shards, whose gradients are exchanged as soon as they are there."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..alexnet import check_variant
 from ..command import option
-from ..devices import BACKENDS, PRECISIONS, device
+from ..devices import BACKENDS, PRECISIONS
 from ..geometry import as_integer, as_number
 from ..parallel import DENSE, SCHEMES, check_dense
 from .data import Dataset
@@ -97,9 +97,8 @@ def check_settings(settings: Settings, dataset: Dataset) -> Settings:
         raise ValueError(f"batch_size is {settings.batch_size}, but must be at most the {count} images there are")
     if settings.shards > settings.batch_size:
         raise ValueError(f"shards is {settings.shards}, but must be at most the batch_size of {settings.batch_size}")
-    if settings.dense == "columns" and not device(settings.backend).on_host:
-        raise ValueError(f"dense is 'columns', but must be 'rows' on the backend {settings.backend!r}")
-    check_dense(settings.dense, settings.blocks, settings.scheme, settings.groups, settings.shards, settings.batch_size)
+    dense = settings.dense, settings.blocks, settings.scheme, settings.groups
+    check_dense(*dense, settings.shards, settings.batch_size, settings.backend)
     if settings.pad > max(height, width):
         raise ValueError(f"pad is {settings.pad}, but must be at most {max(height, width)}, a side of the images")
     wanted = table.image_shape

@@ -145,6 +145,9 @@ class Cuda(Device):
     def _energy(self) -> Any:
         return GpuEnergy(self._gpu.bus_id)
 
+    def place(self) -> str:
+        return str(self._gpu.bus_id)
+
     def free_memory(self) -> int | None:
         return self._gpu.free_bytes()
 
