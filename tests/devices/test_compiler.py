@@ -181,8 +181,8 @@ def test_without_any_folder_it_is_said_once(monkeypatch):
     message = r"^no folder can be written to, .*: set NUMBA_CACHE_DIR to one$"
     with pytest.warns(UserWarning, match=message):
         assert compiler.inner(len) is len
-    assert compiler.fused_inner(len) is len  # a second warning would be an error
-    assert [given["fastmath"] for given in options] == [False, {"contract"}]
+    assert compiler.inner(max) is max  # a second warning would be an error
+    assert [given["fastmath"] for given in options] == [False, False]
 
 
 def test_kernels_alone_are_parallel_and_keep_their_names(monkeypatch):
@@ -193,12 +193,11 @@ def test_kernels_alone_are_parallel_and_keep_their_names(monkeypatch):
         return lambda function: SimpleNamespace(py_func=function)
 
     monkeypatch.setattr(compiler.numba, "njit", njit)
-    for decorator in (compiler.inner, compiler.fused_inner):
-        decorator(mask)
+    compiler.inner(mask)
     for decorator in (compiler.parallel, compiler.streaming):
         assert decorator(mask).__name__ == "mask"
     own = {"cache": True, "fastmath": False, "error_model": "numpy"}
-    assert options == [own, {**own, "fastmath": {"contract"}}, *2 * [{**own, "parallel": True}], own]
+    assert options == [own, *2 * [{**own, "parallel": True}], own]
     alone = compiler.streaming(mask).alone.py_func
     assert (alone.__name__, alone.__qualname__, alone.__module__) == ("mask_alone", "mask_alone", mask.__module__)
     assert alone.__code__ is mask.__code__

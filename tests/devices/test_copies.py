@@ -1,4 +1,4 @@
-"""Copies by the C library: the elements that are told, and no others."""
+"""Copies of a few elements: those that are told, and no others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cleared(target, at, count):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("count", [0, 1, 3, 16, 17, 100])
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 12, 16, 17, 48, 100])
 @pytest.mark.parametrize(("start", "at"), [(0, 0), (5, 1), (1, 7)])
 def test_a_part_of_a_row_is_copied_or_cleared(dtype, count, start, at):
     source = np.random.default_rng(0).standard_normal(120).astype(dtype)

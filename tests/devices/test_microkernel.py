@@ -1,38 +1,21 @@
-"""The functions of the tiles, as LLVM runs them: without Numba, so that plain Python reaches their code too."""
+"""The functions of the tiles, as LLVM runs them."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import itertools
 from types import SimpleNamespace
 
-import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from llvmlite import ir
 from numba.core import cgutils, types
 
+from tests.compiled_ir import compiled
 from tinyalexnet.devices.cpu import microkernel
 from tinyalexnet.devices.cpu.microkernel import ROWS, TYPES, vectors_of
 
 ELEMENTS = {types.float32: np.float32, types.float64: np.float64}
 SHAPES = [(rows, vectors) for rows in range(1, ROWS + 1) for vectors in (4, 2, 1)]
-
-
-@contextlib.contextmanager
-def compiled(module, kind):
-    """``function(name)`` of a module, of arguments that are numbers, or flags."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine()
-    parsed = llvm.parse_assembly(str(module))
-    parsed.verify()
-    with llvm.create_mcjit_compiler(parsed, machine) as engine:
-        engine.finalize_object()
-        types_of_c = [ctypes.c_bool if each == ir.IntType(1) else ctypes.c_int64 for each in kind]
-        function = ctypes.CFUNCTYPE(None, *types_of_c)
-        yield lambda name: function(engine.get_function_address(name))
 
 
 @pytest.fixture(scope="module")

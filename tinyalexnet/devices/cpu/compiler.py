@@ -19,10 +19,6 @@ _OPTIONS: dict[str, Any] = {"cache": True, "fastmath": False, "error_model": "nu
 """Without fast-math the source alone says in which order numbers are added. It matters even on one machine: a parallel
 kernel that was compiled just now and the same kernel from Numba's cache are not the same machine code."""
 
-FUSED = frozenset({"contract"})
-"""A product and the addition after it may be one instruction, which rounds once. NaN and infinity stay exact."""
-
-
 NAMED: list[tuple[Any, Any]] = []
 """Functions that are called by a name (``by_name.Named``), each after what a kernel refers to it by."""
 
@@ -33,14 +29,6 @@ ALONE = "_alone"
 def inner(function: Any) -> Any:
     """Decorator of a function that kernels call from inside one task."""
     return _compiled(function, **_OPTIONS)
-
-
-def fused_inner(function: Any) -> Any:
-    """Like ``inner``, with fused multiply-adds, if the processor has them.
-
-    An addition may have one product among its operands. Of two, the compiler would choose which one is rounded.
-    """
-    return _compiled(function, **{**_OPTIONS, "fastmath": set(FUSED)})
 
 
 def names_in(function: Any) -> list[Any]:

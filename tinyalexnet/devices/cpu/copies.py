@@ -1,4 +1,4 @@
-"""Copies of a few elements, by the C library's memcpy and memset.
+"""Copies of a few elements, as vectors, or by the C library's memcpy and memset.
 
 A compiled loop over 16 elements takes some times as long as the copy: it first finds out whether source and target
 overlap, and the elements that fill no vector go one by one. docs/performance.md has what that is worth.
@@ -8,6 +8,9 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
+
+LINE_BYTES, PIECE_BYTES = 64, 16
+"""Elements that fill some vectors of so many bytes are copied as such: a cache line, or what every processor has."""
 
 
 def copy_elements(source: np.ndarray, start: int, target: np.ndarray, at: int, count: int) -> None:
@@ -37,8 +40,17 @@ def _compiled_fetch(source, start, count):  # type: ignore[no-untyped-def]
 
 @overload(copy_elements)
 def _compiled_copy(source, start, target, at, count):  # type: ignore[no-untyped-def]
+    line, piece = (size // (source.dtype.bitwidth // 8) for size in (LINE_BYTES, PIECE_BYTES))
+
     def copy(source, start, target, at, count):  # type: ignore[no-untyped-def]
-        _memcpy(source, start, target, at, count)
+        if count % line == 0:
+            for k in range(0, count, line):
+                _move(source, start + k, target, at + k, line)
+        elif count % piece == 0:
+            for k in range(0, count, piece):
+                _move(source, start + k, target, at + k, piece)
+        else:
+            _memcpy(source, start, target, at, count)
 
     def one_by_one(source, start, target, at, count):  # type: ignore[no-untyped-def]
         for i in range(count):
@@ -54,6 +66,23 @@ def _compiled_clear(target, at, count):  # type: ignore[no-untyped-def]
         _memset(target, at, count)
 
     return clear if target.layout == "C" else None
+
+
+@intrinsic(prefer_literal=True)
+def _move(_, source, start, target, at, count):  # type: ignore[no-untyped-def]
+    """A copy of so many elements, a number that the compiler knows, as one vector."""
+
+    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        _, first, _, second, _ = arguments
+        read, written = (context.make_array(kind)(context, builder, arguments[2 * i]) for i, kind in enumerate(kinds))
+        vector = ir.VectorType(context.get_value_type(source.dtype), count.literal_value).as_pointer()
+        places = (read.data, first), (written.data, second)
+        begin, end = (builder.bitcast(builder.gep(data, [index]), vector) for data, index in places)
+        builder.store(builder.load(begin, align=1), end, align=1)
+        return context.get_dummy_value()
+
+    kinds = source, target
+    return types.void(source, types.intp, target, types.intp, count), code
 
 
 @intrinsic

@@ -9,7 +9,8 @@ from numba import types
 from numba.extending import overload
 
 from .by_name import by_name
-from .microkernel import FETCHED_APART, KINDS, ROWS, VECTOR_BYTES, VECTORS, multiply_tile
+from .microkernel import FETCHED_APART, ROWS, VECTORS, multiply_tile
+from .vectors import KINDS, VECTOR_BYTES
 
 DEPTH = 96
 """Rows of b in one tile: with four vectors of columns 24 KB, which stay in a core's fastest cache for all rows of a."""

@@ -9,8 +9,9 @@ from numba import types
 from .....devices.cpu.by_name import by_name
 from .....devices.cpu.compiler import inner, parallel
 from .....devices.cpu.copies import copy_elements, fetch_elements
+from .combine import combine
 from .plan import Filters
-from .transforms import combine, combine_four, offsets, sides_of
+from .transforms import offsets, sides_of
 
 CHANNELS = 8
 """Channels of a block of filters that are transformed at a time: these rows fit the fastest cache."""
@@ -22,20 +23,15 @@ def _transform_rows(sides, source, source_start, source_pitch, target, target_st
 
     Row [i, j] begins at ``source_start + (i * terms_w + j) * source_pitch``; likewise in the target.
     """
-    half = np.empty((sides.terms_w, size), source.dtype)
+    half = np.empty(sides.terms_w * size, source.dtype)
     down, across = offsets(sides.terms_h, sides.terms_w * source_pitch), offsets(sides.terms_w, size)
     for a in range(sides.rows_h):
         for j in range(sides.terms_w):
-            if sides.terms_h <= 4:
-                combine_four(sides.left[0, a], source, source_start + j * source_pitch, down, half[j])
-            else:
-                combine(sides.left[0, a], source, source_start + j * source_pitch, down, half[j])
+            read = source_start + j * source_pitch, 0
+            combine(sides.left, a, sides.terms_h, down, source, read, half, (j * size, 0), (1, size))
         for b in range(sides.rows_w):
-            start = target_start + (a * sides.rows_w + b) * target_pitch
-            if sides.terms_w <= 4:
-                combine_four(sides.right[0, b], half.reshape(-1), 0, across, target[start : start + size])
-            else:
-                combine(sides.right[0, b], half.reshape(-1), 0, across, target[start : start + size])
+            place = target_start + (a * sides.rows_w + b) * target_pitch, 0
+            combine(sides.right, b, sides.terms_w, across, half, (0, 0), target, place, (1, size))
 
 
 def _filters(real: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The transforms of images, compiled. They, and those of filters, are made of ``combine``: a sum of scaled rows.
+"""The transforms of images, compiled. They, and those of filters, are made of ``combine``: sums of scaled rows.
 
 A transform takes the rows of its tiles first (``left``, down) and then the columns (``right``, across). Elements that
 the same coefficient multiplies are neighbours in memory, so that one pass combines many tiles and channels.
@@ -10,9 +10,10 @@ import numpy as np
 from numba import types
 
 from .....devices.cpu.by_name import by_name
-from .....devices.cpu.compiler import fused_inner, inner
-from .....devices.cpu.copies import copy_elements
+from .....devices.cpu.compiler import inner
+from .....devices.cpu.copies import clear_elements, copy_elements
 from ..matrices import MOST_POINTS
+from .combine import combine
 from .plan import ImageView, TileGrid
 from .sides import Sides
 
@@ -28,56 +29,6 @@ def _image(real: Any) -> Any:
 
 def sides_of(real: Any) -> Any:
     return types.NamedTuple([*2 * [types.Array(real, 3, "C")], *4 * [types.intp]], Sides)
-
-
-@fused_inner
-def combine(coefficients, source, shift, offsets, target):  # type: ignore[no-untyped-def]
-    """target[k] = Σ_i coefficients[i] * source[shift + offsets[i] + k], of eight terms; unused ones have coefficient 0.
-
-    It is one pass, because passes over memory are its cost: eight loads and one store for eight multiply-adds. The sum
-    begins with 0, so that no addition has two products.
-    """
-    size, zero = target.size, target.dtype.type(0)
-    c0, c1, c2, c3 = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
-    c4, c5, c6, c7 = coefficients[4], coefficients[5], coefficients[6], coefficients[7]
-    s0 = source[shift + offsets[0] : shift + offsets[0] + size]
-    s1 = source[shift + offsets[1] : shift + offsets[1] + size]
-    s2 = source[shift + offsets[2] : shift + offsets[2] + size]
-    s3 = source[shift + offsets[3] : shift + offsets[3] + size]
-    s4 = source[shift + offsets[4] : shift + offsets[4] + size]
-    s5 = source[shift + offsets[5] : shift + offsets[5] + size]
-    s6 = source[shift + offsets[6] : shift + offsets[6] + size]
-    s7 = source[shift + offsets[7] : shift + offsets[7] + size]
-    for k in range(size):
-        total = zero + c0 * s0[k]
-        total += c1 * s1[k]
-        total += c2 * s2[k]
-        total += c3 * s3[k]
-        total += c4 * s4[k]
-        total += c5 * s5[k]
-        total += c6 * s6[k]
-        total += c7 * s7[k]
-        target[k] = total
-
-
-@fused_inner
-def combine_four(coefficients, source, shift, offsets, target):  # type: ignore[no-untyped-def]
-    """``combine`` of at most four terms, as many as a filter usually has along an axis: half the loads.
-
-    Not a branch in ``combine``: LLVM then no longer inlines that function, and its callers take 12 % longer.
-    """
-    size, zero = target.size, target.dtype.type(0)
-    c0, c1, c2, c3 = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
-    s0 = source[shift + offsets[0] : shift + offsets[0] + size]
-    s1 = source[shift + offsets[1] : shift + offsets[1] + size]
-    s2 = source[shift + offsets[2] : shift + offsets[2] + size]
-    s3 = source[shift + offsets[3] : shift + offsets[3] + size]
-    for k in range(size):
-        total = zero + c0 * s0[k]
-        total += c1 * s1[k]
-        total += c2 * s2[k]
-        total += c3 * s3[k]
-        target[k] = total
 
 
 @inner
@@ -119,37 +70,34 @@ def tiles_of_strips(grid, p, begin, end):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _copy_of_row(row, start, target):  # type: ignore[no-untyped-def]
-    """Elements of a row from ``start`` on; 0 before its beginning and past its end."""
-    if start >= 0 and start + target.size <= row.size:
-        copy_elements(row, start, target, 0, target.size)
-    else:
-        for k in range(target.size):
-            target[k] = row[start + k] if 0 <= start + k < row.size else 0
-
-
-@inner
 def _load_pixels(view, image, top, left, first_channel, pixels):  # type: ignore[no-untyped-def]
     """The pixels that some neighbouring tiles read, from ``first_channel`` on; 0 outside the image.
 
-    Pixel q * step + j of row i comes to [i, j, q], so that column j of all tiles is contiguous.
+    Pixel q * step + j of row i comes to [i, j, q], so that column j of all tiles is contiguous. No part of an array is
+    an array of its own here: to count who refers to it would take longer than a copy.
     """
-    rows, step = view.rows, pixels.shape[1]
-    row_size = pixels.shape[3] // view.stride_h
+    height, length = view.rows.shape[1:]
+    source, target = view.rows.reshape(-1), pixels.reshape(-1)
+    count, step, columns, depth = pixels.shape
+    row_size = depth // view.stride_h
     inside = min(row_size, view.row_size - first_channel)
-    for i in range(pixels.shape[0]):
+    first, pitch = view.first_channel + first_channel, step * view.stride_w * view.channels
+    for i in range(count):
         for dy in range(view.stride_h):
-            elements = slice(dy * row_size, (dy + 1) * row_size)
             h = (top + i) * view.stride_h + dy - view.pad_top
-            if inside < row_size or not 0 <= h < rows.shape[1]:
-                pixels[i, :, :, elements] = 0
-            if 0 <= h < rows.shape[1]:
-                row = rows[image, h]
-                for j in range(step):
-                    for q in range(pixels.shape[2]):
-                        column = (left + q * step + j) * view.stride_w - view.pad_left
-                        start = column * view.channels + view.first_channel + first_channel
-                        _copy_of_row(row, start, pixels[i, j, q, dy * row_size : dy * row_size + inside])
+            for j in range(step):
+                start = ((left + j) * view.stride_w - view.pad_left) * view.channels + first
+                at = (i * step + j) * columns * depth + dy * row_size
+                for _ in range(columns):
+                    low, high = max(-start, 0), min(length - start, inside)
+                    if not 0 <= h < height or low >= high:
+                        clear_elements(target, at, row_size)
+                    else:
+                        if high - low < row_size:
+                            clear_elements(target, at, row_size)
+                        copy_elements(source, (image * height + h) * length + start + low, target, at + low, high - low)
+                    start += pitch
+                    at += depth
 
 
 @by_name(
@@ -175,20 +123,21 @@ def transform_strip(view, begin, strip_index, first_channel, depth, sides, grid,
         width = step * columns * depth
         pixels = np.empty((terms_h, step, columns, depth), target.dtype)
         _load_pixels(view, image, top, before * grid.m_w, first_channel, pixels)
-        flat = pixels.reshape(-1)
-        half = np.empty((rows_h, width), target.dtype)
+        flat, half = pixels.reshape(-1), np.empty(rows_h * width, target.dtype)
         down, across = offsets(terms_h, width), np.zeros(MOST_POINTS, np.intp)
         for j in range(terms_w):
             across[j] = ((j % step) * columns + j // step) * depth
         for piece in range(0, width, ROW_PIECE):
             end = min(piece + ROW_PIECE, width)
             for a in range(rows_h):
-                combine(sides.left[smaller_h, a], flat, piece, down, half[a, piece:end])
+                left_row, size = smaller_h * MOST_POINTS + a, end - piece
+                combine(sides.left, left_row, terms_h, down, flat, (piece, 0), half, (a * width + piece, 0), (1, size))
         for a in range(rows_h):
             for b in range(rows_w):
                 tile = _tiles_at(grid, a, b, strips, large) + before
                 at = start + (a * grid.n_w + b) * pitch + tile * depth
-                combine(sides.right[smaller_w, b], half[a], 0, across, target[at : at + tiles * depth])
+                right_row, size = smaller_w * MOST_POINTS + b, tiles * depth
+                combine(sides.right, right_row, terms_w, across, half, (a * width, 0), target, (at, 0), (1, size))
 
 
 @by_name(lambda real: (types.Array(real, 4, "C"), *3 * [types.intp], sides_of(real), _GRID, _image(real)))
@@ -203,8 +152,8 @@ def restore_strip(m, first_filter, begin, strip_index, sides, grid, view):  # ty
     smaller_h = np.intp(strip >= grid.large_h)
     rows_h, terms_h = sides.rows_h - smaller_h, sides.terms_h - smaller_h
     top = strip * grid.m_h - max(strip - grid.large_h, 0)
-    flat = m.reshape(-1)
-    half = np.empty((rows_h, grid.n_w, grid.tiles_w * block_width), m.dtype)
+    half_row = grid.n_w * grid.tiles_w * block_width
+    flat, half = m.reshape(-1), np.empty(rows_h * half_row, m.dtype)
     down = np.empty(MOST_POINTS, np.intp)
     for block in range(blocks):
         for b in range(grid.n_w):
@@ -214,29 +163,43 @@ def restore_strip(m, first_filter, begin, strip_index, sides, grid, view):  # ty
                 down[a] = (((row * grid.n_w + b) * blocks + block) * tiles + tile) * block_width
             width = _tiles_at(grid, 0, b, 1, 1) * block_width
             for i in range(rows_h):
-                combine(sides.left[smaller_h, i], flat, 0, down, half[i, b, :width])
+                left_row, at = smaller_h * MOST_POINTS + i, i * half_row + b * grid.tiles_w * block_width
+                combine(sides.left, left_row, terms_h, down, flat, (0, 0), half, (at, 0), (1, width))
         for i in range(rows_h):
             h = (top + i) * view.stride_h - view.pad_top
             first = first_filter + block * block_width
-            _store_row(half[i].reshape(-1), sides, first, block_width, grid, view, image, h)
+            _store_row(half, i * half_row, sides, first, block_width, grid, view, image, h)
 
 
 @inner
-def _store_row(half, sides, first, block_width, grid, view, image, h):  # type: ignore[no-untyped-def]
+def _store_row(half, start, sides, first, block_width, grid, view, image, h):  # type: ignore[no-untyped-def]
     """A row of each tile of a strip, combined straight into the image: of each pixel the channels of a block, from
     ``first`` on."""
-    rows, row_size = view.rows, view.row_size
+    _, height, length = view.rows.shape
+    target, row_size = view.rows.reshape(-1), view.row_size
     for smaller_w in range(2):
-        across = offsets(sides.terms_w - smaller_w, grid.tiles_w * block_width)
+        terms, step = sides.terms_w - smaller_w, grid.m_w - smaller_w
+        across = offsets(terms, grid.tiles_w * block_width)
+        begin, end = grid.large_w if smaller_w else 0, grid.tiles_w if smaller_w else grid.large_w
         for j in range(sides.rows_w - smaller_w):
-            for t in range(grid.large_w if smaller_w else 0, grid.tiles_w if smaller_w else grid.large_w):
-                pixel = t * grid.m_w - max(t - grid.large_w, 0) + j
+            row, pixel = smaller_w * MOST_POINTS + j, begin * grid.m_w + j
+            if view.stride_h == view.stride_w == 1:
+                # There is no padding then: the first pixels are inside the image, and all have the same channels.
+                count = min(end - begin, (length // view.channels - pixel + step - 1) // step)
+                at = (image * height + h) * length + pixel * view.channels + view.first_channel + first
+                read, written = (start + begin * block_width, block_width), (at, step * view.channels)
+                if h < height:
+                    size = min(block_width, row_size - first)
+                    combine(sides.right, row, terms, across, half, read, target, written, (count, size))
+                continue
+            for t in range(begin, end):
                 column = (pixel * view.stride_w - view.pad_left) * view.channels + view.first_channel
+                pixel += step
                 for dy in range(view.stride_h):
                     # Row dy of the pixel: the elements that this block has, and of these the ones inside the image.
                     skipped = dy * row_size - first
-                    low, high = max(-skipped, 0, -column), min(block_width - skipped, row_size, rows.shape[2] - column)
-                    if low < high and 0 <= h + dy < rows.shape[1]:
-                        target = rows[image, h + dy, column + low : column + high]
-                        shift = t * block_width + skipped + low
-                        combine(sides.right[smaller_w, j], half, shift, across, target)
+                    low, high = max(-skipped, 0, -column), min(block_width - skipped, row_size, length - column)
+                    if low < high and 0 <= h + dy < height:
+                        begun, at = start + t * block_width + skipped + low, (image * height + h + dy) * length + column
+                        place, size = (at + low, 0), high - low
+                        combine(sides.right, row, terms, across, half, (begun, 0), target, place, (1, size))

@@ -1,0 +1,73 @@
+"""Vectors in LLVM's language, for the innermost loops that LLVM does not find by itself."""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+
+VECTOR_BYTES = 64
+"""A cache line, and a register of AVX-512."""
+
+KINDS = {types.float32: (ir.FloatType(), "f32", 16), types.float64: (ir.DoubleType(), "f64", 8)}
+"""LLVM's type for an element, its name there, and how many of them are a vector."""
+
+ALIGNED = 1
+"""Bytes of which an address is a multiple: a part of a buffer may begin anywhere."""
+
+SIZE, INDEX, FLAG, BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(1), ir.IntType(8).as_pointer()
+
+
+def either(builder: Any, kind: Any, *incoming: tuple[Any, Any]) -> Any:
+    """The value that belongs to the block from which this one is reached."""
+    phi = builder.phi(kind)
+    for value, origin in incoming:
+        phi.add_incoming(value, origin.block)
+    return phi
+
+
+def called(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
+    """What a function of LLVM returns."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}"), arguments)
+
+
+class Vector:
+    """What a tile does with vectors: of memory it reads and writes the first ``columns`` elements, if it is told."""
+
+    def __init__(self, builder: Any, element: Any, columns: Any) -> None:
+        self._real, self._name, self._lanes = KINDS[element]
+        self.kind = ir.VectorType(self._real, self._lanes)
+        self.zero = self.kind([self._real(0)] * self._lanes)
+        self._mask = None
+        if columns is not None:
+            numbers = ir.VectorType(SIZE, self._lanes)
+            self._mask = builder.icmp_signed(
+                "<", numbers(list(range(self._lanes))), self._spread(builder, columns, numbers)
+            )
+
+    def _spread(self, builder: Any, value: Any, kind: Any) -> Any:
+        undefined, all_first = kind(ir.Undefined), ir.VectorType(INDEX, self._lanes)([0] * self._lanes)
+        return builder.shuffle_vector(builder.insert_element(undefined, value, INDEX(0)), undefined, all_first)
+
+    def of_equal(self, builder: Any, address: Any) -> Any:
+        """The element at an address, in each lane."""
+        place = builder.bitcast(address, self._real.as_pointer())
+        return self._spread(builder, builder.load(place, align=ALIGNED), self.kind)
+
+    def multiply_add(self, builder: Any, x: Any, y: Any, total: Any) -> Any:
+        return called(builder, f"fmuladd.v{self._lanes}{self._name}", self.kind, x, y, total)
+
+    def load(self, builder: Any, address: Any) -> Any:
+        place = builder.bitcast(address, self.kind.as_pointer())
+        if self._mask is None:
+            return builder.load(place, align=ALIGNED)
+        name = f"masked.load.v{self._lanes}{self._name}.p0"
+        return called(builder, name, self.kind, place, INDEX(ALIGNED), self._mask, self.zero)
+
+    def store(self, builder: Any, value: Any, address: Any) -> None:
+        place = builder.bitcast(address, self.kind.as_pointer())
+        if self._mask is None:
+            builder.store(value, place, align=ALIGNED)
+        else:
+            name = f"masked.store.v{self._lanes}{self._name}.p0"
+            called(builder, name, ir.VoidType(), value, place, INDEX(ALIGNED), self._mask)

@@ -1,0 +1,147 @@
+"""The innermost loop of all transforms: rows that are sums of scaled rows.
+
+LLVM compiles this loop well, but before each call it asks if any of nine rows overlap, and a part of an array is an
+array of its own, whose references are counted. Rows of 64 elements, as most are, take less time than that. So the loop
+is written here in LLVM's language, with the factors and places of several such sums found once.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin
+
+from .....devices.cpu.vectors import BYTES, KINDS, SIZE, VECTOR_BYTES, Vector, either
+from ..matrices import MOST_POINTS
+
+FEWEST_TERMS = 3
+"""Of fewer terms, which are rare, the missing ones are computed too: their coefficients and their offsets are 0."""
+
+
+def combine(
+    matrices: np.ndarray,
+    row: Any,
+    terms: Any,
+    offsets: np.ndarray,
+    source: np.ndarray,
+    read: Any,
+    target: np.ndarray,
+    written: Any,
+    rows: Any,
+) -> None:
+    """target[q + r q' + k] = Σ_i c_i source[p + r p' + offsets[i] + k], of so many ``terms``.
+
+    c is a row of ``matrices``, counted from the first row of the first matrix; (p, p') are ``read``, (q, q') are
+    ``written``, and ``rows`` has the numbers of r and of k. Each term is added by a fused multiply-add, if the
+    processor has one, in the order of i, and the first one to 0: so an element has the same bits wherever it is.
+
+    Shapes
+        matrices (..., MOST_POINTS), offsets (MOST_POINTS,), source and target of one axis; in C order.
+    """
+    coefficients = matrices.reshape(-1, MOST_POINTS)[row]
+    count, size = rows
+    for r in range(count):
+        start, end = read[0] + r * read[1], written[0] + r * written[1]
+        total = np.zeros(size, target.dtype)
+        for i in range(terms):
+            total += coefficients[i] * source[start + offsets[i] : start + offsets[i] + size]
+        target[end : end + size] = total
+
+
+class _Combine(AbstractTemplate):  # type: ignore[misc]
+    """Its type, for Numba. Not an ``overload``: that would compile a function for each kind of literal arguments."""
+
+    key = combine
+
+    def generic(self, given: Any, _: Any) -> Any:
+        matrices, _, _, offsets, source, _, target, *_ = given
+        pairs = types.UniTuple(types.intp, 2)
+        one = types.intp, types.intp
+        return signature(types.none, matrices, *one, offsets, source, pairs, target, pairs, pairs)
+
+
+infer_global(combine, types.Function(_Combine))
+
+
+@lower_builtin(combine, types.VarArg(types.Any))
+def _call(context, builder, call, given):  # type: ignore[no-untyped-def]
+    def place(position: int, index: Any) -> Any:
+        array = context.make_array(call.args[position])(context, builder, given[position])
+        return builder.bitcast(builder.gep(array.data, [index]), BYTES)
+
+    (read_from, read_step), (write_to, write_step), (count, size) = (
+        cgutils.unpack_tuple(builder, given[position]) for position in (5, 7, 8)
+    )
+    arguments = [
+        place(0, builder.mul(given[1], SIZE(MOST_POINTS))),
+        place(3, SIZE(0)),
+        *(place(4, read_from), read_step, place(6, write_to), write_step, count, size),
+    ]
+    after = builder.append_basic_block("after")
+    cases = builder.switch(given[2], after)
+    for number in range(FEWEST_TERMS, MOST_POINTS + 1):
+        block = builder.append_basic_block("terms")
+        for terms in range(1, number + 1) if number == FEWEST_TERMS else (number,):
+            cases.add_case(SIZE(terms), block)
+        builder.position_at_end(block)
+        builder.call(_sums(builder.module, call.args[6].dtype, number), arguments)
+        builder.branch(after)
+    builder.position_at_end(after)
+    return context.get_dummy_value()
+
+
+def _sums(module: Any, element: Any, terms: int) -> Any:
+    """The function for so many terms. Steps and sizes count elements; the last ones of a row may fill no vector."""
+    kind = ir.FunctionType(ir.VoidType(), [BYTES, BYTES, BYTES, SIZE, BYTES, SIZE, SIZE, SIZE])
+    function = cgutils.get_or_insert_function(module, kind, f"combine_{element}_{terms}")
+    if function.blocks:
+        return function
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    # Loops that LLVM repeats are no faster here, and each kernel takes longer to compile.
+    function.attributes.add("optsize")
+    coefficients, offsets, source, source_step, target, target_step, count, size = function.args
+    begin, row, chunk, vector, last, part, following, end = (
+        ir.IRBuilder(function.append_basic_block(name))
+        for name in ("begin", "row", "chunk", "vector", "last", "part", "following", "end")
+    )
+    width = element.bitwidth // 8
+
+    def byte(builder: Any, elements: Any) -> Any:
+        return builder.mul(elements, SIZE(width))
+
+    whole = Vector(begin, element, None)
+    factors = [whole.of_equal(begin, begin.gep(coefficients, [SIZE(i * width)])) for i in range(terms)]
+    places = begin.bitcast(offsets, SIZE.as_pointer())
+    starts = [begin.gep(source, [byte(begin, begin.load(begin.gep(places, [SIZE(i)])))]) for i in range(terms)]
+    filled = begin.and_(size, SIZE(-KINDS[element][2]))
+    rest = begin.sub(size, filled)
+    begin.branch(row.block)
+
+    number = either(row, SIZE, (SIZE(0), begin))
+    read, written = (byte(row, row.mul(number, step)) for step in (source_step, target_step))
+    row.cbranch(row.icmp_signed("<", number, count), chunk.block, end.block)
+
+    done = either(chunk, SIZE, (SIZE(0), row))
+    chunk.cbranch(chunk.icmp_signed("<", done, byte(chunk, filled)), vector.block, last.block)
+
+    def summed(builder: Any, how: Vector) -> None:
+        at, total = builder.add(read, done), whole.zero
+        for start, factor in zip(starts, factors, strict=True):
+            total = how.multiply_add(builder, factor, how.load(builder, builder.gep(start, [at])), total)
+        how.store(builder, total, builder.gep(target, [builder.add(written, done)]))
+
+    summed(vector, whole)
+    done.add_incoming(vector.add(done, SIZE(VECTOR_BYTES)), vector.block)
+    vector.branch(chunk.block)
+
+    last.cbranch(last.icmp_signed("<", SIZE(0), rest), part.block, following.block)
+    summed(part, Vector(part, element, rest))
+    part.branch(following.block)
+    number.add_incoming(following.add(number, SIZE(1)), following.block)
+    following.branch(row.block)
+    end.ret_void()
+    return function
