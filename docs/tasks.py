@@ -1,4 +1,5 @@
 """python docs/tasks.py [VARIANT [BATCH [THREADS ...]]]: how evenly a step's tasks are divided among many threads.
+python docs/tasks.py all [THREADS]                    the whole step of every network at four batch sizes
 
 Counted from the plans of the kernels, not measured; few windows are cut for each number of threads. For forward, loss
 and backward of VARIANT ("tf2015") with BATCH images (128), a row for each stage: its loops and the tasks of one, its
@@ -16,6 +17,7 @@ from task_counts import step, updates
 from task_loops import Loop, evenness
 
 from tinyalexnet.alexnet import VARIANTS
+from tinyalexnet.benchmark.options import BATCHES
 
 THREADS = (2, 4, 8, 16, 32, 64)
 
@@ -62,12 +64,29 @@ def table(variant: str, batch: int, threads: tuple[int, ...]) -> list[str]:
     return lines
 
 
+def of_all(threads: int) -> list[str]:
+    """The lines of a table of all networks: the evenness of a whole step."""
+    lines = [
+        f"| {threads} threads | {' | '.join(f'batch {size}' for size in BATCHES)} |",
+        "|---|" + "---|" * len(BATCHES),
+    ]
+    for variant in VARIANTS:
+        cells = " | ".join(f"{evenness(step(variant, size, threads), threads):.0%}" for size in BATCHES)
+        lines.append(f"| {variant} | {cells} |")
+    return lines
+
+
 def main(variant: str = "tf2015", batch: str = "128", *threads: str) -> None:
     print("\n".join(table(variant, int(batch), tuple(map(int, threads)) or THREADS)))
 
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    if (given and given[0] not in VARIANTS) or not all(word.isdecimal() and int(word) > 0 for word in given[1:]):
+    is_all = given[:1] == ["all"] and len(given) <= 2
+    are_numbers = all(word.isdecimal() and int(word) > 0 for word in given[1:])
+    if (given and given[0] not in VARIANTS and not is_all) or not are_numbers:
         sys.exit(__doc__)
-    main(*given)
+    if is_all:
+        print("\n".join(of_all(*map(int, given[1:] or [16]))))
+    else:
+        main(*given)

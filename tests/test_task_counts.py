@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from numba.np.ufunc import workqueue
 
+from tinyalexnet.alexnet import VARIANTS
+
 ROOT = Path(__file__).parent.parent
 # At the end, so that no file there hides another module.
 sys.path.append(str(ROOT / "docs"))
@@ -148,6 +150,7 @@ def test_the_page_has_the_tables():
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     for variant in ("tf2015", "owt"):
         assert "\n".join(tasks.table(variant, 128, (16, 64))) in page
+    assert "\n".join(tasks.of_all(16)) in page
 
 
 def run(*arguments):
@@ -159,9 +162,22 @@ def test_the_script_prints_a_table():
     done = run("digits", "16", "2", "3")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == tasks.table("digits", 16, (2, 3))
+    done = run("all", "3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == tasks.of_all(3)
 
 
-@pytest.mark.parametrize("arguments", [["lenet"], ["tf2015", "0"], ["tf2015", "128", "many"]])
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "digits"])
+def test_every_network_but_the_smallest_divides_a_batch_among_16_threads(variant):
+    """digits has too little to do for that."""
+    assert of_loops.evenness(counts.step(variant, 128, 16), 16) > 0.84
+    for batch in (1, 8, 32):
+        assert of_loops.evenness(counts.step(variant, batch, 16), 16) > 0.69
+
+
+@pytest.mark.parametrize(
+    "arguments", [["lenet"], ["tf2015", "0"], ["tf2015", "128", "many"], ["all", "0"], ["all", "2", "3"]]
+)
 def test_wrong_use_prints_how_to_use_it(arguments):
     done = run(*arguments)
     assert done.returncode == 1
