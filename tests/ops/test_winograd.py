@@ -259,6 +259,19 @@ def test_every_schedule_is_the_convolution(limits, case):
         close(got, exact, 1e-12)
 
 
+@pytest.mark.parametrize("size", [(7, 13), (6, 11), (1, 2)])
+def test_tiles_may_cover_more_than_the_image(rng, size):
+    """Of two tiles of 4 for an output of 7, say, which the cost model would not choose: nothing is written outside."""
+    tile, window = Tile(cook_toom(5, 3), cook_toom(5, 3)), Window(3, 1, "SAME")
+    x, w, b = rng.standard_normal((2, *size, 3)), rng.standard_normal((3, 3, 3, 5)), rng.standard_normal(5)
+    assert any(count * 4 > outputs for count, outputs in zip(tile.counts(size), size, strict=True))
+    found = cpu.conv2d_forward(x, w, b, window, 1, tile)
+    close(found, conv2d_forward(x, w, b, window, 1, "gemm", "reference"), 1e-12)
+    dout = rng.standard_normal(found.shape)
+    found = cpu.conv2d_backward_input(dout, w, x.shape, window, 1, tile)
+    close(found, conv2d_backward_input(dout, w, x.shape, window, 1, "gemm", "reference"), 1e-12)
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", [SEVERAL_TASKS, TWO_BLOCKS_EACH_WAY, GROUPS_OF_TWO_BLOCKS, GROUPS_OF_FULL_BLOCKS])

@@ -185,12 +185,11 @@ def _store_row(half, start, sides, first, block_width, grid, view, image, h):  #
             row, pixel = smaller_w * MOST_POINTS + j, begin * grid.m_w + j
             if view.stride_h == view.stride_w == 1:
                 # There is no padding then: the first pixels are inside the image, and all have the same channels.
-                count = min(end - begin, (length // view.channels - pixel + step - 1) // step)
+                inside = min(end - begin, (length // view.channels - pixel + step - 1) // step)
+                rows = inside if h < height else 0, min(block_width, row_size - first)
                 at = (image * height + h) * length + pixel * view.channels + view.first_channel + first
                 read, written = (start + begin * block_width, block_width), (at, step * view.channels)
-                if h < height:
-                    size = min(block_width, row_size - first)
-                    combine(sides.right, row, terms, across, half, read, target, written, (count, size))
+                combine(sides.right, row, terms, across, half, read, target, written, rows)
                 continue
             for t in range(begin, end):
                 column = (pixel * view.stride_w - view.pad_left) * view.channels + view.first_channel
