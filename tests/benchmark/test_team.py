@@ -387,53 +387,45 @@ def test_power_is_that_of_one_machine_and_of_one_gpu(machines, places, power, mo
         assert all(power in line for line in err.splitlines() if "CPU utilisation" in line)
 
 
-@pytest.mark.parametrize(("machines", "times"), [(("a", "a", "a"), (3, 3, 3)), (("a", "b", "a"), (2, 1, 2))])
-def test_the_memory_of_all_processes_of_a_machine_must_be_there(machines, times, monkeypatch):
-    own, needed = threading.local(), {}
+def needed(monkeypatch, machines, places, sharing, batch_size):
+    """The bytes that each process asks for, if they are on these machines and have these devices of them."""
+    own, found = threading.local(), {}
 
     def refuse(count, *_):
-        needed[own.rank] = count
+        found[own.rank] = count
         raise ValueError("too large")
 
     monkeypatch.setattr(team.platform, "node", lambda: machines[own.rank])
+    monkeypatch.setattr(type(device("reference")), "place", lambda _: places[own.rank])
     monkeypatch.setattr(team, "refuse_too_large", refuse)
 
     def one(link):
-        own.rank = link.rank
+        own.rank, say = link.rank, Console(io.StringIO(), True)
         with pytest.raises(ValueError, match="too large"):
-            team.run(options(threads=1, batch_size=10), SHARING, io.StringIO(), Console(io.StringIO(), True), link)
+            team.run(options(threads=1, batch_size=batch_size), sharing, io.StringIO(), say, link)
 
-    on(3, one)
+    on(len(machines), one)
+    return [found[rank] for rank in range(len(machines))]
+
+
+@pytest.mark.parametrize(("machines", "times"), [("aaa", (3, 3, 3)), ("aba", (2, 1, 2))])
+def test_the_memory_of_all_processes_of_a_machine_must_be_there(machines, times, monkeypatch):
+    found = needed(monkeypatch, machines, ("", "", ""), SHARING, 10)
     net = alexnet("tiny", "reference")
     elements, images = 28 * 4 + 37 * 2, (3, 3, 4)
     for rank in range(3):
         # A tree of 3 shards holds at most 2 sums, and two more are on their way.
         run = memory_estimate(net, (images[rank], 7, 7, 3), "reference", True)
         own_bytes = run + 4 * images[rank] * 147 + 4 * 4 * elements
-        assert needed[rank] == times[rank] * own_bytes
+        assert found[rank] == times[rank] * own_bytes
 
 
 @pytest.mark.parametrize(("places", "times"), [(("0000:01", "0000:01"), 2), (("0000:01", "0000:02"), 1)])
 @pytest.mark.parametrize(("sharing", "graphs"), [(SHARING, 2), (replace(SHARING, scaling=True), 4)])
 def test_a_gpu_has_a_graph_of_each_pass_and_team_of_all_its_processes(sharing, graphs, places, times, monkeypatch):
-    own, needed = threading.local(), []
-
-    def refuse(count, *_):
-        needed.append(count)
-        raise ValueError("too large")
-
     monkeypatch.setattr(type(device("reference")), "on_host", False)
-    monkeypatch.setattr(type(device("reference")), "place", lambda _: places[own.rank])
-    monkeypatch.setattr(team, "refuse_too_large", refuse)
-
-    def one(link):
-        own.rank = link.rank
-        with pytest.raises(ValueError, match="too large"):
-            team.run(options(threads=1, batch_size=9), sharing, io.StringIO(), Console(io.StringIO(), True), link)
-
-    on(2, one)
     a_shard = memory_estimate(alexnet("tiny", "reference"), (3, 7, 7, 3), "reference", True)
-    assert needed == [times * graphs * a_shard] * 2
+    assert needed(monkeypatch, "aa", places, sharing, 9) == [times * graphs * a_shard] * 2
 
 
 @pytest.mark.parametrize(
