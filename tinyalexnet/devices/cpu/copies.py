@@ -9,8 +9,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-LINE_BYTES, PIECE_BYTES = 64, 16
-"""Elements that fill some vectors of so many bytes are copied as such: a cache line, or what every processor has."""
+from .vectors import ALIGNED, VECTOR_BYTES
+
+PIECE_BYTES = 16
+"""A vector that every processor has. Elements that fill some of these, or of those of VECTOR_BYTES, are copied so."""
 
 
 def copy_elements(source: np.ndarray, start: int, target: np.ndarray, at: int, count: int) -> None:
@@ -29,7 +31,7 @@ def fetch_elements(source: np.ndarray, start: int, count: int) -> None:
 
 @overload(fetch_elements)
 def _compiled_fetch(source, start, count):  # type: ignore[no-untyped-def]
-    line = 64 // source.dtype.bitwidth * 8
+    line = VECTOR_BYTES // (source.dtype.bitwidth // 8)
 
     def fetch(source, start, count):  # type: ignore[no-untyped-def]
         for k in range(start, start + count, line):
@@ -40,7 +42,7 @@ def _compiled_fetch(source, start, count):  # type: ignore[no-untyped-def]
 
 @overload(copy_elements)
 def _compiled_copy(source, start, target, at, count):  # type: ignore[no-untyped-def]
-    line, piece = (size // (source.dtype.bitwidth // 8) for size in (LINE_BYTES, PIECE_BYTES))
+    line, piece = (size // (source.dtype.bitwidth // 8) for size in (VECTOR_BYTES, PIECE_BYTES))
 
     def copy(source, start, target, at, count):  # type: ignore[no-untyped-def]
         if count % line == 0:
@@ -78,7 +80,7 @@ def _move(_, source, start, target, at, count):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(context.get_value_type(source.dtype), count.literal_value).as_pointer()
         places = (read.data, first), (written.data, second)
         begin, end = (builder.bitcast(builder.gep(data, [index]), vector) for data, index in places)
-        builder.store(builder.load(begin, align=1), end, align=1)
+        builder.store(builder.load(begin, align=ALIGNED), end, align=ALIGNED)
         return context.get_dummy_value()
 
     kinds = source, target

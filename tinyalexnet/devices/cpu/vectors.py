@@ -32,7 +32,7 @@ def called(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
 
 
 class Vector:
-    """What a tile does with vectors: of memory it reads and writes the first ``columns`` elements, if it is told."""
+    """A vector of elements. Of memory it reads and writes the first ``columns`` of them, if it is told how many."""
 
     def __init__(self, builder: Any, element: Any, columns: Any) -> None:
         self._real, self._name, self._lanes = KINDS[element]
