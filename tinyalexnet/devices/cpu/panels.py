@@ -29,7 +29,11 @@ def add_panel_product(a: np.ndarray, b: np.ndarray, keep: bool, out: np.ndarray)
         Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008: panels and tiles.
     """
     assert all(x.strides[1] == x.itemsize for x in (b, out) if x.shape[1] > 1 and x.size > 0)
-    out[:] = out + a @ b if keep else a @ b
+    if not keep:
+        out[:] = 0
+    # Not ``a @ b``: NumPy's product may add a row in another order among more rows.
+    for k in range(a.shape[1]):
+        out += a[:, k : k + 1] * b[k]
 
 
 @overload(add_panel_product)
