@@ -31,19 +31,22 @@ STEPS = 5
 """Steps of a turn: after some time without work a processor takes longer for the first one."""
 
 
-def data(variant: str) -> Dataset:
+def data(variant: str, count: int) -> Dataset:
+    """Random images, as many as all steps need: at the end of an epoch the processes compare all their weights."""
     shape = VARIANTS[variant].image_shape
     rng = np.random.default_rng(0)
     classes = tuple(map(str, range(1000 if shape[0] > 200 else 10)))
-    images = Images(rng.integers(0, 256, (256, *shape), dtype=np.uint8), rng.integers(0, len(classes), 256), classes)
+    pixels, labels = rng.integers(0, 256, (count, *shape), dtype=np.uint8), rng.integers(0, len(classes), count)
+    images = Images(pixels, labels, classes)
     return Dataset("random", images, images)
 
 
 def together() -> None:
-    """Waits for all processes, without work for a processor meanwhile."""
+    """Waits for all processes, without work for a processor meanwhile, and then leaves at once with all of them."""
     request = MPI.COMM_WORLD.Ibarrier()
     while not request.Test():
         time.sleep(0.0005)
+    MPI.COMM_WORLD.Barrier()
 
 
 def main(variant: str, shards: int, flags: dict[str, str]) -> None:
@@ -56,7 +59,7 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
         shards=shards,
         **{name: kinds[name](int(value) if kinds[name] is bool else value) for name, value in flags.items()},
     )
-    link, images = MPILink(), data(variant)
+    link, images = MPILink(), data(variant, settings.batch_size * (STEPS * (rounds + 1) + 1))
     if unrelated and (settings.batch_size % link.size or shards % link.size):
         sys.exit(f"with unrelated=1 {link.size} processes must divide {settings.batch_size} images and {shards} shards")
     part = replace(settings, batch_size=settings.batch_size // link.size, shards=shards // link.size)
