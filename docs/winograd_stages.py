@@ -15,7 +15,6 @@ import numpy as np
 from tinyalexnet import alexnet
 from tinyalexnet.devices import device, machine
 from tinyalexnet.devices.cpu.compiler import most_threads
-from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
@@ -82,8 +81,7 @@ def main(batch_size):
         )
         line = f"{name:6}"
         line += f"{milliseconds(lambda: filters_to_points(Filters(blocks_of_w, False, 1), g, u)):10.1f}"  # noqa: B023
-        with one_blas_thread():
-            times = {stage: milliseconds(lambda: run(*arguments)) for stage, run in stages.items()}  # noqa: B023
+        times = {stage: milliseconds(lambda: run(*arguments)) for stage, run in stages.items()}  # noqa: B023
         products = batch_size * tile.points_of(shape[1:3]) * depth * blocks.filters
         print(line + "".join(f"{value:11.1f}" for value in times.values()), end="")
         print(f"{2e-6 * products / times['products']:21.0f}", flush=True)

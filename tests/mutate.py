@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LEFT_OUT = ("benchmark/peers/", "devices/cpu/gemm.py", "devices/cuda/", "dojo/stubs/", "bestiary/")
+LEFT_OUT = ("benchmark/peers/", "devices/cuda/", "dojo/stubs/", "bestiary/")
 """What the plain tests cannot reach, or what is wrong on purpose."""
 COPIED = ("tinyalexnet", "tests", "docs", "bench.py", "conftest.py", "pyproject.toml", "README.md", "CHANGELOG.md")
 

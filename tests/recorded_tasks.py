@@ -53,7 +53,7 @@ NOT_COMPUTED = {
 
 
 class Recorder:
-    """Stands for ``numba.prange``, ``add_product`` and ``add_panel_product``."""
+    """Stands for ``numba.prange``, ``add_panel_product``, ``add_scaled_rows`` and ``dot_rows``."""
 
     def __init__(self):
         self.loops, self.products = [], None
@@ -77,10 +77,17 @@ class Recorder:
         products, task = self.task
         products[task] += a.shape[0] * a.shape[1] * b.shape[1]
 
+    def add_scaled_rows(self, x, w, out):
+        self.add_product(x, w, False, out)
+
+    def dot_rows(self, x, w, out):
+        self.add_product(x, w.T, False, out)
+
 
 def recorded(variant, batch):
     net, recorder = network(variant), Recorder()
-    numba.prange, dense.add_product = recorder.prange, recorder.add_product
+    numba.prange = recorder.prange
+    dense.add_scaled_rows, dense.dot_rows = recorder.add_scaled_rows, recorder.dot_rows
     for module in (schedules, cpu, cpu_few, cpu_grey, cpu_panels, dense):
         module.add_panel_product = recorder.add_product
     with np.errstate(all="ignore"):  # what no task wrote may be anything

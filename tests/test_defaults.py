@@ -205,7 +205,7 @@ LIMITS = {
         },
     },
     "ops.conv2d.cpu_few": {"FILTERS": 64, "DEPTH": 96},
-    "ops.dense.cpu": {"SLICES": 16, "ROWS": 32, "COLUMNS": 1024},
+    "ops.dense.cpu": {"SLICES": 16},
     "ops.l2_loss.cpu": {"SLICES": 64, "LANES": 64},
     "ops.lrn.terms": {"OF_A_POWER": 12},
     "ops.softmax_cross_entropy.terms": {"OF_AN_EXPONENTIAL": 12},

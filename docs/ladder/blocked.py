@@ -11,10 +11,10 @@ three functions for one block.
 from __future__ import annotations
 
 import numpy as np
+from blas import one_blas_thread
 from plain import pad
 
 from tinyalexnet.devices.cpu.compiler import inner
-from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.padding import padded_zeros
 
 BLOCK_PIXELS = 448

@@ -9,9 +9,9 @@ times the batch. It is written to memory and read again, and does not fit any ca
 from __future__ import annotations
 
 import numpy as np
+from blas import one_blas_thread
 from plain import pad
 
-from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.padding import padded_zeros
 
 

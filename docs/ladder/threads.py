@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from blas import one_blas_thread
 from blocked import BLOCK_PIXELS, add, backward_input_block, backward_params_block, block_rows, forward_block
 from plain import pad
 
 from tinyalexnet.devices.cpu.compiler import parallel
-from tinyalexnet.devices.cpu.threads import one_blas_thread
 from tinyalexnet.ops.padding import padded_zeros
 
 PARTIAL_SUMS = 16

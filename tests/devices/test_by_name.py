@@ -12,9 +12,8 @@ import pytest
 from numba import types
 
 from tinyalexnet.devices.cpu import ahead, compiler
-from tinyalexnet.devices.cpu.by_name import by_name
+from tinyalexnet.devices.cpu.by_name import by_name, integers
 from tinyalexnet.devices.cpu.compiler import inner, names_in, parallel
-from tinyalexnet.devices.cpu.panels import _integers
 from tinyalexnet.ops.conv2d import cpu_few as few
 from tinyalexnet.ops.conv2d.winograd.cpu import filters, schedules, transforms
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import Filters, Images, TileGrid, image_view
@@ -104,7 +103,8 @@ def test_the_code_of_a_kernel_has_the_name_alone():
 @pytest.mark.compiled
 def test_what_a_kernel_calls_is_found_in_the_functions_that_it_calls():
     assert named(of_both.py_func) == named(twice.py_func) == ["add_times"]
-    assert named(dense._forward.compiled.py_func) == ["_product"]
+    assert sorted(named(dense._forward.compiled.py_func)) == ["_along_rows", "_product"]
+    assert named(dense._backward_input.compiled.py_func) == ["_along_rows"]
     assert named(schedules.convolve_fused.compiled.py_func) == ["_product", "transform_strip", "restore_strip"]
     assert named(schedules.convolve_by_filters.compiled.py_func) == [
         *("_product", "transform_strip", "restore_strip", "_transform_rows", "transform_filters")
@@ -153,7 +153,8 @@ def test_another_process_finds_it_on_disk(tmp_path):
         subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
         for _ in range(2)
     ]
-    assert [one.stdout.split() for one in said] == [["cpu.panels._product", "dense.cpu._forward"], []]
+    names = ["cpu.panels._product", "cpu.rows._along_rows", "dense.cpu._forward"]
+    assert [one.stdout.split() for one in said] == [names, []]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -164,4 +165,4 @@ def test_types_are_those_of_what_is_given(dtype):
     assert filters._filters(real) == numba.typeof(Filters(np.zeros((3, 3, 4, 5), dtype), False, 2))
     assert transforms.sides_of(real) == numba.typeof(sides(matrices, matrices))
     assert numba.typeof(TileGrid(*range(11))) == transforms._GRID
-    assert _integers(3) == numba.typeof((1, 2, 3))
+    assert integers(3) == numba.typeof((1, 2, 3))

@@ -70,14 +70,9 @@ def test_it_is_a_convolution_whose_kernel_is_the_whole_image(run, rng):
     np.testing.assert_array_equal(run(dense_forward, Flatten().forward(x), w.reshape(60, 6), b), whole)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 16, 17, 32, 33, 64, 65])
+@pytest.mark.parametrize("n", [1, 2, 3, 15, 16, 17, 32, 33, 64, 65])
 @pytest.mark.parametrize(("inputs", "outputs"), [(37, 9), (400, 1), (16, 23), (5, 60)])
-@pytest.mark.parametrize("limit", [1, 40, 300])
-def test_products_of_any_size_give_the_same_sums(monkeypatch, rng, n, inputs, outputs, limit):
-    """A product of at most so many multiply-adds: each element is in one product, whatever is cut."""
-    monkeypatch.setattr(cpu, "SMALL_PRODUCT", limit)
-    monkeypatch.setattr(cpu, "SMALL_OUTPUT", limit // 2)
-    monkeypatch.setattr(cpu, "ROWS", 2)
+def test_any_number_of_vectors_gives_the_same_sums(monkeypatch, rng, n, inputs, outputs):
     monkeypatch.setattr(cpu, "FORWARD_ROWS", 1)
     x, w, b, dout = (
         rng.integers(-4, 5, shape).astype(np.float32)
@@ -86,17 +81,6 @@ def test_products_of_any_size_give_the_same_sums(monkeypatch, rng, n, inputs, ou
     np.testing.assert_array_equal(cpu.dense_forward(x, w, b), x @ w + b, strict=True)
     np.testing.assert_array_equal(cpu.dense_backward_input(dout, w), dout @ w.T, strict=True)
     np.testing.assert_array_equal(cpu.dense_backward_params(dout, x)[0], x.T @ dout, strict=True)
-
-
-@pytest.mark.parametrize(
-    ("n", "inputs", "outputs", "block"),
-    [(5, 32, 100, (32, 100)), (5, 33, 100, (2, 100)), (5, 33, 101, (2, 100)), (501, 32, 3, (2, 1))],
-)
-def test_a_product_is_cut_if_it_is_larger_than_small(monkeypatch, n, inputs, outputs, block):
-    """Of sixteen slices, 2 or 3 inputs in each; 5 vectors, 2 inputs and 100 outputs are 1000 multiply-adds."""
-    monkeypatch.setattr(cpu, "SMALL_PRODUCT", 1000)
-    monkeypatch.setattr(cpu, "ROWS", 2)
-    assert cpu._block(n, (inputs, outputs)) == block
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -115,21 +99,25 @@ def test_products_with_panels_give_the_same_sums(monkeypatch, rng, dtype, n, inp
     np.testing.assert_array_equal(cpu.dense_backward_params(dout, x)[0], x.T @ dout, strict=True)
 
 
-@pytest.mark.compiled
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("inputs", "outputs"), [(400, 400), (37, 9), (1000, 133)])
-def test_a_vector_has_the_same_output_among_any_others(rng, dtype, inputs, outputs):
-    """Few or many, of whatever rows of w are read along together: each element is one sum in the order of the inputs,
-    slice by slice. Plain Python multiplies by NumPy, which has an order of its own."""
+def test_a_vector_has_the_same_sums_among_any_others(rng, dtype, inputs, outputs):
+    """Its output is one sum, in the order of the inputs, slice by slice; its dx is one among few vectors, and one among
+    many."""
     x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in [(64, inputs), (inputs, outputs), outputs])
+    dout = rng.standard_normal((64, outputs)).astype(dtype)
     alone = np.concatenate([cpu.dense_forward(x[n : n + 1], w, b) for n in range(64)])
-    for first, last in [(0, 2), (3, 9), (5, 12), (1, 14), (8, 27), (0, 47), (0, 48), (0, 64)]:
+    few = np.concatenate([cpu.dense_backward_input(dout[n : n + 1], w) for n in range(64)])
+    many = cpu.dense_backward_input(dout, w)
+    for first, last in [(0, 2), (3, 9), (5, 12), (1, 14), (8, 23), (8, 24), (0, 47), (0, 48), (0, 64)]:
         np.testing.assert_array_equal(cpu.dense_forward(x[first:last], w, b), alone[first:last])
+        expected = (many if last - first >= choice.MANY["dx"] else few)[first:last]
+        np.testing.assert_array_equal(cpu.dense_backward_input(dout[first:last], w), expected)
 
 
 @pytest.mark.parametrize(
     ("n", "outputs", "panels"),
-    [(15, 4096, []), (16, 4096, ["dx"]), (47, 4096, ["dx"]), (48, 4096, ["out", "dx", "dw"]), (128, 4095, [])],
+    [(15, 4096, []), (16, 4096, ["dx"]), (47, 4096, ["dx"]), (48, 4096, ["out", "dx", "dw"]), (128, 4095, ["dx"])],
 )
 def test_of_many_vectors_and_weights_the_copies_pay(monkeypatch, n, outputs, panels):
     """32 inputs and 4096 outputs are 131,072 weights."""
@@ -141,16 +129,3 @@ def test_of_many_vectors_and_weights_the_copies_pay(monkeypatch, n, outputs, pan
     cpu.dense_backward_input(dout, w)
     cpu.dense_backward_params(dout, x)
     assert found == panels
-
-
-@pytest.mark.parametrize("n", [0, 1, 2, 8, 16, 17, 32, 47])
-@pytest.mark.parametrize(("inputs", "outputs"), [(3136, 1024), (9216, 4096), (4096, 1000), (64, 10), (1, 2_000_000)])
-def test_few_vectors_are_multiplied_in_small_products(n, inputs, outputs):
-    """Or in those of a slice, where they are small already."""
-    rows, columns = cpu._block(n, (inputs, outputs))
-    rows = min(rows, -(-inputs // cpu.SLICES))
-    assert n * rows * columns <= cpu.SMALL_PRODUCT
-    if columns < outputs:
-        # No narrower than it must be.
-        assert columns == cpu.COLUMNS or n * cpu.ROWS * (columns + 1) > cpu.SMALL_PRODUCT
-        assert n * rows * outputs > min(cpu.SMALL_PRODUCT, n * rows * cpu.COLUMNS)

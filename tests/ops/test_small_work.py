@@ -24,7 +24,6 @@ def told(monkeypatch):
 
     for module in (conv2d, cpu_grey, dense):
         monkeypatch.setattr(module, "products", products)
-    monkeypatch.setattr(dense, "blas_products", products)
     return numbers
 
 

@@ -25,7 +25,7 @@ def versions() -> dict[str, str]:
     return {
         "tinyalexnet": __version__,
         "python": platform.python_version(),
-        **{package: version(package) for package in ("numpy", "numba", "scipy")},
+        **{package: version(package) for package in ("numpy", "numba")},
     }
 
 

@@ -80,11 +80,16 @@ class Named:
         return f"{function.__module__}.{function.__name__}.{real}"
 
 
-def by_name(arguments: Callable[[Any], tuple[Any, ...]], mark: Any = None) -> Callable[[Any], Any]:
+def integers(count: int) -> types.Type:
+    """The type of so many addresses, steps or sizes."""
+    return types.UniTuple(types.intp, count)
+
+
+def by_name(arguments: Callable[[Any], tuple[Any, ...]], *marks: Any) -> Callable[[Any], Any]:
     """Decorator of a function without a result that kernels call by a name.
 
     ``arguments`` gives the types of its arguments, by that of an element; a call with others is an ordinary one.
-    Kernels refer to it by ``mark``, if not by itself.
+    Kernels refer to it by one of the ``marks``, if not by itself.
     """
 
     def decorate(function: Any) -> Any:
@@ -107,7 +112,7 @@ def by_name(arguments: Callable[[Any], tuple[Any, ...]], mark: Any = None) -> Ca
         infer_global(call, types.Function(Call))
         lower_builtin(call, types.VarArg(types.Any))(one.lowered)
         call.compiled, call.py_func = compiled, function  # type: ignore[attr-defined]
-        NAMED.append((mark or call, one))
+        NAMED.extend((mark, one) for mark in marks or (call,))
         return call
 
     return decorate

@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from .by_name import by_name
+from .by_name import by_name, integers
 from .microkernel import FETCHED_APART, ROWS, VECTORS, multiply_tile
 from .vectors import KINDS, VECTOR_BYTES
 
@@ -52,11 +52,7 @@ def _compiled_product(a, b, keep, out):  # type: ignore[no-untyped-def]
     return product
 
 
-def _integers(count: int) -> types.Type:
-    return types.UniTuple(types.intp, count)
-
-
-@by_name(lambda real: (real, types.intp, *map(_integers, (3, 2, 2, 3)), types.boolean), mark=add_panel_product)
+@by_name(lambda real: (real, types.intp, *map(integers, (3, 2, 2, 3)), types.boolean), add_panel_product)
 def _product(zero, lanes, a, b, out, sizes, keep):  # type: ignore[no-untyped-def]
     (of_a, a_row, a_column), (of_b, b_row), (of_out, out_row), (rows, depth, columns) = a, b, out, sizes
     # While tiles multiply, two of them fetch four lines of each row: of the next DEPTH rows of b, or, if there are no

@@ -1,5 +1,6 @@
 """Vectors in LLVM's language, for the innermost loops that LLVM does not find by itself."""
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -71,3 +72,33 @@ class Vector:
         else:
             name = f"masked.store.v{self._lanes}{self._name}.p0"
             called(builder, name, ir.VoidType(), value, place, INDEX(ALIGNED), self._mask)
+
+
+def along(
+    begin: Any, element: Any, size: Any, carried: list[Any], body: Callable[..., list[Any]]
+) -> tuple[Any, list[Any]]:
+    """The loop over a row of so many elements, a vector at a time; the last ones may fill none.
+
+    ``begin`` builds the block before it. ``body`` builds what is done with a vector: of a builder, the ``Vector``, its
+    place, in bytes, and the ``carried`` values it makes the next ones. Returns the builder of what follows, and the
+    last values there.
+    """
+    lanes, width = KINDS[element][2], element.bitwidth // 8
+    chunk, whole, last, part, after = (
+        ir.IRBuilder(begin.function.append_basic_block(name)) for name in ("chunk", "whole", "last", "part", "after")
+    )
+    filled = begin.mul(begin.and_(size, SIZE(-lanes)), SIZE(width))
+    rest = begin.and_(size, SIZE(lanes - 1))
+    begin.branch(chunk.block)
+    place = either(chunk, SIZE, (SIZE(0), begin))
+    values = [either(chunk, value.type, (value, begin)) for value in carried]
+    chunk.cbranch(chunk.icmp_signed("<", place, filled), whole.block, last.block)
+    following = body(whole, Vector(whole, element, None), place, values)
+    for phi, value in zip((place, *values), (whole.add(place, SIZE(VECTOR_BYTES)), *following), strict=True):
+        phi.add_incoming(value, whole.block)
+    whole.branch(chunk.block)
+    last.cbranch(last.icmp_signed("<", SIZE(0), rest), part.block, after.block)
+    found = body(part, Vector(part, element, rest), place, values)
+    part.branch(after.block)
+    ends = [either(after, old.type, (old, last), (new, part)) for old, new in zip(values, found, strict=True)]
+    return after, ends

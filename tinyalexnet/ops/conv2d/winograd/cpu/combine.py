@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from .....devices.cpu.vectors import BYTES, KINDS, SIZE, VECTOR_BYTES, Vector, either
+from .....devices.cpu.vectors import BYTES, SIZE, Vector, along, either
 from ..matrices import MOST_POINTS
 
 FEWEST_TERMS = 3
@@ -104,9 +104,8 @@ def _sums(module: Any, element: Any, terms: int) -> Any:
     # Loops that LLVM repeats are no faster here, and each kernel takes longer to compile.
     function.attributes.add("optsize")
     coefficients, offsets, source, source_step, target, target_step, count, size = function.args
-    begin, row, chunk, vector, last, part, following, end = (
-        ir.IRBuilder(function.append_basic_block(name))
-        for name in ("begin", "row", "chunk", "vector", "last", "part", "following", "end")
+    begin, row, inside, end = (
+        ir.IRBuilder(function.append_basic_block(name)) for name in ("begin", "row", "in", "end")
     )
     width = element.bitwidth // 8
 
@@ -117,30 +116,20 @@ def _sums(module: Any, element: Any, terms: int) -> Any:
     factors = [whole.of_equal(begin, begin.gep(coefficients, [SIZE(i * width)])) for i in range(terms)]
     places = begin.bitcast(offsets, SIZE.as_pointer())
     starts = [begin.gep(source, [byte(begin, begin.load(begin.gep(places, [SIZE(i)])))]) for i in range(terms)]
-    filled = begin.and_(size, SIZE(-KINDS[element][2]))
-    rest = begin.sub(size, filled)
     begin.branch(row.block)
 
     number = either(row, SIZE, (SIZE(0), begin))
     read, written = (byte(row, row.mul(number, step)) for step in (source_step, target_step))
-    row.cbranch(row.icmp_signed("<", number, count), chunk.block, end.block)
+    row.cbranch(row.icmp_signed("<", number, count), inside.block, end.block)
 
-    done = either(chunk, SIZE, (SIZE(0), row))
-    chunk.cbranch(chunk.icmp_signed("<", done, byte(chunk, filled)), vector.block, last.block)
-
-    def summed(builder: Any, how: Vector) -> None:
-        at, total = builder.add(read, done), whole.zero
+    def summed(builder: Any, vector: Vector, place: Any, _: list[Any]) -> list[Any]:
+        at, total = builder.add(read, place), vector.zero
         for start, factor in zip(starts, factors, strict=True):
-            total = how.multiply_add(builder, factor, how.load(builder, builder.gep(start, [at])), total)
-        how.store(builder, total, builder.gep(target, [builder.add(written, done)]))
+            total = vector.multiply_add(builder, factor, vector.load(builder, builder.gep(start, [at])), total)
+        vector.store(builder, total, builder.gep(target, [builder.add(written, place)]))
+        return []
 
-    summed(vector, whole)
-    done.add_incoming(vector.add(done, SIZE(VECTOR_BYTES)), vector.block)
-    vector.branch(chunk.block)
-
-    last.cbranch(last.icmp_signed("<", SIZE(0), rest), part.block, following.block)
-    summed(part, Vector(part, element, rest))
-    part.branch(following.block)
+    following, _ = along(inside, element, size, [], summed)
     number.add_incoming(following.add(number, SIZE(1)), following.block)
     following.branch(row.block)
     end.ret_void()
