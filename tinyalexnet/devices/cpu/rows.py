@@ -69,7 +69,7 @@ the next; and how many elements a row of w has."""
 
 
 def _tile(name: str) -> Callable[[Callable[..., None]], Callable[[Any, Any, int, int], Any]]:
-    """Decorator of what writes the code of a tile into a builder's block: gives LLVM's function, in a module, for a type
+    """Decorator of what writes the code of a tile into a builder's block: LLVM's function, in a module, for a type
     and so many rows and vectors."""
 
     def decorate(write: Callable[..., None]) -> Callable[[Any, Any, int, int], Any]:
