@@ -53,7 +53,7 @@ NOT_COMPUTED = {
 
 
 class Recorder:
-    """Stands for ``numba.prange``, ``add_panel_product``, ``add_scaled_rows`` and ``dot_rows``."""
+    """Stands for ``numba.prange``, ``add_panel_product`` and those of ``rows.py``."""
 
     def __init__(self):
         self.loops, self.products = [], None
@@ -80,6 +80,9 @@ class Recorder:
     def add_scaled_rows(self, x, w, out):
         self.add_product(x, w, False, out)
 
+    def stream_outer_products(self, x, d, out):
+        self.add_product(x.T, d, False, out)
+
     def dot_rows(self, x, w, out):
         self.add_product(x, w.T, False, out)
 
@@ -87,7 +90,8 @@ class Recorder:
 def recorded(variant, batch):
     net, recorder = network(variant), Recorder()
     numba.prange = recorder.prange
-    dense.add_scaled_rows, dense.dot_rows = recorder.add_scaled_rows, recorder.dot_rows
+    for name in ("add_scaled_rows", "stream_outer_products", "dot_rows"):
+        setattr(dense, name, getattr(recorder, name))
     for module in (schedules, cpu, cpu_few, cpu_grey, cpu_panels, dense):
         module.add_panel_product = recorder.add_product
     with np.errstate(all="ignore"):  # what no task wrote may be anything

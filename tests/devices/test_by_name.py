@@ -105,6 +105,7 @@ def test_what_a_kernel_calls_is_found_in_the_functions_that_it_calls():
     assert named(of_both.py_func) == named(twice.py_func) == ["add_times"]
     assert sorted(named(dense._forward.compiled.py_func)) == ["_along_rows", "_product"]
     assert named(dense._backward_input.compiled.py_func) == ["_along_rows"]
+    assert sorted(named(dense._backward_params.compiled.py_func)) == ["_product", "_row_by_row"]
     assert named(schedules.convolve_fused.compiled.py_func) == ["_product", "transform_strip", "restore_strip"]
     assert named(schedules.convolve_by_filters.compiled.py_func) == [
         *("_product", "transform_strip", "restore_strip", "_transform_rows", "transform_filters")

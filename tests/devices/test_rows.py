@@ -16,7 +16,7 @@ from tests.narrow import printed
 from tinyalexnet.devices.cpu import rows as module_of_rows
 from tinyalexnet.devices.cpu.compiler import inner
 from tinyalexnet.devices.cpu.panels import add_panel_product
-from tinyalexnet.devices.cpu.rows import ROWS, add_scaled_rows, dot_rows
+from tinyalexnet.devices.cpu.rows import OUTER, ROWS, add_scaled_rows, dot_rows, stream_outer_products
 
 ELEMENTS = {types.float32: np.float32, types.float64: np.float64}
 TILES = {"add_scaled_rows": module_of_rows._scaled_tile, "dot_rows": module_of_rows._dot_tile}
@@ -109,6 +109,68 @@ def test_each_row_meets_each_vector_once(dots, together, rows, vectors):
         run = module_of_rows._along_rows
         getattr(run, "py_func", run)(0.0, dots, w, x, out, (rows, vectors, 17))
     assert sorted(met) == list(itertools.product(range(rows), range(vectors)))
+
+
+@pytest.mark.parametrize("vectors", [1, 8])
+@given(rows=st.integers(0, 5), size=st.integers(0, 9))
+def test_each_part_of_each_row_is_written_once(vectors, rows, size):
+    """At its address, with what belongs to it: d, x and out begin at a million times 1, 2 and 3. The fence is last."""
+    width, of_d, of_x, of_out = 4, (1_000_000, 500), (2_000_000, 1000, 4), (3_000_000, 700)
+    written, fences = [], []
+
+    def write(zero, some_d, some_x, some_out, number, columns):
+        assert (zero, number, some_d[1], some_x[1], some_out[1], fences) == (0.0, vectors, 500, 1000, 700, [])
+        (row, byte), left = divmod(some_out[0] - of_out[0], 700), (some_d[0] - of_d[0]) // width
+        assert some_x[0] == of_x[0] + row * width
+        assert byte == left * width
+        written.extend((row, column) for column in range(left, left + columns))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module_of_rows, "OUTER_COLUMNS", 4)
+        patch.setattr(module_of_rows, "_write_row", write)
+        patch.setattr(module_of_rows, "_fence", lambda: fences.append(1))
+        run = module_of_rows._row_by_row
+        getattr(run, "py_func", run)(0.0, of_d, of_x, of_out, (rows, vectors, size))
+    assert sorted(written) == list(itertools.product(range(rows), range(size)))
+    assert fences == [1]
+
+
+def aligned(shape, dtype):
+    """An array of NaN whose rows begin at multiples of 64 bytes, if they have so many."""
+    whole = np.full(np.prod(shape) + 64, np.nan, dtype)
+    start = -whole.ctypes.data % 64 // whole.itemsize
+    return whole[start : start + np.prod(shape)].reshape(shape)
+
+
+@pytest.mark.parametrize("vectors", range(1, OUTER + 1))
+@pytest.mark.parametrize(("element", "lanes"), [(types.float32, 16), (types.float64, 8)], ids=str)
+def test_a_row_of_outer_products_is_written_past_the_caches(rng, element, lanes, vectors):
+    dtype, module = ELEMENTS[element], ir.Module()
+    module_of_rows._outer_tile(module, element, 1, vectors).linkage = "external"
+    assert str(module).count("!nontemporal") == 1
+    x, d = part(integers(rng, (vectors, 5), dtype))[1], part(integers(rng, (vectors, 3 * lanes), dtype))[1]
+    out = aligned((4, 3 * lanes), dtype)
+    expected = out.copy()
+    expected[1] = x[:, 2] @ d
+    with compiled(module, [ir.IntType(64)] * 7) as function:
+        places = (d.ctypes.data, d.strides[0], x[:, 2:].ctypes.data, x.strides[0], out[1].ctypes.data, out.strides[0])
+        function(f"stream_outer_products_{element}_1_{vectors}")(*places, 3 * lanes)
+    np.testing.assert_array_equal(out, expected)
+
+
+@inner
+def streamed(x, d, out):
+    stream_outer_products(x, d, out)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "c", "f"), [(1, 5, 16), (8, 3, 2048), (3, 40, 1040), (2, 1, 32)])
+def test_streamed_outer_products_have_the_bits_of_a_product_with_panels(rng, dtype, n, c, f):
+    x, d = rng.standard_normal((n, c)).astype(dtype), rng.standard_normal((n, f)).astype(dtype)
+    out, expected = aligned((c, f), dtype), np.empty((c, f), dtype)
+    streamed(x, d, out)
+    panels(x.T, d, expected)
+    np.testing.assert_array_equal(out, expected)
 
 
 @inner

@@ -115,6 +115,21 @@ def test_a_vector_has_the_same_sums_among_any_others(rng, dtype, inputs, outputs
         np.testing.assert_array_equal(cpu.dense_backward_input(dout[first:last], w), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "outputs", "streams"), [(1, 64, True), (8, 64, True), (9, 64, False), (2, 65, False)])
+def test_a_large_dw_of_very_few_vectors_is_written_past_the_caches(monkeypatch, rng, dtype, n, outputs, streams):
+    """If its rows begin and end where lines of a cache do; and it has the same bits."""
+    x, dout = (rng.standard_normal((n, size)).astype(dtype) for size in (3000, outputs))
+    expected, told = cpu.dense_backward_params(dout, x)[0], []
+    monkeypatch.setattr(cpu, "CACHED_BYTES", expected.nbytes)
+    kernel = cpu._backward_params
+    monkeypatch.setattr(cpu, "_backward_params", lambda *some: told.append(some[3]) or kernel(*some))
+    np.testing.assert_array_equal(cpu.dense_backward_params(dout, x)[0], expected)
+    monkeypatch.setattr(cpu, "CACHED_BYTES", expected.nbytes - 1)
+    np.testing.assert_array_equal(cpu.dense_backward_params(dout, x)[0], expected)
+    assert told == [False, streams]
+
+
 @pytest.mark.parametrize(
     ("n", "outputs", "panels"),
     [(15, 4096, []), (16, 4096, ["dx"]), (47, 4096, ["dx"]), (48, 4096, ["out", "dx", "dw"]), (128, 4095, ["dx"])],

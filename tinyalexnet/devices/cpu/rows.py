@@ -1,8 +1,8 @@
-"""Products of a matrix and a few vectors, which read each row of the matrix from its beginning to its end.
+"""Products of a matrix and a few vectors, which read or write each row of the matrix in the order of memory.
 
-Of few vectors the reading takes most of the time, and memory is read fastest in its own order. So both products go
-along ROWS rows of w together, and use each element for as many vectors as the registers have place for. LLVM does not
-find these loops by itself, so they are written here in its language.
+Of few vectors that takes most of the time, and memory is fastest in its own order. So products with w go along ROWS
+rows of it together, and use each element for as many vectors as the registers have place for; and a sum of outer
+products is written row by row. LLVM does not find these loops by itself, so they are written here in its language.
 """
 
 import itertools
@@ -16,13 +16,20 @@ from numba.extending import intrinsic, overload
 
 from .by_name import by_name, integers
 from .microkernel import VECTORS
-from .vectors import ALIGNED, BYTES, INDEX, KINDS, SIZE, Vector, along
+from .vectors import ALIGNED, BYTES, INDEX, KINDS, SIZE, VECTOR_BYTES, Vector, along
 
 ROWS = 4
 """Of w, read along together; those that are left over one by one."""
 
 TOGETHER = VECTORS[0]
 """Vectors that an element of w is used for when it is read: with ROWS rows 16 sums are in registers, or 4."""
+
+
+OUTER = 8
+"""Vectors of a sum of outer products at most: so many factors are in registers."""
+
+OUTER_COLUMNS = 1024
+"""Of d that are used for all rows of such a sum before the next ones: of OUTER vectors 32 KB, in the fastest cache."""
 
 
 def add_scaled_rows(x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
@@ -52,6 +59,22 @@ def dot_rows(x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
     _assert_rows(x, w, out)
     for n in range(len(x)):
         out[n] = (w * x[n]).sum(axis=1)
+
+
+def stream_outer_products(x: np.ndarray, d: np.ndarray, out: np.ndarray) -> None:
+    """out = xᵀ d: the sum of the outer products of the vectors of x and of d, in their order, written past the caches.
+
+    A product is added as in ``add_scaled_rows``. Written into a cache, each line of ``out`` would be read first.
+
+    Shapes
+        x (N, C), d (N, F), out (C, F), otherwise as there; N up to OUTER. Each row of ``out`` begins at a multiple of
+        64 bytes, and has a multiple of 64.
+    """
+    _assert_rows(x, d, out)
+    assert not (out.ctypes.data | out.strides[0] | out.shape[1] * out.itemsize) % VECTOR_BYTES
+    out[:] = 0
+    for n in range(len(x)):
+        out += x[n][:, np.newaxis] * d[n]
 
 
 def _assert_rows(*arrays: np.ndarray) -> None:
@@ -142,6 +165,26 @@ def _dot_tile(begin: Any, element: Any, rows: int, vectors: int) -> None:
     end.ret_void()
 
 
+@_tile("stream_outer_products")
+def _outer_tile(begin: Any, element: Any, _: int, vectors: int) -> None:
+    """Writes a row of a sum of outer products: of rows of d, each scaled by an element of a column of x."""
+    d, d_step, x, x_step, out, _, size = begin.function.args
+    sources = _starts(begin, d, d_step, vectors)
+    factors = [Vector(begin, element, None).of_equal(begin, start) for start in _starts(begin, x, x_step, vectors)]
+
+    def written(builder: Any, vector: Vector, place: Any, _: list[Any]) -> list[Any]:
+        if not vector.is_whole:  # a row has a multiple of a vector
+            return []
+        total = vector.zero
+        for source, factor in zip(sources, factors, strict=True):
+            value = vector.load(builder, builder.gep(source, [place]))
+            total = vector.multiply_add(builder, factor, value, total)
+        vector.stream(builder, total, builder.gep(out, [place]))
+        return []
+
+    along(begin, element, size, [], written)[0].ret_void()
+
+
 def _sum_of_lanes(builder: Any, total: Any, lanes: int) -> Any:
     """Half of the lanes is added to the other half, until one is left."""
     while lanes > 1:
@@ -195,6 +238,50 @@ def _along_rows(zero, dots, w, x, out, sizes):  # type: ignore[no-untyped-def]
         top += number
 
 
+@intrinsic
+def _write_row(_, zero, d, x, out, vectors, size):  # type: ignore[no-untyped-def]
+    """The call of the tile for so many vectors and elements of a row."""
+
+    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        pairs = [cgutils.unpack_tuple(builder, each) for each in arguments[1:4]]
+        given = [value for start, step in pairs for value in (builder.inttoptr(start, BYTES), step)]
+        after = builder.append_basic_block("after")
+        switch = builder.switch(arguments[4], after)
+        for number in range(1, OUTER + 1):
+            block = builder.append_basic_block("row")
+            switch.add_case(SIZE(number), block)
+            builder.position_at_end(block)
+            builder.call(_outer_tile(builder.module, zero, 1, number), [*given, arguments[5]])
+            builder.branch(after)
+        builder.position_at_end(after)
+        return context.get_dummy_value()
+
+    return types.void(zero, d, x, out, vectors, size), code
+
+
+@intrinsic
+def _fence(_):  # type: ignore[no-untyped-def]
+    """What follows, in any thread that waits for this one, finds what was written past the caches."""
+
+    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@by_name(lambda real: (real, *map(integers, (2, 3, 2, 3))), stream_outer_products)
+def _row_by_row(zero, d, x, out, sizes):  # type: ignore[no-untyped-def]
+    # Of x the bytes from one vector to the next, and from one element to the next.
+    (of_d, d_step), (of_x, x_step, width), (of_out, out_step), (rows, vectors, size) = d, x, out, sizes
+    for left in range(0, size, OUTER_COLUMNS):
+        columns, byte = min(OUTER_COLUMNS, size - left), left * width
+        for row in range(rows):
+            factors, target = (of_x + row * width, x_step), (of_out + row * out_step + byte, out_step)
+            _write_row(zero, (of_d + byte, d_step), factors, target, vectors, columns)
+    _fence()
+
+
 @overload(add_scaled_rows)
 def _compiled_scaled_rows(x, w, out):  # type: ignore[no-untyped-def]
     zero, width = np.dtype(str(out.dtype)).type(0), np.intp(out.dtype.bitwidth // 8)
@@ -216,5 +303,17 @@ def _compiled_dots(x, w, out):  # type: ignore[no-untyped-def]
         of_w = np.intp(w.ctypes.data), w.strides[0]
         of_x, of_out = (np.intp(x.ctypes.data), x.strides[0], NONE), (np.intp(out.ctypes.data), out.strides[0], width)
         _along_rows(zero, True, of_w, of_x, of_out, (w.shape[0], x.shape[0], w.shape[1]))
+
+    return product
+
+
+@overload(stream_outer_products)
+def _compiled_outer_products(x, d, out):  # type: ignore[no-untyped-def]
+    zero, width = np.dtype(str(out.dtype)).type(0), np.intp(out.dtype.bitwidth // 8)
+
+    def product(x, d, out):  # type: ignore[no-untyped-def]
+        of_d, of_x = (np.intp(d.ctypes.data), d.strides[0]), (np.intp(x.ctypes.data), x.strides[0], width)
+        of_out = np.intp(out.ctypes.data), out.strides[0]
+        _row_by_row(zero, of_d, of_x, of_out, (out.shape[0], x.shape[0], out.shape[1]))
 
     return product

@@ -8,11 +8,12 @@ import numba
 import numpy as np
 
 from ...devices.cpu.compiler import parallel, slice_bounds
-from ...devices.cpu.memory import empty
+from ...devices.cpu.memory import CACHED_BYTES, empty
 from ...devices.cpu.microkernel import ROWS as TILE_ROWS
 from ...devices.cpu.panels import add_panel_product
-from ...devices.cpu.rows import add_scaled_rows, dot_rows
+from ...devices.cpu.rows import OUTER, add_scaled_rows, dot_rows, stream_outer_products
 from ...devices.cpu.threads import products
+from ...devices.cpu.vectors import VECTOR_BYTES
 from . import cpu_panels
 from .choice import has_many
 from .cpu_slices import SLICES, add_slices
@@ -21,7 +22,7 @@ FORWARD_ROWS, MOST_FORWARD_ROWS = 8, 32
 """Of w, read along together by the forward, for each tile of vectors, up to a most: with more vectors fewer passes over
 the partial sums pay more than memory that is read in order."""
 
-FEW = 2
+FEW = 4
 """Vectors for which the forward has no tiles: they compute faster, but memory is read faster along whole rows."""
 
 _contiguous = np.ascontiguousarray
@@ -59,14 +60,15 @@ def dense_backward_input(dout: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 def dense_backward_params(dout: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Schedule: parallel over SLICES slices of the inputs; each writes its own rows of dw, those of a tile at a time if
-    there are few vectors, else with panels."""
+    there are few vectors, else with panels. If no cache holds dw, that of very few is written past the caches."""
     dw = empty((x.shape[1], dout.shape[1]), x.dtype)
     dout, x, slices = _contiguous(dout), _contiguous(x), min(SLICES, x.shape[1])
     if has_many("dw", len(x), dw.size):
         cpu_panels.backward_params(dout, x, slices, dw)
     else:
+        streams = len(x) <= OUTER and dw.nbytes > CACHED_BYTES and not (dw.ctypes.data | dw.strides[0]) % VECTOR_BYTES
         with products(len(x) * dw.size):
-            _backward_params(dout, x, slices, dw)
+            _backward_params(dout, x, slices, streams, dw)
     return dw, dout.sum(axis=0)
 
 
@@ -93,9 +95,12 @@ def _backward_input(dout, w, slices, dx):  # type: ignore[no-untyped-def]
 
 
 @parallel
-def _backward_params(dout, x, slices, dw):  # type: ignore[no-untyped-def]
+def _backward_params(dout, x, slices, streams, dw):  # type: ignore[no-untyped-def]
     for index in numba.prange(slices):
         begin, end = slice_bounds(np.intp(index), slices, dw.shape[0])
-        for first in range(begin, end, TILE_ROWS):
-            last = min(first + TILE_ROWS, end)
-            add_panel_product(x[:, first:last].T, dout, False, dw[first:last])
+        if streams:
+            stream_outer_products(x[:, begin:end], dout, dw[begin:end])
+        else:
+            for first in range(begin, end, TILE_ROWS):
+                last = min(first + TILE_ROWS, end)
+                add_panel_product(x[:, first:last].T, dout, False, dw[first:last])
