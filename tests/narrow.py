@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from numba.core.registry import cpu_target
+
+from tinyalexnet.devices.cpu.microkernel import FEATURES
 
 
 def printed(code, cache):
     """The words; skips on a processor without fused multiply-add, as then AVX2's code rounds otherwise."""
-    if "+fma" not in cpu_target.target_context.codegen().magic_tuple()[2].split(","):
+    if "+fma" not in FEATURES.split(","):
         pytest.skip("this processor has no fused multiply-add")
     narrow = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma", "NUMBA_CACHE_DIR": str(cache)}
     found = subprocess.run(

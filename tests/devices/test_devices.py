@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_info
 from tinyalexnet import Conv2d, Dense, to_device, to_host
 from tinyalexnet.benchmark import memory_estimate
 from tinyalexnet.devices import BACKENDS, check_backend, choose_gpu, device, host, machine
+from tinyalexnet.devices.cpu import device as cpu_device
 from tinyalexnet.devices.cpu import memory
 from tinyalexnet.devices.cpu.compiler import most_threads, parallel, stamped
 from tinyalexnet.devices.cuda import device as cuda_device
@@ -276,8 +277,14 @@ def test_the_peak_is_measured(backend, monkeypatch):
 
 def test_the_hardware_by_name(backend):
     assert device(backend).processor(3) == f"3 threads, {machine.cpu_name()}"
-    assert device(backend).arithmetic(1).startswith("BLAS ")
-    assert all(name in device(backend).arithmetic(1) for name in machine.blas_names())
+
+
+def test_what_computes_products(monkeypatch):
+    """BLAS for the reference alone."""
+    assert device("reference").arithmetic(1) == f"BLAS {', '.join(machine.blas_names())}"
+    for features, bits in (("+avx,+avx2,+avx512f", 512), ("+avx,+avx2", 256), ("+neon", 128)):
+        monkeypatch.setattr(cpu_device, "FEATURES", features)
+        assert device("cpu").arithmetic(1) == f"vectors of {bits} bits"
 
 
 @pytest.mark.skipif(not JIT, reason="plain functions have no options")

@@ -10,6 +10,7 @@ from .. import machine
 from ..host import Device
 from . import ahead, memory
 from .compiler import CompilationListener, most_threads
+from .microkernel import FEATURES
 
 
 class Cpu(Device):
@@ -54,6 +55,11 @@ class Cpu(Device):
         if len(jobs) >= least:
             on_start()
             ahead.compile_ahead(jobs, on_end, min(ahead.PROCESSES, machine.cores()))
+
+    def arithmetic(self, threads: int) -> str:
+        """The widest vectors that the products of the kernels may use: none of them calls a library."""
+        features = FEATURES.split(",")
+        return f"vectors of {512 if '+avx512f' in features else 256 if '+avx2' in features else 128} bits"
 
     def held_memory(self) -> int:
         return memory.held()

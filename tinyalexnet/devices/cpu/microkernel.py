@@ -28,7 +28,10 @@ def vectors_of(features: str) -> tuple[int, ...]:
     return (4, 2, 1) if "+avx512f" in features.split(",") else (1,)
 
 
-VECTORS = vectors_of(cpu_target.target_context.codegen().magic_tuple()[2])
+FEATURES: str = cpu_target.target_context.codegen().magic_tuple()[2]
+"""What LLVM may use of this processor."""
+
+VECTORS = vectors_of(FEATURES)
 
 
 @intrinsic
