@@ -90,7 +90,7 @@ def test_products_with_panels_give_the_same_sums(monkeypatch, rng, dtype, n, inp
     """Slices of 1 to 57 inputs, of which a task goes through 48 at a time; one panel or more, the last of which may be
     narrower; and more columns than a product of dx has."""
     monkeypatch.setattr(choice, "MANY", dict.fromkeys(choice.MANY, 1))
-    monkeypatch.setattr(choice, "MANY_WEIGHTS", 1)
+    monkeypatch.setattr(choice, "MANY_WEIGHTS", dict.fromkeys(choice.MANY, 1))
     x, w, b, dout = (
         rng.integers(-4, 5, shape).astype(dtype) for shape in [(n, inputs), (inputs, outputs), outputs, (n, outputs)]
     )

@@ -205,7 +205,7 @@ def test_a_step_has_the_same_bits_however_many_images_are_together(monkeypatch, 
 @pytest.mark.parametrize("size", [8, 16, 48])
 def test_a_step_with_dense_layers_of_many_vectors(monkeypatch, rng, size):
     """Their forward and dx take all at once from 16 vectors a shard on."""
-    monkeypatch.setattr(choice, "MANY_WEIGHTS", 1)
+    monkeypatch.setattr(choice, "MANY_WEIGHTS", dict.fromkeys(choice.MANY, 1))
     batch, found, counted = 2 * size, [], []
     x, labels = image(rng, (batch, 7, 7, 2)), rng.integers(0, 3, batch)
     for images in (0, batch):
