@@ -24,7 +24,6 @@ ROWS = 4
 TOGETHER = VECTORS[0]
 """Vectors that an element of w is used for when it is read: with ROWS rows 16 sums are in registers, or 4."""
 
-
 OUTER = 8
 """Vectors of a sum of outer products at most: so many factors are in registers."""
 
@@ -173,8 +172,6 @@ def _outer_tile(begin: Any, element: Any, _: int, vectors: int) -> None:
     factors = [Vector(begin, element, None).of_equal(begin, start) for start in _starts(begin, x, x_step, vectors)]
 
     def written(builder: Any, vector: Vector, place: Any, _: list[Any]) -> list[Any]:
-        if not vector.is_whole:  # a row has a multiple of a vector
-            return []
         total = vector.zero
         for source, factor in zip(sources, factors, strict=True):
             value = vector.load(builder, builder.gep(source, [place]))
@@ -205,7 +202,7 @@ def _multiply_rows(_, zero, dots, w, x, out, sizes):  # type: ignore[no-untyped-
         def case(*numbers: int) -> Any:
             return SIZE(int(np.ravel_multi_index(numbers, CASES)))
 
-        # The number of the case, as above.
+        # As ``case`` counts.
         which = builder.zext(arguments[1], SIZE)
         for number, cases in zip((rows, vectors), CASES[1:], strict=True):
             which = builder.add(builder.mul(which, SIZE(cases)), number)

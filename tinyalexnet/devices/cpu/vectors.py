@@ -40,7 +40,6 @@ class Vector:
         self.kind = ir.VectorType(self._real, self._lanes)
         self.zero = self.kind([self._real(0)] * self._lanes)
         self._mask = None
-        self.is_whole = columns is None
         if columns is not None:
             numbers = ir.VectorType(SIZE, self._lanes)
             self._mask = builder.icmp_signed(
@@ -67,7 +66,10 @@ class Vector:
         return called(builder, name, self.kind, place, INDEX(ALIGNED), self._mask, self.zero)
 
     def stream(self, builder: Any, value: Any, address: Any) -> None:
-        """Writes to memory past the caches, at a multiple of VECTOR_BYTES; ``fence`` must follow."""
+        """As ``store``, but a whole vector past the caches, at a multiple of VECTOR_BYTES; a fence must follow."""
+        if self._mask is not None:
+            self.store(builder, value, address)
+            return
         stored = builder.store(value, builder.bitcast(address, self.kind.as_pointer()), align=VECTOR_BYTES)
         stored.set_metadata("nontemporal", builder.module.add_metadata([INDEX(1)]))
 
