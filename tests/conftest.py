@@ -38,11 +38,6 @@ it."""
 THINNED = 4
 """With --few-examples one of so many runs of the parametrised tests in REPEATED."""
 
-# As plain Python the kernels' products of sizes that fill no vector were seen to warn of an invalid value, though every
-# element was finite: OpenBLAS computes on what lies behind the matrix too. Compiled code does not look at that flag.
-if not JIT:
-    np.seterr(invalid="ignore")
-
 # Derandomised: the same examples in every run. No deadline: the first example of a kernel compiles it. On a GPU a test
 # has fewer: each example waits for the GPU, and the emulated one interprets every thread. A mutant needs a failure, and
 # no small one.
