@@ -1,7 +1,7 @@
 """python docs/between.py VARIANT BATCH: the microseconds of Python between the kernels, for each layer.
 
 Forward and backward of each layer, with the loss and the update: medians of a step, and of what of it is not in
-compiled kernels (checks, views, memory for results, limits of BLAS). For docs/performance.md.
+compiled kernels (checks, views, memory for results). For docs/performance.md.
 """
 
 from __future__ import annotations
