@@ -5,8 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
-import scipy.linalg.cython_blas  # noqa: F401 - what Numba calls for a product; it must be loaded to be limited
 from threadpoolctl import ThreadpoolController
+
+try:
+    # What Numba calls for a product; it must be loaded to be limited.
+    import scipy.linalg.cython_blas  # noqa: F401
+except ImportError:
+    raise ImportError("rungs 2 to 4 need SciPy, whose BLAS Numba calls: .venv/bin/pip install scipy") from None
 
 _LIBRARIES = ThreadpoolController()
 
