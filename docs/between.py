@@ -1,7 +1,8 @@
 """python docs/between.py VARIANT BATCH: the microseconds of Python between the kernels, for each layer.
 
 Forward and backward of each layer, with the loss and the update: medians of a step, and of what of it is not in
-compiled kernels (checks, views, memory for results). For docs/performance.md.
+compiled kernels (checks, views, memory for results). Then all layers in passes that are recorded once and repeated.
+For docs/performance.md.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from collections.abc import Callable
 import numpy as np
 
 from tinyalexnet.alexnet import VARIANTS, alexnet
+from tinyalexnet.devices import device
 from tinyalexnet.devices.cpu.threads import ParallelKernel, StreamingKernel
 from tinyalexnet.losses import softmax_cross_entropy
+from tinyalexnet.recorded import RecordedPasses
 from tinyalexnet.training.optimizer import SGD
 
 SECONDS = 4.0
@@ -63,8 +66,12 @@ def main(variant: str, batch: int) -> None:
     images = rng.standard_normal((batch, *VARIANTS[variant].image_shape), np.float32)
     labels = rng.integers(0, 10, batch)
     optimizer, layers = SGD(net.params), list(net)
+    recorded = RecordedPasses(net, [layer for _, layer in layers], device("cpu"))
     end = time.perf_counter() + SECONDS
     while time.perf_counter() < end or len(clock.found["update"]) < 10:
+        out = clock("recorded forward", lambda: recorded.forward(images))
+        _, d = softmax_cross_entropy(out, labels)
+        clock("recorded backward", lambda d=d: recorded.backward(d))
         x = images
         for name, layer in layers:
             layer.draw()
@@ -84,6 +91,8 @@ def report(clock: Clock, layers: list[str]) -> None:
         total += row
         print(f"| {name} | {' | '.join(f'{value:,.0f}' for value in row)} |")
     print(f"| all layers | {' | '.join(f'{value:,.0f}' for value in total)} |")
+    forward, backward = (clock.medians(f"recorded {name}")[0] for name in ("forward", "backward"))
+    print(f"| recorded | {forward:,.0f} | | {backward:,.0f} | |")
     for name in ("loss", "update"):
         print("| {} | {:,.0f} | {:,.0f} | | |".format(name, *clock.medians(name)))
 

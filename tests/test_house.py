@@ -35,6 +35,7 @@ ORDER = (
         "images",
         "layers",
         "losses",
+        "recorded",
         "captured",
     ),
     *(
@@ -130,7 +131,7 @@ def test_backends_have_the_functions_of_the_operation(operation):
         if name in OF_ONE:
             continue
         assert inspect.signature(function).parameters["backend"].default == "cpu"
-        known = {"threshold": "dropout_mask"}
+        known = {"threshold": "dropout_mask", "numbers": "dropout_mask"}
         unknown = set(found["cpu"][name]) - set(parameters_of(function))
         assert all(known.get(parameter) == name for parameter in unknown), unknown
 

@@ -38,7 +38,7 @@ class There:
 class Recorder:
     """A device whose launches are recorded while a step is captured. ``asked`` lists what it was asked for."""
 
-    on_host = False
+    on_host, can_record = False, False
     rehearsals = 2
 
     def __init__(self):

@@ -53,10 +53,21 @@ def test_python_between_kernels_is_timed():
     done = run("between.py", "digits", "8")
     assert (done.returncode, done.stderr) == (0, "")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
-    assert [row[0] for row in rows[2:]] == [*(name for name, _ in alexnet("digits")), "all layers", "loss", "update"]
+    names = [*(name for name, _ in alexnet("digits")), "all layers", "recorded", "loss", "update"]
+    assert [row[0] for row in rows[2:]] == names
     for _, *cells in rows[2:]:
         for whole, between in (cells[:2], cells[2:]):
-            assert whole == "" or int(whole.replace(",", "")) >= int(between.replace(",", "")) > 0
+            assert whole == "" or int(whole.replace(",", "")) >= int(between.replace(",", "") or 1) > 0
+    live, recorded = ([int(cells[at]) for at in (1, 3)] for cells in rows if cells[0] in ("all layers", "recorded"))
+    assert all(one > other for one, other in zip(live, recorded, strict=True))
+
+
+@pytest.mark.compiled
+def test_recorded_passes_are_timed():
+    done = run("recorded.py", "digits:2")
+    assert (done.returncode, done.stderr) == (0, "")
+    row = done.stdout.splitlines()[2]
+    assert re.fullmatch(r"\| `digits`, batch 2 \|( [\d.]+ ms \| 0\.\d\d \([\d.]+ to [\d.]+\) \|){2} \d+ MB \|", row)
 
 
 @pytest.mark.compiled
@@ -79,6 +90,9 @@ def test_updates_are_timed():
         ("updates.py", ["nope"]),
         ("between.py", ["nope", "8"]),
         ("between.py", ["digits", "0"]),
+        ("recorded.py", []),
+        ("recorded.py", ["digits:8", "digits:0"]),
+        ("recorded.py", ["nope:8"]),
         ("neighbour.py", []),
         ("neighbour.py", ["0"]),
         ("overlap.py", []),

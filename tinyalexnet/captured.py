@@ -1,4 +1,4 @@
-"""A step of a network as one function: forward, loss, backward and update. A GPU records it once and replays it."""
+"""A step of a network as one function: forward, loss, backward and update. It is recorded once and repeated."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -7,6 +7,7 @@ import numpy as np
 
 from .devices import Device, device
 from .layers.base import Layer
+from .recorded import RecordedPasses, circumstances
 
 
 class Result(NamedTuple):
@@ -32,20 +33,22 @@ class CapturedStep:
     layers draw at random.
 
     On a GPU the first call for arrays of these shapes records all launches of the step as a CUDA graph, and every call
-    replays it: the step then takes as long as its kernels, and no longer as long as Python needs to launch them. The
-    results have the same bits as without, which ``graph=False`` is for. On the other devices a call just runs the step.
+    replays it: the step then takes as long as its kernels, and no longer as long as Python needs to launch them. With
+    compiled kernels on processors the calls of forward and backward are recorded, if their arrays are not large and all
+    layers are the package's own; loss and update run as they are (``RecordedPasses``). The results have the same bits
+    as without, which ``graph=False`` is for. NumPy's own passes just run.
 
     Shapes
         x and each target: host arrays, which are copied to the GPU, into the same place each time; or arrays of the
         GPU, which are read where they are. -> ``Result(out, loss)``: the same arrays each time, which the next call
-        overwrites, as it does the gradients in ``net.grads``.
+        overwrites, as it does the gradients in ``net.grads``. The loss is a number on the host.
     State
-        A graph for each combination of shapes and of ``net.train``, and for other arrays as parameters; each holds the
-        memory of its arrays.
+        A record for each combination of shapes and of ``net.train``, and for other arrays as parameters; each holds the
+        memory of its arrays. Options of layers, as a rate, are those of the first call.
     Errors
         As those of the network and of the loss.
     Source
-        docs/gpu.md.
+        docs/gpu.md; docs/performance.md.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class CapturedStep:
         self._net, self._leaves, self._loss, self._optimizer = net, leaves, loss, optimizer
         self._graph = graph
         # That of the layers: the GPU, if one of them computes there.
-        devices = [device(layer.backend) for layer in leaves]
-        self._hardware: Device = next((found for found in devices if not found.on_host), devices[0])
+        devices = (device(layer.backend) for layer in leaves)
+        self._hardware: Device = max(devices, key=lambda found: (not found.on_host, found.can_record))
+        is_recorded = graph and self._hardware.can_record and net.can_be_recorded()
+        self._passes = RecordedPasses(net, leaves, self._hardware) if is_recorded else net
         self._random = [layer for layer in leaves if layer.rng is not None]
         self._recorded: dict[Any, _Recorded] = {}
 
@@ -72,7 +77,7 @@ class CapturedStep:
             if not hardware.on_host:
                 given = tuple(array if hardware.holds(array) else hardware.to_device(array) for array in given)
             return self._step(given[0], given[1:])
-        key = *(_place(hardware, array) for array in given), *self._circumstances()
+        key = *(_place(hardware, array) for array in given), *circumstances(self._random, self._leaves)
         recorded = self._recorded.get(key)
         if recorded is None:
             recorded = self._recorded[key] = self._record(hardware, given, first)
@@ -86,20 +91,12 @@ class CapturedStep:
         self._forget_draws()
         return result
 
-    def _circumstances(self) -> Iterator[Any]:
-        """What a graph depends on beside the arrays that are given: what is dropped, and where parameters are."""
-        for layer in self._random:
-            yield getattr(layer, "train", None)
-        for layer in self._leaves:
-            for value in layer.params.values():
-                yield id(value)
-
     def _step(self, x: Any, targets: tuple[Any, ...]) -> Result:
-        out = self._net.forward(x)
+        out = self._passes.forward(x)
         if self._loss is None:
             return Result(out, None)
         loss, dout = self._loss(out, *targets)
-        self._net.backward(dout)
+        self._passes.backward(dout)
         if self._optimizer is not None:
             self._optimizer.move(self._net.grads, loss)
         return Result(out, loss)

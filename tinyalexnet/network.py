@@ -68,6 +68,10 @@ class Sequential(Layer):
         for inner, layer in self:
             yield from layer.leaves(f"{name}.{inner}" if name else inner)
 
+    def can_be_recorded(self) -> bool:
+        """As ``Layer.can_be_recorded``, for all layers."""
+        return type(self) is Sequential and all(layer.can_be_recorded() for _, layer in self)
+
     @property
     def params(self) -> dict[str, np.ndarray]:  # type: ignore[override]
         """Every layer's parameters."""

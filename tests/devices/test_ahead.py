@@ -86,7 +86,7 @@ def run():
 
 def test_a_step_tells_each_kernel_once_the_longest_first_and_runs_none():
     assert ahead.jobs_of(run) == [ahead.Job(__name__, "many", MANY), ahead.Job(__name__, "few", FEW)]
-    assert ParallelKernel.record is None
+    assert ParallelKernel.instead is None
 
 
 def test_a_kernel_without_a_parallel_loop_has_a_dispatcher_of_its_own():

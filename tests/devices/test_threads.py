@@ -182,18 +182,18 @@ def test_a_forked_pool_works_or_says_why_not():
 @pytest.mark.parametrize("missing", [False, True], ids=["Numba's inner functions", "its public ones"])
 def test_the_functions_set_the_threads_that_numba_tells(monkeypatch, missing):
     before = numba.get_num_threads()
-    threads._numba_threads.cache_clear()
+    threads.numba_threads.cache_clear()
     if missing:
         monkeypatch.setattr(threads, "parallel", SimpleNamespace())
     try:
-        get, put = threads._numba_threads()
+        get, put = threads.numba_threads()
         assert get() == before
         put(1)
         assert numba.get_num_threads() == get() == 1
         put(before)
         assert numba.get_num_threads() == before
     finally:
-        threads._numba_threads.cache_clear()
+        threads.numba_threads.cache_clear()
 
 
 def test_a_small_call_has_an_ordinary_loop(monkeypatch):
@@ -217,7 +217,7 @@ def test_a_small_call_has_an_ordinary_loop(monkeypatch):
         run(half, half)
     assert called[3:] == ["alone"]
     monkeypatch.setattr(
-        ParallelKernel, "record", staticmethod(lambda kernel, types: noted.append((kernel, len(types))))
+        ParallelKernel, "instead", staticmethod(lambda kernel, types: noted.append((kernel, len(types))))
     )
     run(half, 1)
     run(half, half)

@@ -67,9 +67,26 @@ def test_what_is_dropped_cannot_leak(run):
     np.testing.assert_array_equal(out, np.array([0, 0, 4, np.nan], np.float32))
 
 
-@pytest.mark.parametrize("seed", [np.array([3, 4]), 1.5, -1])
-@pytest.mark.parametrize("backend", ["reference", "cpu"])
-def test_a_seed_of_the_host_is_an_int(backend, seed):
-    """An array is one for a GPU alone, whose graph reads another seed in each step."""
-    with pytest.raises(ValueError, match=r"^seed is .*, but must be an int >= 0$"):
+@pytest.mark.parametrize(
+    ("seed", "kind", "message"),
+    [
+        (1.5, ValueError, r"^seed is 1.5, but must be an int >= 0$"),
+        (-1, ValueError, r"^seed is -1, but must be an int >= 0$"),
+        ([3, 4], ValueError, r"^seed is \[3, 4\], but must be an int >= 0$"),
+        (np.array([3, 4], np.int32), TypeError, r"^seed has dtype int32, but must have dtype int64$"),
+        (np.array([3]), ValueError, r"^seed has shape \(1,\), but must have a seed and a first image, \(2,\)$"),
+    ],
+)
+def test_a_seed_is_an_int_or_an_array_of_a_seed_and_a_first_image(backend, seed, kind, message):
+    with pytest.raises(kind, match=message):
         dropout_mask((2, 3), 0.5, seed, backend=backend)
+
+
+def test_a_seed_in_an_array_is_read_when_the_mask_is_made(backend):
+    """As in a recorded step, which has the same array each time."""
+    numbers = np.array([11, 4])
+    for seed, first in ((11, 4), (5, 0), (1 << 62, 3)):
+        numbers[...] = seed, first
+        expected = dropout_mask((3, 50), 0.5, seed, backend=backend, first=first)
+        np.testing.assert_array_equal(dropout_mask((3, 50), 0.5, numbers, backend=backend), expected)
+        np.testing.assert_array_equal(dropout_mask((3, 50), 0.5, np.array([seed, 7, first])[::2], backend), expected)

@@ -80,9 +80,9 @@ def test_it_names_every_kernel_of_a_run(monkeypatch, changes):
     called, run = set(), ParallelKernel.__call__
 
     def noted(self, *arguments):
-        ParallelKernel.record = lambda kernel, types: called.add((kernel.py_func.__name__, types))
+        ParallelKernel.instead = lambda kernel, types: called.add((kernel.py_func.__name__, types))
         run(self, *arguments)
-        ParallelKernel.record = None
+        ParallelKernel.instead = None
         run(self, *arguments)
 
     monkeypatch.setattr(ParallelKernel, "__call__", noted)

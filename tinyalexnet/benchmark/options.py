@@ -37,7 +37,7 @@ class Options:
     json: str | None = option(None, "write configuration, versions, every duration and the statistics", metavar="FILE")
     layers: bool = option(False, "then a table of every layer's time, and of the memory")
     plot: str | None = option(None, "the same as a picture, PNG or SVG", metavar="FILE")
-    no_graph: bool = option(False, "on a GPU, launch each kernel by itself and not all of a step at once")
+    no_graph: bool = option(False, "call each kernel by itself: no recorded passes, and on a GPU no CUDA graphs")
     rounds: int = option(10, "of --layers, --versus, --scaling and --matrix (%(default)s)", metavar="N")
     quiet: bool = option(False, "nothing on standard error but errors")
     passes: tuple[str, ...] = PASSES

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -33,14 +33,26 @@ class Peak:
     how: str = ""
 
 
+class Recorder(Protocol):
+    """Records passes of a network."""
+
+    def recorded(self, run: Callable[[], Any], more_bytes: int = 0) -> tuple[Any, Callable[[], None] | None]:
+        """The result of ``run()``, and a function that repeats what was computed, from what the arrays hold then.
+
+        None in place of the function if it cannot be repeated, as if it needs more memory than some megabytes and
+        ``more_bytes``.
+        """
+
+
 class Device:
     """The processors of this machine, used by NumPy alone: the device of the backend "reference".
 
     The others inherit from it and replace the methods that differ. ``on_host`` tells if NumPy can read the arrays,
     ``compiles`` if the first call of a kernel takes longer, ``fixed_memory`` the bytes of a run that do not depend on
     its batch (code, and scratch of the convolutions), ``makes_temporaries`` if an expression allocates arrays as large
-    as its operands, ``reuses_by_size`` if the memory of a freed array serves arrays of the same size alone, and
-    ``by_image`` if a kernel gives an image the same bits in batches of all sizes.
+    as its operands, ``reuses_by_size`` if the memory of a freed array serves arrays of the same size alone,
+    ``by_image`` if a kernel gives an image the same bits in batches of all sizes, and ``can_record`` if a ``recorder``
+    can repeat what the functions of ``ops`` compute here.
     """
 
     name = "reference"
@@ -51,6 +63,7 @@ class Device:
     makes_temporaries = True
     reuses_by_size = False
     by_image = False
+    can_record = False
     precisions: tuple[str, ...] = ("float32",)
     """Of the matrix products of float32 arrays. "tf32": of each factor 11 bits count, in place of 24."""
 
@@ -108,7 +121,12 @@ class Device:
 
         Several numbers are in one array. ``held``, that of the number before, is overwritten.
         """
-        return value
+        if not isinstance(value, tuple):
+            return value
+        if held is None:
+            return np.array(value, dtype)
+        held[...] = value
+        return held
 
     def captured(self, step: Callable[[], Any], prepare: Callable[[], object]) -> Callable[[], Any]:
         """``step`` as a function that does the same at less cost, if the device can record it: a CUDA graph.
@@ -117,6 +135,10 @@ class Device:
         the device calls ``prepare()`` and ``step()`` some times, and what they overwrite is overwritten.
         """
         return step
+
+    def recorder(self) -> Recorder:
+        """Records passes, if the device ``can_record``: a forward and its backward."""
+        raise NotImplementedError
 
     def laps(
         self,

@@ -63,6 +63,10 @@ class Layer:
     has_columns = False
     """If ``columns`` makes a layer of some columns of this one, whose inputs and outputs are vectors."""
 
+    computes_in_ops = False
+    """If forward and backward compute in the functions of ``ops`` alone, and keep nothing but what they ``_save`` and
+    ``grads``. Then a ``Device.recorder`` sees all that they do. It is not inherited: a subclass may compute more."""
+
     rng: np.random.Generator | None = None
 
     _is_drawn = False
@@ -117,6 +121,10 @@ class Layer:
     def backward_passes(self) -> list[tuple[str, Callable[[np.ndarray], np.ndarray | None]]]:
         """The halves of ``backward`` by name, in order; the last returns dx."""
         return [("dx", self.backward)]
+
+    def can_be_recorded(self) -> bool:
+        """If a ``Device.recorder`` can repeat all that the passes compute."""
+        return vars(type(self)).get("computes_in_ops", False) and device(self.backend).can_record
 
     def leaves(self, name: str) -> Iterator[tuple[str, Layer]]:
         """The layer itself, under ``name``; a network has those of all its layers."""

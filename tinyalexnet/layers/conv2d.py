@@ -46,6 +46,7 @@ class Conv2d(WeightedLayer):
     """
 
     kind = "conv"
+    computes_in_ops = True
     by_image = True
 
     def __init__(

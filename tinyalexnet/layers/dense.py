@@ -32,6 +32,7 @@ class Dense(WeightedLayer):
     """
 
     kind = "dense"
+    computes_in_ops = True
     has_columns = True
 
     def __init__(

@@ -33,6 +33,7 @@ class LocalResponseNorm(Layer):
     """
 
     kind = "lrn"
+    computes_in_ops = True
     keeps_input = True
     by_image = True
 

@@ -32,6 +32,7 @@ class ReLU(Layer):
     """
 
     kind = "relu"
+    computes_in_ops = True
     by_image = True
     keeps_output = True
     has_columns = True
@@ -84,6 +85,10 @@ class Flatten(Layer):
     def __init__(self) -> None:
         super().__init__("reference")
 
+    def can_be_recorded(self) -> bool:
+        """As ``Layer.can_be_recorded``: nothing is computed."""
+        return type(self) is Flatten
+
     def rounds_alike(self, x_shape: Shape, other: Shape) -> bool:
         """As ``Layer.rounds_alike``: nothing is computed."""
         return True
@@ -132,6 +137,7 @@ class Dropout(Layer):
     """
 
     kind = "dropout"
+    computes_in_ops = True
     by_image = True
     has_columns = True
 
@@ -141,9 +147,9 @@ class Dropout(Layer):
         super().__init__(backend)
         self.rate, self.train = check_rate(rate), train
         self.rng: np.random.Generator = as_generator(rng)
-        self._drawn, self._first = 0, 0
-        self._seed: Any = None
-        """What the mask is made from: ``_drawn``, or on a GPU an array of it and the first image."""
+        self._drawn = 0
+        self._numbers: Any = None
+        """What the mask is made from: an array of ``_drawn`` and the first image, the same one each time."""
         self._mask: np.ndarray | None = None
 
     def draw(self) -> None:
@@ -156,8 +162,8 @@ class Dropout(Layer):
         """As ``Layer.part``: the mask is that of the whole batch, from image ``first`` on."""
         if self.train:
             hardware, numbers = device(self.backend), (self._drawn, first)
-            self._seed = self._drawn if hardware.on_host else hardware.number(numbers, np.dtype(np.int64), self._seed)
-            self._first, self._is_drawn = first, True
+            self._numbers = hardware.number(numbers, np.dtype(np.int64), self._numbers)
+            self._is_drawn = True
 
     def columns(self, chosen: slice, width: int) -> Layer:
         """As ``Layer.columns``: the mask is that of this layer, as it has drawn it."""
@@ -166,7 +172,7 @@ class Dropout(Layer):
     def mask(self, shape: Shape) -> np.ndarray:
         """The mask of a whole forward of ``shape``, with what ``draw`` has drawn."""
         if self._mask is None:
-            self._mask = dropout_mask(shape, self.rate, self._seed, self.backend)
+            self._mask = dropout_mask(shape, self.rate, self._numbers, self.backend)
         return self._mask
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -178,7 +184,7 @@ class Dropout(Layer):
         if not self._is_drawn:
             self.draw()
         self._is_drawn = False
-        kept = dropout_mask(x.shape, self.rate, self._seed, self.backend, first=self._first)
+        kept = dropout_mask(x.shape, self.rate, self._numbers, self.backend)
         self._save(x.shape, kept)
         return dropout(x, kept, self.rate, self.backend)
 
@@ -212,7 +218,7 @@ class Dropout(Layer):
         return f"rate={self.rate:g}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_drawn": 0, "_first": 0, "_seed": None, "_mask": None, "_is_drawn": False}
+        return super().__getstate__() | {"_drawn": 0, "_numbers": None, "_mask": None, "_is_drawn": False}
 
 
 class _DropoutColumns(Dropout):

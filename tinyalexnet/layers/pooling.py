@@ -56,6 +56,7 @@ class MaxPool2d(Pool2d):
     """
 
     kind = "pool"
+    computes_in_ops = True
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, OH, OW, C) of images x (N, H, W, C); errors as ``maxpool_forward``."""
@@ -98,6 +99,7 @@ class AvgPool2d(Pool2d):
     """
 
     kind = "avgpool"
+    computes_in_ops = True
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """out (N, OH, OW, C) of images x (N, H, W, C); errors as ``avgpool_forward``."""

@@ -63,7 +63,7 @@ class Settings:
     seed: int = option(0, "of weights, order, crops and dropout (%(default)s)", metavar="N")
     backend: str = option("cpu", "the implementation that computes (%(default)s)", choices=BACKENDS)
     precision: str = option("float32", "of matrix products; tf32 on a GPU alone (%(default)s)", choices=PRECISIONS)
-    no_graph: bool = option(False, "on a GPU, launch each kernel by itself and not all of a step at once")
+    no_graph: bool = option(False, "call each kernel by itself: no recorded passes, and on a GPU no CUDA graphs")
     checkpoint_every: int = option(
         500, "steps between two checkpoints; there is one after each epoch too (%(default)s)", metavar="N"
     )

@@ -55,15 +55,15 @@ def jobs_of(run: Callable[[], object]) -> list[Job]:
     """
     called: dict[Job, None] = {}
 
-    def record(kernel: Any, types: tuple[Any, ...]) -> None:
+    def instead(kernel: Any, types: tuple[Any, ...]) -> None:
         called[Job(kernel.py_func.__module__, kernel.py_func.__name__, types)] = None
 
-    ParallelKernel.record = record
+    ParallelKernel.instead = instead
     try:
         with np.errstate(all="ignore"):
             run()
     finally:
-        ParallelKernel.record = None
+        ParallelKernel.instead = None
     missing = [job for job in called if not _is_cached(job)]
     return sorted(missing, key=lambda job: ("winograd" in job.module, len(job.types)), reverse=True)
 

@@ -11,6 +11,7 @@ from ..host import Device
 from . import ahead, memory
 from .compiler import CompilationListener, most_threads
 from .microkernel import FEATURES
+from .recording import Recorder
 
 
 class Cpu(Device):
@@ -21,6 +22,7 @@ class Cpu(Device):
     fixed_memory = 200_000_000
     makes_temporaries = False
     by_image = True
+    can_record = not numba.config.DISABLE_JIT  # without, there are no kernels that could be noted
 
     def most_threads(self) -> int:
         return most_threads()
@@ -55,6 +57,9 @@ class Cpu(Device):
         if len(jobs) >= least:
             on_start()
             ahead.compile_ahead(jobs, on_end, min(ahead.PROCESSES, machine.cores()))
+
+    def recorder(self) -> Recorder:
+        return Recorder()
 
     def arithmetic(self, threads: int) -> str:
         """The widest vectors that the products of the kernels may use: none of them calls a library."""

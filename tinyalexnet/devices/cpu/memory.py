@@ -10,6 +10,9 @@ owns the memory, and CPython counts references.
 import math
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from weakref import WeakSet
 
 import numpy as np
 
@@ -49,9 +52,13 @@ _FREE = _Block(0).references()
 
 
 class HostMemoryPool:
-    """Memory by size. ``empty`` hands it out, and finds by itself which memory has become free."""
+    """Memory by size. ``empty`` hands it out, and finds by itself which memory has become free.
 
-    def __init__(self) -> None:
+    ``lifetime``: memory is given back after so many requests for other memory, or never.
+    """
+
+    def __init__(self, lifetime: int | None = LIFETIME) -> None:
+        self._lifetime = lifetime
         self._lock = threading.Lock()
         self._blocks: list[_Block] = []
         self._requests = 0
@@ -64,7 +71,9 @@ class HostMemoryPool:
             return np.empty(shape, dtype)
         with self._lock:
             self._requests += 1
-            self._blocks = [block for block in self._blocks if self._requests - block.last_request <= LIFETIME]
+            if self._lifetime is not None:
+                oldest = self._requests - self._lifetime
+                self._blocks = [block for block in self._blocks if block.last_request >= oldest]
             block = self._free_block(size)
             block.last_request = self._requests
             # Made before the lock is released: the reference marks the block as taken.
@@ -81,6 +90,14 @@ class HostMemoryPool:
         self._blocks.append(_Block(size))
         return self._blocks[-1]
 
+    def has(self, array: np.ndarray) -> bool:
+        """If the memory of the array is from here."""
+        owner = array
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        with self._lock:
+            return any(block.memory is owner for block in self._blocks)
+
     def held(self) -> int:
         """Bytes kept, both those in use and those free."""
         with self._lock:
@@ -92,9 +109,36 @@ class HostMemoryPool:
             self._blocks.clear()
 
 
-_pool = HostMemoryPool()
+class _Server(threading.local):
+    """Who makes the arrays of this thread, if it is not the common pool."""
+
+    empty: Callable[[tuple[int, ...], np.typing.DTypeLike], np.ndarray] | None = None
+
+
+common = HostMemoryPool()
 # A thread that held the lock would not be there in the new process to give it back.
-at_fork(before=_pool._lock.acquire, after_in_parent=_pool._lock.release, after_in_child=_pool._lock.release)
-empty = _pool.empty
-held = _pool.held
-release = _pool.release
+at_fork(before=common._lock.acquire, after_in_parent=common._lock.release, after_in_child=common._lock.release)
+release = common.release
+others: WeakSet[HostMemoryPool] = WeakSet()
+"""Those of recordings."""
+_server = _Server()
+
+
+def empty(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
+    """As ``HostMemoryPool.empty``, from the common pool, or from who serves this thread."""
+    return (_server.empty or common.empty)(shape, dtype)
+
+
+@contextmanager
+def served_by(other: Callable[[tuple[int, ...], np.typing.DTypeLike], np.ndarray]) -> Iterator[None]:
+    """``with`` it, ``empty`` of this thread is another function."""
+    before, _server.empty = _server.empty, other
+    try:
+        yield
+    finally:
+        _server.empty = before
+
+
+def held() -> int:
+    """Bytes that all pools keep."""
+    return common.held() + sum(pool.held() for pool in others)

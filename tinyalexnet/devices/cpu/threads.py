@@ -22,12 +22,22 @@ class OneNumbaThread:
     """``with`` it, the kernels that this Python thread calls are not split. No bit depends on it."""
 
     def __enter__(self) -> None:
-        get, self._set = _numba_threads()
+        if ParallelKernel.note is not None:
+            ParallelKernel.note(self._enter, ())
+        self._enter()
+
+    def __exit__(self, *_: object) -> None:
+        if ParallelKernel.note is not None:
+            ParallelKernel.note(self._exit, ())
+        self._exit()
+
+    def _enter(self) -> None:
+        get, self._set = numba_threads()
         self._before = get()
         if self._before != 1:
             self._set(1)
 
-    def __exit__(self, *_: object) -> None:
+    def _exit(self) -> None:
         if self._before != 1:
             self._set(self._before)
 
@@ -41,7 +51,7 @@ def products(multiply_adds: int) -> AbstractContextManager[None]:
 
 
 @functools.cache
-def _numba_threads() -> tuple[Callable[[], int], Callable[[int], object]]:
+def numba_threads() -> tuple[Callable[[], int], Callable[[int], object]]:
     """What tells and sets Numba's threads: the functions without its checks of the argument, a third of the time."""
     numba.get_num_threads()  # which starts them
     get: Callable[[], int] = getattr(parallel, "_get_num_threads", numba.get_num_threads)
@@ -65,17 +75,25 @@ class ParallelKernel:
 
     lock = threading.Lock()
 
-    record: Callable[[Any, tuple[Any, ...]], None] | None = None
+    instead: Callable[[Any, tuple[Any, ...]], None] | None = None
     """Called in place of every kernel, with Numba's dispatcher and the types of the arguments: see ``ahead``."""
+
+    note: Callable[[Callable[..., object], tuple[Any, ...]], None] | None = None
+    """Called before every kernel, with what is called then, and the arguments: see ``recording``."""
 
     def __init__(self, compiled: Any) -> None:
         self.compiled = compiled
         functools.update_wrapper(self, compiled.py_func)
 
     def __call__(self, *arguments: Any) -> None:
-        if ParallelKernel.record is not None:
-            ParallelKernel.record(self.compiled, tuple(map(numba.typeof, arguments)))
+        if ParallelKernel.instead is not None:
+            ParallelKernel.instead(self.compiled, tuple(map(numba.typeof, arguments)))
             return
+        if ParallelKernel.note is not None:
+            ParallelKernel.note(self._run, arguments)
+        self._run(*arguments)
+
+    def _run(self, *arguments: Any) -> None:
         if ParallelKernel.is_forked:
             raise RuntimeError(
                 "a compiled kernel is called in a process that was forked after kernels had run, but must be called "
@@ -111,9 +129,11 @@ class StreamingKernel(ParallelKernel):
         """As a call with arrays of so many bytes."""
         if size >= SMALL_BYTES:
             super().__call__(*arguments)
-        elif ParallelKernel.record is not None:
-            ParallelKernel.record(self.alone, tuple(map(numba.typeof, arguments)))
+        elif ParallelKernel.instead is not None:
+            ParallelKernel.instead(self.alone, tuple(map(numba.typeof, arguments)))
         else:
+            if ParallelKernel.note is not None:
+                ParallelKernel.note(self.alone, arguments)
             self.alone(*arguments)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from ...devices.cpu.compiler import streaming
 from ...devices.cpu.memory import empty
+from ...devices.cpu.recording import contiguous
 from ...geometry import Window
 
 
@@ -12,7 +13,7 @@ def avgpool_forward(x: np.ndarray, window: Window) -> np.ndarray:
     """Schedule: parallel over output rows; no two tasks write the same output. The channels are the innermost loop."""
     n, height, width, channels = x.shape
     out = empty((n, *window.output_size((height, width)), channels), x.dtype)
-    _forward(np.ascontiguousarray(x), window.kernel, window.stride, window.before((height, width)), out)
+    _forward(contiguous(x), window.kernel, window.stride, window.before((height, width)), out)
     return out
 
 
@@ -20,7 +21,7 @@ def avgpool_backward(dout: np.ndarray, x_shape: tuple[int, ...], window: Window)
     """Schedule: parallel over rows of dx. Each gathers from the output rows whose windows reach it: windows may
     overlap, and yet no two tasks add to the same pixel, and the order of the additions is fixed."""
     dx = empty(x_shape, dout.dtype)
-    _backward(np.ascontiguousarray(dout), window.kernel, window.stride, window.before(x_shape[1:3]), dx)
+    _backward(contiguous(dout), window.kernel, window.stride, window.before(x_shape[1:3]), dx)
     return dx
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ...devices.cpu.compiler import parallel, slice_bounds
 from ...devices.cpu.memory import empty
 from ...devices.cpu.panels import add_panel_product
+from ...devices.cpu.recording import contiguous, done, joined
 from ...devices.cpu.threads import products
 from ...geometry import Window
 from . import cpu_few, cpu_grey
@@ -25,8 +26,6 @@ from .cpu_im2col import col2im, im2col
 from .cpu_tasks import BLOCK_PIXELS, PARTIAL_SUMS, add_rows_to, add_to_rows, placement, rows_per_block
 from .groups import by_groups
 from .winograd.choice import has_few_windows
-
-_contiguous = np.ascontiguousarray
 
 
 def conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, groups: int) -> np.ndarray:
@@ -37,10 +36,10 @@ def conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, 
     n, size = x.shape[0], x.shape[1:3]
 
     def of_group(channels: slice, filters: slice) -> np.ndarray:
-        images, kernels = _contiguous(x[..., channels]), _contiguous(w[..., filters])
+        images, kernels = contiguous(x[..., channels]), contiguous(w[..., filters])
         matrix = _as_matrix(kernels)
         out = empty((n, *window.output_size(size), matrix.shape[1]), x.dtype)
-        bias, placed = _contiguous(b[filters]), placement(window, size)
+        bias, placed = contiguous(b[filters]), placement(window, size)
         with products(out.size * matrix.shape[0]):
             if has_few_windows(out.shape, matrix.shape[0]):
                 cpu_few.forward(images, kernels, bias, placed, out)
@@ -48,7 +47,7 @@ def conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window, 
                 _forward(images, matrix, bias, *placed, rows_per_block(out.shape), out)
         return out
 
-    return by_groups(of_group, x.shape[3], w.shape[3], groups)
+    return by_groups(of_group, x.shape[3], w.shape[3], groups, joined)
 
 
 def conv2d_backward_input(
@@ -61,17 +60,17 @@ def conv2d_backward_input(
     placed = placement(window, (height, width))
 
     def of_group(_: slice, filters: slice) -> np.ndarray:
-        gradient, kernels = _contiguous(dout[..., filters]), _contiguous(w[..., filters])
+        gradient, kernels = contiguous(dout[..., filters]), contiguous(w[..., filters])
         dx = empty((n, height, width, channels_total // groups), dout.dtype)
         with products(gradient.size * kernels[..., 0].size):
             if window.stride == (1, 1) and has_few_windows(dx.shape, kernels[..., 0, :].size):
                 cpu_few.backward_input(gradient, kernels, placed, dx)
             else:
                 blocks = images_per_task, rows_per_block(gradient.shape)
-                _backward_input(gradient, _contiguous(_as_matrix(kernels).T), *placed, *blocks, dx)
+                _backward_input(gradient, contiguous(_as_matrix(kernels).T), *placed, *blocks, dx)
         return dx
 
-    return by_groups(of_group, channels_total, w.shape[3], groups)
+    return by_groups(of_group, channels_total, w.shape[3], groups, joined)
 
 
 def conv2d_backward_params(
@@ -87,21 +86,21 @@ def conv2d_backward_params(
     db = np.empty(dout.shape[3], x.dtype)
 
     def of_group(channels: slice, filters: slice) -> np.ndarray:
-        gradient, images = _contiguous(dout[..., filters]), _contiguous(x[..., channels])
+        gradient, images = contiguous(dout[..., filters]), contiguous(x[..., channels])
         depth = window.kernel[0] * window.kernel[1] * images.shape[3]
         dw = empty((depth, gradient.shape[3]), x.dtype)
         with products(gradient.size * depth):
             if has_few_windows(gradient.shape, depth):
                 cpu_few.backward_params(gradient, images, placed, dw)
-                db[filters] = gradient.sum(axis=(0, 1, 2))
+                done(np.add.reduce, gradient, (0, 1, 2), None, db[filters])
             else:
                 partial_dw = empty((min(PARTIAL_SUMS, blocks), *dw.shape), x.dtype)
                 partial_db = empty((len(partial_dw), gradient.shape[3]), x.dtype)
                 _backward_params(gradient, images, *placed, block, blocks, partial_dw, partial_db, dw)
-                db[filters] = partial_db.sum(axis=0)
+                done(np.add.reduce, partial_db, 0, None, db[filters])
         return dw.reshape(*window.kernel, images.shape[3], gradient.shape[3])
 
-    return by_groups(of_group, x.shape[3], dout.shape[3], groups), db
+    return by_groups(of_group, x.shape[3], dout.shape[3], groups, joined), db
 
 
 def _as_matrix(w: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 from ...devices.cpu.compiler import inner, most_threads, parallel, slice_bounds
 from ...devices.cpu.memory import empty
 from ...devices.cpu.panels import add_panel_product
+from ...devices.cpu.recording import made
 from ...geometry import Pair
 from .cpu_im2col import im2col
 
@@ -46,7 +47,7 @@ def backward_input(dout: np.ndarray, w: np.ndarray, placed: Placement, dx: np.nd
     padding, with the filters turned by 180° and channels and filters exchanged, as each task copies them."""
     kernel, stride, pad = placed
     around = kernel, stride, (kernel[0] - 1 - pad[0], kernel[1] - 1 - pad[1])
-    _convolve(dout, w, np.zeros(w.shape[2], w.dtype), around, True, dx)
+    _convolve(dout, w, made(np.zeros, w.shape[2], w.dtype), around, True, dx)
 
 
 def backward_params(dout: np.ndarray, x: np.ndarray, placed: Placement, dw: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from ...devices.cpu.compiler import parallel, slice_bounds
 from ...devices.cpu.copies import clear_elements, copy_elements
 from ...devices.cpu.memory import empty
 from ...devices.cpu.panels import add_panel_product
+from ...devices.cpu.recording import contiguous, made
 from ...devices.cpu.threads import products
 from ...geometry import Window
 from .cpu_tasks import PARTIAL_SUMS, add_rows_to, add_to_rows, placement, rows_per_block
@@ -20,25 +21,24 @@ from .cpu_tasks import PARTIAL_SUMS, add_rows_to, add_to_rows, placement, rows_p
 
 def conv2d_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, window: Window) -> np.ndarray:
     """Schedule: that of ``cpu.py``, parallel over blocks of output rows."""
-    images, matrix = np.ascontiguousarray(x)[..., 0], np.ascontiguousarray(w).reshape(-1, w.shape[3])
+    images, matrix = contiguous(x)[..., 0], contiguous(w).reshape(-1, w.shape[3])
     out = empty((x.shape[0], *window.output_size(x.shape[1:3]), w.shape[3]), x.dtype)
     with products(out.size * matrix.shape[0]):
-        _forward(
-            images, matrix, np.ascontiguousarray(b), *placement(window, x.shape[1:3]), rows_per_block(out.shape), out
-        )
+        _forward(images, matrix, contiguous(b), *placement(window, x.shape[1:3]), rows_per_block(out.shape), out)
     return out
 
 
 def conv2d_backward_params(dout: np.ndarray, x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
     """Schedule: that of ``cpu.py``, parallel over slices of the blocks, whose partial sums are added in order."""
-    gradient, images = np.ascontiguousarray(dout), np.ascontiguousarray(x)[..., 0]
+    gradient, images = contiguous(dout), contiguous(x)[..., 0]
     block = rows_per_block(dout.shape)
     blocks = -(-dout.shape[0] * dout.shape[1] // block)
     partial_dw = empty((min(PARTIAL_SUMS, blocks), window.kernel[0] * window.kernel[1], dout.shape[3]), x.dtype)
     partial_db = empty((len(partial_dw), dout.shape[3]), x.dtype)
     with products(gradient.size * partial_dw.shape[1]):
         _backward_params(gradient, images, *placement(window, x.shape[1:3]), block, blocks, partial_dw, partial_db)
-    return partial_dw.sum(axis=0).reshape(*window.kernel, 1, dout.shape[3]), partial_db.sum(axis=0)
+    dw, db = made(np.add.reduce, partial_dw, 0), made(np.add.reduce, partial_db, 0)
+    return dw.reshape(*window.kernel, 1, dout.shape[3]), db
 
 
 @by_name(lambda real: (types.Array(real, 3, "C"), *5 * [types.UniTuple(types.intp, 2)], types.Array(real, 2, "C")))

@@ -1,6 +1,6 @@
 """Groups of a convolution: channels and filters are cut into slices of equal length, and belong together in order."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,7 +14,13 @@ def group_slices(channels: int, filters: int, groups: int) -> Iterator[tuple[sli
         )
 
 
-def by_groups(compute: Callable[[slice, slice], np.ndarray], channels: int, filters: int, groups: int) -> np.ndarray:
+def by_groups(
+    compute: Callable[[slice, slice], np.ndarray],
+    channels: int,
+    filters: int,
+    groups: int,
+    join: Callable[[Sequence[np.ndarray], int], np.ndarray] = np.concatenate,
+) -> np.ndarray:
     """The results of ``compute`` for each group's channels and filters, side by side along the last axis."""
     results = [compute(*slices) for slices in group_slices(channels, filters, groups)]
-    return results[0] if groups == 1 else np.concatenate(results, axis=-1)
+    return results[0] if groups == 1 else join(results, -1)

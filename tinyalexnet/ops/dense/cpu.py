@@ -11,6 +11,7 @@ from ...devices.cpu.compiler import parallel, slice_bounds
 from ...devices.cpu.memory import CACHED_BYTES, empty
 from ...devices.cpu.microkernel import ROWS as TILE_ROWS
 from ...devices.cpu.panels import add_panel_product
+from ...devices.cpu.recording import contiguous, made
 from ...devices.cpu.rows import OUTER, add_scaled_rows, dot_rows, stream_outer_products
 from ...devices.cpu.threads import products
 from ...devices.cpu.vectors import VECTOR_BYTES
@@ -25,8 +26,6 @@ the partial sums pay more than memory that is read in order."""
 FEW = 4
 """Vectors for which the forward has no tiles: they compute faster, but memory is read faster along whole rows."""
 
-_contiguous = np.ascontiguousarray
-
 
 def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Schedule: parallel over SLICES slices of the inputs, whose rows of w are neighbours in memory: even a batch of
@@ -35,7 +34,7 @@ def dense_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     order. An element is the same sum for any number of vectors."""
     out = empty((x.shape[0], w.shape[1]), x.dtype)
     sums = empty((min(SLICES, x.shape[1]), *out.shape), x.dtype)
-    x, w, b = _contiguous(x), _contiguous(w), _contiguous(b)
+    x, w, b = contiguous(x), contiguous(w), contiguous(b)
     if has_many("out", len(x), w.size):
         cpu_panels.forward(x, w, b, sums, out)
     else:
@@ -49,7 +48,7 @@ def dense_backward_input(dout: np.ndarray, w: np.ndarray) -> np.ndarray:
     """Schedule: parallel over SLICES slices of the inputs; each writes its own columns, as dot products with rows of
     w if there are few vectors, else with panels."""
     dx = empty((dout.shape[0], w.shape[0]), dout.dtype)
-    dout, w, slices = _contiguous(dout), _contiguous(w), min(SLICES, w.shape[0])
+    dout, w, slices = contiguous(dout), contiguous(w), min(SLICES, w.shape[0])
     if has_many("dx", len(dout), w.size):
         cpu_panels.backward_input(dout, w, slices, dx)
     else:
@@ -62,14 +61,14 @@ def dense_backward_params(dout: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, 
     """Schedule: parallel over SLICES slices of the inputs; each writes its own rows of dw, those of a tile at a time if
     there are few vectors, else with panels. If no cache holds dw, that of very few is written past the caches."""
     dw = empty((x.shape[1], dout.shape[1]), x.dtype)
-    dout, x, slices = _contiguous(dout), _contiguous(x), min(SLICES, x.shape[1])
+    dout, x, slices = contiguous(dout), contiguous(x), min(SLICES, x.shape[1])
     if has_many("dw", len(x), dw.size):
         cpu_panels.backward_params(dout, x, slices, dw)
     else:
         streams = len(x) <= OUTER and dw.nbytes > CACHED_BYTES and not (dw.ctypes.data | dw.strides[0]) % VECTOR_BYTES
         with products(len(x) * dw.size):
             _backward_params(dout, x, slices, streams, dw)
-    return dw, dout.sum(axis=0)
+    return dw, made(np.add.reduce, dout, 0)
 
 
 @parallel

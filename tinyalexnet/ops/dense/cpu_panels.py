@@ -11,6 +11,7 @@ import numpy as np
 from ...devices.cpu.compiler import inner, parallel, slice_bounds
 from ...devices.cpu.memory import empty
 from ...devices.cpu.panels import add_panel_product
+from ...devices.cpu.recording import contiguous
 from .cpu_slices import add_slices
 
 PANEL = 64
@@ -29,7 +30,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, sums: np.ndarray, out: 
 def backward_input(dout: np.ndarray, w: np.ndarray, slices: int, dx: np.ndarray) -> None:
     """Schedule: parallel over slices of the inputs; each computes its rows of dxᵀ = w doutᵀ, in which w is read row by
     row, and writes them as columns of dx."""
-    _backward_input(np.ascontiguousarray(dout.T), w, slices, dx)
+    _backward_input(contiguous(dout.T), w, slices, dx)
 
 
 def backward_params(dout: np.ndarray, x: np.ndarray, slices: int, dw: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from ...geometry import as_integer, as_number
 from ..checks import Shape, check_array, check_floats, check_shape
 from ..dispatch import resolve
 
-_BOOL = (np.dtype(np.bool_),)
+_BOOL, _INT64 = (np.dtype(np.bool_),), (np.dtype(np.int64),)
 
 
 def dropout(x: np.ndarray, kept: np.ndarray, rate: float, backend: str = "cpu") -> np.ndarray:
@@ -48,11 +48,11 @@ def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu", *, 
         [0, 1), is the upper 24 of the 32 bits of ``philox(i, seed)``, divided by 2^24. So the masks of the parts of a
         batch, which begin with its images ``first``, are together the mask of the batch.
     Shapes
-        -> bool of ``shape``. ``seed`` is an int; on a GPU also a device array of two int64, which the kernel reads in
+        -> bool of ``shape``. ``seed`` is an int, or an array of the device of two int64, which the kernel reads in
         place of both: seed and first.
     Errors
         ValueError if a size is below 0, rate not at least 0 and below 1, or seed or first not an int from 0 to
-        2^63 - 1.
+        2^63 - 1, or an array as seed has not two elements; TypeError if it has another dtype.
     Cost
         Ten rounds of two multiplications and five other operations on integers per element, and one byte written.
     Source
@@ -62,10 +62,12 @@ def dropout_mask(shape: Shape, rate: float, seed: Any, backend: str = "cpu", *, 
     for size in shape:
         as_integer("shape", size, 0)
     rate = check_rate(rate)
-    in_array = not device.on_host and device.holds(seed)
-    as_integer("seed", 0 if in_array else seed, 0)
-    first = as_integer("first", first, 0)
-    kept: np.ndarray = kernels.dropout_mask(shape, math.ceil(rate * (1 << 24)), seed, first)
+    if device.holds(seed):
+        check_array(device, "seed", seed, _INT64, "dtype int64")
+        check_shape("seed", seed.shape, (2,), "a seed and a first image")
+    else:
+        seed = device.number((as_integer("seed", seed, 0), as_integer("first", first, 0)), _INT64[0])
+    kept: np.ndarray = kernels.dropout_mask(shape, math.ceil(rate * (1 << 24)), seed)
     return kept
 
 

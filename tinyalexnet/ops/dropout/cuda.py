@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...devices.cuda.memory import empty, to_device
+from ...devices.cuda.memory import empty
 from ...devices.cuda.runtime import cuda, device, kernel, load, load4, store, store4
 from ...devices.cuda.unrolled import unrolled_tuple
 from ...devices.cuda.vectors import launch_by_four, load_bytes, store_bytes
@@ -21,11 +21,10 @@ def dropout(x: Any, kept: Any, rate: float) -> Any:
     return out
 
 
-def dropout_mask(shape: tuple[int, ...], threshold: int, seed: Any, first: int) -> Any:
+def dropout_mask(shape: tuple[int, ...], threshold: int, numbers: Any) -> Any:
     """Schedule: one thread per four elements, which it draws and writes at once."""
     kept = empty(shape, np.bool_)
-    seed = to_device(np.array([seed, first], np.int64)) if isinstance(seed, int) else seed
-    launch_by_four(_draw, (kept,), seed, threshold, math.prod(shape[1:]))
+    launch_by_four(_draw, (kept,), numbers, threshold, math.prod(shape[1:]))
     return kept
 
 
@@ -46,8 +45,8 @@ _four_scaled = unrolled_tuple(4, "values, kept, factor", "scaled(values[{k}], ke
 
 
 @kernel
-def _draw(seeds, threshold, of_an_image, kept):  # type: ignore[no-untyped-def]
-    at, seed, first = 4 * cuda.grid(1), seeds[0], seeds[1] * of_an_image
+def _draw(numbers, threshold, of_an_image, kept):  # type: ignore[no-untyped-def]
+    at, seed, first = 4 * cuda.grid(1), numbers[0], numbers[1] * of_an_image
     if at + 4 <= kept.size:
         store_bytes(kept, at, _four_are_kept(first + at, seed, threshold))
     else:

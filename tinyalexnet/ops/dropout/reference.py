@@ -12,7 +12,8 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
     return out
 
 
-def dropout_mask(shape: tuple[int, ...], threshold: int, seed: int, first: int) -> np.ndarray:
+def dropout_mask(shape: tuple[int, ...], threshold: int, numbers: np.ndarray) -> np.ndarray:
+    seed, first = numbers.tolist()
     indices = first * math.prod(shape[1:]) + np.arange(math.prod(shape), dtype=np.int64)
     kept: np.ndarray = (philox(indices, seed) >> 8 >= threshold).reshape(shape)
     return kept

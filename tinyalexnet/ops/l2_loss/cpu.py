@@ -5,6 +5,7 @@ import numpy as np
 
 from ...devices.cpu.compiler import slice_bounds, streaming
 from ...devices.cpu.memory import empty
+from ...devices.cpu.recording import contiguous
 
 SLICES = 64
 """Slices of the elements, whatever the number of threads: so the rounding does not depend on it."""
@@ -16,7 +17,7 @@ LANES = 64
 def l2_loss(y: np.ndarray) -> tuple[float, np.ndarray]:
     """Schedule: parallel over slices, each copied and squared in one pass; the partial sums are added in order."""
     dout, sums = empty(y.shape, y.dtype), np.zeros((SLICES, LANES))
-    _squares(np.ascontiguousarray(y).reshape(-1), dout.reshape(-1), sums)
+    _squares(contiguous(y).reshape(-1), dout.reshape(-1), sums)
     return 0.5 * float(sums.sum()), dout
 
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from ...devices.cpu.compiler import inner, parallel
 from ...devices.cpu.memory import empty
+from ...devices.cpu.recording import contiguous
 
 USUAL_BETA = 0.75
 """The exponent of every AlexNet. Two square roots vectorise; a call of pow for each element does not."""
@@ -32,7 +33,7 @@ def lrn_backward(
 
 def _rows(array: np.ndarray) -> np.ndarray:
     """The array as (rows of pixels, W, C)."""
-    return np.ascontiguousarray(array).reshape(-1, *array.shape[2:])
+    return contiguous(array).reshape(-1, *array.shape[2:])
 
 
 def _reach(x: np.ndarray, radius: int) -> int:

@@ -5,6 +5,7 @@ import numpy as np
 
 from ...devices.cpu.compiler import streaming
 from ...devices.cpu.memory import empty
+from ...devices.cpu.recording import contiguous
 from ...geometry import Window
 from . import argmax_dtype
 
@@ -15,7 +16,7 @@ def maxpool_forward(x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarr
     n, height, width, channels = x.shape
     out = empty((n, *window.output_size((height, width)), channels), x.dtype)
     argmax = empty(out.shape, argmax_dtype(window))
-    _forward(np.ascontiguousarray(x), window.kernel, window.stride, window.before(x.shape[1:3]), out, argmax)
+    _forward(contiguous(x), window.kernel, window.stride, window.before(x.shape[1:3]), out, argmax)
     return out, argmax
 
 
@@ -23,14 +24,7 @@ def maxpool_backward(dout: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, .
     """Schedule: parallel over rows of dx. Each gathers from the output rows whose windows reach it: windows may
     overlap, and yet no two tasks add to the same pixel, and the order of the additions is fixed."""
     dx = empty(x_shape, dout.dtype)
-    _backward(
-        np.ascontiguousarray(dout),
-        np.ascontiguousarray(argmax),
-        window.kernel,
-        window.stride,
-        window.before(x_shape[1:3]),
-        dx,
-    )
+    _backward(contiguous(dout), contiguous(argmax), window.kernel, window.stride, window.before(x_shape[1:3]), dx)
     return dx
 
 

@@ -4,6 +4,7 @@ import numba
 import numpy as np
 
 from ...devices.cpu.compiler import streaming
+from ...devices.cpu.recording import contiguous
 
 
 def relu_forward(x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
@@ -21,7 +22,7 @@ def relu_backward(dout: np.ndarray, y: np.ndarray, out: np.ndarray | None) -> np
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array).reshape(-1)
+    return contiguous(array).reshape(-1)
 
 
 @streaming

@@ -7,6 +7,7 @@ import numpy as np
 from .....devices.cpu.compiler import most_threads
 from .....devices.cpu.memory import empty
 from .....devices.cpu.panels import DEPTH
+from .....devices.cpu.recording import contiguous, done, joined, made, not_again
 from .....geometry import Pair, Window
 from ...groups import by_groups, group_slices
 from ..blocks import filters_from_blocks, filters_to_blocks
@@ -51,7 +52,7 @@ def conv2d_forward(
     its block of filters, a few channels at a time, multiplies by it and transforms back. Staged, if U is there already,
     or blocks of filters are not enough for all threads: products parallel over blocks of filters and points, and then
     over strips again."""
-    x = np.ascontiguousarray(x)
+    x = contiguous(x)
     size = x.shape[1:3]
     out = empty((x.shape[0], *window.output_size(size), w.shape[3]), x.dtype)
     src, dst = Images(x, window.before(size), window.stride), Images(out, (0, 0), (1, 1))
@@ -71,7 +72,7 @@ def conv2d_backward_input(
     """Schedule: the forward's. The adjoint of a convolution with stride 1 is a convolution of dout, padded by r - 1
     less the forward's padding, with the filters turned by 180° and channels and filters exchanged. So tasks need not
     add to each other's output."""
-    dout = np.ascontiguousarray(dout)
+    dout = contiguous(dout)
     dx = empty(x_shape, dout.dtype)
     # Whole blocks of padding need no gradient: the tiles begin behind them, and dout has that much less padding.
     top, left = window.before(x_shape[1:3])
@@ -79,7 +80,7 @@ def conv2d_backward_input(
     shift_w, rest_w = divmod(left, window.stride[1])
     src = Images(dout, (tile.r[0] - 1 - shift_h, tile.r[1] - 1 - shift_w), (1, 1))
     dst = Images(dx, (rest_h, rest_w), window.stride)
-    no_bias = np.zeros(math.prod(window.stride) * x_shape[3], dout.dtype)
+    no_bias = made(np.zeros, math.prod(window.stride) * x_shape[3], dout.dtype)
     _convolve(src, Filters(w, True, groups), no_bias, window.stride, tile, dst, limits)
     return dx
 
@@ -94,7 +95,7 @@ def conv2d_backward_params(
     as fits the cache, parallel over strips; then, parallel over blocks of filters and points, the same sums. No two
     tasks write the same element, and the order of the additions does not depend on the threads. db is the sum of dM at
     the point where A sums up."""
-    dout, x = np.ascontiguousarray(dout), np.ascontiguousarray(x)
+    dout, x = contiguous(dout), contiguous(x)
     images, gradients = Images(x, window.before(x.shape[1:3]), window.stride), Images(dout, (0, 0), (1, 1))
     threads = most_threads() if _has_neighbours(groups, window.stride) else None
     depth, filters = math.prod(window.stride) * x.shape[3] // groups, dout.shape[3] // groups
@@ -104,11 +105,12 @@ def conv2d_backward_params(
 
     def of_group(channels: slice, filters: slice) -> np.ndarray:
         views = image_view(images, channels), image_view(gradients, filters)
-        dw, db[filters] = _accumulate(*views, tile, plan, at_once)
-        return filters_from_blocks(dw, window)
+        dw, of_bias = _accumulate(*views, tile, plan, at_once)
+        done(np.copyto, db[filters], of_bias)
+        return made(filters_from_blocks, dw, window)
 
     at_once = groups if plan.schedule == "by_filters" else 1
-    return by_groups(of_group, x.shape[3], db.size, groups // at_once), db
+    return by_groups(of_group, x.shape[3], db.size, groups // at_once, joined), db
 
 
 def _convolve(
@@ -118,6 +120,8 @@ def _convolve(
     (w, exchanged, groups), dtype = filters, filters.w.dtype
     depth = math.prod(src.stride) * src.array.shape[3] // groups
     threads = most_threads() if _has_neighbours(groups, stride) and not are_kept() else None
+    if are_kept():
+        not_again()
     sizes = Sizes(tile, len(dst.array), dst.size_in_blocks(), depth, b.size // groups, groups, dtype.itemsize)
     plan = plan_convolution(sizes, limits, threads)
     of_images = sides.to_points(tile, dtype), sides.to_pixels(tile, dtype)
@@ -145,7 +149,7 @@ def _convolve(
         target = image_view(dst, written)
         _convolve_group(image_view(src, read), u, of_group, plan, of_images, target)
         if target.channels < dst.array.shape[3]:
-            dst.array[..., written] = target.rows.reshape(*dst.array.shape[:3], -1)
+            done(np.copyto, dst.array[..., written], target.rows.reshape(*dst.array.shape[:3], -1))
 
 
 def _convolve_group(
@@ -169,13 +173,13 @@ def _has_neighbours(groups: int, stride: Pair) -> bool:
 
 
 def _in_blocks(w: np.ndarray, stride: Pair) -> np.ndarray:
-    return np.ascontiguousarray(filters_to_blocks(np.ascontiguousarray(w), stride))
+    return made(filters_to_blocks, contiguous(w), stride)
 
 
 def _padded(b: np.ndarray, blocks: Blocks) -> np.ndarray:
     """A bias for each filter of the blocks; those that fill them up have 0."""
-    padded = np.zeros(blocks, b.dtype)
-    padded.reshape(-1)[: b.size] = b
+    padded = made(np.zeros, blocks, b.dtype)
+    done(np.copyto, padded.reshape(-1)[: b.size], b)
     return padded
 
 
@@ -189,7 +193,7 @@ def _accumulate(
     schedule, grid, blocks, splits = plan
     tiles = grid.chunk_strips * grid.tiles_w
     dw = empty((*tile.r, channels // groups, filters), dtype)
-    db = np.zeros((splits, groups * blocks.number, blocks.width), dtype)
+    db = made(np.zeros, (splits, groups * blocks.number, blocks.width), dtype)
     if schedule == "split":
         scratch = empty((most_threads(), tiles * tile.points * (channels + blocks.filters)), dtype)
         du = empty((splits, tile.points, blocks.number, channels, blocks.width), dtype)

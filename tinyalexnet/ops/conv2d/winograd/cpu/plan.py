@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from .....devices.cpu.recording import contiguous
 from .....geometry import Pair
 from ..choice import MANY_FILTERS
 from ..matrices import Tile
@@ -180,7 +181,7 @@ def image_view(images: Images, channels: slice) -> ImageView:
     """The channels in place; a copy if a block has several pixels, and so a group's elements are not neighbours."""
     array, before, stride = images
     if stride != (1, 1) and channels.stop - channels.start < array.shape[3]:
-        array = np.ascontiguousarray(array[..., channels])
+        array = contiguous(array[..., channels])
         channels = slice(0, array.shape[3])
     row_size = stride[1] * (channels.stop - channels.start)
     rows = array.reshape(*array.shape[:2], -1)
