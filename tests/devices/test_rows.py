@@ -128,7 +128,7 @@ def test_each_part_of_each_row_is_written_once(vectors, rows, size):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module_of_rows, "OUTER_COLUMNS", 4)
         patch.setattr(module_of_rows, "_write_row", write)
-        patch.setattr(module_of_rows, "_fence", lambda: fences.append(1))
+        patch.setattr(module_of_rows, "fence", lambda: fences.append(1))
         run = module_of_rows._row_by_row
         getattr(run, "py_func", run)(0.0, of_d, of_x, of_out, (rows, vectors, size))
     assert sorted(written) == list(itertools.product(range(rows), range(size)))

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from strategies import Case, cases
 
 from tinyalexnet import Conv2d, alexnet
+from tinyalexnet.devices.cpu import memory
 from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import assert_gradients
 from tinyalexnet.ops.conv2d import conv2d_backward_input, conv2d_backward_params, conv2d_forward
 from tinyalexnet.ops.conv2d.winograd import cpu
 from tinyalexnet.ops.conv2d.winograd.blocks import filters_from_blocks, filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile, has_small_tiles, performed_multiply_adds
+from tinyalexnet.ops.conv2d.winograd.cpu import plan as of_plans
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     FEW,
     LANES,
@@ -30,6 +32,7 @@ from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     Sizes,
     blocks_of,
     even_blocks,
+    image_view,
     plan_accumulation,
     plan_convolution,
 )
@@ -495,6 +498,42 @@ def test_a_small_dw_is_summed_in_chunks_that_a_core_can_keep_and_in_as_many_copi
         assert usual.splits == whole.splits
     # The 48 strips of a task would be two chunks, and are three equal ones.
     assert (whole.splits, whole.grid.chunk_strips, usual.grid.chunk_strips) == (8, 24, 16)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("limits", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize(("filters", "groups"), [(64, 1), (96, 2), (72, 1)])
+def test_images_that_are_written_past_the_caches_have_the_same_bits(rng, monkeypatch, limits, filters, groups):
+    """With blocks of 64, of 48, and one whose last channels fill no vector, which is then not written so."""
+    x_shape, window = (5, 26, 26, 16), Window(3, 1, "SAME")
+    x, w = rng.standard_normal(x_shape, np.float32), rng.standard_normal((3, 3, 16 // groups, filters), np.float32)
+    b, views = rng.standard_normal(filters, np.float32), []
+    tile = choose_tile("winograd", "cpu", x_shape, filters, window, groups, x.dtype)
+    convolve = cpu._convolve_group
+    monkeypatch.setattr(cpu, "_convolve_group", lambda *given: views.append(given[-1]) or convolve(*given))
+    found = []
+    for most in (of_plans.STREAMED_BYTES, 0):
+        monkeypatch.setattr(of_plans, "STREAMED_BYTES", most)
+        found.append(cpu.conv2d_forward(x, w, b, window, groups, tile, limits))
+    np.testing.assert_array_equal(*found)
+    half = len(views) // 2
+    assert [view.streams for view in views] == [False] * half + [filters != 72] * half
+
+
+def test_large_images_whose_blocks_are_whole_lines_are_written_past_the_caches(monkeypatch):
+    monkeypatch.setattr(of_plans, "STREAMED_BYTES", 1 << 18)
+    images = memory.empty((2, 64, 32, 64), np.float32)
+
+    def streams(array, first=0, stride=(1, 1)):
+        return image_view(Images(array, (0, 0), stride), slice(first, array.shape[3])).streams
+
+    assert streams(images)
+    assert streams(images, 16)
+    assert not streams(images, 8)
+    assert not streams(images, stride=(1, 2))
+    assert not streams(images.reshape(-1)[1:-63].reshape(1, 1, -1, 64))
+    assert not streams(images.reshape(2, 64, 256, 8))
+    assert not streams(images.reshape(-1)[: 1 << 16].reshape(1, 32, 32, 64))
 
 
 def test_blocks_of_pixels_cover_an_image_and_its_padding():

@@ -16,7 +16,7 @@ from numba.extending import intrinsic, overload
 
 from .by_name import by_name, integers
 from .microkernel import VECTORS
-from .vectors import ALIGNED, BYTES, INDEX, KINDS, SIZE, VECTOR_BYTES, Vector, along
+from .vectors import ALIGNED, BYTES, INDEX, KINDS, SIZE, VECTOR_BYTES, Vector, along, fence
 
 ROWS = 4
 """Of w, read along together; those that are left over one by one."""
@@ -256,17 +256,6 @@ def _write_row(_, zero, d, x, out, vectors, size):  # type: ignore[no-untyped-de
     return types.void(zero, d, x, out, vectors, size), code
 
 
-@intrinsic
-def _fence(_):  # type: ignore[no-untyped-def]
-    """What follows, in any thread that waits for this one, finds what was written past the caches."""
-
-    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(), code
-
-
 @by_name(lambda real: (real, *map(integers, (2, 3, 2, 3))), stream_outer_products)
 def _row_by_row(zero, d, x, out, sizes):  # type: ignore[no-untyped-def]
     # Of x the bytes from one vector to the next, and from one element to the next.
@@ -276,7 +265,7 @@ def _row_by_row(zero, d, x, out, sizes):  # type: ignore[no-untyped-def]
         for row in range(rows):
             factors, target = (of_x + row * width, x_step), (of_out + row * out_step + byte, out_step)
             _write_row(zero, (of_d + byte, d_step), factors, target, vectors, columns)
-    _fence()
+    fence()
 
 
 @overload(add_scaled_rows)

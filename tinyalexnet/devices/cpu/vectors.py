@@ -5,6 +5,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
 
 VECTOR_BYTES = 64
 """A cache line, and a register of AVX-512."""
@@ -110,3 +111,24 @@ def along(
     part.branch(after.block)
     ends = [either(after, old.type, (old, last), (new, part)) for old, new in zip(values, found, strict=True)]
     return after, ends
+
+
+def fence() -> None:
+    """What follows, in any thread that waits for this one, finds what was written past the caches."""
+
+
+@overload(fence)
+def _compiled_fence():  # type: ignore[no-untyped-def]
+    def fence():  # type: ignore[no-untyped-def]
+        _fence()
+
+    return fence
+
+
+@intrinsic
+def _fence(_):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), code

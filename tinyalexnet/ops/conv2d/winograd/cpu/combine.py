@@ -51,52 +51,64 @@ def combine(
         target[end : end + size] = total
 
 
-class _Combine(AbstractTemplate):  # type: ignore[misc]
-    """Its type, for Numba. Not an ``overload``: that would compile a function for each kind of literal arguments."""
+def stream_combined(*given: Any) -> None:
+    """``combine``, which writes past the caches (``Vector.stream``): what is larger than they are is not read for it.
 
-    key = combine
-
-    def generic(self, given: Any, _: Any) -> Any:
-        matrices, _, _, offsets, source, _, target, *_ = given
-        pairs = types.UniTuple(types.intp, 2)
-        one = types.intp, types.intp
-        return signature(types.none, matrices, *one, offsets, source, pairs, target, pairs, pairs)
+    The rows of the target begin at multiples of VECTOR_BYTES, and a ``fence`` must follow.
+    """
+    combine(*given)
 
 
-infer_global(combine, types.Function(_Combine))
+def _compile_calls(of: Any, streams: bool) -> None:
+    """Tells Numba the type and the code of a call of one of the two."""
+
+    class Combine(AbstractTemplate):  # type: ignore[misc]
+        # Not an ``overload``: that would compile a function for each kind of literal arguments.
+        key = of
+
+        def generic(self, given: Any, _: Any) -> Any:
+            matrices, _, _, offsets, source, _, target, *_ = given
+            pairs = types.UniTuple(types.intp, 2)
+            one = types.intp, types.intp
+            return signature(types.none, matrices, *one, offsets, source, pairs, target, pairs, pairs)
+
+    infer_global(of, types.Function(Combine))
+
+    @lower_builtin(of, types.VarArg(types.Any))
+    def call(context, builder, call, given):  # type: ignore[no-untyped-def]
+        def place(position: int, index: Any) -> Any:
+            array = context.make_array(call.args[position])(context, builder, given[position])
+            return builder.bitcast(builder.gep(array.data, [index]), BYTES)
+
+        (read_from, read_step), (write_to, write_step), (count, size) = (
+            cgutils.unpack_tuple(builder, given[position]) for position in (5, 7, 8)
+        )
+        arguments = [
+            place(0, builder.mul(given[1], SIZE(MOST_POINTS))),
+            place(3, SIZE(0)),
+            *(place(4, read_from), read_step, place(6, write_to), write_step, count, size),
+        ]
+        after = builder.append_basic_block("after")
+        cases = builder.switch(given[2], after)
+        for number in range(FEWEST_TERMS, MOST_POINTS + 1):
+            block = builder.append_basic_block("terms")
+            for terms in range(1, number + 1) if number == FEWEST_TERMS else (number,):
+                cases.add_case(SIZE(terms), block)
+            builder.position_at_end(block)
+            builder.call(_sums(builder.module, call.args[6].dtype, number, streams), arguments)
+            builder.branch(after)
+        builder.position_at_end(after)
+        return context.get_dummy_value()
 
 
-@lower_builtin(combine, types.VarArg(types.Any))
-def _call(context, builder, call, given):  # type: ignore[no-untyped-def]
-    def place(position: int, index: Any) -> Any:
-        array = context.make_array(call.args[position])(context, builder, given[position])
-        return builder.bitcast(builder.gep(array.data, [index]), BYTES)
-
-    (read_from, read_step), (write_to, write_step), (count, size) = (
-        cgutils.unpack_tuple(builder, given[position]) for position in (5, 7, 8)
-    )
-    arguments = [
-        place(0, builder.mul(given[1], SIZE(MOST_POINTS))),
-        place(3, SIZE(0)),
-        *(place(4, read_from), read_step, place(6, write_to), write_step, count, size),
-    ]
-    after = builder.append_basic_block("after")
-    cases = builder.switch(given[2], after)
-    for number in range(FEWEST_TERMS, MOST_POINTS + 1):
-        block = builder.append_basic_block("terms")
-        for terms in range(1, number + 1) if number == FEWEST_TERMS else (number,):
-            cases.add_case(SIZE(terms), block)
-        builder.position_at_end(block)
-        builder.call(_sums(builder.module, call.args[6].dtype, number), arguments)
-        builder.branch(after)
-    builder.position_at_end(after)
-    return context.get_dummy_value()
+_compile_calls(combine, streams=False)
+_compile_calls(stream_combined, streams=True)
 
 
-def _sums(module: Any, element: Any, terms: int) -> Any:
+def _sums(module: Any, element: Any, terms: int, streams: bool) -> Any:
     """The function for so many terms. Steps and sizes count elements; the last ones of a row may fill no vector."""
     kind = ir.FunctionType(ir.VoidType(), [BYTES, BYTES, BYTES, SIZE, BYTES, SIZE, SIZE, SIZE])
-    function = cgutils.get_or_insert_function(module, kind, f"combine_{element}_{terms}")
+    function = cgutils.get_or_insert_function(module, kind, f"{'stream' if streams else 'combine'}_{element}_{terms}")
     if function.blocks:
         return function
     function.linkage = "internal"
@@ -126,7 +138,7 @@ def _sums(module: Any, element: Any, terms: int) -> Any:
         at, total = builder.add(read, place), vector.zero
         for start, factor in zip(starts, factors, strict=True):
             total = vector.multiply_add(builder, factor, vector.load(builder, builder.gep(start, [at])), total)
-        vector.store(builder, total, builder.gep(target, [builder.add(written, place)]))
+        (vector.stream if streams else vector.store)(builder, total, builder.gep(target, [builder.add(written, place)]))
         return []
 
     following, _ = along(inside, element, size, [], summed)

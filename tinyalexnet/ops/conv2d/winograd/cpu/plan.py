@@ -10,12 +10,16 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from .....devices.cpu.recording import contiguous
+from .....devices.cpu.vectors import VECTOR_BYTES
 from .....geometry import Pair
 from ..choice import MANY_FILTERS
 from ..matrices import Tile
 
 MOST_IN_BLOCK, LANES = 64, 16
 """Filters of one matrix product at most, and what their number is a multiple of: a vector register of AVX-512."""
+
+STREAMED_BYTES = 32 << 20
+"""Images larger than this are written past the caches, whose lines would else be read before they are written."""
 
 FEW = 3
 """Chunks of a batch that are of equal size, whatever that is. Of more a small last one costs little."""
@@ -98,7 +102,8 @@ class ImageView(NamedTuple):
     """One group's channels of a batch, and where its blocks of stride_h x stride_w pixels begin.
 
     ``rows`` are the rows of the images, flattened. A pixel has ``channels`` elements; the group's begin at
-    ``first_channel``. One row of a block has ``row_size`` elements of the group, neighbours in memory.
+    ``first_channel``. One row of a block has ``row_size`` elements of the group, neighbours in memory. If it
+    ``streams``, what is written to it goes past the caches, none of which would hold it.
     """
 
     rows: np.ndarray
@@ -109,6 +114,7 @@ class ImageView(NamedTuple):
     pad_left: int
     stride_h: int
     stride_w: int
+    streams: bool
 
 
 class TileGrid(NamedTuple):
@@ -185,7 +191,13 @@ def image_view(images: Images, channels: slice) -> ImageView:
         channels = slice(0, array.shape[3])
     row_size = stride[1] * (channels.stop - channels.start)
     rows = array.reshape(*array.shape[:2], -1)
-    return ImageView(rows, array.shape[3], channels.start, row_size, *before, *stride)
+    streams = stride == (1, 1) and rows.nbytes > STREAMED_BYTES and _in_vectors(rows, array.shape[3], channels.start)
+    return ImageView(rows, array.shape[3], channels.start, row_size, *before, *stride, streams)
+
+
+def _in_vectors(rows: np.ndarray, channels: int, first_channel: int) -> bool:
+    """If the blocks of a pixel begin at multiples of VECTOR_BYTES."""
+    return not (rows.ctypes.data | channels * rows.itemsize | first_channel * rows.itemsize) % VECTOR_BYTES
 
 
 # A step asks for the same plans again and again, and to make one takes longer than a small kernel.

@@ -12,8 +12,9 @@ from numba import types
 from .....devices.cpu.by_name import by_name
 from .....devices.cpu.compiler import inner
 from .....devices.cpu.copies import clear_elements, copy_elements
+from .....devices.cpu.vectors import fence
 from ..matrices import MOST_POINTS
-from .combine import combine
+from .combine import combine, stream_combined
 from .plan import ImageView, TileGrid
 from .sides import Sides
 
@@ -24,7 +25,7 @@ _GRID = types.NamedUniTuple(types.intp, len(TileGrid._fields), TileGrid)
 
 
 def _image(real: Any) -> Any:
-    return types.NamedTuple([types.Array(real, 3, "C"), *7 * [types.intp]], ImageView)
+    return types.NamedTuple([types.Array(real, 3, "C"), *7 * [types.intp], types.boolean], ImageView)
 
 
 def sides_of(real: Any) -> Any:
@@ -169,6 +170,8 @@ def restore_strip(m, first_filter, begin, strip_index, sides, grid, view):  # ty
             h = (top + i) * view.stride_h - view.pad_top
             first = first_filter + block * block_width
             _store_row(half, i * half_row, sides, first, block_width, grid, view, image, h)
+    if view.streams:
+        fence()
 
 
 @inner
@@ -189,7 +192,10 @@ def _store_row(half, start, sides, first, block_width, grid, view, image, h):  #
                 rows = inside if h < height else 0, min(block_width, row_size - first)
                 at = (image * height + h) * length + pixel * view.channels + view.first_channel + first
                 read, written = (start + begin * block_width, block_width), (at, step * view.channels)
-                combine(sides.right, row, terms, across, half, read, target, written, rows)
+                if view.streams:
+                    stream_combined(sides.right, row, terms, across, half, read, target, written, rows)
+                else:
+                    combine(sides.right, row, terms, across, half, read, target, written, rows)
                 continue
             for t in range(begin, end):
                 column = (pixel * view.stride_w - view.pad_left) * view.channels + view.first_channel
