@@ -342,6 +342,18 @@ def test_arguments_that_the_record_is_not_of_are_left_to_the_network(passes, rng
     np.testing.assert_allclose(net.grads["scale0.w"], x.sum(), rtol=1e-12)
 
 
+def test_a_loss_may_call_the_network(passes, rng):
+    """The backward is then that of the forward of the step, each time."""
+    recorded, net, _ = passes((2.0,))
+    other = np.full((5, 3), 7.0)
+    for _ in range(3):
+        x, dout = rng.standard_normal((2, 4, 3))
+        recorded.forward(x)
+        net.forward(other)
+        recorded.backward(dout)
+        np.testing.assert_allclose(net.grads["scale0.w"], (x * dout).sum(), rtol=1e-12)
+
+
 def test_passes_of_too_many_bytes_run(passes, rng, monkeypatch):
     """The forward, and then the backward too; or the backward alone. Nothing of them is held."""
     rows = memory.LEAST_BYTES // 80

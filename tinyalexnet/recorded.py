@@ -80,8 +80,11 @@ class _Record:
 
     def backward(self, dout: Any) -> None:
         """As that of the network."""
-        run = self._backward if self.forward.is_repeated else self._live
-        run(dout)
+        if not self.forward.is_repeated:
+            self._live(dout)
+            return
+        self.forward.restore()  # a loss may have called the network in between
+        self._backward(dout)
 
 
 class _Pass:
@@ -105,16 +108,21 @@ class _Pass:
 
     def __call__(self, argument: Any) -> Any:
         if self._recorded is not None:
-            own, repeat, result, kept = self._recorded
+            own, repeat, result, _ = self._recorded
             if isinstance(argument, np.ndarray) and argument.shape == own.shape and argument.dtype == own.dtype:
                 np.copyto(own, argument)
                 repeat()
-                for layer, value in zip(self._leaves, kept, strict=True):
-                    setattr(layer, self._kept, value)
+                self.restore()
                 return result
         if self._is_new and isinstance(argument, np.ndarray):
             return self._record(np.array(argument, order="C"))
         return self._run(argument)
+
+    def restore(self) -> None:
+        """Gives the layers what they have kept of the pass."""
+        if self._recorded is not None:
+            for layer, value in zip(self._leaves, self._recorded[3], strict=True):
+                setattr(layer, self._kept, value)
 
     def _record(self, own: np.ndarray) -> Any:
         result, repeat = self._recorder.recorded(lambda: self._run(own), self._more_bytes)

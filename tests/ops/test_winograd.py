@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from backends import Backend, fewer
+from backends import JIT, Backend, fewer
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import Case, cases
@@ -23,6 +23,7 @@ from tinyalexnet.ops.conv2d.winograd import cpu
 from tinyalexnet.ops.conv2d.winograd.blocks import filters_from_blocks, filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import ABILITIES, choose_tile, has_small_tiles, performed_multiply_adds
 from tinyalexnet.ops.conv2d.winograd.cpu import plan as of_plans
+from tinyalexnet.ops.conv2d.winograd.cpu import transforms
 from tinyalexnet.ops.conv2d.winograd.cpu.plan import (
     FEW,
     LANES,
@@ -518,6 +519,19 @@ def test_images_that_are_written_past_the_caches_have_the_same_bits(rng, monkeyp
     np.testing.assert_array_equal(*found)
     half = len(views) // 2
     assert [view.streams for view in views] == [False] * half + [filters != 72] * half
+
+
+@pytest.mark.skipif(JIT, reason="compiled, rows must begin at multiples of 64 bytes")
+def test_plain_python_writes_the_same_where_it_would_go_past_the_caches(rng, monkeypatch):
+    x, w, b = rng.standard_normal((2, 7, 9, 3)), rng.standard_normal((3, 3, 3, 5)), rng.standard_normal(5)
+    window, fences = Window(3, 1, "SAME"), []
+    tile = choose_tile("winograd", "cpu", x.shape, 5, window, 1, x.dtype)
+    expected = cpu.conv2d_forward(x, w, b, window, 1, tile)
+    monkeypatch.setattr(of_plans, "STREAMED_BYTES", 0)
+    monkeypatch.setattr(of_plans, "_in_vectors", lambda *_: True)
+    monkeypatch.setattr(transforms, "fence", lambda: fences.append(1))
+    np.testing.assert_array_equal(cpu.conv2d_forward(x, w, b, window, 1, tile), expected)
+    assert fences
 
 
 def test_large_images_whose_blocks_are_whole_lines_are_written_past_the_caches(monkeypatch):

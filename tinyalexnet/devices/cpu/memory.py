@@ -98,6 +98,16 @@ class HostMemoryPool:
         with self._lock:
             return any(block.memory is owner for block in self._blocks)
 
+    def blocks(self) -> list[_Block]:
+        """The memory that is kept, for ``keep``."""
+        with self._lock:
+            return list(self._blocks)
+
+    def keep(self, blocks: list[_Block]) -> None:
+        """Gives back all other memory; memory in use goes when its arrays do."""
+        with self._lock:
+            self._blocks = [block for block in self._blocks if block in blocks]
+
     def held(self) -> int:
         """Bytes kept, both those in use and those free."""
         with self._lock:

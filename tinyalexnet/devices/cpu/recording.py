@@ -53,6 +53,7 @@ class Recorder:
         """
         if ParallelKernel.instead is not None or not Recorder.lock.acquire(blocking=False):
             return run(), None
+        calls, before = None, self._pool.blocks()
         try:
             self._calls, self._most_bytes, self._thread = [], MOST_BYTES + more_bytes, threading.get_ident()
             Recorder.active, ParallelKernel.note = self, self._note
@@ -60,6 +61,8 @@ class Recorder:
                 result = run()
             calls = self._calls
         finally:
+            if calls is None:  # no recording refers to what has been added
+                self._pool.keep(before)
             Recorder.active = ParallelKernel.note = self._calls = None
             Recorder.lock.release()
         return result, None if calls is None else functools.partial(self._repeat, calls)
