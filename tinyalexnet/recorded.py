@@ -120,9 +120,9 @@ class _Pass:
 
     def restore(self) -> None:
         """Gives the layers what they have kept of the pass."""
-        if self._recorded is not None:
-            for layer, value in zip(self._leaves, self._recorded[3], strict=True):
-                setattr(layer, self._kept, value)
+        assert self._recorded is not None
+        for layer, value in zip(self._leaves, self._recorded[3], strict=True):
+            setattr(layer, self._kept, value)
 
     def _record(self, own: np.ndarray) -> Any:
         result, repeat = self._recorder.recorded(lambda: self._run(own), self._more_bytes)
