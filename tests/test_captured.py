@@ -143,6 +143,18 @@ def test_other_arrays_as_parameters_are_seen(run, rng):
     np.testing.assert_array_equal(to_host(step(x).out), expected)
 
 
+def test_another_rate_of_dropout_is_seen(run, rng):
+    """Some lower it while a network trains."""
+    backend = run.name
+    net, plain = network(backend), network(backend)
+    step = net.captured()
+    ((x, _),) = batches(rng, (4,))
+    for rate in (0.5, 0.5, 0.2, 0.9, 0.2):
+        net["drop"].rate = plain["drop"].rate = rate
+        expected = to_host(plain.forward(device(backend).to_device(x)))
+        np.testing.assert_array_equal(to_host(step(x).out), expected)
+
+
 def test_a_step_whose_loss_is_not_finite_is_not_taken(run, rng):
     backend = run.name
     net = network(backend)

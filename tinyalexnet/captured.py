@@ -43,8 +43,8 @@ class CapturedStep:
         GPU, which are read where they are. -> ``Result(out, loss)``: the same arrays each time, which the next call
         overwrites, as it does the gradients in ``net.grads``. The loss is a number on the host.
     State
-        A record for each combination of shapes and of ``net.train``, and for other arrays as parameters; each holds the
-        memory of its arrays. Options of layers, as a rate, are those of the first call.
+        A record for each combination of shapes, of ``net.train`` and of the rates of dropout, and for other arrays as
+        parameters; each holds the memory of its arrays. Other options of layers are those of the first call.
     Errors
         As those of the network and of the loss.
     Source

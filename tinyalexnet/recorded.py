@@ -25,7 +25,7 @@ class RecordedPasses:
         As those of the network; x and dout are copied. The output and the gradients are the same arrays each time, and
         the next call overwrites them.
     State
-        A record for each shape, dtype and value of ``train``, and for other arrays as parameters. There is none of
+        A record for each shape, dtype, value of ``train`` and rate of dropout, and for other arrays as parameters. There is none of
         passes that would have to hold too many bytes of arrays: then the network runs.
     Errors
         As those of the network.
@@ -136,6 +136,7 @@ def circumstances(random: Iterable[Layer], leaves: Iterable[Layer]) -> Iterator[
     """What a record depends on beside the arrays that are given: what is dropped, and where parameters are."""
     for layer in random:
         yield getattr(layer, "train", None)
+        yield getattr(layer, "rate", None)
     for layer in leaves:
         for value in layer.params.values():
             yield id(value)
