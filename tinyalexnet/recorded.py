@@ -25,8 +25,8 @@ class RecordedPasses:
         As those of the network; x and dout are copied. The output and the gradients are the same arrays each time, and
         the next call overwrites them.
     State
-        A record for each shape, dtype, value of ``train`` and rate of dropout, and for other arrays as parameters. There
-        is none of passes that would have to hold too many bytes of arrays: then the network runs.
+        A record for each shape, dtype, value of ``train`` and rate of dropout, and for other arrays as parameters.
+        There is none of passes that would have to hold too many bytes of arrays: then the network runs.
     Errors
         As those of the network.
     Source
