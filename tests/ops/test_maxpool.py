@@ -5,13 +5,14 @@ from __future__ import annotations
 import loops
 import numpy as np
 import pytest
+from backends import JIT
 from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import Case, cases
 
 from tinyalexnet.geometry import Window
 from tinyalexnet.gradcheck import separated_values
-from tinyalexnet.ops.maxpool import argmax_dtype, maxpool_backward, maxpool_forward
+from tinyalexnet.ops.maxpool import argmax_dtype, cpu, maxpool_backward, maxpool_forward
 
 ALEXNET_POOL = Case(Window(3, 2), (2, 13, 13, 5), 5, 1, 1)
 
@@ -30,6 +31,18 @@ def test_equals_the_loops_and_the_first_of_equals_wins(run, dtype, case, span):
     np.testing.assert_array_equal(out, expected, strict=True)
     np.testing.assert_array_equal(argmax, expected_argmax)
     np.testing.assert_array_equal(dx, expected_dx, strict=True)
+
+
+@pytest.mark.parametrize("window", [Window(3, 2), Window(2, 3), Window(2, 1, "SAME")], ids=str)
+def test_of_large_images_rows_are_fetched_and_the_result_is_the_same(rng, monkeypatch, window):
+    """Compiled, a constant is what it was: so there the images are large."""
+    monkeypatch.setattr(cpu, "NEAR_BYTES", 0)
+    shape = (3, 75, 75, 64) if JIT else (2, 7, 8, 3)
+    x = rng.integers(-9, 10, shape).astype(np.float32)
+    assert not JIT or x.nbytes > 4 << 20
+    expected = maxpool_forward(x, window, "reference")
+    for found, each in zip(maxpool_forward(x, window, "cpu"), expected, strict=True):
+        np.testing.assert_array_equal(found, each, strict=True)
 
 
 @given(case=cases(pooling=True))

@@ -4,12 +4,15 @@ A compiled loop over 16 elements takes some times as long as the copy: it first 
 overlap, and the elements that fill no vector go one by one. docs/performance.md has what that is worth.
 """
 
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from .vectors import ALIGNED, VECTOR_BYTES
+from .vectors import ALIGNED, BYTES, SIZE, VECTOR_BYTES, Vector, along, either, fetch
 
 PIECE_BYTES = 16
 """A vector that every processor has. Elements that fill some of these, or of those of VECTOR_BYTES, are copied so."""
@@ -18,6 +21,18 @@ PIECE_BYTES = 16
 def copy_elements(source: np.ndarray, start: int, target: np.ndarray, at: int, count: int) -> None:
     """target[at : at + count] = source[start : start + count], of two arrays of one axis that do not overlap."""
     target[at : at + count] = source[start : start + count]
+
+
+def copy_rows(source: np.ndarray, read: Any, target: np.ndarray, written: Any, rows: Any, ahead: Any) -> None:
+    """target[q + r q' + k] = source[p + r p' + k], and fetches source[p + r p' + k + ahead] into the cache.
+
+    (p, p') are ``read``, (q, q') are ``written``, and ``rows`` has the numbers of r and of k. The arrays have one axis,
+    are in C order and do not overlap.
+    """
+    count, size = rows
+    for r in range(count):
+        start, at = read[0] + r * read[1], written[0] + r * written[1]
+        target[at : at + size] = source[start : start + size]
 
 
 def clear_elements(target: np.ndarray, at: int, count: int) -> None:
@@ -60,6 +75,14 @@ def _compiled_copy(source, start, target, at, count):  # type: ignore[no-untyped
 
     # Elements may be apart, as those of filters that are a view.
     return copy if source.layout == target.layout == "C" and source.dtype == target.dtype else one_by_one
+
+
+@overload(copy_rows)
+def _compiled_rows(source, read, target, written, rows, ahead):  # type: ignore[no-untyped-def]
+    def copy(source, read, target, written, rows, ahead):  # type: ignore[no-untyped-def]
+        _rows(source, read, target, written, rows, ahead)
+
+    return copy
 
 
 @overload(clear_elements)
@@ -116,11 +139,58 @@ def _prefetch(_, source, at):  # type: ignore[no-untyped-def]
     def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         array, first = arguments
         read = context.make_array(source)(context, builder, array)
-        address = builder.bitcast(builder.gep(read.data, [first]), cgutils.voidptr_t)
-        word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [address, word(0), word(3), word(1)])
+        fetch(builder, builder.bitcast(builder.gep(read.data, [first]), BYTES))
         return context.get_dummy_value()
 
     return types.void(source, types.intp), code
+
+
+@intrinsic
+def _rows(_, source, read, target, written, rows, ahead):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        places = []
+        for kind, position in ((source, 0), (target, 2)):
+            array = context.make_array(kind)(context, builder, arguments[position])
+            start, step = cgutils.unpack_tuple(builder, arguments[position + 1])
+            places += [builder.bitcast(builder.gep(array.data, [start]), BYTES), step]
+        sizes = cgutils.unpack_tuple(builder, arguments[4])
+        builder.call(_copied_rows(builder.module, source.dtype), [*places, *sizes, arguments[5]])
+        return context.get_dummy_value()
+
+    pairs = types.UniTuple(types.intp, 2)
+    return types.void(source, pairs, target, pairs, pairs, types.intp), code
+
+
+def _copied_rows(module: Any, element: Any) -> Any:
+    """The function that copies rows. Steps and sizes count elements; the last ones of a row may fill no vector."""
+    kind = ir.FunctionType(ir.VoidType(), [BYTES, SIZE, BYTES, SIZE, SIZE, SIZE, SIZE])
+    function = cgutils.get_or_insert_function(module, kind, f"copy_rows_{element}")
+    if function.blocks:
+        return function
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    function.attributes.add("optsize")
+    source, source_step, target, target_step, count, size, ahead = function.args
+    begin, row, inside, end = (
+        ir.IRBuilder(function.append_basic_block(name)) for name in ("begin", "row", "in", "end")
+    )
+    width = SIZE(element.bitwidth // 8)
+    begin.branch(row.block)
+    number = either(row, SIZE, (SIZE(0), begin))
+    read, written = (
+        row.gep(start, [row.mul(row.mul(number, step), width)])
+        for start, step in ((source, source_step), (target, target_step))
+    )
+    fetched = row.gep(read, [row.mul(ahead, width)])
+    row.cbranch(row.icmp_signed("<", number, count), inside.block, end.block)
+
+    def copied(builder: Any, vector: Vector, place: Any, _: list[Any]) -> list[Any]:
+        fetch(builder, builder.gep(fetched, [place]))
+        vector.store(builder, vector.load(builder, builder.gep(read, [place])), builder.gep(written, [place]))
+        return []
+
+    following, _ = along(inside, element, size, [], copied)
+    number.add_incoming(following.add(number, SIZE(1)), following.block)
+    following.branch(row.block)
+    end.ret_void()
+    return function

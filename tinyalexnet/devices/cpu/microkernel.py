@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from .vectors import BYTES, FLAG, INDEX, KINDS, SIZE, VECTOR_BYTES, Vector, called, either
+from .vectors import BYTES, FLAG, KINDS, SIZE, VECTOR_BYTES, Vector, either, fetch
 
 ROWS = 6
 """Rows of a tile at most: with 4 vectors 24 of AVX-512's 32 registers; with one vector, which is two registers of AVX2
@@ -133,7 +133,7 @@ def _add_products(loop: Any, beside: Any, given: _Arguments, sums: list[Any], ve
     sums = [either(loop, vector.kind, (value, before)) for value in sums]
     factors = [vector.load(loop, loop.gep(at_b, [SIZE(j * VECTOR_BYTES)])) for j in range(vectors)]
     for lines in (0, FETCHED_APART):
-        _fetch(loop, loop.gep(at_b, [loop.add(given.ahead, SIZE(lines * VECTOR_BYTES))]))
+        fetch(loop, loop.gep(at_b, [loop.add(given.ahead, SIZE(lines * VECTOR_BYTES))]))
     totals = []
     for i in range(len(sums) // vectors):
         factor = vector.of_equal(loop, loop.gep(at_a, [loop.mul(SIZE(i), given.a_row)]))
@@ -145,8 +145,3 @@ def _add_products(loop: Any, beside: Any, given: _Arguments, sums: list[Any], ve
         phi.add_incoming(value, loop.block)
     loop.cbranch(loop.icmp_signed("<", following, given.depth), loop.block, after.block)
     return totals
-
-
-def _fetch(builder: Any, address: Any) -> None:
-    to_read, to_keep, data = INDEX(0), INDEX(3), INDEX(1)
-    called(builder, "prefetch.p0", ir.VoidType(), address, to_read, to_keep, data)

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
+
+from .compiler import inner
 
 VECTOR_BYTES = 64
 """A cache line, and a register of AVX-512."""
@@ -31,6 +34,12 @@ def called(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
     """What a function of LLVM returns."""
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}"), arguments)
+
+
+def fetch(builder: Any, address: Any) -> None:
+    """Asks for the line at an address, so that it is in the cache when it is read."""
+    to_read, to_keep, data = INDEX(0), INDEX(3), INDEX(1)
+    called(builder, "prefetch.p0", ir.VoidType(), address, to_read, to_keep, data)
 
 
 class Vector:
@@ -111,6 +120,16 @@ def along(
     part.branch(after.block)
     ends = [either(after, old.type, (old, last), (new, part)) for old, new in zip(values, found, strict=True)]
     return after, ends
+
+
+@inner
+def empty_in_lines(size, dtype):  # type: ignore[no-untyped-def]
+    """An array of one axis that begins at a multiple of VECTOR_BYTES. One of Numba's may not: each vector of it is in
+    two lines of the cache then, and takes twice as long."""
+    of_line = VECTOR_BYTES // np.empty(0, dtype).itemsize
+    whole = np.empty(size + of_line, dtype)
+    before = -(whole.ctypes.data // whole.itemsize) % of_line
+    return whole[before : before + size]
 
 
 def fence() -> None:

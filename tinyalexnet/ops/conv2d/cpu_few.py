@@ -17,6 +17,7 @@ from ...devices.cpu.compiler import inner, most_threads, parallel, slice_bounds
 from ...devices.cpu.memory import empty
 from ...devices.cpu.panels import add_panel_product
 from ...devices.cpu.recording import made
+from ...devices.cpu.vectors import empty_in_lines
 from ...geometry import Pair
 from .cpu_im2col import im2col
 
@@ -137,7 +138,7 @@ def _forward(x, w, b, kernel, stride, pad, turned, cut, scratch, out):  # type: 
         low, high = part * wide, min((part + 1) * wide, filters)
         # A thread keeps its scratch from task to task, and so the scratch stays in its cache.
         slab = scratch[numba.get_thread_id()]
-        some = np.empty((DEPTH, FILTERS), w.dtype)
+        some = empty_in_lines(DEPTH * FILTERS, w.dtype).reshape(DEPTH, FILTERS)
         for top in range(0, steps, of_slab):
             bottom = min(top + of_slab, steps)
             at, upto = slice_bounds(top, steps, depth)[0], slice_bounds(bottom - 1, steps, depth)[1]
@@ -165,7 +166,7 @@ def _backward_params(dout, x, kernel, stride, pad, slabs, scratch, dw):  # type:
     for task in numba.prange(slabs):
         first, last = slice_bounds(np.intp(task), slabs, dw.shape[0])
         slab = scratch[numba.get_thread_id()][: windows * (last - first)].reshape(windows, last - first)
-        some = np.empty((DEPTH, FILTERS), dout.dtype)
+        some = empty_in_lines(DEPTH * FILTERS, dout.dtype).reshape(DEPTH, FILTERS)
         im2col(x, (0, windows), (first, last), (out_h, out_w), kernel, stride, pad, slab)
         for left in range(0, filters, FILTERS):
             right = min(left + FILTERS, filters)

@@ -12,6 +12,7 @@ from ...devices.cpu.compiler import inner, parallel, slice_bounds
 from ...devices.cpu.memory import empty
 from ...devices.cpu.panels import add_panel_product
 from ...devices.cpu.recording import contiguous
+from ...devices.cpu.vectors import empty_in_lines
 from .cpu_slices import add_slices
 
 PANEL = 64
@@ -56,7 +57,7 @@ def _forward(x, w, b, sums, out):  # type: ignore[no-untyped-def]
     slices = sums.shape[0]
     for index in numba.prange(slices):
         begin, end = slice_bounds(np.intp(index), slices, w.shape[0])
-        panel = np.empty((end - begin, PANEL), x.dtype)
+        panel = empty_in_lines((end - begin) * PANEL, x.dtype).reshape(end - begin, PANEL)
         for left in range(0, w.shape[1], PANEL):
             width = _copy_columns(w[begin:end], left, panel)
             add_panel_product(x[:, begin:end], panel[:, :width], False, sums[index, :, left : left + width])
@@ -68,7 +69,7 @@ def _forward(x, w, b, sums, out):  # type: ignore[no-untyped-def]
 def _backward_input(dout, w, slices, dx):  # type: ignore[no-untyped-def]
     for index in numba.prange(slices):
         begin, end = slice_bounds(np.intp(index), slices, w.shape[0])
-        some = np.empty((ROWS, dx.shape[0]), dx.dtype)
+        some = empty_in_lines(ROWS * dx.shape[0], dx.dtype).reshape(ROWS, dx.shape[0])
         for top in range(begin, end, ROWS):
             bottom = min(top + ROWS, end)
             turned = some[: bottom - top]

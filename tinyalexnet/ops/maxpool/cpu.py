@@ -4,10 +4,15 @@ import numba
 import numpy as np
 
 from ...devices.cpu.compiler import streaming
+from ...devices.cpu.copies import fetch_elements
 from ...devices.cpu.memory import empty
 from ...devices.cpu.recording import contiguous
 from ...geometry import Window
 from . import argmax_dtype
+
+AHEAD_BYTES, NEAR_BYTES = 1 << 14, 4 << 20
+"""A processor fetches a row ahead by itself, but not several that are read in turn. So of images of more than
+NEAR_BYTES, which no core's own cache holds, the rows that no window has read before are fetched so far ahead."""
 
 
 def maxpool_forward(x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -36,11 +41,16 @@ def maxpool_backward(dout: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, .
 def _forward(x, kernel, stride, pad, out, argmax):  # type: ignore[no-untyped-def]
     _, height, width, channels = x.shape
     n, out_h, out_w, _ = out.shape
+    elements, ahead, far = x.reshape(-1), AHEAD_BYTES // x.itemsize, x.size * x.itemsize > NEAR_BYTES
     for task in numba.prange(n * out_h):
         image, oh = divmod(np.intp(task), out_h)
         top = oh * stride[0] - pad[0]
         for ow in range(out_w):
             left = ow * stride[1] - pad[1]
+            if far:
+                for kh in range(max(kernel[0] - stride[0], 0), kernel[0]):
+                    first = ((image * height + top + kh) * width + left) * channels
+                    fetch_elements(elements, first + ahead, stride[1] * channels)
             best = out[image, oh, ow]
             winner = argmax[image, oh, ow]
             first_kh = max(-top, 0)

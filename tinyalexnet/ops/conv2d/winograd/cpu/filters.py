@@ -9,6 +9,7 @@ from numba import types
 from .....devices.cpu.by_name import by_name
 from .....devices.cpu.compiler import inner, parallel
 from .....devices.cpu.copies import copy_elements, fetch_elements
+from .....devices.cpu.vectors import empty_in_lines
 from .combine import combine
 from .plan import Filters
 from .transforms import offsets, sides_of
@@ -23,7 +24,7 @@ def _transform_rows(sides, source, source_start, source_pitch, target, target_st
 
     Row [i, j] begins at ``source_start + (i * terms_w + j) * source_pitch``; likewise in the target.
     """
-    half = np.empty(sides.terms_w * size, source.dtype)
+    half = empty_in_lines(sides.terms_w * size, source.dtype)
     down, across = offsets(sides.terms_h, sides.terms_w * source_pitch), offsets(sides.terms_w, size)
     for a in range(sides.rows_h):
         for j in range(sides.terms_w):
@@ -50,7 +51,8 @@ def transform_filters(filters, sides, block_width, first_filter, first_channel, 
     end = min(first_filter + block_width, all_filters)
     for first in range(first_channel, first_channel + count, CHANNELS):
         channels = min(CHANNELS, first_channel + count - first)
-        some = np.zeros((r_h, r_w, channels, block_width), w.dtype)
+        some = empty_in_lines(r_h * r_w * channels * block_width, w.dtype).reshape(r_h, r_w, channels, block_width)
+        some[:] = 0
         for i in range(r_h):
             for j in range(r_w):
                 if exchanged:
@@ -91,7 +93,7 @@ def restore_filters(du, start, pitch, sides, block_width, first_filter, first_ch
     end = min(first_filter + block_width, filters)
     for first in range(first_channel, first_channel + count, CHANNELS):
         channels = min(CHANNELS, first_channel + count - first)
-        some = np.empty((r_h, r_w, channels, block_width), dw.dtype)
+        some = empty_in_lines(r_h * r_w * channels * block_width, dw.dtype).reshape(r_h, r_w, channels, block_width)
         size, before = channels * block_width, (first - first_channel) * block_width
         _transform_rows(sides, du, start + before, pitch, some.reshape(-1), 0, size, size)
         for i in range(r_h):

@@ -11,8 +11,8 @@ from numba import types
 
 from .....devices.cpu.by_name import by_name
 from .....devices.cpu.compiler import inner
-from .....devices.cpu.copies import clear_elements, copy_elements
-from .....devices.cpu.vectors import fence
+from .....devices.cpu.copies import clear_elements, copy_elements, copy_rows
+from .....devices.cpu.vectors import empty_in_lines, fence
 from ..matrices import MOST_POINTS
 from .combine import combine, stream_combined
 from .plan import ImageView, TileGrid
@@ -71,34 +71,38 @@ def tiles_of_strips(grid, p, begin, end):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _load_pixels(view, image, top, left, first_channel, pixels):  # type: ignore[no-untyped-def]
-    """The pixels that some neighbouring tiles read, from ``first_channel`` on; 0 outside the image.
+def _load_pixels(view, image, top, first_channel, count, columns, depth, pixels):  # type: ignore[no-untyped-def]
+    """The pixels that the tiles of a strip read, from ``first_channel`` on; 0 outside the image.
 
-    Pixel q * step + j of row i comes to [i, j, q], so that column j of all tiles is contiguous. No part of an array is
-    an array of its own here: to count who refers to it would take longer than a copy.
+    ``pixels`` are ``count`` rows of ``columns`` blocks, each with its ``depth`` elements. No part of an array is an
+    array of its own here: to count who refers to it would take longer than a copy.
     """
     height, length = view.rows.shape[1:]
-    source, target = view.rows.reshape(-1), pixels.reshape(-1)
-    count, step, columns, depth = pixels.shape
-    row_size = depth // view.stride_h
-    inside = min(row_size, view.row_size - first_channel)
-    first, pitch = view.first_channel + first_channel, step * view.stride_w * view.channels
+    source, row_size, pitch = view.rows.reshape(-1), depth // view.stride_h, view.stride_w * view.channels
+    inside, first = min(row_size, view.row_size - first_channel), view.first_channel + first_channel
+    if view.stride_h == 1 and inside == row_size == pitch:  # neighbours, which are copied at once
+        columns, depth, row_size, inside = 1, columns * depth, columns * depth, columns * depth
+    first -= view.pad_left * view.channels
+    # The blocks of a row that are copied whole.
+    begin = min(max(-(first // pitch), 0), columns)
+    end = min(max((length - inside - first) // pitch + 1, begin), columns) if inside == row_size else begin
     for i in range(count):
         for dy in range(view.stride_h):
-            h = (top + i) * view.stride_h + dy - view.pad_top
-            for j in range(step):
-                start = ((left + j) * view.stride_w - view.pad_left) * view.channels + first
-                at = (i * step + j) * columns * depth + dy * row_size
-                for _ in range(columns):
-                    low, high = max(-start, 0), min(length - start, inside)
-                    if not 0 <= h < height or low >= high:
-                        clear_elements(target, at, row_size)
-                    else:
-                        if high - low < row_size:
-                            clear_elements(target, at, row_size)
-                        copy_elements(source, (image * height + h) * length + start + low, target, at + low, high - low)
-                    start += pitch
-                    at += depth
+            h, at = (top + i) * view.stride_h + dy - view.pad_top, i * columns * depth + dy * row_size
+            start, has_row = (image * height + h) * length + first, 0 <= h < height
+            if has_row:
+                read, written = (start + begin * pitch, pitch), (at + begin * depth, depth)
+                # Pieces of several rows in turn are not fetched ahead by themselves: the next row of blocks.
+                copy_rows(source, read, pixels, written, (end - begin, row_size), view.stride_h * length)
+            for x in range(columns):
+                if has_row and begin <= x < end:
+                    continue
+                low, high = max(-first - x * pitch, 0), min(length - first - x * pitch, inside)
+                if not has_row or low >= high:
+                    low, high = 0, 0
+                clear_elements(pixels, at + x * depth, low)
+                copy_elements(source, start + x * pitch + low, pixels, at + x * depth + low, high - low)
+                clear_elements(pixels, at + x * depth + high, row_size - high)
 
 
 @by_name(
@@ -112,33 +116,29 @@ def transform_strip(view, begin, strip_index, first_channel, depth, sides, grid,
     image, strip = divmod(strip_index, grid.tiles_h)
     strips, large = strip_index - begin, _large_strips(grid, strip_index) - _large_strips(grid, begin)
     smaller_h = np.intp(strip >= grid.large_h)
+    rows_h, terms_h = sides.rows_h - smaller_h, sides.terms_h - smaller_h
     top = strip * grid.m_h - max(strip - grid.large_h, 0)
+    columns = (grid.tiles_w - 1) * grid.m_w - (grid.tiles_w - grid.large_w) + sides.terms_w
+    width = columns * depth
+    pixels, half = empty_in_lines(terms_h * width, target.dtype), empty_in_lines(rows_h * width, target.dtype)
+    _load_pixels(view, image, top, first_channel, terms_h, columns, depth, pixels)
+    down = offsets(terms_h, width)
+    for piece in range(0, width, ROW_PIECE):
+        end = min(piece + ROW_PIECE, width)
+        for a in range(rows_h):
+            left_row, size = smaller_h * MOST_POINTS + a, end - piece
+            combine(sides.left, left_row, terms_h, down, pixels, (piece, 0), half, (a * width + piece, 0), (1, size))
     for smaller_w in range(2):
         before = grid.large_w if smaller_w else 0
         tiles = grid.tiles_w - before if smaller_w else grid.large_w
-        if tiles == 0:
-            continue
-        step, rows_h, rows_w = grid.m_w - smaller_w, sides.rows_h - smaller_h, sides.rows_w - smaller_w
-        terms_h, terms_w = sides.terms_h - smaller_h, sides.terms_w - smaller_w
-        columns = tiles + (terms_w - 1) // step
-        width = step * columns * depth
-        pixels = np.empty((terms_h, step, columns, depth), target.dtype)
-        _load_pixels(view, image, top, before * grid.m_w, first_channel, pixels)
-        flat, half = pixels.reshape(-1), np.empty(rows_h * width, target.dtype)
-        down, across = offsets(terms_h, width), np.zeros(MOST_POINTS, np.intp)
-        for j in range(terms_w):
-            across[j] = ((j % step) * columns + j // step) * depth
-        for piece in range(0, width, ROW_PIECE):
-            end = min(piece + ROW_PIECE, width)
-            for a in range(rows_h):
-                left_row, size = smaller_h * MOST_POINTS + a, end - piece
-                combine(sides.left, left_row, terms_h, down, flat, (piece, 0), half, (a * width + piece, 0), (1, size))
+        step, terms_w = (grid.m_w - smaller_w) * depth, sides.terms_w - smaller_w
+        across = offsets(terms_w, depth)
         for a in range(rows_h):
-            for b in range(rows_w):
+            for b in range(sides.rows_w - smaller_w):
                 tile = _tiles_at(grid, a, b, strips, large) + before
                 at = start + (a * grid.n_w + b) * pitch + tile * depth
-                right_row, size = smaller_w * MOST_POINTS + b, tiles * depth
-                combine(sides.right, right_row, terms_w, across, half, (a * width, 0), target, (at, 0), (1, size))
+                right_row, read = smaller_w * MOST_POINTS + b, (a * width + before * grid.m_w * depth, step)
+                combine(sides.right, right_row, terms_w, across, half, read, target, (at, depth), (tiles, depth))
 
 
 @by_name(lambda real: (types.Array(real, 4, "C"), *3 * [types.intp], sides_of(real), _GRID, _image(real)))
@@ -154,7 +154,7 @@ def restore_strip(m, first_filter, begin, strip_index, sides, grid, view):  # ty
     rows_h, terms_h = sides.rows_h - smaller_h, sides.terms_h - smaller_h
     top = strip * grid.m_h - max(strip - grid.large_h, 0)
     half_row = grid.n_w * grid.tiles_w * block_width
-    flat, half = m.reshape(-1), np.empty(rows_h * half_row, m.dtype)
+    flat, half = m.reshape(-1), empty_in_lines(rows_h * half_row, m.dtype)
     down = np.empty(MOST_POINTS, np.intp)
     for block in range(blocks):
         for b in range(grid.n_w):
