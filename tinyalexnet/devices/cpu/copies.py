@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from .vectors import ALIGNED, BYTES, SIZE, VECTOR_BYTES, Vector, along, either, fetch
+from .vectors import ALIGNED, BYTES, SIZE, VECTOR_BYTES, Vector, along_rows, fetch
 
 PIECE_BYTES = 16
 """A vector that every processor has. Elements that fill some of these, or of those of VECTOR_BYTES, are copied so."""
@@ -171,26 +171,12 @@ def _copied_rows(module: Any, element: Any) -> Any:
     function.attributes.add("noinline")
     function.attributes.add("optsize")
     source, source_step, target, target_step, count, size, ahead = function.args
-    begin, row, inside, end = (
-        ir.IRBuilder(function.append_basic_block(name)) for name in ("begin", "row", "in", "end")
-    )
-    width = SIZE(element.bitwidth // 8)
-    begin.branch(row.block)
-    number = either(row, SIZE, (SIZE(0), begin))
-    read, written = (
-        row.gep(start, [row.mul(row.mul(number, step), width)])
-        for start, step in ((source, source_step), (target, target_step))
-    )
-    fetched = row.gep(read, [row.mul(ahead, width)])
-    row.cbranch(row.icmp_signed("<", number, count), inside.block, end.block)
+    begin = ir.IRBuilder(function.append_basic_block("begin"))
+    fetched = begin.gep(source, [begin.mul(ahead, SIZE(element.bitwidth // 8))])
 
-    def copied(builder: Any, vector: Vector, place: Any, _: list[Any]) -> list[Any]:
-        fetch(builder, builder.gep(fetched, [place]))
-        vector.store(builder, vector.load(builder, builder.gep(read, [place])), builder.gep(written, [place]))
-        return []
+    def copied(builder: Any, vector: Vector, read: Any, written: Any) -> None:
+        fetch(builder, builder.gep(fetched, [read]))
+        vector.store(builder, vector.load(builder, builder.gep(source, [read])), builder.gep(target, [written]))
 
-    following, _ = along(inside, element, size, [], copied)
-    number.add_incoming(following.add(number, SIZE(1)), following.block)
-    following.branch(row.block)
-    end.ret_void()
+    along_rows(begin, element, (source_step, target_step), (count, size), copied).ret_void()
     return function

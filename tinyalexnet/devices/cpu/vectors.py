@@ -122,6 +122,30 @@ def along(
     return after, ends
 
 
+def along_rows(begin: Any, element: Any, steps: Any, rows: Any, body: Callable[..., Any]) -> Any:
+    """The loop over rows, as many and with as many elements as ``rows`` tells, a vector at a time as ``along``.
+
+    ``begin`` builds the block before it. ``body`` builds what is done with a vector: of a builder, the ``Vector``, and
+    its place, in bytes, in each of two arrays whose rows are ``steps`` elements apart. Returns the builder of what
+    follows.
+    """
+    row, inside, after = (ir.IRBuilder(begin.function.append_basic_block(name)) for name in ("row", "in", "after"))
+    (count, size), width = rows, SIZE(element.bitwidth // 8)
+    begin.branch(row.block)
+    number = either(row, SIZE, (SIZE(0), begin))
+    starts = [row.mul(row.mul(number, step), width) for step in steps]
+    row.cbranch(row.icmp_signed("<", number, count), inside.block, after.block)
+
+    def of_row(builder: Any, vector: Vector, place: Any, _: list[Any]) -> list[Any]:
+        body(builder, vector, *(builder.add(start, place) for start in starts))
+        return []
+
+    following, _ = along(inside, element, size, [], of_row)
+    number.add_incoming(following.add(number, SIZE(1)), following.block)
+    following.branch(row.block)
+    return after
+
+
 @inner
 def empty_in_lines(size, dtype):  # type: ignore[no-untyped-def]
     """An array of one axis that begins at a multiple of VECTOR_BYTES. One of Numba's may not: each vector of it is in

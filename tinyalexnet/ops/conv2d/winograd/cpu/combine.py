@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from .....devices.cpu.vectors import BYTES, SIZE, Vector, along, either
+from .....devices.cpu.vectors import BYTES, SIZE, Vector, along_rows
 from ..matrices import MOST_POINTS
 
 FEWEST_TERMS = 3
@@ -116,33 +116,17 @@ def _sums(module: Any, element: Any, terms: int, streams: bool) -> Any:
     # Loops that LLVM repeats are no faster here, and each kernel takes longer to compile.
     function.attributes.add("optsize")
     coefficients, offsets, source, source_step, target, target_step, count, size = function.args
-    begin, row, inside, end = (
-        ir.IRBuilder(function.append_basic_block(name)) for name in ("begin", "row", "in", "end")
-    )
-    width = element.bitwidth // 8
-
-    def byte(builder: Any, elements: Any) -> Any:
-        return builder.mul(elements, SIZE(width))
-
+    begin, width = ir.IRBuilder(function.append_basic_block("begin")), element.bitwidth // 8
     whole = Vector(begin, element, None)
     factors = [whole.of_equal(begin, begin.gep(coefficients, [SIZE(i * width)])) for i in range(terms)]
-    places = begin.bitcast(offsets, SIZE.as_pointer())
-    starts = [begin.gep(source, [byte(begin, begin.load(begin.gep(places, [SIZE(i)])))]) for i in range(terms)]
-    begin.branch(row.block)
+    places = [begin.gep(begin.bitcast(offsets, SIZE.as_pointer()), [SIZE(i)]) for i in range(terms)]
+    starts = [begin.gep(source, [begin.mul(begin.load(place), SIZE(width))]) for place in places]
 
-    number = either(row, SIZE, (SIZE(0), begin))
-    read, written = (byte(row, row.mul(number, step)) for step in (source_step, target_step))
-    row.cbranch(row.icmp_signed("<", number, count), inside.block, end.block)
-
-    def summed(builder: Any, vector: Vector, place: Any, _: list[Any]) -> list[Any]:
-        at, total = builder.add(read, place), vector.zero
+    def summed(builder: Any, vector: Vector, read: Any, written: Any) -> None:
+        total = vector.zero
         for start, factor in zip(starts, factors, strict=True):
-            total = vector.multiply_add(builder, factor, vector.load(builder, builder.gep(start, [at])), total)
-        (vector.stream if streams else vector.store)(builder, total, builder.gep(target, [builder.add(written, place)]))
-        return []
+            total = vector.multiply_add(builder, factor, vector.load(builder, builder.gep(start, [read])), total)
+        (vector.stream if streams else vector.store)(builder, total, builder.gep(target, [written]))
 
-    following, _ = along(inside, element, size, [], summed)
-    number.add_incoming(following.add(number, SIZE(1)), following.block)
-    following.branch(row.block)
-    end.ret_void()
+    along_rows(begin, element, (source_step, target_step), (count, size), summed).ret_void()
     return function
