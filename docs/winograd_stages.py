@@ -15,6 +15,7 @@ import numpy as np
 from tinyalexnet import alexnet
 from tinyalexnet.devices import device, machine
 from tinyalexnet.devices.cpu.compiler import most_threads
+from tinyalexnet.devices.cpu.memory import empty
 from tinyalexnet.ops.conv2d.winograd.blocks import filters_to_blocks
 from tinyalexnet.ops.conv2d.winograd.choice import choose_tile
 from tinyalexnet.ops.conv2d.winograd.cpu import schedules
@@ -65,10 +66,12 @@ def main(batch_size):
         sizes = Sizes(tile, batch_size, shape[1:3], depth, filters, 1, w.dtype.itemsize)
         plan = plan_convolution(sizes, Limits(least_rows=1), most_threads())
         blocks = plan.blocks
-        u = np.empty((tile.points, blocks.number, depth, blocks.width), w.dtype)
+        u = empty((tile.points, blocks.number, depth, blocks.width), w.dtype)
         tiles = plan.grid.chunk_strips * plan.grid.tiles_w
-        scratch = np.zeros((most_threads(), tiles * tile.points * (depth + blocks.filters)), w.dtype)
-        x, out = (np.random.default_rng(0).standard_normal(s, dtype=np.float32) for s in (x_shape, shape))
+        scratch = empty((most_threads(), tiles * tile.points * (depth + blocks.filters)), w.dtype)
+        x, out = empty(x_shape, w.dtype), empty(shape, w.dtype)
+        for array in (scratch, x):
+            array[:] = np.random.default_rng(0).standard_normal(array.shape, dtype=w.dtype)
         arguments = (
             image_view(Images(x, window.before(x_shape[1:3]), window.stride), slice(0, x_shape[3])),
             to_points(tile, x.dtype),
