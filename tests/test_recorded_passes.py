@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import cases
 
+from tests.scale import Scale
+from tests.spoiled import calls_of, spoil
 from tinyalexnet import (
     AvgPool2d,
     Conv2d,
@@ -24,39 +26,9 @@ from tinyalexnet import (
 from tinyalexnet.alexnet import VARIANTS
 from tinyalexnet.devices import device
 from tinyalexnet.devices.cpu import memory, recording
-from tinyalexnet.devices.cpu.recording import Recorder, done, made
-from tinyalexnet.layers.base import Layer
-from tinyalexnet.ops.conv2d.winograd.cpu.sides import Sides
+from tinyalexnet.devices.cpu.recording import Recorder
 from tinyalexnet.ops.conv2d.winograd.kept import unchanged_filters
 from tinyalexnet.recorded import RECORDS, RecordedPasses
-
-
-def arrays_in(arguments):
-    for argument in arguments:
-        if isinstance(argument, np.ndarray):
-            yield argument
-        elif isinstance(argument, (tuple, list)) and not isinstance(argument, Sides):  # which are constants
-            yield from arrays_in(argument)
-
-
-def calls_of(step):
-    """All calls that the passes of a captured step repeat."""
-    for record in step._passes._records.values():
-        for one in (record.forward, record._backward):
-            if one.is_repeated:
-                yield from one._recorded[1].args[0]
-
-
-def spoil(step, net):
-    """Writes to all memory of the recordings, except the parameters: what is not computed anew will show."""
-    params = list(net.params.values())
-    for record in step._passes._records.values():
-        for block in record.forward._recorder._pool._blocks:
-            block.memory.fill(0xFF)
-    for _, arguments in calls_of(step):
-        for array in arrays_in(arguments):
-            if array.dtype != np.int64 and not any(np.shares_memory(array, param) for param in params):
-                array.fill(np.nan if array.dtype.kind == "f" else 1)
 
 
 def assert_repeated_alike(make, x_shape, train=True, dtype=np.float32):
@@ -71,7 +43,7 @@ def assert_repeated_alike(make, x_shape, train=True, dtype=np.float32):
         for name, value in nets[0].params.items():
             nets[1].params[name][...] = value[...] = value + rng.standard_normal(value.shape).astype(dtype) / 10
         if count:
-            spoil(steps[1], nets[1])
+            spoil(steps[1]._passes, nets[1])
         expected, found = (step(x) for step in steps)
         np.testing.assert_array_equal(found.out, expected.out)
         assert found.loss == expected.loss
@@ -80,7 +52,7 @@ def assert_repeated_alike(make, x_shape, train=True, dtype=np.float32):
         for (name, plain), (_, other) in zip(nets[0].leaves(), nets[1].leaves(), strict=True):
             for array, value in zip(other.cache, plain.cache, strict=True):
                 np.testing.assert_array_equal(array, value, err_msg=name)
-    assert list(calls_of(steps[1]))
+    assert list(calls_of(steps[1]._passes))
     return steps[1]
 
 
@@ -119,7 +91,7 @@ def test_winograd_in_all_its_schedules(x_shape, filters, kernel, stride, groups,
         return Sequential([first(x_shape[3]), ("conv", layer)])
 
     step = assert_repeated_alike(make, x_shape)
-    kernels = {getattr(getattr(call, "__self__", None), "__name__", "") for call, _ in calls_of(step)}
+    kernels = {getattr(getattr(call, "__self__", None), "__name__", "") for call, _ in calls_of(step._passes)}
     assert {name for name in kernels if name.startswith(("convolve", "accumulate"))} == schedules
 
 
@@ -203,42 +175,7 @@ def test_where_transformed_filters_are_kept_nothing_is_recorded(rng):
             found = step(x).out
         np.testing.assert_array_equal(found, net.forward(x))
         net["conv"].params["w"] += np.float32(0.1)
-    assert not list(calls_of(step))
-
-
-class Scale(Layer):
-    """y = w x, and in training with a number that it draws: y = w x + r."""
-
-    computes_in_ops = True
-
-    def __init__(self, w, seed=None):
-        super().__init__("reference")
-        self.params, self.train, self._number = {"w": np.array([w], np.float64)}, True, np.zeros(1)
-        self.rng = None if seed is None else np.random.default_rng(seed)
-
-    def draw(self):
-        self._number[...] = self.rng.integers(100)
-        self._is_drawn = True
-
-    def forward(self, x):
-        if x.shape[-1] == 13:
-            raise ValueError("thirteen columns")
-        if self.rng is not None and not self._is_drawn:
-            self.draw()
-        self._is_drawn = False
-        out = memory.empty(x.shape, x.dtype)
-        done(np.multiply, x, self.params["w"], out)
-        if self.rng is not None:
-            done(np.add, out, self._number, out)
-        self._save(x)
-        return out
-
-    def backward(self, dout):
-        (x,) = self._restored()
-        self.grads = {"w": made(np.add.reduce, made(np.multiply, x, dout).reshape(1, -1), 1)}
-        dx = memory.empty(dout.shape, dout.dtype)
-        done(np.multiply, dout, self.params["w"], dx)
-        return dx
+    assert not list(calls_of(step._passes))
 
 
 class Hardware:

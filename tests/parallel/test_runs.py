@@ -21,6 +21,7 @@ from tinyalexnet import (
     Sequential,
     softmax_cross_entropy,
 )
+from tinyalexnet.devices import device
 from tinyalexnet.layers.base import Layer
 from tinyalexnet.ops.conv2d.winograd import kept as filters
 from tinyalexnet.ops.dense import choice
@@ -29,7 +30,7 @@ from tinyalexnet.parallel.runs import Run, runs_of, same_weights
 from tinyalexnet.parallel.tree import spans
 from tinyalexnet.strategies import geometries
 
-HOST = SimpleNamespace(by_image=True)
+HOST, CPU = SimpleNamespace(by_image=True), device("cpu")
 
 
 class Kept:
@@ -261,12 +262,12 @@ def test_runs_have_the_shards_in_order(monkeypatch, rows, first, hardware, expec
 
 @pytest.mark.parametrize(("count", "several"), [(1, False), (2, True)])
 def test_transformed_filters_are_kept_for_several_runs_alone(count, several):
-    with same_weights([Run(network(), at, [slice(at, at + 1)]) for at in range(count)]):
+    with same_weights([Run(network(), at, [slice(at, at + 1)], CPU) for at in range(count)]):
         assert (filters.kept.transformed is not None) is several
 
 
 def test_a_run_lets_go_of_what_its_layers_saved(rng):
-    run = Run(network(), 0, spans(4, 2))
+    run = Run(network(), 0, spans(4, 2), CPU)
     run.forward(image(rng, (4, 7, 7, 2)))
     assert len(run._saved) == 12
     list(run.backwards(image(rng, (4, 3))))
@@ -277,11 +278,11 @@ def test_a_run_lets_go_of_what_its_layers_saved(rng):
 def test_errors_name_the_layer(rng, together):
     shards = spans(4, 2 if together else 1)
     with pytest.raises(ValueError, match=r"inside\.conv: x has 3 channels"):
-        Run(Sequential([("inside", Sequential([("conv", Conv2d(2, 3, 1))]))]), 0, shards).forward(
+        Run(Sequential([("inside", Sequential([("conv", Conv2d(2, 3, 1))]))]), 0, shards, CPU).forward(
             image(rng, (4, 5, 5, 3))
         )
     without = [("relu", ReLU()), ("conv", Conv2d(2, 3, 1, needs_dx=False))]
-    run = Run(Sequential(without), 0, shards)
+    run = Run(Sequential(without), 0, shards, CPU)
     dout = image(rng, (4, 5, 5, 3))
     run.forward(image(rng, (4, 5, 5, 2)))
     with pytest.raises(ValueError, match="needs_dx is False in a layer after 'relu', but must be True"):

@@ -233,6 +233,7 @@ def test_where_gradients_are_on_a_gpu_their_sums_are_written(monkeypatch, rng, o
             to_device=np.copy,
             received=lambda arrays: [array.copy() for array in arrays],
             number=lambda value, _: value,
+            done=lambda function, *arguments: function(*arguments),
             **{by: np.copyto},
         )
         monkeypatch.setattr(step._sums, "hardware", gpu)

@@ -140,6 +140,15 @@ class Device:
         """Records passes, if the device ``can_record``: a forward and its backward."""
         raise NotImplementedError
 
+    def done(self, function: Callable[..., object], *arguments: Any) -> None:
+        """``function(*arguments)``, which writes to arrays: what passes compute outside of ``ops``, and a ``recorder``
+        is to repeat."""
+        function(*arguments)
+
+    def joined(self, arrays: list[np.ndarray]) -> np.ndarray:
+        """``np.concatenate``, as ``done``."""
+        return np.concatenate(arrays)
+
     def laps(
         self,
         step: Callable[[Callable[[Any], None]], object],

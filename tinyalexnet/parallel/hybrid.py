@@ -30,7 +30,7 @@ class HybridStep:
 
     Each of the ``teams`` has all columns, and takes the images of some of the groups, one group after the other. The
     bits depend on the number of shards, of blocks and of groups and on the scheme, and not on the number of processes.
-    With one of each they are those of a step without.
+    With one of each they are those of a step without. ``overlap`` and ``graph`` are for the layers before the dense.
 
     Shapes
         As ``ShardedStep``. ``optimizer`` is of the parameters of ``columns.head`` and of ``columns``.
@@ -50,12 +50,13 @@ class HybridStep:
         teams: Teams,
         scheme: str = "a",
         overlap: bool = False,
+        graph: bool = True,
     ) -> None:
         self._columns, self._loss, self._optimizer = columns, loss, optimizer
         self._shards, self._teams, self._scheme, self._overlap = shards, teams, scheme, overlap
         self._own = own_shards(shards, teams.link)
         self._leaves = leaves_of(columns.head)
-        self._sums = GradientSums(columns.head, shards, teams.link, overlap)
+        self._sums = GradientSums(columns.head, shards, teams.link, overlap, graph)
 
     def rows(self, batch: int) -> slice:
         """The images of a batch of N that this process computes."""
@@ -114,7 +115,7 @@ class HybridStep:
         check_rows(x, own, batch)
         for layer in self._leaves:
             layer.draw()
-        flat = self._head_forward(x, runs)
+        flat = self._head_forward(x, runs, self._sums.forward)
         self._columns.draw()
         gathering = partial(self._gathering, flat, first=own.start, beside=len(passes) > 1)
         ahead = gathering(passes[0])
@@ -130,17 +131,20 @@ class HybridStep:
         of, own = rows_of(len(x), self._shards, team.size), cut(self._shards, team.size)[team.rank]
         rows = of[team.rank]
         first = rows[0] if rows.size else 0
-        flat = self._head_forward(x[first : first + rows.size], self._runs(spans(len(x), self._shards), own))
+        runs = self._runs(spans(len(x), self._shards), own)
+        flat = self._head_forward(x[first : first + rows.size], runs, Run.forward)
         here = self._gathering(flat, of, first, beside=False)()
         return self._columns.forward(here, np.concatenate(of), len(x))
 
     def _runs(self, shards: list[slice], own: slice) -> list[Run]:
         return runs_of(self._columns.head, shards[own], own.start, self._sums.hardware)
 
-    def _head_forward(self, x: np.ndarray, runs: list[Run]) -> np.ndarray:
+    def _head_forward(
+        self, x: np.ndarray, runs: list[Run], forward: Callable[[Run, np.ndarray], np.ndarray]
+    ) -> np.ndarray:
         """The output of the layers before the dense ones for x, the rows of some shards, which may be none."""
         outs = [np.empty((0, self._columns.in_features), x.dtype)]
-        outs += [run.forward(x[run.images(runs[0].rows[0].start)]) for run in runs]
+        outs += [forward(run, x[run.images(runs[0].rows[0].start)]) for run in runs]
         return outs[-1] if len(outs) == 2 else np.concatenate(outs)
 
     def _head_backward(self, dflat: np.ndarray, runs: list[Run]) -> None:

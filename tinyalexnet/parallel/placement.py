@@ -51,7 +51,7 @@ class Placement:
         """The step of the network that the placement is of; errors as of the two."""
         if self.columns is None:
             return ShardedStep(net, loss, optimizer, shards, self.teams.link, overlap, graph)
-        return HybridStep(self.columns, loss, optimizer, shards, self.teams, scheme, overlap)
+        return HybridStep(self.columns, loss, optimizer, shards, self.teams, scheme, overlap, graph)
 
     def whole(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Arrays by the names of ``params``, on the host, as one process has them. All processes must ask for it."""

@@ -25,8 +25,11 @@ class Run:
     element has the bits that it has if its shard is alone, and each shard has gradients of its own.
     """
 
-    def __init__(self, net: Sequential, first: int, rows: list[slice]) -> None:
-        self.first, self.rows = first, rows
+    is_only = False
+    """If the process has no other shards."""
+
+    def __init__(self, net: Sequential, first: int, rows: list[slice], hardware: Device) -> None:
+        self.first, self.rows, self._hardware = first, rows, hardware
         self._leaves = list(net.leaves())
         self._saved: list[list[Any]] = []
 
@@ -44,15 +47,16 @@ class Run:
                 layer.part(rows.start)
                 outs.append(named(name, layer.forward, images))
                 saved.append(layer._saved)
-            x = joined(outs)
+            x = self._joined(outs)
             self._saved.append(saved)
         return x
 
     def backwards(self, dout: Any) -> Iterator[tuple[str, int, dict[str, Any]]]:
         """The backward of the last forward, layer by layer: the gradients of each shard, with its number."""
+        every, self._saved = list(self._saved), []
         for name, layer in reversed(self._leaves):
             check_gradient(dout, name)
-            saved = self._saved.pop()
+            saved = every.pop()
             if len(saved) < len(self.rows):
                 layer._saved = saved[0]
                 passes = dict(layer.backward_passes())
@@ -65,7 +69,7 @@ class Run:
                 layer._saved = of
                 found.append(named(name, layer.backward, gradient))
                 yield name, shard, layer.grads
-            dout = joined(found)
+            dout = self._joined(found)
 
     def parts(self, array: Any) -> list[Any]:
         """The rows of each shard."""
@@ -73,6 +77,10 @@ class Run:
             return [array]
         start = self.rows[0].start
         return [array[rows.start - start : rows.stop - start] for rows in self.rows]
+
+    def _joined(self, parts: list[Any]) -> Any:
+        """The arrays of all shards as one, or None."""
+        return parts[0] if len(parts) == 1 or parts[0] is None else self._hardware.joined(parts)
 
     def _together(self, layer: Layer, x: Any) -> bool:
         """If a layer's bits are alike for all images at once."""
@@ -106,7 +114,9 @@ def runs_of(net: Sequential, shards: list[slice], first: int, hardware: Device) 
         if found and rows.stop - found[-1].rows[0].start <= most:
             found[-1].rows.append(rows)
         else:
-            found.append(Run(net, number, [rows]))
+            found.append(Run(net, number, [rows], hardware))
+    if len(found) == 1:
+        found[0].is_only = True
     return found
 
 

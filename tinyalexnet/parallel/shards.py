@@ -26,8 +26,9 @@ class ShardedStep:
     number of shards, and on nothing else: not on how many processes there are.
 
     With ``overlap`` a layer's gradients are exchanged while the layers before it compute; else when the backward is
-    through. On a GPU the gradients are added by the host, to which they are copied; without ``overlap`` a shard is a
-    captured step there, unless ``graph`` is False.
+    through. On a GPU the gradients are added by the host, to which they are copied. Without ``overlap``, and unless
+    ``graph`` is False, a shard is a captured step there; and on processors forward and backward are recorded and
+    repeated, if a process computes its shards together. What they compute is in the same arrays in each step then.
 
     Shapes
         x (n, ...), the ``rows`` of this process, and labels (N,) of the batch -> ``Result(out, loss)``, out (m, K) of
@@ -55,7 +56,7 @@ class ShardedStep:
         self._own = own_shards(shards, self._link)
         self._leaves = leaves_of(net)
         self._overlap, self._graph = overlap, graph
-        self._sums = GradientSums(net, shards, self._link, overlap, same_arrays=graph and not overlap)
+        self._sums = GradientSums(net, shards, self._link, overlap, graph)
         self._captured: dict[int, CapturedStep] = {}
         self._forward = net.captured(None, graph=graph)
 
@@ -100,13 +101,13 @@ class ShardedStep:
 
     def _forward_of(self, run: Run, x: Any) -> Any:
         if self._sums.hardware.on_host:
-            return run.forward(x)
+            return self._sums.forward(run, x)
         return to_host(self._forward(x, first=run.rows[0].start).out)
 
     def _layer_by_layer(self, run: Run, x: Any, labels: Any, batch: int) -> list[Result]:
         """The forward and the backward of some shards, whose gradients are exchanged as soon as they are there."""
         images, targets = map(self._sums.hardware.to_device, (x, labels))
-        out = run.forward(images)
+        out = self._sums.forward(run, images)
         outs = run.parts(out)
         losses = [self._loss(*part, batch) for part in zip(outs, run.parts(targets), strict=True)]
         self._sums.backward(run, joined([dout for _, dout in losses]))

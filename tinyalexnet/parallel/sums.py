@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..devices import device, to_host
 from ..layers.base import Layer
 from ..network import Sequential
-from .exchange import Arrays, added, buckets, total
+from ..recorded import RecordedPasses
+from .exchange import Arrays, buckets, total
 from .link import Link, begun
 from .runs import Run
-from .tree import Tree, cut
+from .tree import Node, Tree, cut
 
 
 class GradientSums:
@@ -23,16 +24,18 @@ class GradientSums:
     has run, and ``result``.
 
     With ``overlap`` a layer's gradients are exchanged while the layers before it compute, in the last ``backward``;
-    else when all is computed. If a GPU has them in the ``same_arrays`` in each step, they come and go by pinned memory.
+    else when all is computed. Without, and with ``graph``, they are in the same arrays in each step: those of a GPU
+    come and go by pinned memory, and on processors the passes of the only run of this process are recorded and
+    repeated, as in ``CapturedStep``.
     """
 
-    def __init__(
-        self, net: Sequential, shards: int, link: Link, overlap: bool = False, same_arrays: bool = False
-    ) -> None:
+    def __init__(self, net: Sequential, shards: int, link: Link, overlap: bool = False, graph: bool = False) -> None:
         self._layers, self._shards, self._link, self._overlap = dict(net.leaves()), shards, link, overlap
-        self._same_arrays = same_arrays
+        self._same_arrays = graph and not overlap
         self._last = cut(shards, link.size)[link.rank].stop - 1
         self.hardware = hardware_of(net)
+        self._is_recorded = self._same_arrays and self.hardware.can_record and net.can_be_recorded()
+        self._recorded: dict[Any, RecordedPasses] = {}
         self._groups = buckets({name: value.nbytes for name, value in by_readiness(net).items()})
         self._ends: dict[str, list[int]] = defaultdict(list)
         for number, group in enumerate(self._groups):
@@ -41,18 +44,60 @@ class GradientSums:
 
     def begin(self) -> None:
         """A new step."""
-        self._sums: list[Tree[Arrays]] = [Tree(added, self._shards) for _ in self._groups]
+        self._sums = self._trees()
         self._waits: dict[int, Callable[[], Arrays]] = {}
+
+    def forward(self, run: Run, x: Any) -> Any:
+        """The output of some shards for x; the next forward may overwrite it."""
+        passes = self._passes(run)
+        if passes is None:
+            return run.forward(x)
+        for layer in self._layers.values():
+            layer.part(run.rows[0].start)
+        return passes.forward(x)
 
     def backward(self, run: Run, dout: Any) -> None:
         """Runs the backward of some shards, and begins the exchanges if the last of this process is among them."""
+        passes = self._passes(run)
+        if passes is None:
+            self._put(self._sums, run, dout)
+            return
+        for number, node, arrays in passes.backward(dout):
+            self._sums[number].put(arrays, *node)
+
+    def _trees(self) -> list[Tree[Arrays]]:
+        return [Tree(self._added, self._shards) for _ in self._groups]
+
+    def _added(self, a: Arrays, b: Arrays) -> Arrays:
+        """a + b, in a."""
+        for one, other in zip(a, b, strict=True):
+            self.hardware.done(np.add, one, other, one)
+        return a
+
+    def _put(self, sums: list[Tree[Arrays]], run: Run, dout: Any) -> None:
         ready: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
         for name, shard, grads in run.backwards(dout):
             ready[shard] |= {f"{name}.{key}": to_host(gradient) for key, gradient in grads.items()}
             for number in self._ends.get(name, []):
-                self._sums[number].put([ready[shard].pop(of) for of in self._groups[number]], shard)
+                sums[number].put([ready[shard].pop(of) for of in self._groups[number]], shard)
                 if shard == self._last and self._overlap:
                     self._waits[number] = self._total(number)
+
+    def _nodes(self, run: Run, dout: Any) -> list[tuple[int, Node, Arrays]]:
+        """The sums over the shards of a run: the number of a group of arrays, the node of the tree, and the sums."""
+        sums = self._trees()
+        self._put(sums, run, dout)
+        return [(number, node, arrays) for number, tree in enumerate(sums) for node, arrays in tree.held.items()]
+
+    def _passes(self, run: Run) -> RecordedPasses | None:
+        """Those of a run, if they are recorded. Of several runs each would hold memory of its own."""
+        if not self._is_recorded or not run.is_only:
+            return None
+        key = run.first, *((rows.start, rows.stop) for rows in run.rows)
+        if key not in self._recorded:
+            passes = _Passes(run.forward, partial(self._nodes, run))
+            self._recorded[key] = RecordedPasses(passes, list(self._layers.values()), self.hardware, [run])
+        return self._recorded[key]
 
     def add(self, shard: int) -> None:
         """Takes the gradients that the network has of a shard."""
@@ -85,6 +130,13 @@ class GradientSums:
             return sum_
         (self.hardware.send if self._same_arrays else self.hardware.write)(gradient, sum_)
         return gradient
+
+
+class _Passes(NamedTuple):
+    """The forward of a run, and the backward with the sums over its shards."""
+
+    forward: Callable[[Any], Any]
+    backward: Callable[[Any], Any]
 
 
 def by_readiness(net: Sequential) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numba
+import numpy as np
 from numba.core import event
 
 from .. import machine
 from ..host import Device
-from . import ahead, memory
+from . import ahead, memory, recording
 from .compiler import CompilationListener, most_threads
 from .microkernel import FEATURES
-from .recording import Recorder
 
 
 class Cpu(Device):
@@ -58,8 +59,14 @@ class Cpu(Device):
             on_start()
             ahead.compile_ahead(jobs, on_end, min(ahead.PROCESSES, machine.cores()))
 
-    def recorder(self) -> Recorder:
-        return Recorder()
+    def recorder(self) -> recording.Recorder:
+        return recording.Recorder()
+
+    def done(self, function: Callable[..., object], *arguments: Any) -> None:
+        recording.done(function, *arguments)
+
+    def joined(self, arrays: list[np.ndarray]) -> np.ndarray:
+        return recording.joined(arrays, 0)
 
     def arithmetic(self, threads: int) -> str:
         """The widest vectors that the products of the kernels may use: none of them calls a library."""
