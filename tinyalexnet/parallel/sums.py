@@ -52,6 +52,7 @@ class GradientSums:
         passes = self._passes(run)
         if passes is None:
             return run.forward(x)
+        # The run says so itself, but its Python is not repeated. Layers that draw take the images of all its shards.
         for layer in self._layers.values():
             layer.part(run.rows[0].start)
         return passes.forward(x)
