@@ -314,3 +314,11 @@ def test_the_host_sends_and_receives_by_writing(name):
     assert target.tolist() == [0, 1, 2]
     (found,) = device(name).received([target])
     assert found is target
+
+
+@pytest.mark.parametrize("name", ["reference", "cpu"])
+def test_what_is_done_and_joined_outside_of_a_recording_just_runs(name):
+    hardware, target = device(name), np.zeros(3)
+    hardware.done(np.add, np.ones(3), 2.0, target)
+    assert target.tolist() == [3, 3, 3]
+    assert hardware.joined([target, np.ones(2)]).tolist() == [3, 3, 3, 1, 1]

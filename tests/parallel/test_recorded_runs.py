@@ -10,6 +10,7 @@ from tests.spoiled import calls_of, spoil
 from tinyalexnet import ReLU, Sequential, alexnet, softmax_cross_entropy
 from tinyalexnet.alexnet import VARIANTS
 from tinyalexnet.devices import device
+from tinyalexnet.devices.cpu import recording
 from tinyalexnet.parallel import Alone, Placement, ShardedStep, runs
 
 VARIANT_SIZES = [("digits", 12), ("mnist", 8), ("cifar", 9)]
@@ -75,6 +76,27 @@ def test_a_forward_alone_is_recorded_too(rng):
         if count:
             spoil(*passes_of(repeated[0]), repeated[2])
         np.testing.assert_array_equal(repeated[0].outputs(x, 8), plain[0].outputs(x, 8))
+
+
+@pytest.mark.compiled
+def test_a_pass_that_needs_too_much_memory_runs(monkeypatch):
+    """Both, or the backward alone."""
+    rng = np.random.default_rng(6)
+    x = [rng.standard_normal((13, *VARIANTS["mnist"].image_shape), dtype=np.float32) for _ in range(3)]
+    labels, seen = rng.integers(0, 10, 13), set()
+    plain = steps_of("mnist", 3, None, "a", False)
+    expected = [(plain[0](one, labels).out, plain[1].found) for one in x]
+    for most in (1 << 16, 1 << 20, 1 << 23, 1 << 25, 1 << 27):
+        monkeypatch.setattr(recording, "MOST_BYTES", most)
+        step, kept, *_ = steps_of("mnist", 3, None, "a", True)
+        for one, (out, grads) in zip(x, expected, strict=True):
+            np.testing.assert_array_equal(step(one, labels).out, out)
+            for name, value in grads.items():
+                np.testing.assert_array_equal(kept.found[name], value, err_msg=name)
+        (passes,) = passes_of(step)
+        (record,) = passes._records.values()
+        seen.add((record.forward.is_repeated, record._backward.is_repeated))
+    assert seen == {(False, False), (True, False), (True, True)}
 
 
 def mean(out, labels, batch):
