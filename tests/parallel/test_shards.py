@@ -234,6 +234,7 @@ def test_where_gradients_are_on_a_gpu_their_sums_are_written(monkeypatch, rng, o
             received=lambda arrays: [array.copy() for array in arrays],
             number=lambda value, _: value,
             done=lambda function, *arguments: function(*arguments),
+            joined=np.concatenate,
             **{by: np.copyto},
         )
         monkeypatch.setattr(step._sums, "hardware", gpu)
@@ -251,7 +252,7 @@ def test_the_forward_of_a_step_on_a_gpu_is_that_on_the_host(monkeypatch, rng):
     x, found = rng.standard_normal((7, 7, 7, 2)).astype(np.float32), []
     for on_host in (True, False):
         step = ShardedStep(network("reference"), cross_entropy("reference"), Kept(), 3)
-        monkeypatch.setattr(step._sums, "hardware", SimpleNamespace(on_host=on_host, by_image=False))
+        monkeypatch.setattr(step._sums, "hardware", SimpleNamespace(on_host=on_host, by_image=False, joined=None))
         found.append([step.outputs(x, 7) for _ in range(2)])
     np.testing.assert_array_equal(*found)
     assert (found[0][0] != found[0][1]).any()

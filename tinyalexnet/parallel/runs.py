@@ -47,7 +47,7 @@ class Run:
                 layer.part(rows.start)
                 outs.append(named(name, layer.forward, images))
                 saved.append(layer._saved)
-            x = self._joined(outs)
+            x = joined(outs, self._hardware.joined)
             self._saved.append(saved)
         return x
 
@@ -69,7 +69,7 @@ class Run:
                 layer._saved = of
                 found.append(named(name, layer.backward, gradient))
                 yield name, shard, layer.grads
-            dout = self._joined(found)
+            dout = joined(found, self._hardware.joined)
 
     def parts(self, array: Any) -> list[Any]:
         """The rows of each shard."""
@@ -77,10 +77,6 @@ class Run:
             return [array]
         start = self.rows[0].start
         return [array[rows.start - start : rows.stop - start] for rows in self.rows]
-
-    def _joined(self, parts: list[Any]) -> Any:
-        """The arrays of all shards as one, or None."""
-        return parts[0] if len(parts) == 1 or parts[0] is None else self._hardware.joined(parts)
 
     def _together(self, layer: Layer, x: Any) -> bool:
         """If a layer's bits are alike for all images at once."""
@@ -125,6 +121,6 @@ def same_weights(runs: list[Run]) -> AbstractContextManager[None]:
     return unchanged_filters() if len(runs) > 1 else nullcontext()
 
 
-def joined(parts: list[Any]) -> Any:
+def joined(parts: list[Any], join: Callable[[list[Any]], Any] = np.concatenate) -> Any:
     """The arrays of all shards as one, or None."""
-    return parts[0] if len(parts) == 1 or parts[0] is None else np.concatenate(parts)
+    return parts[0] if len(parts) == 1 or parts[0] is None else join(parts)
