@@ -5,7 +5,8 @@ on all in turn, each with as many threads as NUMBA_NUM_THREADS says. Prints the 
 the quartiles of the ratio, and what a process has sent. A FLAG is a setting, as in ``dense=columns blocks=8``. With
 ``alone=1`` the one process takes whole batches, as without shards; with ``skip=1`` it does nothing. With
 ``unrelated=1`` nothing is exchanged: each process takes its part of the batch for itself, and their time is that of
-the last one. So it is what these processors allow.
+the last one. So it is what these processors allow. Then process 0 also takes its part while the others sleep: what they
+take longer at the same time is for what processors share, the memory above all.
 """
 
 from __future__ import annotations
@@ -49,6 +50,15 @@ def together() -> None:
     MPI.COMM_WORLD.Barrier()
 
 
+def turn(training: Training | None) -> float:
+    """Seconds of a step; nothing is done without a training. Begins when all processes have ended what they did."""
+    together()
+    begin = time.perf_counter()
+    for _ in range(STEPS if training is not None else 0):
+        training.advance()
+    return (time.perf_counter() - begin) / STEPS
+
+
 def main(variant: str, shards: int, flags: dict[str, str]) -> None:
     rounds, alone, skip, unrelated = (int(flags.pop(name, default)) for name, default in OPTIONS.items())
     if rounds < 2:  # one process would end here and the others wait for it
@@ -62,31 +72,26 @@ def main(variant: str, shards: int, flags: dict[str, str]) -> None:
     link, images = MPILink(), data(variant, settings.batch_size * (STEPS * (rounds + 1) + 1))
     if unrelated and (settings.batch_size % link.size or shards % link.size):
         sys.exit(f"with unrelated=1 {link.size} processes must divide {settings.batch_size} images and {shards} shards")
-    part = replace(settings, batch_size=settings.batch_size // link.size, shards=shards // link.size)
-    linked, single = Training(part, images, Alone()) if unrelated else Training(settings, images, link), None
+    own = replace(settings, batch_size=settings.batch_size // link.size, shards=shards // link.size)
+    linked, single = Training(own, images, Alone()) if unrelated else Training(settings, images, link), None
     if link.rank == 0 and not skip:
         single = Training(Settings(variant) if alone else settings, images, Alone())
-    times: dict[str, list[float]] = {"one": [], "all": []}
+    times: dict[str, list[float]] = {"one": [], "part": [], "all": []}
     waited, sent = 0.0, Counter(link.sent)
     for round_ in range(rounds + 1):  # the first one compiles
-        together()
-        begin = time.perf_counter()
-        for _ in range(STEPS if single is not None else 0):
-            single.advance()
-        times["one"].append((time.perf_counter() - begin) / STEPS)
-        together()
+        times["one"].append(turn(single))
+        times["part"].append(turn(linked if unrelated and link.rank == 0 else None))
         if round_ == 1:
             waited, sent = link.waited, Counter(link.sent)
-        begin = time.perf_counter()
-        for _ in range(STEPS):
-            linked.advance()
-        times["all"].append(MPI.COMM_WORLD.allreduce(time.perf_counter() - begin, MPI.MAX) / STEPS)
+        times["all"].append(MPI.COMM_WORLD.allreduce(turn(linked), MPI.MAX))
     if link.rank == 0:
-        one, every = times["one"][1:], times["all"][1:]
+        one, part, every = (found[1:] for found in times.values())
         low, middle, high = statistics.quantiles([a / b for a, b in zip(one, every, strict=True)], n=4)
         compared = (
             "" if skip else f", {middle:.2f} times ({low:.2f} to {high:.2f}) one: {1e3 * statistics.median(one):.1f} ms"
         )
+        if unrelated:
+            compared += f"; one of them while the others sleep {1e3 * statistics.median(part):.1f} ms"
         steps = STEPS * rounds
         megabytes = {name: count / steps / 1e6 for name, count in (link.sent - sent).items() if count > 1e5 * steps}
         print(
