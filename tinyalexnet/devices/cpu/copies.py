@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from .vectors import ALIGNED, BYTES, SIZE, VECTOR_BYTES, Vector, along_rows, fetch
+from .vectors import ALIGNED, BYTES, SIZE, VECTOR_BYTES, Vector, along_rows, fetch, function_of
 
 PIECE_BYTES = 16
 """A vector that every processor has. Elements that fill some of these, or of those of VECTOR_BYTES, are copied so."""
@@ -163,20 +163,15 @@ def _rows(_, source, read, target, written, rows, ahead):  # type: ignore[no-unt
 
 def _copied_rows(module: Any, element: Any) -> Any:
     """The function that copies rows. Steps and sizes count elements; the last ones of a row may fill no vector."""
-    kind = ir.FunctionType(ir.VoidType(), [BYTES, SIZE, BYTES, SIZE, SIZE, SIZE, SIZE])
-    function = cgutils.get_or_insert_function(module, kind, f"copy_rows_{element}")
-    if function.blocks:
-        return function
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    function.attributes.add("optsize")
-    source, source_step, target, target_step, count, size, ahead = function.args
-    begin = ir.IRBuilder(function.append_basic_block("begin"))
-    fetched = begin.gep(source, [begin.mul(ahead, SIZE(element.bitwidth // 8))])
 
-    def copied(builder: Any, vector: Vector, read: Any, written: Any) -> None:
-        fetch(builder, builder.gep(fetched, [read]))
-        vector.store(builder, vector.load(builder, builder.gep(source, [read])), builder.gep(target, [written]))
+    def write(begin: Any) -> None:
+        source, source_step, target, target_step, count, size, ahead = begin.function.args
+        fetched = begin.gep(source, [begin.mul(ahead, SIZE(element.bitwidth // 8))])
 
-    along_rows(begin, element, (source_step, target_step), (count, size), copied).ret_void()
-    return function
+        def copied(builder: Any, vector: Vector, read: Any, written: Any) -> None:
+            fetch(builder, builder.gep(fetched, [read]))
+            vector.store(builder, vector.load(builder, builder.gep(source, [read])), builder.gep(target, [written]))
+
+        along_rows(begin, element, (source_step, target_step), (count, size), copied).ret_void()
+
+    return function_of(module, f"copy_rows_{element}", [BYTES, SIZE, BYTES, SIZE, SIZE, SIZE, SIZE], write)

@@ -6,6 +6,7 @@ VECTORS[0] vectors of columns. For each k one row of b is loaded, and multiplied
 multiply-add if the processor has one: so it has the same bits in any tile, and on any such processor.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -13,7 +14,7 @@ from numba.core import cgutils, types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from .vectors import BYTES, FLAG, KINDS, SIZE, VECTOR_BYTES, Vector, either, fetch
+from .vectors import BYTES, FLAG, KINDS, SIZE, VECTOR_BYTES, Vector, either, fetch, function_of
 
 ROWS = 6
 """Rows of a tile at most: with 4 vectors 24 of AVX-512's 32 registers; with one vector, which is two registers of AVX2
@@ -93,19 +94,17 @@ TYPES = _Arguments(BYTES, SIZE, SIZE, BYTES, SIZE, BYTES, SIZE, SIZE, SIZE, SIZE
 
 def _tile(module: Any, element: Any, rows: int, vectors: int) -> Any:
     """The function for a tile of ``rows`` and ``vectors``; with a single vector, of the columns that it is told."""
-    kind = ir.FunctionType(ir.VoidType(), TYPES)
-    function = cgutils.get_or_insert_function(module, kind, f"tile_{element}_{rows}_{vectors}")
-    if function.blocks:
-        return function
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    # LLVM would repeat the body of the loop, which makes no tile faster; and each kernel takes longer to compile.
-    function.attributes.add("optsize")
-    given = _Arguments(*function.args)
+    write = partial(_write_tile, element=element, rows=rows, vectors=vectors)
+    return function_of(module, f"tile_{element}_{rows}_{vectors}", TYPES, write)
+
+
+def _write_tile(begin: Any, element: Any, rows: int, vectors: int) -> None:
+    """Writes it, from its first block on."""
+    given = _Arguments(*begin.function.args)
     for address in (given.a, given.b, given.out):
         address.add_attribute("noalias")
-    begin, load, start, loop, end = (
-        ir.IRBuilder(function.append_basic_block(each)) for each in ("begin", "load", "start", "loop", "end")
+    load, start, loop, end = (
+        ir.IRBuilder(begin.function.append_basic_block(each)) for each in ("load", "start", "loop", "end")
     )
     vector = Vector(begin, element, given.columns if vectors == 1 else None)
     targets = [
@@ -122,7 +121,6 @@ def _tile(module: Any, element: Any, rows: int, vectors: int) -> Any:
     for target, total in zip(targets, totals, strict=True):
         vector.store(end, total, target)
     end.ret_void()
-    return function
 
 
 def _add_products(loop: Any, beside: Any, given: _Arguments, sums: list[Any], vectors: int, vector: Any) -> list[Any]:

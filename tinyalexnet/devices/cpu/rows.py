@@ -16,7 +16,7 @@ from numba.extending import intrinsic, overload
 
 from .by_name import by_name, integers
 from .microkernel import VECTORS
-from .vectors import ALIGNED, BYTES, INDEX, KINDS, SIZE, VECTOR_BYTES, Vector, along, fence
+from .vectors import ALIGNED, BYTES, INDEX, KINDS, SIZE, VECTOR_BYTES, Vector, along, fence, function_of
 
 ROWS = 4
 """Of w, read along together; those that are left over one by one."""
@@ -95,20 +95,15 @@ def _tile(name: str) -> Callable[[Callable[..., None]], Callable[[Any, Any, int,
     and so many rows and vectors."""
 
     def decorate(write: Callable[..., None]) -> Callable[[Any, Any, int, int], Any]:
-        def function_of(module: Any, element: Any, rows: int, vectors: int) -> Any:
-            kind = ir.FunctionType(ir.VoidType(), TYPES)
-            function = cgutils.get_or_insert_function(module, kind, f"{name}_{element}_{rows}_{vectors}")
-            if not function.blocks:
-                function.linkage = "internal"
-                function.attributes.add("noinline")
-                # Loops that LLVM repeats are no faster here, and each kernel takes longer to compile.
-                function.attributes.add("optsize")
-                for address in function.args[:5:2]:
+        def tile(module: Any, element: Any, rows: int, vectors: int) -> Any:
+            def written(begin: Any) -> None:
+                for address in begin.function.args[:5:2]:
                     address.add_attribute("noalias")
-                write(ir.IRBuilder(function.append_basic_block("begin")), element, rows, vectors)
-            return function
+                write(begin, element, rows, vectors)
 
-        return function_of
+            return function_of(module, f"{name}_{element}_{rows}_{vectors}", TYPES, written)
+
+        return tile
 
     return decorate
 

@@ -1,6 +1,6 @@
 """Vectors in LLVM's language, for the innermost loops that LLVM does not find by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,21 @@ def fetch(builder: Any, address: Any) -> None:
     """Asks for the line at an address, so that it is in the cache when it is read."""
     to_read, to_keep, data = INDEX(0), INDEX(3), INDEX(1)
     called(builder, "prefetch.p0", ir.VoidType(), address, to_read, to_keep, data)
+
+
+def function_of(module: Any, name: str, arguments: Sequence[Any], write: Callable[[Any], None]) -> Any:
+    """A module's function of these arguments, without a result; ``write`` writes it, from its first block on, once.
+
+    It is called, and never part of its caller: a kernel calls it from many places.
+    """
+    function = cgutils.get_or_insert_function(module, ir.FunctionType(ir.VoidType(), arguments), name)
+    if not function.blocks:
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        # LLVM would repeat the bodies of loops, which makes none of these faster; and kernels take longer to compile.
+        function.attributes.add("optsize")
+        write(ir.IRBuilder(function.append_basic_block("begin")))
+    return function
 
 
 class Vector:

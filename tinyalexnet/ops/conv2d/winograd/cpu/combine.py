@@ -8,13 +8,12 @@ is written here in LLVM's language, with the factors and places of several such 
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from .....devices.cpu.vectors import BYTES, SIZE, Vector, along_rows
+from .....devices.cpu.vectors import BYTES, SIZE, Vector, along_rows, function_of
 from ..matrices import MOST_POINTS
 
 FEWEST_TERMS = 3
@@ -107,26 +106,21 @@ _compile_calls(stream_combined, streams=True)
 
 def _sums(module: Any, element: Any, terms: int, streams: bool) -> Any:
     """The function for so many terms. Steps and sizes count elements; the last ones of a row may fill no vector."""
-    kind = ir.FunctionType(ir.VoidType(), [BYTES, BYTES, BYTES, SIZE, BYTES, SIZE, SIZE, SIZE])
-    function = cgutils.get_or_insert_function(module, kind, f"{'stream' if streams else 'combine'}_{element}_{terms}")
-    if function.blocks:
-        return function
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    # Loops that LLVM repeats are no faster here, and each kernel takes longer to compile.
-    function.attributes.add("optsize")
-    coefficients, offsets, source, source_step, target, target_step, count, size = function.args
-    begin, width = ir.IRBuilder(function.append_basic_block("begin")), element.bitwidth // 8
-    whole = Vector(begin, element, None)
-    factors = [whole.of_equal(begin, begin.gep(coefficients, [SIZE(i * width)])) for i in range(terms)]
-    places = [begin.gep(begin.bitcast(offsets, SIZE.as_pointer()), [SIZE(i)]) for i in range(terms)]
-    starts = [begin.gep(source, [begin.mul(begin.load(place), SIZE(width))]) for place in places]
 
-    def summed(builder: Any, vector: Vector, read: Any, written: Any) -> None:
-        total = vector.zero
-        for start, factor in zip(starts, factors, strict=True):
-            total = vector.multiply_add(builder, factor, vector.load(builder, builder.gep(start, [read])), total)
-        (vector.stream if streams else vector.store)(builder, total, builder.gep(target, [written]))
+    def write(begin: Any) -> None:
+        coefficients, offsets, source, source_step, target, target_step, count, size = begin.function.args
+        whole, width = Vector(begin, element, None), element.bitwidth // 8
+        factors = [whole.of_equal(begin, begin.gep(coefficients, [SIZE(i * width)])) for i in range(terms)]
+        places = [begin.gep(begin.bitcast(offsets, SIZE.as_pointer()), [SIZE(i)]) for i in range(terms)]
+        starts = [begin.gep(source, [begin.mul(begin.load(place), SIZE(width))]) for place in places]
 
-    along_rows(begin, element, (source_step, target_step), (count, size), summed).ret_void()
-    return function
+        def summed(builder: Any, vector: Vector, read: Any, written: Any) -> None:
+            total = vector.zero
+            for start, factor in zip(starts, factors, strict=True):
+                total = vector.multiply_add(builder, factor, vector.load(builder, builder.gep(start, [read])), total)
+            (vector.stream if streams else vector.store)(builder, total, builder.gep(target, [written]))
+
+        along_rows(begin, element, (source_step, target_step), (count, size), summed).ret_void()
+
+    name = f"{'stream' if streams else 'combine'}_{element}_{terms}"
+    return function_of(module, name, [BYTES, BYTES, BYTES, SIZE, BYTES, SIZE, SIZE, SIZE], write)
