@@ -29,6 +29,7 @@ PLAIN = (
     *("test_folder.py", "test_idx.py", "test_kinds.py", "test_labels.py", "test_refusals.py", "test_rendered.py"),
     *("test_site.py", "test_terms.py", "test_torch_file.py", "test_tree.py", "test_exchange.py", "test_link.py"),
     *("test_hybrid.py", "test_linked_training.py", "test_processes.py", "test_scaling.py"),
+    *("test_agreement.py", "test_together.py"),
     *("test_defaults.py", "test_progress.py"),
     *("test_schemes_picture.py", "test_task_counts.py", "test_team.py", "test_matrix.py", "test_matrix_picture.py"),
 )

@@ -74,6 +74,9 @@ class Comm:
 
         return Request(self.world, received)
 
+    def Iprobe(self, source):
+        return bool(self.world.messages[source, self.rank])
+
     def Ibcast(self, array):
         array[...] = self.of_all(array.copy())[0]
         return Request(self.world, lambda: True)

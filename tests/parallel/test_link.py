@@ -15,10 +15,7 @@ import numpy as np
 import pytest
 
 from tests.parallel.as_threads import SECONDS, Comm, World, on
-from tinyalexnet.__main__ import main
-from tinyalexnet.command import Parser
-from tinyalexnet.devices import device
-from tinyalexnet.parallel import Alone, MPILink, after_first, check_same, command, first, mpi, part
+from tinyalexnet.parallel import Alone, MPILink, mpi, part
 from tinyalexnet.parallel.link import begun
 
 
@@ -336,7 +333,7 @@ def test_who_is_left_alone_ends_all(ends, capsys):
         (KeyError("a bug"), 1, "KeyError: 'a bug'\n"),
         (KeyboardInterrupt(), 1, "KeyboardInterrupt\n"),
         (SystemExit(3), 3, ""),
-        (SystemExit("a word"), 1, ""),
+        (SystemExit("a word"), 1, "a word\n"),
     ],
 )
 def test_an_error_under_a_link_ends_all(ends, capsys, error, code, said):
@@ -344,7 +341,9 @@ def test_an_error_under_a_link_ends_all(ends, capsys, error, code, said):
     with pytest.raises(AbortedError), MPILink(1, Comm(world, 1)):
         raise error
     assert world.copies[1].aborted == [(1, code)]
-    assert capsys.readouterr().err.endswith(said)
+    err = capsys.readouterr().err
+    assert err.endswith(said)
+    assert err.startswith("Traceback") or err == said
 
 
 @pytest.mark.parametrize("error", [None, SystemExit(0), SystemExit()])
@@ -368,6 +367,55 @@ def test_what_was_said_is_written_before_the_end(ends, monkeypatch, stream):
     with pytest.raises(AbortedError) as end:
         MPILink(1, Comm(World(1), 0)).abort(3)
     assert end.value.args[:3] == (3, "written", "silent")
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("I/O operation on closed file")])
+def test_a_closed_output_keeps_no_process_from_ending_all(ends, monkeypatch, error):
+    def closed():
+        raise error
+
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(flush=closed))
+    world = World(2)
+    with pytest.raises(AbortedError, match="3"):
+        MPILink(1, Comm(world, 1)).abort(3)
+    assert world.copies[1].aborted == [(1, 3)]
+
+
+def test_a_close_does_not_wait_for_a_job_that_does_not_end(ends, capsys):
+    """Its thread waits for who has gone."""
+    stuck, world = threading.Event(), World(2)
+    link = MPILink(0.02, Comm(world, 1))
+    link.later(stuck.wait)
+    with pytest.raises(AbortedError):
+        link.close()
+    assert "has ended before the others" in capsys.readouterr().err
+    assert world.copies[1].aborted == [(1, 75)]
+    stuck.set()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_who_has_lost_the_others_says_so(monkeypatch, beside):
+    """A process on another machine may have died; mpi4py's errors are RuntimeErrors."""
+
+    class Request:
+        @staticmethod
+        def Testall(requests):  # noqa: N802
+            raise RuntimeError("Other MPI error")
+
+        Waitall = Testall
+
+    link = MPILink(1, Comm(World(2), 1))
+    monkeypatch.setattr(Comm, "Isend", lambda self, message, to: Request())
+    monkeypatch.setattr(Comm, "Irecv", lambda self, target, source: Request())
+    with pytest.raises(ConnectionError, match="process 1 of 2 has lost the others: Other MPI error"):
+        begun(link, lambda: gather_in_vain(link), beside)()
+
+
+def test_the_first_to_speak_is_one_of_those_that_ask():
+    world = World(3)
+    links = [MPILink(1, Comm(world, rank)) for rank in range(3)]
+    assert [links[rank].is_first_to_speak() for rank in (1, 0, 2, 1)] == [True, False, False, True]
+    assert MPILink(1, Comm(World(1), 0)).is_first_to_speak()
 
 
 def test_a_system_without_alarms_ends_all_too(ends, monkeypatch):
@@ -394,6 +442,28 @@ def test_without_mpi_it_says_what_to_install(monkeypatch, error):
         MPILink()
 
 
+def library(size, rank, threads=2):
+    """mpi4py's MPI."""
+    return SimpleNamespace(
+        COMM_WORLD=Comm(World(size), rank),
+        Query_thread=lambda: threads,
+        THREAD_SERIALIZED=2,
+        Get_library_version=lambda: "An MPI, 1.0\nof today",
+    )
+
+
+@pytest.mark.parametrize(("threads", "fits"), [(0, False), (1, False), (2, True), (3, True)])
+def test_an_mpi_for_one_thread_is_refused(monkeypatch, threads, fits):
+    for each in mpi.LAUNCHERS:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setitem(sys.modules, "mpi4py", SimpleNamespace(MPI=library(1, 0, threads)))
+    if fits:
+        assert MPILink().size == 1
+        return
+    with pytest.raises(ValueError, match=r"An MPI, 1\.0 allows no exchange beside the main thread"):
+        MPILink()
+
+
 def test_what_mpi4py_warns_of_is_said_once(monkeypatch):
     """A launcher of another MPI, which is refused in a sentence. Until then the system ends the process at Ctrl-C."""
     while_it_starts, before = [], signal.getsignal(signal.SIGINT)
@@ -403,7 +473,7 @@ def test_what_mpi4py_warns_of_is_said_once(monkeypatch):
         def MPI(self):  # noqa: N802
             warnings.warn("the launcher is of another MPI", RuntimeWarning, stacklevel=2)
             while_it_starts.append(signal.getsignal(signal.SIGINT))
-            return SimpleNamespace(COMM_WORLD=Comm(World(1), 0))
+            return library(1, 0)
 
     for each in mpi.LAUNCHERS:
         monkeypatch.delenv(each, raising=False)
@@ -419,179 +489,13 @@ def test_the_launcher_must_be_that_of_the_library(monkeypatch, name, started, fi
     for each in mpi.LAUNCHERS:
         monkeypatch.delenv(each, raising=False)
     monkeypatch.setenv(name, started)
-    known = SimpleNamespace(COMM_WORLD=Comm(World(3), 2), Get_library_version=lambda: "An MPI, 1.0\nof today")
+    known = library(3, 2)
     monkeypatch.setitem(sys.modules, "mpi4py", SimpleNamespace(MPI=known))
     if fits:
         assert (MPILink().rank, MPILink().size) == (2, 3)
         return
     with pytest.raises(ValueError, match=f"{name} is 2, but must be 3, .* belongs to another MPI than An MPI, 1.0$"):
         MPILink()
-
-
-def test_what_differs_is_named():
-    def checked(link):
-        try:
-            check_same(link, version="1", data="cats" if link.rank < 2 else "dogs")
-        except ValueError as error:
-            return str(error)
-        return ""
-
-    assert on(1, checked) == [""]
-    assert on(2, checked) == ["", ""]
-    assert on(3, checked) == ["data of process 2 is dogs, but must be cats as of process 0"] * 3
-
-
-@pytest.mark.parametrize(
-    "error", [OSError(28, "No space left", "run"), ValueError("bad"), ImportError("none"), OSError()]
-)
-def test_what_fails_in_the_first_fails_in_all(error):
-    def job():
-        raise error
-
-    def said(link):
-        ran = []
-        first(link, lambda: ran.append(link.rank))
-        try:
-            first(link, job)
-        except (OSError, ValueError, ImportError) as found:
-            return ran, type(found), str(found)
-        return None
-
-    own, *others = on(3, said)
-    assert own == ([0], type(error), str(error))
-    assert others == [([], ValueError, str(error) or "OSError")] * 2
-
-
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_others_run_a_job_after_the_first(size):
-    ended = []
-
-    def job(rank):
-        seen = list(ended)
-        ended.append(rank)
-        return rank, seen
-
-    own, *others = on(size, lambda link: after_first(link, lambda: job(link.rank)))
-    assert own == (0, [])
-    assert all(rank == at and seen[0] == 0 for at, (rank, seen) in enumerate(others, 1))
-    assert sorted(ended) == list(range(size))
-
-
-def test_nobody_runs_a_job_that_fails_in_the_first():
-    ran = []
-
-    def job(rank):
-        ran.append(rank)
-        raise OSError("no network")
-
-    def said(link):
-        with pytest.raises((OSError, ValueError), match="no network"):
-            after_first(link, lambda: job(link.rank))
-
-    on(3, said)
-    assert ran == [0]
-
-
-@pytest.fixture
-def linked(monkeypatch):
-    """Links of a command, without others or as process 1 of 2, that remember how they ended."""
-    ended = []
-
-    class Known(MPILink):
-        rank_ = 0
-
-        def __init__(self, patience):
-            super().__init__(patience, Comm(World(1 + self.rank_), self.rank_))
-
-        def abort(self, code):
-            ended.append(code)
-
-        def close(self):
-            ended.append("closed")
-
-    monkeypatch.setattr(command, "MPILink", Known)
-    monkeypatch.setattr(command, "GRACE", 0.01)
-    monkeypatch.setattr(command, "own_gpu", lambda link: None)  # the other process is not there
-    return Known, ended
-
-
-def parser():
-    return Parser(prog="program")
-
-
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_command_that_goes_well(linked, rank, monkeypatch):
-    known, ended = linked
-    known.rank_ = rank
-
-    chosen = []
-    monkeypatch.setattr(command, "own_gpu", lambda link: chosen.append(link.rank))
-
-    def run(console, link):
-        assert console.quiet is bool(rank)
-        assert chosen == [rank], "before anything is on a GPU"
-        return 0
-
-    assert command.together(parser(), run, 5.0) == 0
-    assert ended == ["closed"]
-
-
-@pytest.mark.parametrize("rank", [0, 1])
-@pytest.mark.parametrize("error", [OSError("the disk is full"), KeyError("a bug"), 130])
-def test_a_command_that_fails_ends_all(linked, rank, error, capsys):
-    known, ended = linked
-    known.rank_ = rank
-
-    def run(console, link):
-        if isinstance(error, int):
-            return error
-        raise error
-
-    begin = time.monotonic()
-    code = command.together(parser(), run, 5.0)
-    assert time.monotonic() - begin >= 0.011 * rank
-    err = capsys.readouterr().err
-    name = "program: process 1 of 2" if rank else "program"
-    if isinstance(error, OSError):
-        assert (code, err) == (2, f"{name}: the disk is full\n")
-    elif isinstance(error, KeyError):
-        assert code == 1
-        assert "KeyError: 'a bug'\nthis is a bug of tinyalexnet" in err
-    else:
-        assert code == 130
-    # Alone it may end by itself; where the other one has not failed, it ends both.
-    assert ended == ([code] if rank else [])
-
-
-@pytest.mark.parametrize(
-    ("error", "code"), [(OSError("the disk is full"), 2), (KeyboardInterrupt(), 130), (130, 130), (7, 7)]
-)
-def test_where_all_fail_process_0_speaks(linked, error, code, monkeypatch, capsys):
-    known, ended = linked
-    known.rank_ = 1
-    monkeypatch.setattr(known, "all_end", lambda self, seconds: True)
-
-    def run(console, link):
-        if isinstance(error, int):
-            return error
-        raise error
-
-    assert command.together(parser(), run, 5.0) == code
-    assert (ended, capsys.readouterr().err) == ([], "")
-
-
-@pytest.mark.parametrize(
-    ("rank", "expected"), [(0, [1.0]), (1, [1.1, 0]), (4, [1.4, 0]), (10, [2.0, 0]), (99, [2.0, 0])]
-)
-def test_how_long_a_process_keeps_its_error_to_itself(linked, rank, expected, monkeypatch):
-    """Process 0, and the others in turn, so that not all speak if it has not failed. Then they have waited already."""
-    known, ended = linked
-    known.rank_, asked = rank, []
-    monkeypatch.setattr(command, "GRACE", 1.0)
-    monkeypatch.setattr(known, "all_end", lambda self, seconds: bool(asked.append(seconds)))
-    assert command.together(parser(), lambda console, link: 7, 5.0) == 7
-    assert asked == pytest.approx(expected)
-    assert ended == [7]
 
 
 def test_all_must_be_there_to_end_together():
@@ -615,101 +519,3 @@ def test_who_is_interrupted_in_an_exchange_waits_for_its_messages():
     assert not other.all_end(0)
     assert one.all_end(0)
     assert other.all_end(0)
-
-
-@pytest.mark.parametrize("rank", [0, 1])
-def test_train_has_a_link_if_it_is_asked_for(linked, rank, monkeypatch):
-    pytest.importorskip("sklearn")
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    known, ended = linked
-    seen = []
-    monkeypatch.setattr("tinyalexnet.training.train", lambda *given: seen.append(given[-1]) or 0)
-    monkeypatch.setattr("tinyalexnet.parallel.first", lambda link, job: job())
-    known.rank_ = rank
-    assert main(["train", "--data=digits", "--parallel=mpi", "--patience=3"]) == 0
-    assert main(["train", "--data=digits", "--quiet"]) == 0
-    assert [(link.rank, link.size) for link in seen] == [(rank, 1 + rank), (0, 1)]
-    assert ended == ["closed"]
-
-
-@pytest.mark.parametrize("fetches", [True, False])
-def test_who_fetches_images_goes_ahead(fetches, monkeypatch):
-    ahead, given = [], []
-    monkeypatch.setattr("tinyalexnet.training.train", lambda *given: 0)
-    monkeypatch.setattr("tinyalexnet.training.data.load", lambda *arguments: given.append(arguments) or "the images")
-    monkeypatch.setattr("tinyalexnet.parallel.after_first", lambda link, job: ahead.append(link.rank) or job())
-    assert main(["train", "--data=mnist", "--quiet", *["--download"] * fetches]) == 0
-    assert given == [("mnist", None, None, fetches, False)]
-    assert ahead == [0] * fetches
-
-
-def test_without_a_link_a_command_fails_as_others_do(monkeypatch, capsys):
-    def missing(patience):
-        raise {"import": ImportError("no MPI"), "bug": KeyError("a bug")}[patience]
-
-    monkeypatch.setattr(command, "MPILink", missing)
-    assert command.together(parser(), None, "import") == 2
-    assert capsys.readouterr().err == "program: no MPI\n"
-    with pytest.raises(KeyError):
-        command.together(parser(), None, "bug")
-
-
-def test_processes_share_their_processors(monkeypatch):
-    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
-    held = []
-
-    class Many:
-        def most_threads(self):
-            return 8
-
-        def limit_threads(self, count):
-            held.append(count)
-
-    monkeypatch.setattr(command, "device", lambda _: Many())
-    on(3, lambda link: command.fair_threads(link, "cpu"))
-    assert held == [2] * 3
-    with command.fair_threads(Alone(), "cpu"):
-        assert held == [2] * 3
-    # Of four, two are bound to other processors, and have those alone.
-    places = iter([[0, 1], [0, 1], [2], [3]])
-    lock = threading.Lock()
-
-    def own():
-        with lock:
-            return next(places)
-
-    monkeypatch.setattr(command.machine, "processors", own)
-    held.clear()
-    on(4, lambda link: command.fair_threads(link, "cpu"))
-    assert sorted(held) == [4, 4, 8, 8]
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
-    held.clear()
-    on(2, lambda link: command.fair_threads(link, "cpu").__enter__())
-    assert held == []
-    monkeypatch.undo()
-    assert device("cpu").most_threads() >= 1
-
-
-def test_processes_of_one_machine_have_a_gpu_each(monkeypatch):
-    own = threading.local()
-    monkeypatch.setattr(command.platform, "node", lambda: own.node)
-    monkeypatch.setattr(command, "choose_gpu", lambda number: setattr(own, "gpu", number))
-
-    def chosen(link):
-        own.node = "abaab"[link.rank]
-        command.own_gpu(link)
-        return own.gpu
-
-    assert on(5, chosen) == [0, 0, 1, 2, 1]
-    own.node = "c"
-    command.own_gpu(Alone())
-    assert own.gpu == 0
-
-
-@pytest.mark.parametrize(("threads", "share"), [(8, 2), (3, 1), (2, 1)])
-def test_processes_of_one_machine_share_its_threads(monkeypatch, threads, share):
-    """Each has one at least."""
-    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
-    monkeypatch.setattr(command, "device", lambda backend: SimpleNamespace(most_threads=lambda: threads))
-    assert on(3, lambda link: command.fair_share(link, "cpu")) == [share] * 3
-    assert command.fair_share(Alone(), "cpu") is None

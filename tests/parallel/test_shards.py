@@ -10,11 +10,13 @@ import pytest
 
 from tests.parallel.as_threads import on
 from tinyalexnet import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU, Sequential, softmax_cross_entropy
-from tinyalexnet.devices import to_host
+from tinyalexnet.alexnet import alexnet
+from tinyalexnet.devices import device, to_host
 from tinyalexnet.ops.dropout import dropout_mask
 from tinyalexnet.parallel import ShardedStep, sums
 from tinyalexnet.training import Settings
 from tinyalexnet.training.data import Dataset, Images
+from tinyalexnet.training.optimizer import SGD
 from tinyalexnet.training.step import Training
 
 
@@ -188,6 +190,38 @@ def weights(settings, steps=3):
     for _ in range(steps):
         training.advance()
     return training
+
+
+@pytest.mark.parametrize("changes", [{}, {"dense": "columns"}])
+def test_one_shard_and_one_block_are_a_loop_without_either(backend, changes):
+    """To the last bit: a training as a book has it, which knows neither."""
+    settings = Settings("digits", batch_size=10, mirror=True, pad=1, backend=backend)
+    training = Training(replace(settings, **changes if device(backend).on_host else {}), dataset())
+    net = alexnet("digits", backend, settings.seed)
+    optimizer = SGD(net.params, settings.learning_rate, settings.momentum, settings.weight_decay, backend=backend)
+    for step in range(3):
+        images, labels = training.batch(step)
+        _, dout = softmax_cross_entropy(net.forward(images), labels, backend)
+        net.backward(dout)
+        optimizer.step(net.grads)
+        training.advance()
+    place = training.placement
+    for found, expected in ((place.params, net.params), (training.optimizer.state, optimizer.state)):
+        whole = place.whole(found)
+        assert list(whole) == list(expected)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(whole[name], to_host(value), err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["shards", "dense", "blocks", "scheme", "groups"])
+def test_a_run_keeps_what_decides_the_sums(tmp_path, name):
+    """Each of these settings changes the bits, so a run that goes on must have it."""
+    settings = Settings("digits", batch_size=10, shards=4, dense="columns", blocks=2, backend="reference")
+    Training(settings, dataset()).save(tmp_path / "run")
+    other = {"shards": 5, "dense": "rows", "blocks": 4, "scheme": "b", "groups": 2}
+    changes = {name: other[name]} | ({"blocks": 1} if name == "dense" else {})
+    with pytest.raises(ValueError, match=f"{name} is {other[name]!r}, but must be {getattr(settings, name)!r} as in"):
+        Training(replace(settings, **changes), dataset()).restore(tmp_path / "run")
 
 
 def test_a_training_in_shards(tmp_path, backend):

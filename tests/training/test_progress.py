@@ -27,15 +27,14 @@ def test_a_pace_is_that_of_the_median_step_since_it_was_asked():
 
 
 def test_timings_are_those_since_they_were_asked():
-    """Of a link that has waited and sent before, and does so again."""
-    link = SimpleNamespace(waited=5.0, sent=Counter(gather=100), now=lambda ask: ask(), texts=lambda own: [own, own])
+    """Of a link that has sent something before, and does so again."""
+    link = SimpleNamespace(sent=Counter(gather=100), now=lambda ask: ask(), texts=lambda own: [own, own])
     timings = Timings(link)
     for seconds, waited in ((2.0, 0.5), (1 / 3, 0.25)):
-        timings.took(seconds)
-        link.waited += waited
+        timings.took(seconds, waited)
         link.sent["counts"] += 8
         own = {"seconds": round(seconds, 6), "waited": waited, "sent": {"counts": 8}}
         assert timings.taken() == {"steps": 1, "processes": [own, own]}
-    timings.took(4.0)
+    timings.took(4.0, 2.0)
     timings.begin()
-    assert timings.taken()["steps"] == 0
+    assert timings.taken() == {"steps": 0, "processes": [{"seconds": 0.0, "waited": 0.0, "sent": {}}] * 2}

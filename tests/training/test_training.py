@@ -317,14 +317,19 @@ def test_images_a_second_count_the_steps_alone(tmp_path, monkeypatch):
 
 
 def test_seconds_of_waiting_are_those_of_the_steps_after_the_first(tmp_path, monkeypatch):
+    """And not of evaluations and checkpoints, as the seconds of the steps are not."""
     link, advance = Alone(), Training.advance
 
     def waiting(self, statistics=False):
         link.waited += 0.5
         return advance(self, statistics)
 
+    def saving(self, path):
+        link.waited += 100.0
+
     monkeypatch.setattr(Training, "advance", waiting)
-    files = Files(timings=str(tmp_path / "timings"))
+    monkeypatch.setattr(Training, "save", saving)
+    files = Files(timings=str(tmp_path / "timings"), checkpoint=str(tmp_path / "run"))
     train(Settings(**SETTINGS | {"epochs": 4}), DATASET, io.StringIO(), Console(io.StringIO(), True), files, link)
     (timed,) = read_log(tmp_path / "timings")
     assert [process["waited"] for process in timed["processes"]] == [9.5]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,18 +13,20 @@ T = TypeVar("T")
 
 
 def check_same(link: Link, kinds: int = 1, /, **values: str) -> None:
-    """ValueError on all processes, which names one, if one of its values is not that of process 0.
+    """ValueError on all processes, which names one, if one of its values is not that of most.
 
-    With several ``kinds`` process r must have those of process r % kinds.
+    If no value has the most, that of the first process counts. With several ``kinds`` only processes are compared whose
+    numbers differ by a multiple of it.
     """
     every = [json.loads(text) for text in link.now(lambda: link.texts(json.dumps(values)))]
-    for rank, theirs in enumerate(every):
-        first = rank % kinds
-        for name, value in every[first].items():
-            if theirs[name] != value:
-                raise ValueError(
-                    f"{name} of process {rank} is {theirs[name]}, but must be {value} as of process {first}"
-                )
+    for name in values:
+        for kind in range(kinds):
+            theirs = {rank: every[rank][name] for rank in range(kind, link.size, kinds)}
+            ((usual, _),) = Counter(theirs.values()).most_common(1)
+            first = next(rank for rank, value in theirs.items() if value == usual)
+            for rank, value in theirs.items():
+                if value != usual:
+                    raise ValueError(f"{name} of process {rank} is {value}, but must be {usual} as of process {first}")
 
 
 def first(link: Link, job: Callable[[], object]) -> None:

@@ -23,8 +23,8 @@ def together(
 ) -> int:
     """As ``command.exit_code``, on all processes of the launcher.
 
-    If one ends with an error, its line names it, and it ends the others. If all have the same error, process 0 says so
-    alone.
+    If one ends with an error, its line names it, and it ends the others. If all end with one, process 0 alone says its
+    own.
     """
     links: list[MPILink] = []
 
@@ -38,10 +38,10 @@ def together(
             own_gpu(link)
             code = run(console, link)
         except BaseException as error:
-            if _others_fail_too(link):
+            if _another_speaks(link):
                 raise SystemExit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else WRONG_USE) from None
             raise
-        if code and _others_fail_too(link):
+        if code and _another_speaks(link):
             raise SystemExit(code)
         return code
 
@@ -72,10 +72,10 @@ def fair_share(link: Link, backend: str) -> int | None:
 
     NUMBA_NUM_THREADS, if it is set, says so already.
     """
+    own = f"{platform.node()} {machine.processors()}"
+    sharing = link.now(lambda: link.texts(own)).count(own)  # by all: some may have the variable, and others not
     if link.size == 1 or "NUMBA_NUM_THREADS" in os.environ:
         return None
-    own = f"{platform.node()} {machine.processors()}"
-    sharing = link.now(lambda: link.texts(own)).count(own)
     return max(1, device(backend).most_threads() // sharing)
 
 
@@ -85,6 +85,11 @@ def fair_threads(link: Link, backend: str) -> AbstractContextManager[object]:
     return nullcontext() if share is None else device(backend).limit_threads(share)
 
 
-def _others_fail_too(link: MPILink) -> bool:
-    """If this is not process 0, and all have failed: then process 0 says why."""
-    return link.rank > 0 and link.all_end(GRACE * (1 + min(link.rank, 10) / 10))
+def _another_speaks(link: MPILink) -> bool:
+    """If another process says why: process 0 where all have failed, else the first one. Several may lose patience."""
+    if link.rank and link.all_end(GRACE * (1 + min(link.rank, 10) / 10)):
+        return True
+    if link.is_first_to_speak():
+        return False
+    link.all_end(GRACE)  # until its line is there, which would end with its process
+    return True

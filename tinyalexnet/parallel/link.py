@@ -1,4 +1,4 @@
-"""What a process has of the others: its number, and four exchanges. ``Alone`` is a process without others."""
+"""What a process has of the others: its number, and five exchanges. ``Alone`` is a process without others."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ if they are through. So it can be interrupted and can lose patience. What runs b
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from concurrent import futures
 from functools import partial
 from typing import Any, NoReturn, TypeVar
+
+import numpy as np
 
 from .. import interrupts
 from ..geometry import as_number
@@ -78,6 +81,8 @@ class MPILink(Part):
             return
         if error is code:
             traceback.print_exception(error)
+        elif not isinstance(code, int):
+            _say(str(code))
         self.abort(code if isinstance(code, int) else 1)
 
     def later(self, job: Callable[[], T]) -> Callable[[], T]:
@@ -119,15 +124,18 @@ class MPILink(Part):
 
     def _finish(self, requests: list[Any]) -> None:
         kind = type(requests[0])  # mpi4py is an extra
-        if self._until is None:  # in the thread of ``later``, for which the caller waits
-            kind.Waitall(requests)
-            return
-        self._open = requests
-        while not kind.Testall(requests):
-            if time.monotonic() > self._until:
-                raise self._impatient()
-            YIELD()
-        self._open = []
+        try:
+            if self._until is None:  # in the thread of ``later``, for which the caller waits
+                kind.Waitall(requests)
+                return
+            self._open = requests
+            while not kind.Testall(requests):
+                if time.monotonic() > self._until:
+                    raise self._impatient()
+                YIELD()
+            self._open = []
+        except RuntimeError as error:  # of mpi4py: a process on another machine may have died
+            raise ConnectionError(f"process {self.rank} of {self.size} has lost the others: {error}") from None
 
     def _is_idle(self) -> bool:
         return self._last is None or self._last.done()
@@ -138,10 +146,10 @@ class MPILink(Part):
         Process 0 may still draw a picture.
         """
         if self._left is None:
-            self._thread.shutdown()
             if not self.all_end(self._patience):
                 _say(f"process {self.rank} of {self.size} has ended before the others")
                 self.abort(STUCK)
+            self._thread.shutdown()
 
     def all_end(self, seconds: float) -> bool:
         """If all processes ask for this, or close their links, within some seconds: then each may end by itself."""
@@ -156,10 +164,19 @@ class MPILink(Part):
                 return False
             time.sleep(0.001)
 
+    def is_first_to_speak(self) -> bool:
+        """If no other process has asked: who says why all must end tells the others."""
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        if any(self._end.Iprobe(rank) for rank in others):
+            return False
+        self._open += [self._end.Isend(np.empty(0), rank) for rank in others]
+        return True
+
     def abort(self, code: int) -> NoReturn:
         """Ends all processes at once, this one with the exit code; the reason must be said before."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # it may be closed
+                stream.flush()
         # MPICH would add a line without a reason.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         if hasattr(signal, "alarm"):  # if MPI cannot end this process, the system does
@@ -182,6 +199,8 @@ def _world() -> Any:
             "processes need mpi4py and an MPI: pip install 'tinyalexnet[parallel]', or use the MPI of your cluster "
             f"({reason})"
         ) from None
+    if MPI.Query_thread() < MPI.THREAD_SERIALIZED:
+        raise ValueError(f"{MPI.Get_library_version().splitlines()[0]} allows no exchange beside the main thread")
     world = MPI.COMM_WORLD
     for name in LAUNCHERS:
         started = os.environ.get(name, "")

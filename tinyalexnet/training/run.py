@@ -176,15 +176,15 @@ def _steps(
     def take(write: Write) -> str:
         """A step and what follows from it; returns what the bar shows, if that is new."""
         is_first, is_last = progress.step == first, (progress.step + 1) % an_epoch == 0
-        start = time.perf_counter()
+        start, waited = time.perf_counter(), training.link.waited
         moved = training.advance(statistics=is_last)
-        seconds = time.perf_counter() - start
+        seconds, waited = time.perf_counter() - start, training.link.waited - waited
         if is_first:  # which compiles the kernels, or loads them
             timings.begin()
         else:
             since_log.seconds.append(seconds)
             since_epoch.seconds.append(seconds)
-            timings.took(seconds)
+            timings.took(seconds, waited)
         record = {"step": progress.step, "epoch": math.ceil(progress.step / an_epoch)}
         note = ""
         if progress.logged.steps == LOG_EVERY:

@@ -22,7 +22,7 @@ class Settings:
     epochs: int = option(10, "passes over the images (%(default)s)", metavar="N")
     batch_size: int = option(128, "images a step (%(default)s)", metavar="N")
     shards: int = option(
-        1, "parts of a batch, one computed after the other; they fix the rounding (%(default)s)", metavar="N"
+        1, "parts of a batch, whose gradients are added; they fix the rounding (%(default)s)", metavar="N"
     )
     dense: str = option(
         "rows",

@@ -239,13 +239,18 @@ class Training:
         return _digest(self.placement.common)
 
     def _compare(self) -> None:
-        """ValueError, which names the process, if weights that several processes have are not equal."""
-        if self.link.size == 1:
-            return
-        name, place = f"the digest of the weights after step {self.progress.step}", self.placement
-        check_same(self.link, **{name: self.digest()})
-        if place.columns is not None:
-            check_same(self.link, place.teams.size, **{name: _digest(place.columns.params)})
+        """ValueError, which names the process, if weights or velocities that several processes have are not equal."""
+        place, velocities = self.placement, self.optimizer.state
+
+        def check(kinds: int, weights: Mapping[str, Any]) -> None:
+            each = {"weights": weights, "velocities": {name: velocities[name] for name in weights}}
+            digests = {f"the digest of the {what}": _digest(arrays) for what, arrays in each.items()}
+            check_same(self.link, kinds, **{f"{of} after step {self.progress.step}": digests[of] for of in digests})
+
+        if self.link.size > 1:
+            check(1, place.common)
+        if place.columns is not None and place.teams.count > 1:
+            check(place.teams.size, place.columns.params)
 
     def _sum(self, count: int) -> int:
         """The sum over all teams."""

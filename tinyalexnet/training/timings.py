@@ -10,7 +10,7 @@ from ..parallel import Link
 
 
 class Timings:
-    """The seconds and bytes of each process since it was asked last."""
+    """The seconds of each process in its steps, and what it has sent, since it was asked last."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -18,19 +18,18 @@ class Timings:
 
     def begin(self) -> None:
         """Begins anew."""
-        self._seconds, self._steps = 0.0, 0
-        self._waited, self._sent = self._link.waited, Counter(self._link.sent)
+        self._seconds, self._waited, self._steps = 0.0, 0.0, 0
+        self._sent = Counter(self._link.sent)
 
-    def took(self, seconds: float) -> None:
-        """Says that a step has ended."""
-        self._seconds, self._steps = self._seconds + seconds, self._steps + 1
+    def took(self, seconds: float, waited: float) -> None:
+        """Says that a step has ended, and how long it has waited for the others."""
+        self._seconds, self._waited, self._steps = self._seconds + seconds, self._waited + waited, self._steps + 1
 
     def taken(self) -> dict[str, Any]:
         """Of all processes, for a line of JSON, and begins anew. All processes must ask for it."""
-        waited = self._link.waited - self._waited
         own = {
             "seconds": round(self._seconds, 6),
-            "waited": round(waited, 6),
+            "waited": round(self._waited, 6),
             "sent": dict(sorted((self._link.sent - self._sent).items())),
         }
         found = {"steps": self._steps, "processes": [json.loads(text) for text in self._texts(json.dumps(own))]}
