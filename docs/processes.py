@@ -110,4 +110,7 @@ if __name__ == "__main__":
     known = {*OPTIONS, *(field.name for field in fields(Settings))} - {"variant", "shards"}
     if variant not in VARIANTS or not shards.isdecimal() or not set(flags) <= known or not all(flags.values()):
         sys.exit(__doc__)
-    main(variant, int(shards), flags)
+    try:
+        main(variant, int(shards), flags)
+    except ValueError as error:  # all have the same one
+        sys.exit(str(error))

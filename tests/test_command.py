@@ -227,6 +227,15 @@ def process(monkeypatch):
     monkeypatch.setattr(command.interrupts, "has_ended", lambda: False)
 
 
+@pytest.mark.parametrize(("value", "code"), [("0", 2), ("-3", 2), ("+0", 2), ("1", 7), ("", 7), ("many", 7)])
+def test_a_number_of_threads_that_numba_refuses_is_one_line(process, monkeypatch, capsys, value, code):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", value)
+    monkeypatch.setattr(sys, "argv", ["/bin/program"])
+    assert ended(lambda: 7) == code
+    said = f"program: NUMBA_NUM_THREADS is {value}, but must be at least 1\n" if code == 2 else ""
+    assert capsys.readouterr().err == said
+
+
 def test_a_bug_has_a_traceback_and_says_that_it_is_one(process, capsys):
     def main():
         raise KeyError("generators")

@@ -70,9 +70,8 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
     flag("parallel", "on all processes of mpiexec -n N python -m ...; docs/parallel.md", choices=("mpi",))
     flag(
         "patience",
-        "seconds that a process waits for the others (%(default)s)",
+        f"with --parallel, seconds that a process waits for the others ({PATIENCE})",
         type=float,
-        default=PATIENCE,
         metavar="X",
     )
     flag("quiet", "nothing on standard error but errors", action="store_true")
@@ -156,6 +155,7 @@ def _explore(parser: Parser, flags: dict[str, Any]) -> int:
 def _train(parser: Parser, flags: dict[str, Any]) -> int:
     from .parallel import Alone, Link, after_first, first
     from .parallel.command import fair_threads, together
+    from .parallel.mpi import PATIENCE, check_alone
     from .training import Settings, train
     from .training.data import load
     from .training.folder import unread
@@ -164,6 +164,8 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
     name, folder, size, download, quiet = (flags.pop(key) for key in ("data", "folder", "size", "download", "quiet"))
     files = Files(**{field.name: flags.pop(field.name) for field in fields(Files)})
     parallel, patience = flags.pop("parallel"), flags.pop("patience")
+    if patience is not None and parallel is None:
+        parser.error("--patience needs --parallel mpi")
     if files.resume and files.checkpoint is None:
         parser.error("--resume needs --checkpoint FILE")
     flags["variant"] = flags["variant"] or MADE_FOR.get(name)
@@ -182,9 +184,13 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
         with fair_threads(link, settings.backend):
             return train(settings, dataset, sys.stdout, console, files, link)
 
+    def run_alone(console: Console) -> int:
+        check_alone()
+        return run(console, Alone())
+
     if parallel is None:
-        return exit_code(parser, lambda console: run(console, Alone()), quiet)
-    return together(parser, run, patience, quiet)
+        return exit_code(parser, run_alone, quiet)
+    return together(parser, run, PATIENCE if patience is None else patience, quiet)
 
 
 def _dojo(parser: Parser, flags: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@ import difflib
 import dis
 import errno
 import os
+import re
 import sys
 import traceback
 import typing
@@ -156,6 +157,7 @@ def start(main: Callable[[], int]) -> NoReturn:
     code: Any
     try:
         try:
+            _check_environment()
             code = main()
         except SystemExit as stop:
             code = stop.code
@@ -174,6 +176,14 @@ def start(main: Callable[[], int]) -> NoReturn:
         # Not sys.exit: if the exception went through a library's C code, Python would now kill itself by the signal.
         os._exit(code)
     sys.exit(code)
+
+
+def _check_environment() -> None:
+    """One line and the end if Numba could not be imported, which says so in a traceback."""
+    threads = os.environ.get("NUMBA_NUM_THREADS", "")
+    if re.fullmatch(r"[-+]?\d+", threads) and int(threads) < 1:
+        sys.stderr.write(f"{os.path.basename(sys.argv[0])}: NUMBA_NUM_THREADS is {threads}, but must be at least 1\n")
+        sys.exit(WRONG_USE)
 
 
 def reported_bug() -> int:

@@ -84,7 +84,7 @@ def test_standard_output_is_that_of_one_process(size):
     assert without_numbers(found) == without_numbers(out.getvalue())
     assert others == [(0, "", "")] * (size - 1)
     head, *lines = err.splitlines()
-    assert head.endswith(f"| {size} such processes, {SHARDS} shards")
+    assert head.endswith(f"| {size} such process{'es' * (size > 1)}, {SHARDS} shards")
     assert f"{max(1, device('reference').most_threads() // size)} threads" in head
     for name, part in (("Forward", lines[: 3 + size]), ("Forward-backward", lines[3 + size :])):
         assert part[0].startswith(f"{name}: CPU utilisation ")
@@ -140,9 +140,10 @@ def test_json_has_the_share_of_each_process_and_the_table(size, variant, tmp_pat
     assert rows[0]["sent"] == [0]
     assert rows[-1]["sent"] == expected
     title, _, *lines = out.splitlines()[-2 - size :]
+    threads = found["options"]["threads"]
     assert title == (
         f"Forward-backward of {variant}, batch 7 in 3 shards, "
-        f"{found['options']['threads']} threads each, medians of 2 rounds"
+        f"{threads} thread{'s' * (threads > 1)} each, medians of 2 rounds"
     )
     assert [int(line.split()[0]) for line in lines] == list(range(1, size + 1))
 
@@ -344,6 +345,24 @@ def test_photographs(tmp_path):
     assert ran(2, images=str(tmp_path))[0][0] == 0
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ""),
+        ({"dense": "columns", "blocks": 4}, ", dense columns in 4 blocks"),
+        (
+            {"dense": "columns", "blocks": 4, "scheme": "b", "groups": 2},
+            ", dense columns in 4 blocks, scheme b, 2 groups",
+        ),
+    ],
+)
+def test_a_title_has_what_changes_the_figures(changes, expected):
+    given = options(threads=2), Sharing("mpi", **changes), io.StringIO(), Console(io.StringIO(), True), Alone(), 3
+    assert (
+        team._Team(*given, 2, None, None, False, 1, 1).title == f"tiny, batch 7 in 3 shards{expected}, 2 threads each"
+    )
+
+
 def test_a_picture_is_of_the_table(tmp_path, monkeypatch):
     """So it has one measured, and printed, without --scaling; process 0 alone draws."""
     drawn, file = [], str(tmp_path / "a.svg")
@@ -352,7 +371,7 @@ def test_a_picture_is_of_the_table(tmp_path, monkeypatch):
     ((rows, shares, title, path),) = drawn
     assert [row.processes for row in rows] == [1, 2]
     assert [share.sent for share in shares] == rows[-1].sent
-    assert title == "tiny, batch 7 in 3 shards, 1 threads each"
+    assert title == "tiny, batch 7 in 3 shards, 1 thread each"
     assert path == file
     assert f"Forward-backward of {title}, medians of 2 rounds\n" in out
     assert err.endswith(f"wrote {file}\n")

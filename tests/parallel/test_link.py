@@ -233,6 +233,19 @@ def test_patience_has_an_end(beside):
     stuck.set()
 
 
+@pytest.mark.parametrize("patience", [1e10, 1e300])
+def test_a_patience_may_be_longer_than_a_thread_can_wait(patience):
+    assert on_link(patience, lambda link: link.later(lambda: 5)()) == 5
+    assert on_link(patience, lambda link: link.now(lambda: 6)) == 6
+
+
+def on_link(patience, function):
+    link = MPILink(patience, Comm(World(1), 0))
+    found = function(link)
+    link.close()
+    return found
+
+
 @pytest.mark.parametrize(("patience", "seconds"), [(0, 0), (1, 1.5), (2, 3), (300, 301)])
 def test_who_waits_in_an_exchange_gives_others_a_moment_to_say_why(monkeypatch, patience, seconds):
     asked, clock = [], [0.0]
@@ -400,14 +413,18 @@ def test_who_has_lost_the_others_says_so(monkeypatch, beside):
     class Request:
         @staticmethod
         def Testall(requests):  # noqa: N802
-            raise RuntimeError("Other MPI error")
+            raise RuntimeError("Other MPI error, error stack:\ninternal_Testall(90): MPI_Testall(count=2)")
 
         Waitall = Testall
 
     link = MPILink(1, Comm(World(2), 1))
     monkeypatch.setattr(Comm, "Isend", lambda self, message, to: Request())
     monkeypatch.setattr(Comm, "Irecv", lambda self, target, source: Request())
-    with pytest.raises(ConnectionError, match="process 1 of 2 has lost the others: Other MPI error"):
+    message = (
+        "process 1 of 2 has lost the others: one of them has died, or exchanges something else "
+        r"\(Other MPI error, error stack:\)$"
+    )
+    with pytest.raises(ConnectionError, match=message):
         begun(link, lambda: gather_in_vain(link), beside)()
 
 
@@ -440,6 +457,61 @@ def test_without_mpi_it_says_what_to_install(monkeypatch, error):
         ImportError, match=rf"need mpi4py and an MPI: pip install 'tinyalexnet\[parallel\]'.*\({reason}\)"
     ):
         MPILink()
+
+
+@pytest.mark.parametrize("name", mpi.LAUNCHERS)
+@pytest.mark.parametrize(("said", "count"), [("1", 1), ("2", 2), ("", 1), ("many", 1)])
+def test_several_processes_that_know_nothing_of_each_other_are_refused(monkeypatch, name, said, count):
+    for each in mpi.LAUNCHERS:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, said)
+    if count == 1:
+        mpi.check_alone()
+        return
+    with pytest.raises(ValueError, match=f"{name} is 2, but must be 1 without --parallel mpi: 2 trainings would write"):
+        mpi.check_alone()
+
+
+class EndedError(Exception):
+    """In place of the end of a process."""
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_who_watches_the_start_ends_it(monkeypatch, capsys, starts):
+    """The process that ``fork`` makes, in place of the other one."""
+    ended, killed, asked = [], [], []
+
+    def closed(*given):
+        asked.append(given[3])
+        return given[0] if starts else [], [], []
+
+    def exit_(code):
+        ended.append(code)
+        raise EndedError
+
+    monkeypatch.setattr(os, "fork", lambda: 0)
+    monkeypatch.setattr(os, "getppid", lambda: 77)
+    monkeypatch.setattr(os, "kill", lambda *given: killed.append(given))
+    monkeypatch.setattr(os, "_exit", exit_)
+    monkeypatch.setattr(mpi.select, "select", closed)
+    with pytest.raises(EndedError), mpi._watched(0.01):
+        pass
+    assert (ended, asked) == ([0], [0.01])
+    late = "MPI has not started within 0.01 seconds: at least one process is slow, stuck or gone\n"
+    assert (killed, capsys.readouterr().err) == (([], "") if starts else ([(77, signal.SIGKILL)], late))
+
+
+def test_who_is_watched_ends_its_watcher(monkeypatch):
+    waited = []
+    monkeypatch.setattr(os, "waitpid", lambda *given: waited.append(given))
+    monkeypatch.setattr(os, "fork", lambda: 5)
+    with pytest.raises(ZeroDivisionError), mpi._watched(1):
+        raise ZeroDivisionError
+    assert waited == [(5, 0)]
+    monkeypatch.delattr(os, "fork")  # as on Windows
+    with mpi._watched(1):
+        pass
+    assert len(waited) == 1
 
 
 def library(size, rank, threads=2):

@@ -277,6 +277,25 @@ def test_the_launcher_of_another_mpi_is_refused(runs):
     assert line.startswith("python -m tinyalexnet: OMPI_COMM_WORLD_SIZE is 2, but must be 1, the processes that mpi4py")
 
 
+@pytest.mark.parametrize("other", [["sleep", "1"], [sys.executable, "-c", "import sys; sys.exit(1)"]])
+def test_a_process_that_ends_before_mpi_starts_ends_the_others(runs, other):
+    """They wait in MPI's own code."""
+    begin = time.monotonic()
+    found = runs(1, "tinyalexnet", "train", *FLAGS, "--parallel=mpi", "--patience=3", ":", "-n", "1", *other)
+    assert time.monotonic() - begin < 60
+    assert found.returncode != 0
+    late = "MPI has not started within 3 seconds: at least one process is slow, stuck or gone"
+    assert found.stderr.count(late) == 1
+    assert "Traceback" not in found.stderr
+
+
+def test_processes_that_know_nothing_of_each_other_write_nothing(runs):
+    found = runs(2, "tinyalexnet", "train", *FLAGS, *files("run"))
+    assert found.returncode == 2
+    assert "trainings would write the same files" in found.stderr
+    assert not Path("run").exists()
+
+
 def test_a_bad_patience_is_refused(runs):
     found = runs(1, "tinyalexnet", "train", *FLAGS, "--parallel=mpi", "--patience=-1")
     assert (found.returncode, found.stderr) == (
@@ -299,7 +318,7 @@ def test_the_benchmark_of_a_team(runs):
         ["Forward", "across", "3", "steps,"],
         ["Forward-backward", "across", "3", "steps,"],
     ]
-    assert lines[8] == "Forward-backward of digits, batch 8 in 4 shards, 1 threads each, medians of 1 rounds"
+    assert lines[8] == "Forward-backward of digits, batch 8 in 4 shards, 1 thread each, one round"
     assert [line.split()[0] for line in lines[10:]] == ["1", "2", "3"]
     parallel = json.loads(Path("run.json").read_text())["parallel"]
     assert [row["sent"] for row in parallel["scaling"]] == [row["expected"] for row in parallel["scaling"]]

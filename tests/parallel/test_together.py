@@ -163,6 +163,29 @@ def test_who_fetches_images_goes_ahead(fetches, monkeypatch):
     assert ahead == [0] * fetches
 
 
+@pytest.mark.parametrize("error", [TimeoutError, ConnectionError, OSError])
+def test_a_process_says_its_number_once(linked, error, capsys):
+    known, _ = linked
+    known.rank_ = 1
+
+    def run(console, link):
+        raise error("process 1 of 2 has waited" if error is not OSError else "the disk is full")
+
+    command.together(parser(), run, 5.0)
+    own = "program: process 1 of 2 has waited" if error is not OSError else "program: process 1 of 2: the disk is full"
+    assert capsys.readouterr().err == f"{own}\n"
+
+
+def test_train_alone_needs_no_patience_and_no_launcher(monkeypatch, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--data=digits", "--patience=3"])
+    assert capsys.readouterr().err.endswith(": --patience needs --parallel mpi\n")
+    monkeypatch.setenv("PMI_SIZE", "3")
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--data=digits"])
+    assert "PMI_SIZE is 3, but must be 1 without --parallel mpi" in capsys.readouterr().err
+
+
 def test_without_a_link_a_command_fails_as_others_do(monkeypatch, capsys):
     def missing(patience):
         raise {"import": ImportError("no MPI"), "bug": KeyError("a bug")}[patience]

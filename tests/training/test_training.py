@@ -311,9 +311,25 @@ def test_images_a_second_count_the_steps_alone(tmp_path, monkeypatch):
     _, out, err = run(tmp_path, "run", timings=str(timings), epochs=4)
     assert err.endswith(f"wrote {timings}\n")
     assert [line.rpartition("; ")[2] for line in out.splitlines()] == ["4 images/s"] * 4
-    (timed,) = read_log(timings)
+    timed, rest = read_log(timings)
     alone = {"seconds": 38.0, "waited": 0.0, "sent": {}}
     assert timed == {"step": 20, "epoch": 4, "images_a_second": 4, "steps": 19, "processes": [alone]}
+    assert rest == {"step": 24, "epoch": 4, "images_a_second": 4, "steps": 4, "processes": [alone | {"seconds": 8.0}]}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "lines"), [(3, [(18, 17)]), (4, [(20, 19), (24, 4)]), (10, [(20, 19), (40, 20), (60, 20)])]
+)
+def test_timings_have_all_steps_but_the_first(tmp_path, epochs, lines):
+    """An epoch has six, and the log a line every twenty."""
+    timings = tmp_path / "timings"
+    run(tmp_path, "run", timings=str(timings), epochs=epochs)
+    assert [(line["step"], line["steps"]) for line in read_log(timings)] == lines
+
+
+def test_a_run_of_one_step_has_no_timings(tmp_path):
+    run(tmp_path, "run", timings=str(tmp_path / "timings"), epochs=1, batch_size=len(DATASET.train.labels))
+    assert (tmp_path / "timings").read_text() == ""
 
 
 def test_seconds_of_waiting_are_those_of_the_steps_after_the_first(tmp_path, monkeypatch):
@@ -331,8 +347,8 @@ def test_seconds_of_waiting_are_those_of_the_steps_after_the_first(tmp_path, mon
     monkeypatch.setattr(Training, "save", saving)
     files = Files(timings=str(tmp_path / "timings"), checkpoint=str(tmp_path / "run"))
     train(Settings(**SETTINGS | {"epochs": 4}), DATASET, io.StringIO(), Console(io.StringIO(), True), files, link)
-    (timed,) = read_log(tmp_path / "timings")
-    assert [process["waited"] for process in timed["processes"]] == [9.5]
+    waited = [process["waited"] for timed in read_log(tmp_path / "timings") for process in timed["processes"]]
+    assert waited == [9.5, 2.0]
 
 
 def test_each_line_is_there_at_once():

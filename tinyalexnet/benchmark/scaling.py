@@ -104,8 +104,9 @@ def _turn(team: Link, step: Callable[[], object]) -> tuple[float, int]:
 
 def table(rows: list[Row], title: str) -> list[str]:
     """The rows as lines of text. Of the bytes that are sent, those of the process that sends most."""
+    rounds = len(rows[0].seconds)
     lines = [
-        f"{title}, medians of {len(rows[0].seconds)} rounds",
+        f"{title}, {'one round' if rounds == 1 else f'medians of {rounds} rounds'}",
         f"{'processes':>9} {'s / step':>10} {'speed-up':>9} {'(quartiles)':>14} {'efficiency':>10} {'bytes sent':>14}",
     ]
     for row in rows:

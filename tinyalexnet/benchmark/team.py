@@ -66,10 +66,10 @@ class _Team:
         """What is timed, for a table or a picture."""
         options, sharing = self.options, self.sharing
         columns = f", dense columns in {sharing.blocks} blocks" if sharing.dense == "columns" else ""
-        return (
-            f"{options.variant}, batch {options.batch_size} in {self.shards} shards{columns}, "
-            f"{self.threads} threads each"
-        )
+        columns += f", scheme {sharing.scheme}" if sharing.scheme != "a" else ""
+        columns += f", {sharing.groups} groups" if sharing.groups > 1 else ""
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"{options.variant}, batch {options.batch_size} in {self.shards} shards{columns}, {threads} each"
 
 
 def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Link) -> int:
@@ -106,7 +106,8 @@ def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Lin
     team = _Team(options, sharing, out, say, link, shards, *own)
     work = team.work(link)
     with hardware.limit_threads(threads):
-        say.line(f"{head(options, threads)} | {link.size} such processes, {shards} shards")
+        such = "1 such process" if link.size == 1 else f"{link.size} such processes"
+        say.line(f"{head(options, threads)} | {such}, {shards} shards")
         shapes = printed_shapes(net, x_shape, out)
         interrupted = _timed(team, work)
     if options.json is not None:

@@ -27,19 +27,22 @@ def together(
     own.
     """
     links: list[MPILink] = []
+    program = parser.prog
 
     def run_linked(console: Console) -> int:
         link = MPILink(patience)
         links.append(link)
         if link.rank:
             console.quiet = True
-            parser.prog = f"{parser.prog}: process {link.rank} of {link.size}"
+            parser.prog = f"{program}: process {link.rank} of {link.size}"
         try:
             own_gpu(link)
             code = run(console, link)
         except BaseException as error:
             if _another_speaks(link):
                 raise SystemExit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else WRONG_USE) from None
+            if isinstance(error, (TimeoutError, ConnectionError)):  # of the link, which says its number
+                parser.prog = program
             raise
         if code and _another_speaks(link):
             raise SystemExit(code)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from functools import partial
 from typing import Any, NoReturn, TypeVar
@@ -61,7 +63,7 @@ class MPILink(Part):
 
     def __init__(self, patience: float = PATIENCE, comm: Any = None) -> None:
         self._patience = as_number("patience", patience)
-        world = _world() if comm is None else comm
+        world = _world(self._patience) if comm is None else comm
         # Calls of its own must not meet those of others on the same communicator.
         super().__init__(world.Dup(), None)
         self._end = world.Dup()
@@ -114,12 +116,12 @@ class MPILink(Part):
     @property
     def _longest(self) -> float:
         """Seconds after which a process that waits in an exchange has no patience left."""
-        return self._patience + min(HEAD_START, self._patience / 2)
+        return min(self._patience + min(HEAD_START, self._patience / 2), threading.TIMEOUT_MAX)
 
     def _impatient(self) -> TimeoutError:
         return TimeoutError(
             f"process {self.rank} of {self.size} has waited {self._patience:g} seconds for the others, but at "
-            "least one of them is slow, stuck or gone: --patience is how long it may take"
+            "least one of them is slow, stuck or gone: patience says how long that may take"
         )
 
     def _finish(self, requests: list[Any]) -> None:
@@ -134,8 +136,12 @@ class MPILink(Part):
                     raise self._impatient()
                 YIELD()
             self._open = []
-        except RuntimeError as error:  # of mpi4py: a process on another machine may have died
-            raise ConnectionError(f"process {self.rank} of {self.size} has lost the others: {error}") from None
+        except RuntimeError as error:  # of mpi4py
+            reason = str(error).partition("\n")[0]
+            raise ConnectionError(
+                f"process {self.rank} of {self.size} has lost the others: one of them has died, or exchanges something "
+                f"else ({reason})"
+            ) from None
 
     def _is_idle(self) -> bool:
         return self._last is None or self._last.done()
@@ -186,13 +192,30 @@ class MPILink(Part):
         os._exit(code)
 
 
-def _world() -> Any:
+def check_alone() -> None:
+    """ValueError if a launcher has started several processes, which know nothing of each other."""
+    for name in LAUNCHERS:
+        count = _started(name)
+        if count > 1:
+            raise ValueError(
+                f"{name} is {count}, but must be 1 without --parallel mpi: {count} trainings would write the same files"
+            )
+
+
+def _started(name: str) -> int:
+    """How many processes a launcher says it has started in this variable; 0 if it says nothing."""
+    said = os.environ.get(name, "")
+    return int(said) if said.isdecimal() else 0
+
+
+def _world(patience: float) -> Any:
     """All processes of the launcher."""
     try:
-        # MPI's start waits for all processes, also for one that a signal has ended, and hears no signal meanwhile.
+        # MPI's start waits for all processes, also for one that has ended, and hears no signal meanwhile.
         with interrupts.ends_at_once(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the launcher, which is refused below
-            from mpi4py import MPI
+            with _watched(patience):
+                from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ImportError(
@@ -203,13 +226,39 @@ def _world() -> Any:
         raise ValueError(f"{MPI.Get_library_version().splitlines()[0]} allows no exchange beside the main thread")
     world = MPI.COMM_WORLD
     for name in LAUNCHERS:
-        started = os.environ.get(name, "")
-        if started.isdigit() and int(started) != world.Get_size():
+        started = _started(name)
+        if started not in (0, world.Get_size()):
             raise ValueError(
                 f"{name} is {started}, but must be {world.Get_size()}, the processes that mpi4py finds: the launcher "
                 f"belongs to another MPI than {MPI.Get_library_version().splitlines()[0]}"
             )
     return world
+
+
+@contextlib.contextmanager
+def _watched(seconds: float) -> Iterator[None]:
+    """``with`` it, another process ends this one if that takes longer: MPI's start does not come back to Python."""
+    if not hasattr(os, "fork"):
+        yield
+        return
+    ended, ending = os.pipe()
+    watcher = os.fork() or _watch(ended, ending, os.getppid(), seconds)
+    os.close(ended)
+    try:
+        yield
+    finally:
+        os.close(ending)
+        os.waitpid(watcher, 0)
+
+
+def _watch(ended: int, ending: int, process: int, seconds: float) -> NoReturn:
+    """Waits until the other end of a pipe is closed, or ends who has it."""
+    os.close(ending)
+    found, _, _ = select.select([ended], [], [], min(seconds, threading.TIMEOUT_MAX))
+    if not found:
+        _say(f"MPI has not started within {seconds:g} seconds: at least one process is slow, stuck or gone")
+        os.kill(process, signal.SIGKILL)
+    os._exit(0)
 
 
 def _say(line: str) -> None:

@@ -198,6 +198,8 @@ def _steps(
             log(record | {"whole_epoch": True, **results, "layers": _layers(moved)})
             write(f"epoch {record['epoch']}: {_results(results)}{_in_words(since_epoch.taken(), '; ')}", out)
             progress.epoch = Sums()
+        if progress.step == total and timings.steps:  # the last ones, before the next line of the log would come
+            log_timings(record | {"images_a_second": since_log.taken(), **timings.taken()})
         if checkpoint_path is not None and (is_last or progress.step % settings.checkpoint_every == 0):
             training.save(checkpoint_path)
         return note

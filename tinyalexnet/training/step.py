@@ -8,6 +8,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class Training:
         self.link: Link = link or Alone()
         if self.link.size > 1:  # before any other exchange, which is as the settings say
             images = {"data": self.fingerprint, "test_images": _of_images(dataset.test)}
-            check_same(self.link, version=__version__, settings=str(settings), **images)
+            each = {name: repr(value) for name, value in asdict(settings).items()}
+            check_same(self.link, version=__version__, **each, **images)
         self.image_size = check_variant(settings.variant).image_shape[:2]
         self.net = alexnet(
             settings.variant,

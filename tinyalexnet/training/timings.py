@@ -12,18 +12,21 @@ from ..parallel import Link
 class Timings:
     """The seconds of each process in its steps, and what it has sent, since it was asked last."""
 
+    steps: int
+    """How many of them."""
+
     def __init__(self, link: Link) -> None:
         self._link = link
         self.begin()
 
     def begin(self) -> None:
         """Begins anew."""
-        self._seconds, self._waited, self._steps = 0.0, 0.0, 0
+        self._seconds, self._waited, self.steps = 0.0, 0.0, 0
         self._sent = Counter(self._link.sent)
 
     def took(self, seconds: float, waited: float) -> None:
         """Says that a step has ended, and how long it has waited for the others."""
-        self._seconds, self._waited, self._steps = self._seconds + seconds, self._waited + waited, self._steps + 1
+        self._seconds, self._waited, self.steps = self._seconds + seconds, self._waited + waited, self.steps + 1
 
     def taken(self) -> dict[str, Any]:
         """Of all processes, for a line of JSON, and begins anew. All processes must ask for it."""
@@ -32,7 +35,7 @@ class Timings:
             "waited": round(self._waited, 6),
             "sent": dict(sorted((self._link.sent - self._sent).items())),
         }
-        found = {"steps": self._steps, "processes": [json.loads(text) for text in self._texts(json.dumps(own))]}
+        found = {"steps": self.steps, "processes": [json.loads(text) for text in self._texts(json.dumps(own))]}
         self.begin()
         return found
 
