@@ -417,6 +417,9 @@ def test_who_has_lost_the_others_says_so(monkeypatch, beside):
 
         Waitall = Testall
 
+        def Test(self):  # noqa: N802
+            Request.Testall([self])
+
     link = MPILink(1, Comm(World(2), 1))
     monkeypatch.setattr(Comm, "Isend", lambda self, message, to: Request())
     monkeypatch.setattr(Comm, "Irecv", lambda self, target, source: Request())
@@ -426,6 +429,17 @@ def test_who_has_lost_the_others_says_so(monkeypatch, beside):
     )
     with pytest.raises(ConnectionError, match=message):
         begun(link, lambda: gather_in_vain(link), beside)()
+    assert beside or not link.all_end(SECONDS)  # at once
+
+
+def test_whose_messages_fail_speaks(monkeypatch):
+    """To nobody: the others cannot say that they have."""
+
+    def dead(comm, source):
+        raise RuntimeError("Other MPI error")
+
+    monkeypatch.setattr(Comm, "Iprobe", dead)
+    assert MPILink(1, Comm(World(2), 1)).is_first_to_speak()
 
 
 def test_the_first_to_speak_is_one_of_those_that_ask():

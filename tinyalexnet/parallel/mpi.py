@@ -160,22 +160,28 @@ class MPILink(Part):
     def all_end(self, seconds: float) -> bool:
         """If all processes ask for this, or close their links, within some seconds: then each may end by itself."""
         until = time.monotonic() + seconds
-        while True:
-            # An exchange that is under way may never end.
-            if self._left is None and self._is_idle() and all(request.Test() for request in self._open):
-                self._left = self._end.Ibarrier()
-            if self._left is not None and self._left.Test():
-                return True
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.001)
+        try:
+            while not self._all_have_left():
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.001)
+        except RuntimeError:  # of mpi4py: one has died
+            return False
+        return True
+
+    def _all_have_left(self) -> bool:
+        # An exchange that is under way may never end.
+        if self._left is None and self._is_idle() and all(request.Test() for request in self._open):
+            self._left = self._end.Ibarrier()
+        return self._left is not None and bool(self._left.Test())
 
     def is_first_to_speak(self) -> bool:
         """If no other process has asked: who says why all must end tells the others."""
         others = [rank for rank in range(self.size) if rank != self.rank]
-        if any(self._end.Iprobe(rank) for rank in others):
-            return False
-        self._open += [self._end.Isend(np.empty(0), rank) for rank in others]
+        with contextlib.suppress(RuntimeError):  # of mpi4py: one has died
+            if any(self._end.Iprobe(rank) for rank in others):
+                return False
+            self._open += [self._end.Isend(np.empty(0), rank) for rank in others]
         return True
 
     def abort(self, code: int) -> NoReturn:
