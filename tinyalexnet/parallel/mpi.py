@@ -55,8 +55,9 @@ class MPILink(Part):
 
     Errors
         ImportError if mpi4py, or an MPI for it, is missing. ValueError if the launcher belongs to another MPI than
-        mpi4py, so that each process is alone; or if patience is no number. TimeoutError, which names the process, if
-        the others let it wait for longer than ``patience`` seconds.
+        mpi4py, so that each process is alone, or MPI is for one thread; or if patience is no number. TimeoutError,
+        which names the process, if the others let it wait for longer than ``patience`` seconds; in MPI's own start,
+        which hears nothing, it is ended then, with a line on standard error. ConnectionError if one of them has died.
     Source
         docs/parallel.md.
     """
