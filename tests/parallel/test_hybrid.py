@@ -364,9 +364,15 @@ def test_dropout_before_the_dense_layers_draws_for_each_batch(rng, scheme):
         ({"groups": 2}, "groups is 2, but must be 1 if dense is 'rows'"),
         ({"dense": "columns", "groups": 0}, "groups is 0, but must be an int >= 1"),
         ({"dense": "columns", "groups": 4, "shards": 3}, "groups is 4, but must be at most the 3 shards"),
-        ({"dense": "columns", "scheme": "c", "shards": 9, "groups": 4}, "but must be at most the 2 images of a shard"),
+        (
+            {"dense": "columns", "scheme": "c", "shards": 9, "groups": 4},
+            "at most the 2 images of a shard times the 4 groups in",
+        ),
         ({"dense": "columns", "blocks": 0}, "blocks is 0, but must be an int >= 1"),
-        ({"dense": "columns", "scheme": "c", "shards": 5}, "shards is 5, but must be at most the 4 images of a shard"),
+        (
+            {"dense": "columns", "scheme": "c", "shards": 5},
+            "shards is 5, but must be at most the 4 images of a shard in",
+        ),
         ({"dense": "columns", "blocks": 11}, "blocks is 11, but must be at most the 10 columns of"),
     ],
 )
