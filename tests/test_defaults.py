@@ -184,7 +184,7 @@ LIMITS = {
     # How a command ends.
     "command": {"INTERRUPTED": 130, "PIPE_CLOSED": 141, "WRONG_USE": 2, "BUG": 1},
     "gradcheck.command": {"WRONG": 1},
-    "parallel.mpi": {"STUCK": 75, "ENDING": 5, "PATIENCE": 300.0, "HEAD_START": 1.0},
+    "parallel.mpi": {"STUCK": 75, "ENDING": 5, "PATIENCE": 300.0, "HEAD_START": 1.0, "STARTING": 60.0},
     # What is sent at a time.
     "parallel.exchange": {"BUCKET_BYTES": 1_048_576},
     # The order of sums, and so their bits.

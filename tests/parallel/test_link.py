@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -491,7 +492,7 @@ class EndedError(Exception):
 
 
 @pytest.mark.parametrize("starts", [True, False])
-def test_who_watches_the_start_ends_it(monkeypatch, capsys, starts):
+def test_who_watches_the_start_ends_it(monkeypatch, capfd, starts):
     """The process that ``fork`` makes, in place of the other one."""
     ended, killed, asked = [], [], []
 
@@ -512,7 +513,18 @@ def test_who_watches_the_start_ends_it(monkeypatch, capsys, starts):
         pass
     assert (ended, asked) == ([0], [0.01])
     late = "MPI has not started within 0.01 seconds: at least one process is slow, stuck or gone\n"
-    assert (killed, capsys.readouterr().err) == (([], "") if starts else ([(77, signal.SIGKILL)], late))
+    assert (killed, capfd.readouterr().err) == (([], "") if starts else ([(77, signal.SIGKILL)], late))
+
+
+@pytest.mark.parametrize(("patience", "seconds"), [(0, 60), (2, 60), (300, 300)])
+def test_a_start_has_a_minute_at_least(monkeypatch, patience, seconds):
+    given = []
+    monkeypatch.setattr(mpi, "_watched", lambda seconds: given.append(seconds) or nullcontext())
+    monkeypatch.setitem(sys.modules, "mpi4py", SimpleNamespace(MPI=library(1, 0)))
+    for each in mpi.LAUNCHERS:
+        monkeypatch.delenv(each, raising=False)
+    assert MPILink(patience).size == 1
+    assert given == [seconds]
 
 
 def test_who_is_watched_ends_its_watcher(monkeypatch):

@@ -281,7 +281,7 @@ def test_the_launcher_of_another_mpi_is_refused(runs):
 def test_a_process_that_ends_before_mpi_starts_ends_the_others(runs, other):
     """They wait in MPI's own code, unless the launcher sees it, as that of Open MPI does."""
     begin = time.monotonic()
-    found = runs(1, "tinyalexnet", "train", *FLAGS, "--parallel=mpi", "--patience=3", ":", "-n", "1", *other)
+    found = runs(1, "tests.parallel.faulty", "start", 0, *FLAGS, "--patience=3", ":", "-n", "1", *other)
     assert time.monotonic() - begin < 60
     assert found.returncode != 0
     late = "MPI has not started within 3 seconds: at least one process is slow, stuck or gone"

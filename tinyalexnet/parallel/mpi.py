@@ -43,6 +43,9 @@ YIELD: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 0))
 STUCK = 75
 """Exit code of a process that has waited in vain: EX_TEMPFAIL of sysexits.h."""
 
+STARTING = 60.0
+"""Seconds that MPI's start may take, however short the patience is: the processes of a cluster do not start at once."""
+
 LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 """Where launchers of MPICH and its kin, and of Open MPI, say how many processes they have started."""
 
@@ -57,7 +60,8 @@ class MPILink(Part):
         ImportError if mpi4py, or an MPI for it, is missing. ValueError if the launcher belongs to another MPI than
         mpi4py, so that each process is alone, or MPI is for one thread; or if patience is no number. TimeoutError,
         which names the process, if the others let it wait for longer than ``patience`` seconds; in MPI's own start,
-        which hears nothing, it is ended then, with a line on standard error. ConnectionError if one of them has died.
+        which hears nothing, it is ended then (not before ``STARTING``), with a line on standard error. ConnectionError
+        if one of them has died.
     Source
         docs/parallel.md.
     """
@@ -221,7 +225,7 @@ def _world(patience: float) -> Any:
         # MPI's start waits for all processes, also for one that has ended, and hears no signal meanwhile.
         with interrupts.ends_at_once(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the launcher, which is refused below
-            with _watched(patience):
+            with _watched(max(patience, STARTING)):
                 from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -263,7 +267,9 @@ def _watch(ended: int, ending: int, process: int, seconds: float) -> NoReturn:
     os.close(ending)
     found, _, _ = select.select([ended], [], [], min(seconds, threading.TIMEOUT_MAX))
     if not found:
-        _say(f"MPI has not started within {seconds:g} seconds: at least one process is slow, stuck or gone")
+        # Not print: a thread that this process does not have may have held the lock of the stream.
+        line = f"MPI has not started within {seconds:g} seconds: at least one process is slow, stuck or gone\n"
+        os.write(2, line.encode())
         os.kill(process, signal.SIGKILL)
     os._exit(0)
 
