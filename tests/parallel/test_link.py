@@ -161,9 +161,10 @@ def test_the_parts_of_a_part_count_in_all_of_them():
     def divided(link):
         half = link.split(link.rank // 2)
         smaller = half.split(5)
+        before = [each.waited for each in (smaller, half, link)]
         smaller.now(lambda: smaller.broadcast(np.zeros(3)))
         assert smaller.exchanging == half.exchanging == link.exchanging
-        assert 0 < smaller.waited <= half.waited <= link.waited
+        assert all(each.waited > was for each, was in zip((smaller, half, link), before, strict=True))
         return smaller.sent["state"], half.sent["state"], link.sent["state"]
 
     assert on(4, divided) == [(24, 24, 24), (0, 0, 0)] * 2
