@@ -65,11 +65,11 @@ class _Team:
     def title(self) -> str:
         """What is timed, for a table or a picture."""
         options, sharing = self.options, self.sharing
-        columns = f", dense columns in {sharing.blocks} blocks" if sharing.dense == "columns" else ""
-        columns += f", scheme {sharing.scheme}" if sharing.scheme != "a" else ""
-        columns += f", {sharing.groups} groups" if sharing.groups > 1 else ""
+        dense = f", dense columns in {sharing.blocks} blocks" if sharing.dense == "columns" else ""
+        dense += f", scheme {sharing.scheme}" if sharing.scheme != "a" else ""
+        dense += f", {sharing.groups} groups" if sharing.groups > 1 else ""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{options.variant}, batch {options.batch_size} in {self.shards} shards{columns}, {threads} each"
+        return f"{options.variant}, batch {options.batch_size} in {self.shards} shards{dense}, {threads} each"
 
 
 def run(options: Options, sharing: Sharing, out: TextIO, say: Console, link: Link) -> int:

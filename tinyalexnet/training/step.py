@@ -245,9 +245,12 @@ class Training:
         place, velocities = self.placement, self.optimizer.state
 
         def check(kinds: int, weights: Mapping[str, Any]) -> None:
-            each = {"weights": weights, "velocities": {name: velocities[name] for name in weights}}
-            digests = {f"the digest of the {what}": _digest(arrays) for what, arrays in each.items()}
-            check_same(self.link, kinds, **{f"{of} after step {self.progress.step}": digests[of] for of in digests})
+            each, step = (
+                {"weights": weights, "velocities": {name: velocities[name] for name in weights}},
+                self.progress.step,
+            )
+            digests = {f"the digest of the {what} after step {step}": _digest(of) for what, of in each.items()}
+            check_same(self.link, kinds, **digests)
 
         if self.link.size > 1:
             check(1, place.common)
