@@ -70,8 +70,9 @@ def _add_train(parser: Parser, variants: list[str]) -> None:
     flag("parallel", "on all processes of mpiexec -n N python -m ...; docs/parallel.md", choices=("mpi",))
     flag(
         "patience",
-        f"with --parallel, seconds that a process waits for the others ({PATIENCE})",
+        "with --parallel, seconds that a process waits for the others (%(default)s)",
         type=float,
+        default=PATIENCE,
         metavar="X",
     )
     flag("quiet", "nothing on standard error but errors", action="store_true")
@@ -164,7 +165,7 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
     name, folder, size, download, quiet = (flags.pop(key) for key in ("data", "folder", "size", "download", "quiet"))
     files = Files(**{field.name: flags.pop(field.name) for field in fields(Files)})
     parallel, patience = flags.pop("parallel"), flags.pop("patience")
-    if patience is not None and parallel is None:
+    if patience != PATIENCE and parallel is None:
         parser.error("--patience needs --parallel mpi")
     if files.resume and files.checkpoint is None:
         parser.error("--resume needs --checkpoint FILE")
@@ -190,7 +191,7 @@ def _train(parser: Parser, flags: dict[str, Any]) -> int:
 
     if parallel is None:
         return exit_code(parser, run_alone, quiet)
-    return together(parser, run, PATIENCE if patience is None else patience, quiet)
+    return together(parser, run, patience, quiet)
 
 
 def _dojo(parser: Parser, flags: dict[str, Any]) -> int:
